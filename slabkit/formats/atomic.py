@@ -1,0 +1,90 @@
+"""Writing so that a file under its final name is always whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from slabkit.errors import SlabkitError
+
+
+@contextlib.contextmanager
+def atomic_path(target: str | os.PathLike[str], sync: bool = True) -> Iterator[Path]:
+    """Give a temporary path beside the target; rename it to the target on success.
+
+    The temporary name keeps the target's suffix, because writers look at it. On an error the
+    temporary file is removed and the target left as it was.
+
+    Parameters
+    ----------
+    target : path-like
+        Its folder is made if need be.
+    sync : bool, optional
+        Whether to wait until the bytes are on the disk: for tables; large images are named by a
+        table that is written after them.
+
+    Yields
+    ------
+    Path
+        An empty file to write to.
+
+    Raises
+    ------
+    SlabkitError
+        The folder cannot be written to, or the disk is full.
+    """
+    target = Path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.stem[:100]}.", suffix=f".tmp{target.suffix}", dir=target.parent
+        )
+    except OSError as error:
+        raise SlabkitError(f"{target}: cannot be written ({error.strerror}).") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        if sync:
+            _sync(temporary)
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        os.replace(temporary, target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SlabkitError(f"{target}: cannot be written ({error.strerror}).") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(target: str | os.PathLike[str], text: str) -> None:
+    """Write text to a file, whole or not at all, or to standard output for ``-``.
+
+    Parameters
+    ----------
+    target : path-like or "-"
+    text : str
+
+    Raises
+    ------
+    SlabkitError
+        The file cannot be written.
+    """
+    if str(target) == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _sync(path: Path) -> None:
+    # Without this a crash soon after the rename could leave an empty file under the final name.
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,451 @@
+"""slabkit's own tables on disk: STAR in the shapes that RELION reads.
+
+The optics block that RELION wants is made on writing from what the rows say, and folded back into
+the rows on reading, so that in memory each table is one `DataFrame`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slabkit.errors import FormatError, InputError
+from slabkit.formats.atomic import write_text
+from slabkit.formats.star import format_star, parse_star
+from slabkit.tables import (
+    LABELS,
+    MINISLABS,
+    PICKS,
+    PICKS2D,
+    SLABS,
+    TOMOGRAMS,
+    Schema,
+    require_unique,
+    validate_table,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# RELION refuses optics without a microscope; a projection of a reconstruction has none, and no
+# contrast transfer function is applied to it, so these values matter to nobody.
+_VOLTAGE, _SPHERICAL_ABERRATION, _AMPLITUDE_CONTRAST = 300.0, 2.7, 0.1
+
+
+@dataclass(frozen=True)
+class PickList:
+    """A pick table with the tomograms it speaks of.
+
+    Parameters
+    ----------
+    picks : DataFrame
+        Columns of `slabkit.tables.PICKS`.
+    tomograms : DataFrame
+        Columns of `slabkit.tables.TOMOGRAMS`; every tomogram of the picks, perhaps more.
+    """
+
+    picks: pd.DataFrame
+    tomograms: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return f"<PickList: {len(self.picks)} picks in {len(self.tomograms)} tomograms>"
+
+
+def read_text(source: str | os.PathLike[str]) -> str:
+    """Read a text file, or standard input for ``-``.
+
+    Parameters
+    ----------
+    source : path-like or "-"
+
+    Returns
+    -------
+    str
+        Without byte-order mark, line ends as ``\\n``.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    FormatError
+        It is not text.
+    """
+    try:
+        data = sys.stdin.buffer.read() if str(source) == "-" else Path(source).read_bytes()
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{source}: is not a text file.") from error
+
+
+def write_slabs(target: str | os.PathLike[str], slabs: pd.DataFrame) -> None:
+    """Write a slab table as a RELION micrograph STAR.
+
+    Parameters
+    ----------
+    target : path-like or "-"
+    slabs : DataFrame
+        Columns of `slabkit.tables.SLABS`; one optics group a voxel size is made.
+
+    Raises
+    ------
+    InputError
+        If the table is not a slab table.
+    """
+    slabs = validate_table(slabs, SLABS)
+    slabs, optics = _with_optics(slabs, "slabkitVoxelSize")
+    optics["rlnMicrographPixelSize"] = optics["pixel_size"]
+    optics["rlnMicrographOriginalPixelSize"] = optics["pixel_size"]
+    _write(target, {"optics": optics.drop(columns="pixel_size"), "micrographs": slabs})
+
+
+def read_slabs(source: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a slab table.
+
+    Parameters
+    ----------
+    source : path-like or "-"
+
+    Returns
+    -------
+    DataFrame
+        Columns of `slabkit.tables.SLABS`.
+
+    Raises
+    ------
+    FormatError, InputError
+        Not STAR, not a slab table, or a micrograph named twice.
+    """
+    slabs = _read_block(source, "micrographs", SLABS, "`slabkit slab` writes one")
+    require_unique(slabs, "rlnMicrographName", str(source))
+    return slabs
+
+
+def write_picks2d(target: str | os.PathLike[str], picks2d: pd.DataFrame) -> None:
+    """Write 2D picks.
+
+    Parameters
+    ----------
+    target : path-like or "-"
+    picks2d : DataFrame
+        Columns of `slabkit.tables.PICKS2D`.
+
+    Raises
+    ------
+    InputError
+        If the table is not one of 2D picks.
+    """
+    _write(target, {"particles": validate_table(picks2d, PICKS2D)})
+
+
+def read_picks2d(source: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read 2D picks that slabkit (or a program with the same columns) wrote.
+
+    Parameters
+    ----------
+    source : path-like or "-"
+
+    Returns
+    -------
+    DataFrame
+        Columns of `slabkit.tables.PICKS2D`.
+
+    Raises
+    ------
+    FormatError, InputError
+        Not STAR or not such a table.
+    """
+    return _read_block(source, "particles", PICKS2D, "`slabkit pick` writes one")
+
+
+def write_picks(target: str | os.PathLike[str], picks: PickList) -> None:
+    """Write a pick list: blocks ``tomograms`` and ``picks``.
+
+    Parameters
+    ----------
+    target : path-like or "-"
+    picks : PickList
+
+    Raises
+    ------
+    InputError
+        If a table is not what it should be, an id is doubled, or a tomogram is unknown.
+    """
+    checked = check_pick_list(picks)
+    _write(target, {"tomograms": checked.tomograms, "picks": checked.picks})
+
+
+def check_pick_list(picks: PickList, where: str = "pick list") -> PickList:
+    """Check both tables of a pick list and that they fit together.
+
+    Parameters
+    ----------
+    picks : PickList
+    where : str, optional
+        What the message begins with.
+
+    Returns
+    -------
+    PickList
+        In canonical form.
+
+    Raises
+    ------
+    InputError
+        If a table is not what it should be, an id is doubled, or a tomogram is unknown.
+    """
+    table = validate_table(picks.picks, PICKS, where)
+    tomograms = validate_table(picks.tomograms, TOMOGRAMS, where)
+    require_unique(table, "slabkitPickId", where)
+    require_unique(tomograms, "slabkitTomogram", where)
+    unknown = sorted(set(table["slabkitTomogram"]) - set(tomograms["slabkitTomogram"]))
+    if unknown:
+        raise InputError(
+            f"{where}: picks in {', '.join(unknown[:3])}, which the tomograms block does not have."
+        )
+    return PickList(table, tomograms)
+
+
+def read_native_picks(source: str | os.PathLike[str]) -> PickList:
+    """Read a pick list in slabkit's own format.
+
+    Parameters
+    ----------
+    source : path-like or "-"
+
+    Returns
+    -------
+    PickList
+
+    Raises
+    ------
+    FormatError, InputError
+        Not STAR, not a pick list, a doubled id, or a tomogram that is not in the list.
+    """
+    return parse_native_picks(read_text(source), str(source))
+
+
+def parse_native_picks(text: str, where: str) -> PickList:
+    """Parse the text of a pick list in slabkit's own format.
+
+    Parameters
+    ----------
+    text : str
+    where : str
+        What messages begin with.
+
+    Returns
+    -------
+    PickList
+
+    Raises
+    ------
+    FormatError, InputError
+        As `read_native_picks`.
+    """
+    blocks = parse_star(text, where)
+    hint = "`slabkit map` and `slabkit convert` write one"
+    tomograms = _block(blocks, "tomograms", TOMOGRAMS, where, hint)
+    picks = _block(blocks, "picks", PICKS, where, hint)
+    return check_pick_list(PickList(picks, tomograms), where)
+
+
+def write_labels(target: str | os.PathLike[str], labels: pd.DataFrame) -> None:
+    """Write a label table.
+
+    Parameters
+    ----------
+    target : path-like or "-"
+    labels : DataFrame
+        Columns of `slabkit.tables.LABELS`.
+
+    Raises
+    ------
+    InputError
+        If the table is not one of labels.
+    """
+    _write(target, {"labels": validate_table(labels, LABELS)})
+
+
+def read_labels(source: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a label table.
+
+    Parameters
+    ----------
+    source : path-like or "-"
+
+    Returns
+    -------
+    DataFrame
+        Columns of `slabkit.tables.LABELS`.
+
+    Raises
+    ------
+    FormatError, InputError
+        Not STAR or not a label table.
+    """
+    return _read_block(source, "labels", LABELS, "`slabkit label` writes one")
+
+
+def write_minislabs(
+    target: str | os.PathLike[str], minislabs: pd.DataFrame, geometry: pd.DataFrame
+) -> None:
+    """Write a minislab table as a RELION particle STAR.
+
+    Parameters
+    ----------
+    target : path-like or "-"
+    minislabs : DataFrame
+        Columns of `slabkit.tables.MINISLABS`.
+    geometry : DataFrame
+        One row: how the galleries are laid out (``slabkitPixelSize`` in Å, ``slabkitTileSize`` in
+        pixels, and what `slabkit.galleries` adds); written as block ``galleries``.
+
+    Raises
+    ------
+    InputError
+        If the table is not one of minislabs.
+    """
+    import pandas as pd
+
+    minislabs = validate_table(minislabs, MINISLABS)
+    row = geometry.iloc[0]
+    optics = _optics([float(row["slabkitPixelSize"])])
+    optics["rlnImagePixelSize"] = optics["pixel_size"]
+    optics["rlnMicrographPixelSize"] = optics["pixel_size"]
+    optics["rlnImageSize"] = int(row["slabkitTileSize"])
+    optics["rlnImageDimensionality"] = 2
+    minislabs = minislabs.assign(rlnOpticsGroup=1)
+    if not (minislabs["rlnImageName"] != "").any():
+        minislabs = minislabs.drop(columns="rlnImageName")
+    # RELION takes the last table of a name it does not know for nothing at all, so the gallery
+    # block goes first where a person sees it.
+    blocks = {
+        "galleries": pd.DataFrame(geometry),
+        "optics": optics.drop(columns="pixel_size"),
+        "particles": minislabs,
+    }
+    _write(target, blocks, lists=("galleries",))
+
+
+def read_minislabs(source: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read a minislab table and its gallery geometry.
+
+    Parameters
+    ----------
+    source : path-like or "-"
+
+    Returns
+    -------
+    minislabs : DataFrame
+        Columns of `slabkit.tables.MINISLABS`.
+    geometry : DataFrame
+        One row, values as strings.
+
+    Raises
+    ------
+    FormatError, InputError
+        Not STAR or not a minislab table.
+    """
+    where = str(source)
+    blocks = parse_star(read_text(source), where)
+    hint = "`slabkit minislab` writes one"
+    minislabs = _block(blocks, "particles", MINISLABS, where, hint)
+    if "galleries" not in blocks or len(blocks["galleries"]) != 1:
+        raise InputError(f"{where}: has no galleries block, so it is not a minislab table; {hint}.")
+    return minislabs, blocks["galleries"]
+
+
+def resolve_path(written: str, table: str | os.PathLike[str]) -> Path:
+    """Find a file that a table names.
+
+    Parameters
+    ----------
+    written : str
+        The path in the table.
+    table : path-like or "-"
+        The table.
+
+    Returns
+    -------
+    Path
+        The path as it is (relative to the working directory) if that exists, else relative to the
+        table's folder or the nearest folder above it where it exists; else as it is.
+    """
+    path = Path(written)
+    if path.is_absolute() or path.exists() or str(table) == "-":
+        return path
+    folder = Path(os.path.abspath(table)).parent
+    for base in (folder, *folder.parents):
+        if (base / path).exists():
+            return base / path
+    return path
+
+
+def path_for_table(path: str | os.PathLike[str]) -> str:
+    """Write a path the way tables have it: relative to the working directory.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    str
+        With forward slashes; symbolic links are not resolved.
+    """
+    return Path(os.path.relpath(path)).as_posix()
+
+
+def _with_optics(table: pd.DataFrame, column: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    sizes = sorted(set(table[column].tolist()))
+    groups = {size: group for group, size in enumerate(sizes, 1)}
+    return table.assign(rlnOpticsGroup=table[column].map(groups).astype("int64")), _optics(sizes)
+
+
+def _optics(pixel_sizes: list[float]) -> pd.DataFrame:
+    import pandas as pd
+
+    groups = np.arange(1, len(pixel_sizes) + 1)
+    return pd.DataFrame(
+        {
+            "rlnOpticsGroupName": [f"opticsGroup{group}" for group in groups],
+            "rlnOpticsGroup": groups,
+            "rlnVoltage": _VOLTAGE,
+            "rlnSphericalAberration": _SPHERICAL_ABERRATION,
+            "rlnAmplitudeContrast": _AMPLITUDE_CONTRAST,
+            "pixel_size": np.asarray(pixel_sizes, dtype=float),
+        }
+    )
+
+
+def _read_block(source: str | os.PathLike[str], block: str, schema: Schema, hint: str) -> pd.DataFrame:
+    where = str(source)
+    return _block(parse_star(read_text(source), where), block, schema, where, hint)
+
+
+def _block(
+    blocks: dict[str, pd.DataFrame], block: str, schema: Schema, where: str, hint: str
+) -> pd.DataFrame:
+    if block not in blocks:
+        raise InputError(
+            f"{where}: has no block data_{block} (it has {', '.join(blocks)}), so it is not a "
+            f"{schema.name} table; {hint}."
+        )
+    table = blocks[block]
+    for column in schema.columns:
+        if column.kind == "string" and column.default == "" and column.name in table.columns:
+            table[column.name] = table[column.name].replace("none", "")
+    return validate_table(table, schema, where)
+
+
+def _write(
+    target: str | os.PathLike[str], blocks: dict[str, pd.DataFrame], lists: tuple[str, ...] = ()
+) -> None:
+    write_text(target, format_star(blocks, lists))

@@ -1,0 +1,476 @@
+"""The tables that travel between stages: columns, types, defaults, checks, new ids.
+
+Tables are `pandas.DataFrame`; the columns carry the names they have on disk, without the leading
+underscore. Columns a schema does not know are kept, behind the known ones. An empty table has the
+same columns as a full one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["string", "integer", "real"]
+
+SPECIES = (
+    "ribosome",
+    "virus-like-particle",
+    "thyroglobulin",
+    "beta-galactosidase",
+    "apo-ferritin",
+    "beta-amylase",
+)
+"""The species of the CZII challenge; a pick may have another name or none."""
+
+DECISIONS = ("accepted", "rejected", "undecided")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a schema.
+
+    Parameters
+    ----------
+    name : str
+        Name in memory and, after an underscore, on disk.
+    kind : {"string", "integer", "real"}
+        Type of every value. Real values of required columns are finite.
+    default : object, optional
+        Value where the column is missing; None makes the column required. An empty string means
+        "none" and is written so.
+    """
+
+    name: str
+    kind: Kind
+    default: str | int | float | None = None
+
+    @property
+    def required(self) -> bool:
+        """Whether a table without this column is refused."""
+        return self.default is None
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of one table.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the table.
+    columns : tuple of Column
+        In the order they are written.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+
+    def __getitem__(self, name: str) -> Column:
+        """Look a column up by name.
+
+        Raises
+        ------
+        KeyError
+            If there is none of that name.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @property
+    def names(self) -> list[str]:
+        """The column names, in order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def string_names(self) -> list[str]:
+        """The names of the string columns."""
+        return [column.name for column in self.columns if column.kind == "string"]
+
+
+_NAN = float("nan")
+
+SLABS = Schema(
+    "slabs",
+    (
+        Column("rlnMicrographName", "string"),
+        Column("rlnOpticsGroup", "integer", 1),
+        Column("rlnTomoName", "string"),
+        Column("slabkitTomogramFile", "string"),
+        Column("slabkitZStart", "integer"),
+        Column("slabkitZCount", "integer"),
+        Column("slabkitVoxelSize", "real"),
+        Column("slabkitThickness", "real", _NAN),
+        Column("slabkitContrast", "string"),
+        Column("slabkitTomogramContrast", "string"),
+        Column("slabkitTomogramSizeX", "integer"),
+        Column("slabkitTomogramSizeY", "integer"),
+        Column("slabkitTomogramSizeZ", "integer"),
+    ),
+)
+
+PICKS2D = Schema(
+    "picks2d",
+    (
+        Column("rlnMicrographName", "string"),
+        Column("rlnCoordinateX", "real"),
+        Column("rlnCoordinateY", "real"),
+        Column("rlnAutopickFigureOfMerit", "real", _NAN),
+        Column("rlnAnglePsi", "real", 0.0),
+        Column("rlnClassNumber", "integer", 0),
+        Column("slabkitDiameter", "real", _NAN),
+        Column("slabkitScoreKind", "string", ""),
+        Column("slabkitSpecies", "string", ""),
+    ),
+)
+
+TOMOGRAMS = Schema(
+    "tomograms",
+    (
+        Column("slabkitTomogram", "string"),
+        Column("slabkitTomogramFile", "string", ""),
+        Column("slabkitTomogramSizeX", "integer", 0),
+        Column("slabkitTomogramSizeY", "integer", 0),
+        Column("slabkitTomogramSizeZ", "integer", 0),
+        Column("slabkitVoxelSize", "real", _NAN),
+        Column("slabkitTomogramContrast", "string", "dark"),
+    ),
+)
+
+PICKS = Schema(
+    "picks",
+    (
+        Column("slabkitPickId", "string"),
+        Column("slabkitTomogram", "string"),
+        Column("slabkitX", "real"),
+        Column("slabkitY", "real"),
+        Column("slabkitZ", "real"),
+        Column("slabkitScore", "real", _NAN),
+        Column("slabkitScoreKind", "string", ""),
+        Column("slabkitSpecies", "string", ""),
+        Column("slabkitDiameter", "real", _NAN),
+        Column("slabkitDecision", "string", "undecided"),
+        Column("slabkitConfidence", "real", _NAN),
+        Column("slabkitZConfidence", "real", _NAN),
+        Column("slabkitFlags", "string", ""),
+        Column("slabkitSource", "string", ""),
+        Column("slabkitSlabCount", "integer", 0),
+    ),
+)
+
+MINISLABS = Schema(
+    "minislabs",
+    (
+        Column("rlnMicrographName", "string"),
+        Column("rlnCoordinateX", "real"),
+        Column("rlnCoordinateY", "real"),
+        Column("rlnImageName", "string", ""),
+        Column("rlnOpticsGroup", "integer", 1),
+        Column("rlnParticleName", "string"),
+        Column("slabkitPickId", "string"),
+        Column("slabkitTomogram", "string"),
+        Column("slabkitTileRow", "integer"),
+        Column("slabkitTileColumn", "integer"),
+        Column("slabkitTilt", "real", 0.0),
+        Column("slabkitInsideFraction", "real", 1.0),
+        Column("slabkitGallerySet", "string", ""),
+    ),
+)
+
+LABELS = Schema(
+    "labels",
+    (
+        Column("slabkitPickId", "string"),
+        Column("slabkitDecision", "string"),
+        Column("slabkitClass", "string", ""),
+        Column("slabkitScore", "real", _NAN),
+        Column("slabkitSource", "string", ""),
+        Column("slabkitRound", "string", ""),
+        Column("slabkitSpecies", "string", ""),
+    ),
+)
+
+_DTYPES = {"string": "str", "integer": "int64", "real": "float64"}
+
+
+def empty_table(schema: Schema) -> pd.DataFrame:
+    """Make the table with no rows.
+
+    Parameters
+    ----------
+    schema : Schema
+
+    Returns
+    -------
+    DataFrame
+        All columns of the schema with their types, no rows.
+    """
+    return make_table(schema, {column.name: [] for column in schema.columns})
+
+
+def make_table(schema: Schema, columns: dict[str, Any]) -> pd.DataFrame:
+    """Make a table from columns, filling in defaults.
+
+    Parameters
+    ----------
+    schema : Schema
+    columns : dict of str to array-like
+        At least the required columns, all of one length; scalars are repeated.
+
+    Returns
+    -------
+    DataFrame
+        Checked as by `validate_table`.
+
+    Raises
+    ------
+    InputError
+        As `validate_table`.
+    """
+    import pandas as pd
+
+    return validate_table(pd.DataFrame(columns), schema)
+
+
+def validate_table(table: pd.DataFrame, schema: Schema, where: str = "") -> pd.DataFrame:
+    """Check a table against its schema and give it in canonical form.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Left as it is.
+    schema : Schema
+    where : str, optional
+        What the message begins with, a file name for instance.
+
+    Returns
+    -------
+    DataFrame
+        A new table: the schema's columns first, in order and typed, missing optional ones filled
+        with their defaults; then unknown columns as they are; index 0 to n-1.
+
+    Raises
+    ------
+    InputError
+        A required column is missing, columns are doubled, or a value is not of the column's kind
+        (required reals must be finite). Says which rows, counted from 1.
+    """
+    import pandas as pd
+
+    where = where or f"{schema.name} table"
+    names = [str(name) for name in table.columns]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise InputError(f"{where}: column {_listed(doubled)} stands there more than once.")
+    missing = [c.name for c in schema.columns if c.required and c.name not in names]
+    if missing:
+        raise InputError(
+            f"{where}: a {schema.name} table needs the column {_listed(missing)}; it has "
+            f"{_listed(names) or 'none'}."
+        )
+    result: dict[str, Any] = {}
+    for column in schema.columns:
+        if column.name in names:
+            result[column.name] = _typed(table[column.name].to_numpy(), column, where)
+        else:
+            value = np.full(len(table), column.default, dtype=object)
+            result[column.name] = _typed(value, column, where)
+    for name in names:
+        if name not in result:
+            result[name] = table[name].to_numpy()
+    checked = pd.DataFrame(result)
+    for column in schema.columns:
+        checked[column.name] = checked[column.name].astype(_DTYPES[column.kind])
+    if "slabkitDecision" in schema.names:
+        require_values(checked, "slabkitDecision", DECISIONS, where)
+    return checked
+
+
+def require_values(
+    table: pd.DataFrame, column: str, allowed: Sequence[str], where: str = "table"
+) -> None:
+    """Refuse a table in which a column has a value that is not allowed.
+
+    Parameters
+    ----------
+    table : DataFrame
+    column : str
+    allowed : sequence of str
+    where : str, optional
+        What the message begins with.
+
+    Raises
+    ------
+    InputError
+        Names the rows (from 1), the value and what is allowed.
+    """
+    wrong = ~table[column].isin(list(allowed)).to_numpy(dtype=bool)
+    if wrong.any():
+        value = table[column].iloc[int(np.flatnonzero(wrong)[0])]
+        raise InputError(
+            f"{where}: {column} is {value!r} in {rows_named(wrong)}; "
+            f"it must be one of {', '.join(allowed)}."
+        )
+
+
+def require_unique(table: pd.DataFrame, column: str, where: str = "table") -> None:
+    """Refuse a table in which a column repeats a value.
+
+    Parameters
+    ----------
+    table : DataFrame
+    column : str
+    where : str, optional
+        What the message begins with.
+
+    Raises
+    ------
+    InputError
+        Names the first repeated value and its rows (from 1).
+    """
+    repeated = table[column].duplicated(keep=False).to_numpy(dtype=bool)
+    if repeated.any():
+        value = table[column].iloc[int(np.flatnonzero(repeated)[0])]
+        same = (table[column] == value).to_numpy(dtype=bool)
+        raise InputError(f"{where}: {column} {value!r} stands in {rows_named(same)}.")
+
+
+def rows_named(wrong: npt.NDArray[np.bool_], most: int = 5) -> str:
+    """Name the rows that are wrong, as a message does.
+
+    Parameters
+    ----------
+    wrong : ndarray of bool, shape (rows,)
+    most : int, optional
+        How many to name before counting the rest.
+
+    Returns
+    -------
+    str
+        For instance ``row 3`` or ``rows 1, 2, 3, 4, 5 and 12 more``, counted from 1.
+    """
+    rows = (np.flatnonzero(wrong) + 1).tolist()
+    named = ", ".join(str(row) for row in rows[:most])
+    more = f" and {len(rows) - most} more" if len(rows) > most else ""
+    return f"{'rows' if len(rows) > 1 else 'row'} {named}{more}"
+
+
+def new_pick_ids(
+    tomogram: Iterable[str],
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    z: npt.ArrayLike,
+    salt: str = "",
+    taken: Iterable[str] = (),
+) -> list[str]:
+    """Give every pick an id that follows it from here on.
+
+    The id is a hash of tomogram, position and salt, so that the same input always gets the same id
+    and lists made apart do not share one by accident.
+
+    Parameters
+    ----------
+    tomogram : iterable of str
+        Name of each pick's tomogram.
+    x, y, z : array-like of float, shape (picks,)
+        Position in Å.
+    salt : str, optional
+        What tells lists apart that hold the same positions: the picker, say.
+    taken : iterable of str, optional
+        Ids that are in use already.
+
+    Returns
+    -------
+    list of str
+        ``<tomogram>-<12 hexadecimal digits>``; picks that are equal in all get a further ``-2``,
+        ``-3`` and so on in their order. Characters of the name outside ``A-Za-z0-9._-`` become
+        ``_``.
+    """
+    positions = np.column_stack([np.asarray(v, dtype="<f8") for v in (x, y, z)])
+    positions = np.round(positions, 6) + 0.0  # -0.0 and 0.0 are one place
+    used = set(taken)
+    ids = []
+    for name, position in zip(tomogram, positions, strict=True):
+        digest = hashlib.blake2b(digest_size=6)
+        digest.update(f"{name}\0{salt}\0".encode())
+        digest.update(position.tobytes())
+        first = candidate = f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}-{digest.hexdigest()}"
+        count = 1
+        while candidate in used:
+            count += 1
+            candidate = f"{first}-{count}"
+        used.add(candidate)
+        ids.append(candidate)
+    return ids
+
+
+def _typed(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[Any]:
+    if column.kind == "string":
+        return _strings(values, column, where)
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        numbers = np.array([_number(value) for value in values], dtype=np.float64)
+        unreadable = np.array([_number(v) is None for v in values], dtype=bool)
+        if unreadable.any():
+            value = values[int(np.flatnonzero(unreadable)[0])]
+            raise InputError(
+                f"{where}: {column.name} is {value!r} in {rows_named(unreadable)}; it must be a "
+                "number (with a decimal point)."
+            ) from None
+    if column.kind == "integer":
+        wrong = ~np.isfinite(numbers) | (numbers != np.round(numbers))
+        if wrong.any():
+            value = values[int(np.flatnonzero(wrong)[0])]
+            raise InputError(
+                f"{where}: {column.name} is {value!r} in {rows_named(wrong)}; it must be a whole "
+                "number."
+            )
+        return numbers.astype(np.int64)
+    if column.required and not np.isfinite(numbers).all():
+        wrong = ~np.isfinite(numbers)
+        value = values[int(np.flatnonzero(wrong)[0])]
+        raise InputError(
+            f"{where}: {column.name} is {value!r} in {rows_named(wrong)}; it must be a finite "
+            "number."
+        )
+    return numbers
+
+
+def _strings(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[Any]:
+    result = np.empty(len(values), dtype=object)
+    for row, value in enumerate(values):
+        if not isinstance(value, str):
+            if column.required or value is None or value != value:  # NaN is not itself
+                raise InputError(
+                    f"{where}: {column.name} in row {row + 1} is {value!r}, which is not a string."
+                )
+            value = str(value)
+        result[row] = value
+    if column.required and len(values) and (result == "").any():
+        wrong = result == ""
+        raise InputError(f"{where}: {column.name} is empty in {rows_named(wrong)}.")
+    return result
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

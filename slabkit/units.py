@@ -1,0 +1,149 @@
+"""Lengths: ångström at every door, voxels inside, and the one rule between them."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypeAlias
+
+from slabkit.errors import InputError
+
+Angstrom: TypeAlias = float
+"""A length or position in Å. Position 0 is the centre of the first voxel."""
+
+Contrast: TypeAlias = Literal["dark", "bright"]
+"""``dark``: protein has low values; ``bright``: protein has high values."""
+
+# Headers hold float32 and users type decimals, so a quotient that should be a
+# whole or half number can miss it by about 1e-7; this much is forgiven.
+_RATIO_TOLERANCE = 1e-6
+
+_VOXEL_SIZE_TOLERANCE = 1e-3
+
+
+def length_to_voxels(length: Angstrom, voxel_size: Angstrom) -> int:
+    """Round a length to whole voxels: nearest, halves upwards, at least one.
+
+    Parameters
+    ----------
+    length, voxel_size : float
+        In Å; both positive and finite.
+
+    Returns
+    -------
+    int
+        Number of voxels, at least 1.
+
+    Raises
+    ------
+    InputError
+        If either is not a positive finite number.
+    """
+    ratio = _ratio(length, voxel_size)
+    return max(1, math.floor(ratio * (1 + _RATIO_TOLERANCE) + 0.5))
+
+
+def length_to_even_voxels(length: Angstrom, voxel_size: Angstrom) -> int:
+    """Round a box side to the nearest even number of voxels, at least two.
+
+    Parameters
+    ----------
+    length, voxel_size : float
+        In Å; both positive and finite.
+
+    Returns
+    -------
+    int
+        Even number of voxels; the box's centre is at index ``box // 2``.
+
+    Raises
+    ------
+    InputError
+        If either is not a positive finite number.
+    """
+    ratio = _ratio(length, voxel_size)
+    return max(2, 2 * math.floor(ratio * (1 + _RATIO_TOLERANCE) / 2 + 0.5))
+
+
+def length_to_whole_voxels_below(length: Angstrom, voxel_size: Angstrom) -> int:
+    """Give the largest whole number of voxels that is not longer than ``length``.
+
+    Parameters
+    ----------
+    length, voxel_size : float
+        In Å; both positive and finite.
+
+    Returns
+    -------
+    int
+        May be 0.
+
+    Raises
+    ------
+    InputError
+        If either is not a positive finite number.
+    """
+    return math.floor(_ratio(length, voxel_size) * (1 + _RATIO_TOLERANCE))
+
+
+def voxel_sizes_equal(first: Angstrom, second: Angstrom) -> bool:
+    """Tell whether two voxel sizes (Å) agree within 1e-3 relative.
+
+    Parameters
+    ----------
+    first, second : float
+        Voxel sizes in Å.
+
+    Returns
+    -------
+    bool
+    """
+    return abs(first - second) <= _VOXEL_SIZE_TOLERANCE * max(abs(first), abs(second))
+
+
+def protein_sign(contrast: Contrast) -> int:
+    """Give the factor that makes protein bright: -1 for ``dark``, +1 for ``bright``.
+
+    Parameters
+    ----------
+    contrast : {"dark", "bright"}
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    InputError
+        If the contrast is neither word.
+    """
+    if contrast == "dark":
+        return -1
+    if contrast == "bright":
+        return 1
+    raise InputError(f"contrast must be 'dark' or 'bright', not {contrast!r}.")
+
+
+def opposite_contrast(contrast: Contrast) -> Contrast:
+    """Give the other contrast, as inverting an image does.
+
+    Parameters
+    ----------
+    contrast : {"dark", "bright"}
+
+    Returns
+    -------
+    {"dark", "bright"}
+
+    Raises
+    ------
+    InputError
+        If the contrast is neither word.
+    """
+    return "dark" if protein_sign(contrast) == 1 else "bright"
+
+
+def _ratio(length: Angstrom, voxel_size: Angstrom) -> float:
+    for name, value in (("length", length), ("voxel size", voxel_size)):
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"the {name} must be a positive number of Å, not {value!r}.")
+    return length / voxel_size
