@@ -165,7 +165,7 @@ class Tomogram:
         Raises
         ------
         InputError
-            If there are non-finite voxels and no `fill_value`; says how many and where the first is.
+            If there are non-finite voxels and no `fill_value`; says how many and where.
         """
         if block.dtype.kind != "f":
             return block

@@ -1,0 +1,1 @@
+"""Running a step over many tomograms: local workers, records, skipping what is done."""

@@ -66,7 +66,7 @@ def read_text(source: str | os.PathLike[str]) -> str:
     Returns
     -------
     str
-        Without byte-order mark, line ends as ``\\n``.
+        Without byte-order mark, lines ending in a line feed alone.
 
     Raises
     ------
@@ -425,7 +425,9 @@ def _optics(pixel_sizes: list[float]) -> pd.DataFrame:
     )
 
 
-def _read_block(source: str | os.PathLike[str], block: str, schema: Schema, hint: str) -> pd.DataFrame:
+def _read_block(
+    source: str | os.PathLike[str], block: str, schema: Schema, hint: str
+) -> pd.DataFrame:
     where = str(source)
     return _block(parse_star(read_text(source), where), block, schema, where, hint)
 

@@ -1,0 +1,120 @@
+"""The `slabkit` command: its sub-commands, in the order of the pipeline."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import warnings
+from typing import Any
+
+import typer
+
+import slabkit
+from slabkit.cli.shared import WARNINGS, emit, say
+from slabkit.errors import SlabkitError, SlabkitWarning
+
+# Plain help: coloured boxes would double the time to show it.
+app = typer.Typer(
+    name="slabkit",
+    help="Pick particles in cryo-electron tomograms with 2D tools: tomogram to slabs, 2D picks, "
+    "x, y, z, minislabs, labels, curated picks. Lengths are in Å.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# Command name and the module and function (or Typer group) behind it.
+_COMMANDS = (
+    ("slab", "slab", "slab"),
+    ("pick", "pick", "app"),
+    ("map", "map", "map_"),
+    ("minislab", "minislab", "minislab"),
+    ("label", "label", "label"),
+    ("curate", "curate", "curate"),
+    ("merge", "merge", "merge"),
+    ("score", "score", "score"),
+    ("convert", "convert", "convert"),
+    ("simulate", "simulate", "simulate"),
+    ("info", "info", "info"),
+    ("demo", "demo", "demo"),
+)
+
+
+def _register() -> None:
+    for name, module, attribute in _COMMANDS:
+        try:  # TEMPORARY while the commands are being written
+            command = getattr(importlib.import_module(f"slabkit.cli.{module}"), attribute)
+        except ModuleNotFoundError:
+            continue
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name=name)(command)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    if version:
+        emit(f"slabkit {slabkit.__version__}")
+        raise typer.Exit
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    text = str(message)
+    if text not in WARNINGS:
+        WARNINGS.append(text)
+        say(f"warning: {text}")
+
+
+def main() -> None:
+    """Run the command line; every error that slabkit foresees ends in one sentence and code 2."""
+    warnings.showwarning = _show_warning
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("always", SlabkitWarning)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        _register()
+        app()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    except SlabkitError as error:
+        return _refuse(str(error))
+    except BrokenPipeError:
+        # The reader of our pipe has gone: nothing to say, and Python must not say it for us.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted; unfinished files were removed.")
+        return 130
+    except MemoryError:
+        return _refuse("not enough memory; try --jobs 1 or a smaller piece.")
+    except OSError as error:
+        return _refuse(f"{error.filename or 'a file'}: {error.strerror or error}.")
+    return 0
+
+
+def _refuse(message: str) -> int:
+    say(f"error: {message}")
+    if "--json" in sys.argv:
+        emit(json.dumps({"status": "error", "error": message}, ensure_ascii=False))
+    return 2
+
+
+if __name__ == "__main__":
+    main()

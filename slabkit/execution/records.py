@@ -1,0 +1,243 @@
+"""The JSON record beside each result: what made it, from what.
+
+With it a result can be explained years later, and skipped when it would only be made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import slabkit
+from slabkit.errors import InputError
+from slabkit.formats.atomic import write_text
+
+_SAMPLED_BLOCKS, _BLOCK_BYTES = 16, 65536
+_TEXT_SUFFIXES = {".star", ".csv", ".txt", ".json", ".ndjson", ".tsv", ".toml", ".mod", ".coords"}
+
+
+@dataclass
+class Record:
+    """What is written beside a result.
+
+    Parameters
+    ----------
+    step : str
+        The command, ``pick blob`` for instance.
+    parameters : dict
+        Everything that can change the result, seeds included.
+    inputs : list of dict
+        ``name``, ``size`` (bytes) and ``hash`` of each input, see `describe_input`.
+    command : list of str
+        The command line.
+    version : str
+        slabkit's.
+    outputs : list of str
+        Files written, relative to the record's folder.
+    summary : dict
+        The counts that the command reported.
+    warnings : list of str
+    failures : list of dict
+        ``item`` and ``error`` of what could not be done.
+    finished : str
+        Local time with offset, ISO 8601.
+    """
+
+    step: str
+    parameters: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    command: list[str] = field(default_factory=list)
+    version: str = slabkit.__version__
+    outputs: list[str] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    failures: list[dict[str, str]] = field(default_factory=list)
+    finished: str = ""
+
+    def same_work(self, other: Record) -> bool:
+        """Tell whether another record is of the same step, parameters and input contents.
+
+        Parameters
+        ----------
+        other : Record
+
+        Returns
+        -------
+        bool
+        """
+        mine, others = (
+            (r.step, _plain(r.parameters), [(i["name"], i["size"], i["hash"]) for i in r.inputs])
+            for r in (self, other)
+        )
+        return mine == others
+
+
+def record_path(result: str | os.PathLike[str]) -> Path:
+    """Say where the record of a result stands: beside it, ``.json`` appended to its name.
+
+    Parameters
+    ----------
+    result : path-like
+        The (main) file of the result.
+
+    Returns
+    -------
+    Path
+    """
+    result = Path(result)
+    return result.with_name(result.name + ".json")
+
+
+def save_record(record: Record, result: str | os.PathLike[str]) -> None:
+    """Write the record beside its result.
+
+    Parameters
+    ----------
+    record : Record
+    result : path-like
+
+    Raises
+    ------
+    SlabkitError
+        It cannot be written.
+    """
+    record.finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    text = json.dumps(_plain(asdict(record)), indent=1, ensure_ascii=False)
+    write_text(record_path(result), text + "\n")
+
+
+def load_record(result: str | os.PathLike[str]) -> Record | None:
+    """Read the record beside a result.
+
+    Parameters
+    ----------
+    result : path-like
+
+    Returns
+    -------
+    Record or None
+        None where there is none, or none that can be read.
+    """
+    try:
+        content = json.loads(record_path(result).read_text(encoding="utf-8"))
+        return Record(**content)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def describe_inputs(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:
+    """Describe the inputs of a step as a record holds them.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+
+    Returns
+    -------
+    list of dict
+        See `describe_input`.
+
+    Raises
+    ------
+    InputError
+        One cannot be read.
+    """
+    return [describe_input(path) for path in paths]
+
+
+def describe_input(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Describe an input file or folder by name, size and hash.
+
+    A table's hash is of its whole content; a volume's of its first block and of blocks sampled
+    evenly, because hashing gigabytes costs more than projecting them; a folder's (OME-Zarr) of its
+    metadata files and the sizes of all its files.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    dict
+        ``name``, ``size`` in bytes, ``hash`` (hexadecimal).
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
+    path = Path(path)
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        if path.is_dir():
+            size = _hash_folder(path, digest)
+        else:
+            size = _hash_file(path, digest)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    return {"name": path.as_posix(), "size": size, "hash": digest.hexdigest()}
+
+
+def describe_text(name: str, text: str) -> dict[str, Any]:
+    """Describe an input that came through a pipe.
+
+    Parameters
+    ----------
+    name, text : str
+
+    Returns
+    -------
+    dict
+        As `describe_input`.
+    """
+    data = text.encode()
+    digest = hashlib.blake2b(data, digest_size=16)
+    return {"name": name, "size": len(data), "hash": digest.hexdigest()}
+
+
+def _hash_file(path: Path, digest: Any) -> int:
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if path.suffix.lower() in _TEXT_SUFFIXES or size <= 2 * _SAMPLED_BLOCKS * _BLOCK_BYTES:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        else:
+            last = size - _BLOCK_BYTES
+            for index in range(_SAMPLED_BLOCKS):
+                file.seek(last * index // (_SAMPLED_BLOCKS - 1))
+                digest.update(file.read(_BLOCK_BYTES))
+        digest.update(str(size).encode())
+    return size
+
+
+def _hash_folder(path: Path, digest: Any) -> int:
+    total = 0
+    for folder, folders, files in os.walk(path):
+        folders.sort()
+        for name in sorted(files):
+            file = Path(folder) / name
+            size = file.stat().st_size
+            total += size
+            digest.update(f"{file.relative_to(path).as_posix()}\0{size}\0".encode())
+            if name in (".zattrs", ".zarray", ".zgroup", "zarr.json"):
+                digest.update(file.read_bytes())
+    return total
+
+
+def _plain(value: Any) -> Any:
+    """Give what JSON would read back, so that records compare equal to saved ones."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (str, bool, int, float)) or value is None:
+        return value
+    if hasattr(value, "item"):
+        return value.item()
+    return str(value)
