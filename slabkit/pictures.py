@@ -1,0 +1,240 @@
+"""Pictures for people to look at: stretched contrast, circled picks, contact sheets, as PNG.
+
+Row 0 of an image is drawn at the top, column 0 on the left; nothing is mirrored. All pictures are
+deterministic: the same arrays give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
+
+Picture: TypeAlias = npt.NDArray[np.uint8]
+"""Grey values ``(y, x)`` or colours ``(y, x, 3)``, 0 to 255."""
+
+PICK_COLOUR = (255, 176, 0)
+"""Amber: told from grey and from itself by people of every colour vision."""
+
+_BACKGROUND = (255, 255, 255)
+_INK = (30, 30, 30)
+_MIDDLE_GREY = 128
+
+
+def contrast_stretched(
+    image: npt.NDArray[Any], *, low: float = 0.5, high: float = 99.5
+) -> npt.NDArray[np.uint8]:
+    """Stretch an image's values to 0..255 between two percentiles.
+
+    Parameters
+    ----------
+    image : ndarray of real numbers, shape (y, x)
+        Non-finite pixels do not count for the percentiles and come out black.
+    low, high : float, optional
+        Percentiles that become 0 and 255; what lies beyond them is clipped.
+
+    Returns
+    -------
+    ndarray of uint8, shape (y, x)
+        Middle grey throughout where the percentiles are equal (a constant image).
+
+    Raises
+    ------
+    InputError
+        If the image has not two axes or no pixels.
+    """
+    image = np.asarray(image)
+    if image.ndim != 2 or image.size == 0:
+        raise InputError(f"a picture is made from an image (y, x), not from shape {image.shape}.")
+    values = image.astype(np.float32)
+    finite = np.isfinite(values)
+    if not finite.any():
+        return np.zeros(image.shape, dtype=np.uint8)
+    bottom, top = np.percentile(values[finite], [low, high])
+    if not top > bottom:  # nearly all pixels are one value: use what range there is
+        bottom, top = float(values[finite].min()), float(values[finite].max())
+    if not top > bottom:
+        stretched = np.full(image.shape, _MIDDLE_GREY, dtype=np.uint8)
+    else:
+        scaled = np.where(finite, (values - bottom) * (255.0 / (top - bottom)), 0.0)
+        stretched = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    stretched[~finite] = 0
+    return stretched
+
+
+def draw_picks(
+    image: npt.NDArray[Any],
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    radii: npt.ArrayLike,
+    *,
+    colour: tuple[int, int, int] = PICK_COLOUR,
+    largest_side: int = 2048,
+    smallest_side: int = 600,
+) -> npt.NDArray[np.uint8]:
+    """Draw an image with a circle about every pick.
+
+    Parameters
+    ----------
+    image : ndarray, shape (y, x)
+        Taken as it is if uint8, else stretched by `contrast_stretched`.
+    x, y : array-like of float, shape (picks,)
+        Centres in pixels, 0 = centre of the first pixel.
+    radii : array-like of float, shape (picks,) or ()
+        Radii in pixels.
+    colour : (int, int, int), optional
+        Red, green, blue of the circles.
+    largest_side, smallest_side : int, optional
+        An image whose longer side is above or below is shrunk or enlarged to it, so that pictures
+        stay of a size that one can look at.
+
+    Returns
+    -------
+    ndarray of uint8, shape (y, x, 3)
+
+    Raises
+    ------
+    InputError
+        As `contrast_stretched`.
+    """
+    from PIL import Image, ImageDraw
+
+    grey = _as_grey(image)
+    x_px, y_px = (np.atleast_1d(np.asarray(v, dtype=np.float64)) for v in (x, y))
+    radius_px = np.broadcast_to(np.asarray(radii, dtype=np.float64), x_px.shape)
+    longer = max(grey.shape)
+    scale = min(max(longer, smallest_side), largest_side) / longer
+    height, width = (max(1, round(side * scale)) for side in grey.shape)
+    picture = Image.fromarray(grey).convert("RGB")
+    if scale != 1:
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    draw = ImageDraw.Draw(picture)
+    line = max(1, round(max(picture.size) / 400))
+    # Pixel centres are whole numbers in our tables, half numbers in Pillow's enlarged picture.
+    centre_x = (x_px + 0.5) * (width / grey.shape[1]) - 0.5
+    centre_y = (y_px + 0.5) * (height / grey.shape[0]) - 0.5
+    for cx, cy, radius in zip(centre_x, centre_y, radius_px * scale, strict=True):
+        draw.ellipse((cx - radius, cy - radius, cx + radius, cy + radius), None, colour, line)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def contact_sheet(
+    images: Iterable[npt.NDArray[Any]],
+    labels: Sequence[str],
+    *,
+    columns: int | None = None,
+    tile_side: int = 320,
+    gap: int = 10,
+) -> npt.NDArray[np.uint8]:
+    """Lay images out in rows, each shrunk to a tile with its label below.
+
+    Parameters
+    ----------
+    images : iterable of ndarray, shape (y, x) or (y, x, 3)
+        Taken one at a time. uint8 images are shown as they are, others stretched.
+    labels : sequence of str
+        One for each image; what is too long for the tile loses its middle.
+    columns : int, optional
+        Tiles in a row; by default as near to a 4:3 sheet as can be.
+    tile_side : int, optional
+        Longer side of a tile in pixels. Smaller images are enlarged up to fourfold.
+    gap : int, optional
+        Pixels between tiles.
+
+    Returns
+    -------
+    ndarray of uint8, shape (y, x, 3)
+
+    Raises
+    ------
+    InputError
+        If there is no image, or the numbers of images and labels differ.
+    """
+    from PIL import Image, ImageDraw
+
+    tiles = [_tile(image, tile_side) for image in images]
+    if len(tiles) != len(labels):
+        raise InputError(f"a contact sheet got {len(tiles)} images and {len(labels)} labels.")
+    if not tiles:
+        raise InputError("a contact sheet needs at least one image.")
+    width, height = (max(tile.size[axis] for tile in tiles) for axis in (0, 1))
+    font_size = 13
+    font = _font(font_size)
+    band = font_size + 8
+    cell_x, cell_y = width + gap, height + band + gap
+    if columns is None:
+        columns = math.ceil(math.sqrt(len(tiles) * 4 / 3 * cell_y / cell_x))
+    columns = max(1, min(columns, len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
+    sheet = Image.new("RGB", (columns * cell_x + gap, rows * cell_y + gap), _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for number, (tile, label) in enumerate(zip(tiles, labels, strict=True)):
+        row, column = divmod(number, columns)
+        left, top = gap + column * cell_x, gap + row * cell_y
+        sheet.paste(tile, (left + (width - tile.size[0]) // 2, top + height - tile.size[1]))
+        text = _shortened(label, font, width)
+        draw.text((left + width / 2, top + height + band / 2), text, _INK, font, anchor="mm")
+    return np.asarray(sheet, dtype=np.uint8)
+
+
+def png_bytes(picture: npt.NDArray[np.uint8]) -> bytes:
+    """Encode a picture as PNG, without a time stamp.
+
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (y, x) or (y, x, 3)
+
+    Returns
+    -------
+    bytes
+        The content of a ``.png`` file.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, format="PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def _as_grey(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    image = np.asarray(image)
+    return image if image.dtype == np.uint8 and image.ndim == 2 else contrast_stretched(image)
+
+
+def _tile(image: npt.NDArray[Any], side: int) -> Any:
+    from PIL import Image
+
+    image = np.asarray(image)
+    coloured = image.ndim == 3 and image.dtype == np.uint8
+    picture = Image.fromarray(image if coloured else _as_grey(image)).convert("RGB")
+    scale = min(side / max(picture.size), 4.0)
+    width, height = (max(1, round(length * scale)) for length in picture.size)
+    filtering = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC
+    return picture.resize((width, height), filtering)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
+
+
+def _shortened(
+    label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int
+) -> str:
+    if font.getlength(label) <= width_px:
+        return label
+    for kept in range(len(label) - 1, 1, -1):
+        text = f"{label[: kept - kept // 2]}…{label[len(label) - kept // 2 :]}"
+        if font.getlength(text) <= width_px:
+            return text
+    return "…"
