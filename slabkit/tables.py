@@ -108,7 +108,7 @@ SLABS = Schema(
         Column("rlnMicrographName", "string"),
         Column("rlnOpticsGroup", "integer", 1),
         Column("rlnTomoName", "string"),
-        Column("slabkitTomogramFile", "string"),
+        Column("slabkitTomogramFile", "string", ""),
         Column("slabkitZStart", "integer"),
         Column("slabkitZCount", "integer"),
         Column("slabkitVoxelSize", "real"),

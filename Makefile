@@ -1,0 +1,57 @@
+# slabkit: `make help` lists what can be done. `make demo` and `make test` work from nothing.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format typecheck examples bench lock clean
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "slabkit needs Python 3.11 or newer; set PYTHON=python3.11, say." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY) ## Simulate, run the whole chain, score it, write demo/report.html
+	$(BIN)/slabkit demo -o demo --overwrite
+
+test: $(READY) ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## Check style and formatting, change nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(READY) ## Format the code and mend what can be mended
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+typecheck: $(READY) ## Check types, strictly
+	$(BIN)/mypy
+
+examples: $(READY) ## Run every example, as a user would
+	@set -e; for script in examples/*.sh; do \
+		echo "== $$script"; PATH="$(abspath $(BIN)):$$PATH" bash $$script; done
+	@set -e; for script in examples/*.py; do \
+		echo "== $$script"; $(BIN)/python $$script; done
+
+bench: $(READY) ## Measure against other programs (long; see benchmarks/README.md)
+	$(BIN)/python benchmarks/run.py
+
+lock: ## Renew requirements.lock from pyproject.toml
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --upgrade pip
+	.venv-lock/bin/python -m pip install --quiet hatchling editables '.[zarr]' --group dev
+	{ sed -n '/^#/p' requirements.lock; .venv-lock/bin/python -m pip freeze \
+		--exclude slabkit-cryoet; } > requirements.new && mv requirements.new requirements.lock
+	rm -rf .venv-lock
+
+clean: ## Remove what make made
+	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,213 @@
+"""``slabkit slab tomograms/*.mrc -o slabs --step 75``: tomograms to mock micrographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slabkit.cli import shared
+from slabkit.errors import InputError, SlabkitError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.slabs import SlabPlan
+    from slabkit.tomogram import Tomogram
+
+
+def slab(
+    tomograms: Annotated[
+        list[str],
+        typer.Argument(help="Volumes, folders, globs or tables of tomograms.", show_default=False),
+    ],
+    out: shared.OutFolder,
+    thickness: Annotated[float, typer.Option(metavar="Å", help="Thickness of a slab.")] = 300.0,
+    step: Annotated[
+        float | None,
+        typer.Option(metavar="Å", help="Sliding window: at most this far from slab to slab."),
+    ] = None,
+    cover: Annotated[
+        bool, typer.Option("--cover", help="Cover the whole depth with the fewest slabs.")
+    ] = False,
+    reduce: Annotated[
+        str, typer.Option(metavar="mean|sum", help="What projecting means.")
+    ] = "mean",
+    z_range: Annotated[
+        str | None,
+        typer.Option(metavar="MIN:MAX", help="Project these depths only (Å; either may be empty)."),
+    ] = None,
+    voxel_size: shared.VoxelSizeOption = None,
+    contrast: shared.ContrastOption = None,
+    invert: Annotated[bool, typer.Option("--invert", help="Invert the images' contrast.")] = False,
+    fill_nonfinite: shared.FillNonfinite = None,
+    png: Annotated[
+        bool, typer.Option("--png", help="Also a contact sheet a tomogram, slabs.png.")
+    ] = False,
+    overwrite: shared.Overwrite = False,
+    jobs: shared.Jobs = 0,
+    quiet: shared.Quiet = False,
+    json_: shared.Json = False,
+) -> None:
+    """Project tomograms along z into slabs, one MRC micrograph each, and slabs.star.
+
+    Without --step or --cover: as many slabs as fit side by side, centred; the margins left over
+    are reported. Lengths are in Å.
+    """
+    from slabkit.formats.volumes import tomogram_paths
+
+    if reduce not in ("mean", "sum"):
+        raise InputError(f"--reduce must be mean or sum, not {reduce!r}.")
+    options: dict[str, Any] = {
+        "thickness": thickness,
+        "step": step,
+        "cover": cover,
+        "z_range": None if z_range is None else shared.parse_range(z_range, "--z-range", True),
+        "reduce": reduce,
+        "invert": invert,
+        "voxel_size": voxel_size,
+        "contrast": shared.parse_contrast(contrast),
+        "fill_nonfinite": fill_nonfinite,
+    }
+    found = tomogram_paths(tomograms)
+    if not found:
+        raise InputError(f"{' '.join(tomograms)}: no tomogram there.")
+    table = Path(out) / "slabs.star"
+    with shared.Step(
+        "slab",
+        str(table),
+        inputs=[path for _, path in found],
+        parameters={**options, "png": png},
+        overwrite=overwrite,
+        quiet=quiet,
+        json_=json_,
+    ) as work:
+        if not work.finished:
+            _run(work, table, found, options, png, shared.worker_count(jobs))
+
+
+def _run(
+    work: shared.Step,
+    table: Path,
+    found: list[tuple[str, Path]],
+    options: dict[str, Any],
+    png: bool,
+    jobs: int,
+) -> None:
+    tables: list[pd.DataFrame] = []
+    rows: list[tuple[object, ...]] = []
+    for name, path in work.track(found, total=len(found), what="slab"):
+        try:
+            slabs, row, files = _one_tomogram(work, table.parent, name, path, options, png, jobs)
+        except SlabkitError as error:
+            work.fail(name, error)
+            continue
+        tables.append(slabs)
+        rows.append(row)
+        work.outputs += files
+    failed = shared.all_failed(work.failures, len(found))
+    if failed:
+        raise failed
+    import pandas as pd
+
+    from slabkit.formats.tables import write_slabs
+
+    write_slabs(table, pd.concat(tables, ignore_index=True))
+    columns = ("tomogram", "slabs", "planes each", "Å each", "Å left below", "Å left above")
+    work.table("", columns, rows)
+    work.summary.update(
+        tomograms=len(tables),
+        slabs=sum(len(slabs) for slabs in tables),
+        margins={str(row[0]): [row[4], row[5]] for row in rows},
+    )
+
+
+def _one_tomogram(
+    work: shared.Step,
+    folder: Path,
+    name: str,
+    path: Path,
+    options: dict[str, Any],
+    png: bool,
+    jobs: int,
+) -> tuple[pd.DataFrame, tuple[object, ...], list[Path]]:
+    from slabkit.formats.tables import path_for_table
+    from slabkit.formats.volumes import open_tomogram
+    from slabkit.slabs import plan_slabs, slab_name, slab_table
+
+    tomogram = open_tomogram(
+        path,
+        name=name,
+        voxel_size=options["voxel_size"],
+        contrast=options["contrast"] or "dark",
+        fill_nonfinite=options["fill_nonfinite"],
+    )
+    plan = plan_slabs(
+        tomogram,
+        thickness=options["thickness"],
+        step=options["step"],
+        cover=options["cover"],
+        z_range=options["z_range"],
+    )
+    files = [folder / slab_name(name, index) for index in range(len(plan.starts))]
+    sheet = folder / f"{name}_slabs.png"
+    work.check_free([*files, sheet] if png else files)
+    _write_images(tomogram, plan, files, sheet if png else None, options, jobs)
+    slabs = slab_table(
+        tomogram,
+        plan,
+        invert=options["invert"],
+        micrographs=[path_for_table(file) for file in files],
+        tomogram_file=path_for_table(path),
+    )
+    below, above = (margin * plan.voxel_size for margin in plan.margins_vox)
+    row = (name, len(files), plan.count_vox, plan.thickness, below, above)
+    return slabs, row, [*files, sheet] if png else files
+
+
+def _write_images(
+    tomogram: Tomogram,
+    plan: SlabPlan,
+    files: list[Path],
+    sheet: Path | None,
+    options: dict[str, Any],
+    jobs: int,
+) -> None:
+    from slabkit.formats.mrc import write_mrc
+    from slabkit.slabs import iterate_slabs
+
+    thumbnails = []
+    written: list[Path] = []
+    try:
+        for index, image in iterate_slabs(
+            tomogram, plan, reduce=options["reduce"], invert=options["invert"], jobs=jobs
+        ):
+            start = plan.starts[index]
+            label = (
+                f"slabkit slab: {options['reduce']} of planes {start} to "
+                f"{start + plan.count_vox - 1} of {tomogram.name}"
+            )
+            write_mrc(files[index], image, plan.voxel_size, label=label)
+            written.append(files[index])
+            if sheet is not None:
+                thumbnails.append(image[:: max(1, len(image) // 512), :: max(1, len(image) // 512)])
+        if sheet is not None:
+            _write_sheet(sheet, thumbnails, plan)
+    except BaseException:
+        for file in written:  # nothing half-finished of a tomogram stays
+            file.unlink(missing_ok=True)
+        raise
+
+
+def _write_sheet(sheet: Path, thumbnails: list[Any], plan: SlabPlan) -> None:
+    from slabkit.formats.atomic import atomic_path
+    from slabkit.pictures import contact_sheet, png_bytes
+
+    labels = [
+        f"{index}: z {start * plan.voxel_size:g} to "
+        f"{(start + plan.count_vox - 1) * plan.voxel_size:g} Å"
+        for index, start in enumerate(plan.starts)
+    ]
+    with atomic_path(sheet) as temporary:
+        temporary.write_bytes(png_bytes(contact_sheet(thumbnails, labels)))

@@ -1,0 +1,413 @@
+"""Tomogram to slabs: z-projections that look like micrographs to 2D programs.
+
+The volume streams past once, a few tens of planes at a time; each is taken in bands of rows that
+fit the processor's cache, so that sums in double precision cost no more than reading.
+"""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.windows import window_starts
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.tables import SLABS, make_table
+from slabkit.tomogram import Tomogram
+from slabkit.units import (
+    length_to_voxels,
+    length_to_whole_voxels_below,
+    opposite_contrast,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Reduction = Literal["mean", "sum"]
+
+_BAND_VOXELS = 128 * 1024  # 1 MiB of float64: a band's sum stays in the second-level cache
+_CHUNK_BYTES = 128 * 2**20
+
+
+@dataclass(frozen=True)
+class SlabPlan:
+    """Which planes of a tomogram make which slab.
+
+    Parameters
+    ----------
+    starts : tuple of int
+        First plane of each slab, ascending.
+    count_vox : int
+        Planes in each slab.
+    first_vox, last_vox : int
+        The planes ``[first, last)`` that were to be projected.
+    voxel_size : float
+        In Å.
+    """
+
+    starts: tuple[int, ...]
+    count_vox: int
+    first_vox: int
+    last_vox: int
+    voxel_size: float
+
+    @property
+    def thickness(self) -> float:
+        """True thickness of a slab in Å."""
+        return self.count_vox * self.voxel_size
+
+    @property
+    def margins_vox(self) -> tuple[int, int]:
+        """Planes in no slab, below the first and above the last."""
+        return (
+            self.starts[0] - self.first_vox,
+            self.last_vox - self.starts[-1] - self.count_vox,
+        )
+
+
+def plan_slabs(
+    tomogram: Tomogram,
+    *,
+    thickness: float = 300.0,
+    step: float | None = None,
+    cover: bool = False,
+    z_range: tuple[float, float] | None = None,
+) -> SlabPlan:
+    """Decide which planes make which slab.
+
+    Parameters
+    ----------
+    tomogram : Tomogram
+    thickness : float, optional
+        In Å, rounded to voxels. A depth below it gives one thinner slab, with a warning.
+    step : float, optional
+        In Å: a sliding window; see `slabkit.arrays.windows.window_starts`.
+    cover : bool, optional
+        The fewest slabs that cover the whole depth, evenly placed.
+    z_range : (float, float), optional
+        Lowest and highest z in Å (0 is the centre of the first plane); planes whose centre lies
+        outside are left out. Infinities leave a side open.
+
+    Returns
+    -------
+    SlabPlan
+
+    Raises
+    ------
+    InputError
+        A length is not positive, the step is below one voxel, or no plane lies in the range.
+    """
+    voxel_size = tomogram.voxel_size
+    first, last = _range_planes(tomogram, z_range)
+    depth = last - first
+    count = length_to_voxels(thickness, voxel_size)
+    step_vox = None
+    if step is not None:
+        step_vox = length_to_whole_voxels_below(step, voxel_size)
+        if step_vox < 1:
+            raise InputError(
+                f"{tomogram.label}: a step of {step:g} Å is below the voxel size of "
+                f"{voxel_size:g} Å."
+            )
+    if depth < count:
+        warnings.warn(
+            f"{tomogram.label}: {depth} planes of {voxel_size:g} Å are thinner than a slab of "
+            f"{thickness:g} Å; one slab of {depth * voxel_size:g} Å is made.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+    starts = first + window_starts(depth, count, step_vox, cover=cover)
+    return SlabPlan(tuple(starts.tolist()), min(count, depth), first, last, voxel_size)
+
+
+def project_slabs(
+    tomogram: Tomogram,
+    *,
+    thickness: float = 300.0,
+    step: float | None = None,
+    cover: bool = False,
+    z_range: tuple[float, float] | None = None,
+    reduce: Reduction = "mean",
+    invert: bool = False,
+    jobs: int = 1,
+) -> tuple[npt.NDArray[np.float32], pd.DataFrame]:
+    """Project a tomogram along z into slabs, all held in memory.
+
+    Parameters
+    ----------
+    tomogram, thickness, step, cover, z_range
+        See `plan_slabs`.
+    reduce : {"mean", "sum"}, optional
+        What becomes of the planes of a slab.
+    invert : bool, optional
+        Multiply the images by -1, which turns the contrast round.
+    jobs : int, optional
+        Threads; the result does not depend on it.
+
+    Returns
+    -------
+    images : ndarray of float32, shape (slabs, y, x)
+    slabs : DataFrame
+        Columns of `slabkit.tables.SLABS`, one row an image.
+
+    Raises
+    ------
+    InputError
+        As `plan_slabs` and `iterate_slabs`.
+
+    See Also
+    --------
+    iterate_slabs : The same with bounded memory.
+    """
+    plan = plan_slabs(tomogram, thickness=thickness, step=step, cover=cover, z_range=z_range)
+    images = np.empty((len(plan.starts), *tomogram.shape[1:]), dtype=np.float32)
+    for index, image in iterate_slabs(tomogram, plan, reduce=reduce, invert=invert, jobs=jobs):
+        images[index] = image
+    return images, slab_table(tomogram, plan, invert=invert)
+
+
+def slab_table(
+    tomogram: Tomogram,
+    plan: SlabPlan,
+    *,
+    invert: bool = False,
+    micrographs: list[str] | None = None,
+    tomogram_file: str | None = None,
+) -> pd.DataFrame:
+    """Make the slab table of one tomogram.
+
+    Parameters
+    ----------
+    tomogram : Tomogram
+    plan : SlabPlan
+    invert : bool, optional
+        Whether the images were inverted.
+    micrographs : list of str, optional
+        Paths of the images; default: the names of `slab_name`.
+    tomogram_file : str, optional
+        Path of the tomogram as the table shall have it; default: the tomogram's.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `slabkit.tables.SLABS`, one row a slab.
+    """
+    depth, height, width = tomogram.shape
+    count = len(plan.starts)
+    names = micrographs or [slab_name(tomogram.name, index) for index in range(count)]
+    contrast = tomogram.contrast
+    columns: dict[str, Any] = {
+        "rlnMicrographName": names,
+        "rlnOpticsGroup": 1,
+        "rlnTomoName": tomogram.name,
+        "slabkitTomogramFile": tomogram_file if tomogram_file is not None else tomogram.path or "",
+        "slabkitZStart": list(plan.starts),
+        "slabkitZCount": plan.count_vox,
+        "slabkitVoxelSize": plan.voxel_size,
+        "slabkitThickness": plan.thickness,
+        "slabkitContrast": opposite_contrast(contrast) if invert else contrast,
+        "slabkitTomogramContrast": contrast,
+        "slabkitTomogramSizeX": width,
+        "slabkitTomogramSizeY": height,
+        "slabkitTomogramSizeZ": depth,
+    }
+    return make_table(SLABS, columns)
+
+
+def slab_name(tomogram_name: str, index: int) -> str:
+    """Name a slab's image file.
+
+    Parameters
+    ----------
+    tomogram_name : str
+    index : int
+        From 0, upwards in z.
+
+    Returns
+    -------
+    str
+        ``<tomogram>_slab<NNN>.mrc``.
+    """
+    return f"{tomogram_name}_slab{index:03d}.mrc"
+
+
+def iterate_slabs(
+    tomogram: Tomogram,
+    plan: SlabPlan,
+    *,
+    reduce: Reduction = "mean",
+    invert: bool = False,
+    jobs: int = 1,
+) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """Project slab after slab, reading each plane once.
+
+    Sums are in float64, exact for integer voxels, and rounded to float32 at the end. Memory holds
+    the slabs that overlap one another, in float64, and nothing of the volume beyond what its source
+    hands out.
+
+    Parameters
+    ----------
+    tomogram : Tomogram
+    plan : SlabPlan
+    reduce : {"mean", "sum"}, optional
+    invert : bool, optional
+        Multiply by -1.
+    jobs : int, optional
+        Threads; the result does not depend on it.
+
+    Yields
+    ------
+    index : int
+        Slab number, ascending.
+    image : ndarray of float32, shape (y, x)
+
+    Raises
+    ------
+    InputError
+        `reduce` is unknown; voxels are NaN or infinite and the tomogram has no `fill_value`; a sum
+        does not fit float32.
+    """
+    if reduce not in ("mean", "sum"):
+        raise InputError(f"reduce must be 'mean' or 'sum', not {reduce!r}.")
+    factor = (-1.0 if invert else 1.0) / (plan.count_vox if reduce == "mean" else 1)
+    _, height, width = tomogram.shape
+    rows = max(1, _BAND_VOXELS // width)
+    bands = [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
+    sums: dict[int, npt.NDArray[np.float64]] = {}
+    done = 0
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        for z, block in _chunks(tomogram, plan):
+            pieces = _pieces(plan, z, z + len(block))
+            for index in sorted({i for _, _, slabs in pieces for i in slabs}):
+                if index not in sums:
+                    sums[index] = np.zeros((height, width))
+            work = _band_work(block, pieces, z, sums)
+            for _ in pool.map(work, bands) if jobs > 1 else map(work, bands):
+                pass
+            while done < len(plan.starts) and plan.starts[done] + plan.count_vox <= z + len(block):
+                yield done, _finish(tomogram, plan, done, sums.pop(done), factor)
+                done += 1
+
+
+def _range_planes(tomogram: Tomogram, z_range: tuple[float, float] | None) -> tuple[int, int]:
+    depth = tomogram.shape[0]
+    if z_range is None:
+        return 0, depth
+    inside = np.arange(depth) * tomogram.voxel_size
+    slack = 1e-6 * tomogram.voxel_size  # a limit typed as a plane's position includes that plane
+    chosen = np.flatnonzero((inside >= z_range[0] - slack) & (inside <= z_range[1] + slack))
+    if not len(chosen):
+        raise InputError(
+            f"{tomogram.label}: no plane lies in the z range {z_range[0]:g} to {z_range[1]:g} Å; "
+            f"the volume reaches from 0 to {inside[-1]:g} Å."
+        )
+    return int(chosen[0]), int(chosen[-1]) + 1
+
+
+def _chunks(tomogram: Tomogram, plan: SlabPlan) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """Read the planes that lie in slabs, some at a time, in order."""
+    _, height, width = tomogram.shape
+    plane_bytes = height * width * np.dtype(tomogram.data.dtype).itemsize
+    planes = max(1, min(32, _CHUNK_BYTES // plane_bytes))
+    first, last = plan.starts[0], plan.starts[-1] + plan.count_vox
+    for z in range(first, last, planes):
+        start, stop = (z, 0, 0), (min(z + planes, last), height, width)
+        block = tomogram.read(start, stop)
+        if tomogram.fill_value is not None:
+            block = tomogram.check_finite(block, start)
+        _will_need(block)
+        yield z, block
+
+
+def _will_need(block: npt.NDArray[Any]) -> None:
+    """Ask for a mapped block in one sweep, because bands touch its pages out of order."""
+    base: Any = block
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    if not isinstance(base, mmap.mmap) or not hasattr(mmap, "MADV_WILLNEED"):
+        return
+    if not block.flags.c_contiguous:
+        return
+    offset = block.ctypes.data - np.frombuffer(base, dtype=np.uint8, count=1).ctypes.data
+    aligned = offset // mmap.PAGESIZE * mmap.PAGESIZE
+    base.madvise(mmap.MADV_WILLNEED, aligned, block.nbytes + offset - aligned)
+
+
+def _pieces(plan: SlabPlan, low: int, high: int) -> list[tuple[int, int, list[int]]]:
+    """Cut planes [low, high) where slabs begin or end; name the slabs of each piece."""
+    edges = {low, high}
+    for start in plan.starts:
+        edges.update(z for z in (start, start + plan.count_vox) if low < z < high)
+    cuts = sorted(edges)
+    pieces = []
+    for begin, end in itertools.pairwise(cuts):
+        slabs = [
+            index
+            for index, start in enumerate(plan.starts)
+            if start <= begin and end <= start + plan.count_vox
+        ]
+        if slabs:
+            pieces.append((begin, end, slabs))
+    return pieces
+
+
+def _band_work(
+    block: npt.NDArray[Any],
+    pieces: list[tuple[int, int, list[int]]],
+    first: int,
+    sums: dict[int, npt.NDArray[np.float64]],
+) -> Callable[[slice], None]:
+    def work(band: slice) -> None:
+        scratch: npt.NDArray[np.float64] | None = None
+        for begin, end, slabs in pieces:
+            if len(slabs) == 1:
+                total = sums[slabs[0]][band]
+            else:
+                if scratch is None:
+                    scratch = np.empty((band.stop - band.start, block.shape[2]))
+                total = scratch
+                total[...] = 0
+            for z in range(begin - first, end - first):
+                np.add(total, block[z, band], out=total)
+            if len(slabs) > 1:
+                for index in slabs:
+                    target = sums[index][band]
+                    np.add(target, total, out=target)
+
+    return work
+
+
+def _finish(
+    tomogram: Tomogram,
+    plan: SlabPlan,
+    index: int,
+    total: npt.NDArray[np.float64],
+    factor: float,
+) -> npt.NDArray[np.float32]:
+    total *= factor
+    if not np.isfinite(total).all():
+        start = plan.starts[index]
+        for z in range(start, start + plan.count_vox):
+            corner = (z, 0, 0)
+            tomogram.check_finite(tomogram.read(corner, (z + 1, *tomogram.shape[1:])), corner)
+    with np.errstate(over="ignore"):
+        image = total.astype(np.float32)
+    if not np.isfinite(image).all():
+        raise InputError(
+            f"{tomogram.label}: the projection of slab {index} exceeds the range of float32; use "
+            "the mean, or scale the volume."
+        )
+    if image.min() == image.max():
+        warnings.warn(
+            f"{tomogram.label}: slab {index} is constant ({image.flat[0]:g}): blank or padding.",
+            SlabkitWarning,
+            stacklevel=3,
+        )
+    return image

@@ -1,0 +1,219 @@
+"""Slab geometry, precision, and the command."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slabkit.arrays.windows import window_starts
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.slabs import iterate_slabs, plan_slabs, project_slabs
+from slabkit.tables import SLABS
+from slabkit.tomogram import Tomogram
+
+
+def volume(shape=(23, 9, 14), dtype=np.float32, seed=0, voxel_size=7.3, **options):
+    rng = np.random.default_rng(seed)
+    data = rng.normal(0, 100, shape)
+    if np.dtype(dtype).kind in "iu":
+        info = np.iinfo(dtype)
+        data = rng.integers(info.min, info.max, shape, endpoint=True)
+    return Tomogram("t", data.astype(dtype), voxel_size, **options)
+
+
+@given(
+    depth=st.integers(1, 400), thickness=st.integers(1, 120), step=st.integers(1, 60) | st.none()
+)
+def test_windows_keep_their_promises(depth, thickness, step):
+    starts = window_starts(depth, thickness, step)
+    count = min(thickness, depth)
+    assert starts[0] >= 0
+    assert starts[-1] + count <= depth
+    gaps = np.diff(starts)
+    if step is None:
+        assert len(starts) == max(1, depth // thickness)
+        assert (gaps == thickness).all()
+        below, above = starts[0], depth - starts[-1] - count
+        assert 0 <= above - below <= 1
+    else:
+        assert starts[0] == 0
+        assert starts[-1] + count == depth
+        assert (gaps >= 1).all()
+        assert (gaps <= step).all()
+        if len(gaps):
+            assert gaps.max() - gaps.min() <= 1
+            # no fewer windows would do
+            assert (len(starts) - 2) * step < depth - thickness
+
+
+@given(depth=st.integers(1, 400), thickness=st.integers(1, 120))
+def test_cover_leaves_no_plane_out_and_wastes_no_window(depth, thickness):
+    starts = window_starts(depth, thickness, cover=True)
+    covered = np.zeros(depth, bool)
+    for start in starts:
+        covered[start : start + thickness] = True
+    assert covered.all()
+    assert len(starts) == -(-depth // thickness)
+
+
+def test_the_constants_of_the_method():
+    tomogram = Tomogram("t", np.zeros((368, 2, 2), np.float32), 5.0)
+    plan = plan_slabs(tomogram)
+    assert plan.count_vox == 60
+    assert plan.starts == (4, 64, 124, 184, 244, 304)
+    assert plan.margins_vox == (4, 4)
+    assert len(plan_slabs(tomogram, step=75).starts) == 22
+
+
+def test_depth_is_compared_in_one_unit():
+    # 184 planes of 10 Å are 1840 Å: six slabs of 300 Å.
+    plan = plan_slabs(Tomogram("t", np.zeros((184, 2, 2), np.int8), 10.0))
+    assert len(plan.starts) == 6
+    assert plan.margins_vox == (2, 2)
+
+
+def test_thin_depth_gives_one_thinner_slab_and_says_so():
+    tomogram = volume((20, 3, 4), voxel_size=10.0)
+    with pytest.warns(SlabkitWarning, match="one slab of 200 Å"):
+        images, slabs = project_slabs(tomogram)
+    assert images.shape == (1, 3, 4)
+    assert slabs["slabkitZCount"].tolist() == [20]
+    assert slabs["slabkitThickness"].tolist() == [200.0]
+    np.testing.assert_allclose(images[0], tomogram.data.mean(axis=0, dtype=float), rtol=1e-6)
+
+
+def test_z_range_takes_planes_whose_centre_lies_inside():
+    tomogram = volume((50, 3, 4), voxel_size=7.3)
+    plan = plan_slabs(tomogram, thickness=73, z_range=(7.3 * 5, 7.3 * 34))
+    assert (plan.first_vox, plan.last_vox) == (5, 35)
+    assert plan.starts == (5, 15, 25)
+    plan = plan_slabs(tomogram, thickness=73, z_range=(float("-inf"), 7.3 * 12.5))
+    assert (plan.first_vox, plan.last_vox) == (0, 13)
+    with pytest.raises(InputError, match="no plane lies in the z range 400 to 500 Å"):
+        plan_slabs(tomogram, z_range=(400, 500))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.uint16, np.float16, np.float32, ">i2"])
+@pytest.mark.parametrize("reduce", ["mean", "sum"])
+@pytest.mark.parametrize("step", [None, 20.0])
+def test_projection_equals_the_double_precision_reference(dtype, reduce, step):
+    tomogram = volume((61, 11, 17), dtype=dtype)
+    images, slabs = project_slabs(tomogram, thickness=100, step=step, reduce=reduce)
+    for image, start, count in zip(
+        images, slabs["slabkitZStart"], slabs["slabkitZCount"], strict=True
+    ):
+        block = tomogram.data[start : start + count].astype(np.float64)
+        reference = getattr(block, reduce)(axis=0)
+        np.testing.assert_array_max_ulp(image, reference.astype(np.float32), maxulp=1)
+
+
+def test_a_large_offset_costs_no_precision():
+    rng = np.random.default_rng(3)
+    data = (1e6 + rng.normal(0, 1, (300, 8, 8))).astype(np.float32)
+    images, _ = project_slabs(Tomogram("t", data, 1.0), thickness=300, reduce="sum")
+    np.testing.assert_array_equal(images[0], data.sum(axis=0, dtype=np.float64).astype(np.float32))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    depth=st.integers(1, 90),
+    height=st.integers(1, 20),
+    width=st.integers(1, 20),
+    thickness=st.floats(3, 400),
+    step=st.none() | st.floats(8, 200),
+    jobs=st.integers(1, 3),
+)
+@pytest.mark.filterwarnings("ignore::slabkit.errors.SlabkitWarning")
+def test_every_slab_is_the_mean_of_its_planes(depth, height, width, thickness, step, jobs):
+    tomogram = volume((depth, height, width), dtype=np.int16, voxel_size=7.3)
+    images, slabs = project_slabs(tomogram, thickness=thickness, step=step, jobs=jobs)
+    assert list(slabs.columns) == SLABS.names
+    assert len(images) == len(slabs)
+    for image, start, count in zip(
+        images, slabs["slabkitZStart"], slabs["slabkitZCount"], strict=True
+    ):
+        expected = tomogram.data[start : start + count].mean(axis=0, dtype=np.float64)
+        np.testing.assert_array_max_ulp(image, expected.astype(np.float32), maxulp=1)
+
+
+class CountingSource:
+    """Counts how often each plane is read."""
+
+    def __init__(self, data):
+        self.data, self.shape, self.dtype = data, data.shape, data.dtype
+        self.reads = np.zeros(len(data), int)
+
+    def __getitem__(self, key):
+        self.reads[key[0]] += 1
+        return self.data[key]
+
+
+@pytest.mark.parametrize("step", [None, 10.0, 37.0])
+def test_each_plane_is_read_once_whatever_the_overlap(step):
+    source = CountingSource(np.random.default_rng(0).normal(size=(97, 6, 5)).astype(np.float32))
+    project_slabs(Tomogram("t", source, 5.0), thickness=100, step=step)
+    assert source.reads.max() == 1
+    assert (source.reads == 1).sum() == (80 if step is None else 97)
+
+
+def test_jobs_and_runs_give_equal_bytes():
+    tomogram = volume((64, 301, 211))
+    first, _ = project_slabs(tomogram, step=40, jobs=1)
+    second, _ = project_slabs(tomogram, step=40, jobs=3)
+    assert first.tobytes() == second.tobytes()
+
+
+def test_invert_turns_the_images_and_the_recorded_contrast():
+    tomogram = volume(contrast="dark")
+    plain, slabs = project_slabs(tomogram, thickness=70)
+    inverted, table = project_slabs(tomogram, thickness=70, invert=True)
+    np.testing.assert_array_equal(inverted, -plain)
+    assert set(slabs["slabkitContrast"]) == set(slabs["slabkitTomogramContrast"]) == {"dark"}
+    assert set(table["slabkitContrast"]) == {"bright"}
+    assert set(table["slabkitTomogramContrast"]) == {"dark"}
+
+
+def test_nonfinite_voxels_stop_or_are_filled():
+    tomogram = volume((30, 5, 6))
+    tomogram.data[11, 2, 3] = np.nan
+    tomogram.data[12, 2, 3] = np.inf
+    with pytest.raises(InputError, match=r"NaN or infinite.*z=11, y=2, x=3.*--fill-nonfinite"):
+        project_slabs(tomogram, thickness=70)
+    filled = Tomogram("t", tomogram.data, 7.3, fill_value=5.0)
+    with pytest.warns(SlabkitWarning, match="2 NaN or infinite voxels were replaced by 5"):
+        images, slabs = project_slabs(filled, thickness=73)
+    repaired = tomogram.data.copy()
+    repaired[11:13, 2, 3] = 5.0
+    start = slabs["slabkitZStart"][1]
+    np.testing.assert_allclose(
+        images[1], repaired[start : start + 10].mean(axis=0, dtype=float), rtol=1e-5
+    )
+
+
+def test_a_constant_slab_is_said_and_kept():
+    tomogram = Tomogram("t", np.full((30, 4, 4), 7, np.int8), 10.0)
+    with pytest.warns(SlabkitWarning, match="slab 0 is constant"):
+        images, _ = project_slabs(tomogram)
+    np.testing.assert_array_equal(images, 7)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"step": 3.0}, "step of 3 Å is below the voxel size of 7.3 Å"),
+        ({"thickness": 50.0, "step": 30.0, "cover": True}, "step and cover exclude each other"),
+        ({"thickness": 0.0}, "the length must be a positive number of Å, not 0.0"),
+        ({"thickness": float("nan")}, "must be a positive number"),
+    ],
+)
+def test_bad_parameters_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        plan_slabs(volume(), **options)
+
+
+def test_an_unknown_reduction_is_refused():
+    tomogram = volume()
+    with pytest.raises(InputError, match="must be 'mean' or 'sum', not 'max'"):
+        list(iterate_slabs(tomogram, plan_slabs(tomogram, thickness=50), reduce="max"))
