@@ -1,22 +1,19 @@
 """Tomogram to slabs: z-projections that look like micrographs to 2D programs.
 
-The volume streams past once, a few tens of planes at a time; each is taken in bands of rows that
-fit the processor's cache, so that sums in double precision cost no more than reading.
+The volume streams past once, a few tens of planes at a time, and is summed in double precision.
 """
 
 from __future__ import annotations
 
-import itertools
-import mmap
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.accumulation import sum_windows
 from slabkit.arrays.windows import window_starts
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.tables import SLABS, make_table
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
 
 Reduction = Literal["mean", "sum"]
 
-_BAND_VOXELS = 128 * 1024  # 1 MiB of float64: a band's sum stays in the second-level cache
 _CHUNK_BYTES = 128 * 2**20
 
 
@@ -277,23 +273,9 @@ def iterate_slabs(
     if reduce not in ("mean", "sum"):
         raise InputError(f"reduce must be 'mean' or 'sum', not {reduce!r}.")
     factor = (-1.0 if invert else 1.0) / (plan.count_vox if reduce == "mean" else 1)
-    _, height, width = tomogram.shape
-    rows = max(1, _BAND_VOXELS // width)
-    bands = [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
-    sums: dict[int, npt.NDArray[np.float64]] = {}
-    done = 0
-    with ThreadPoolExecutor(max(1, jobs)) as pool:
-        for z, block in _chunks(tomogram, plan):
-            pieces = _pieces(plan, z, z + len(block))
-            for index in sorted({i for _, _, slabs in pieces for i in slabs}):
-                if index not in sums:
-                    sums[index] = np.zeros((height, width))
-            work = _band_work(block, pieces, z, sums)
-            for _ in pool.map(work, bands) if jobs > 1 else map(work, bands):
-                pass
-            while done < len(plan.starts) and plan.starts[done] + plan.count_vox <= z + len(block):
-                yield done, _finish(tomogram, plan, done, sums.pop(done), factor)
-                done += 1
+    sums = sum_windows(_chunks(tomogram, plan), plan.starts, plan.count_vox, jobs=jobs)
+    for index, total in enumerate(sums):
+        yield index, _finish(tomogram, plan, index, total, factor)
 
 
 def _range_planes(tomogram: Tomogram, z_range: tuple[float, float] | None) -> tuple[int, int]:
@@ -322,66 +304,7 @@ def _chunks(tomogram: Tomogram, plan: SlabPlan) -> Iterator[tuple[int, npt.NDArr
         block = tomogram.read(start, stop)
         if tomogram.fill_value is not None:
             block = tomogram.check_finite(block, start)
-        _will_need(block)
         yield z, block
-
-
-def _will_need(block: npt.NDArray[Any]) -> None:
-    """Ask for a mapped block in one sweep, because bands touch its pages out of order."""
-    base: Any = block
-    while isinstance(base, np.ndarray) and base.base is not None:
-        base = base.base
-    if not isinstance(base, mmap.mmap) or not hasattr(mmap, "MADV_WILLNEED"):
-        return
-    if not block.flags.c_contiguous:
-        return
-    offset = block.ctypes.data - np.frombuffer(base, dtype=np.uint8, count=1).ctypes.data
-    aligned = offset // mmap.PAGESIZE * mmap.PAGESIZE
-    base.madvise(mmap.MADV_WILLNEED, aligned, block.nbytes + offset - aligned)
-
-
-def _pieces(plan: SlabPlan, low: int, high: int) -> list[tuple[int, int, list[int]]]:
-    """Cut planes [low, high) where slabs begin or end; name the slabs of each piece."""
-    edges = {low, high}
-    for start in plan.starts:
-        edges.update(z for z in (start, start + plan.count_vox) if low < z < high)
-    cuts = sorted(edges)
-    pieces = []
-    for begin, end in itertools.pairwise(cuts):
-        slabs = [
-            index
-            for index, start in enumerate(plan.starts)
-            if start <= begin and end <= start + plan.count_vox
-        ]
-        if slabs:
-            pieces.append((begin, end, slabs))
-    return pieces
-
-
-def _band_work(
-    block: npt.NDArray[Any],
-    pieces: list[tuple[int, int, list[int]]],
-    first: int,
-    sums: dict[int, npt.NDArray[np.float64]],
-) -> Callable[[slice], None]:
-    def work(band: slice) -> None:
-        scratch: npt.NDArray[np.float64] | None = None
-        for begin, end, slabs in pieces:
-            if len(slabs) == 1:
-                total = sums[slabs[0]][band]
-            else:
-                if scratch is None:
-                    scratch = np.empty((band.stop - band.start, block.shape[2]))
-                total = scratch
-                total[...] = 0
-            for z in range(begin - first, end - first):
-                np.add(total, block[z, band], out=total)
-            if len(slabs) > 1:
-                for index in slabs:
-                    target = sums[index][band]
-                    np.add(target, total, out=target)
-
-    return work
 
 
 def _finish(

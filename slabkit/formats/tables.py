@@ -7,16 +7,15 @@ the rows on reading, so that in memory each table is one `DataFrame`.
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slabkit.errors import FormatError, InputError
-from slabkit.formats.atomic import write_text
-from slabkit.formats.star import format_star, parse_star
+from slabkit.errors import InputError
+from slabkit.formats.paths import path_for_table, resolve_path
+from slabkit.formats.star import parse_star
+from slabkit.formats.table_blocks import read_block, read_text, table_block, write_blocks
 from slabkit.tables import (
     LABELS,
     MINISLABS,
@@ -24,13 +23,31 @@ from slabkit.tables import (
     PICKS2D,
     SLABS,
     TOMOGRAMS,
-    Schema,
     require_unique,
     validate_table,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = [
+    "PickList",
+    "check_pick_list",
+    "parse_native_picks",
+    "path_for_table",
+    "read_labels",
+    "read_minislabs",
+    "read_native_picks",
+    "read_picks2d",
+    "read_slabs",
+    "read_text",
+    "resolve_path",
+    "write_labels",
+    "write_minislabs",
+    "write_picks",
+    "write_picks2d",
+    "write_slabs",
+]
 
 # RELION refuses optics without a microscope; a projection of a reconstruction has none, and no
 # contrast transfer function is applied to it, so these values matter to nobody.
@@ -56,34 +73,6 @@ class PickList:
         return f"<PickList: {len(self.picks)} picks in {len(self.tomograms)} tomograms>"
 
 
-def read_text(source: str | os.PathLike[str]) -> str:
-    """Read a text file, or standard input for ``-``.
-
-    Parameters
-    ----------
-    source : path-like or "-"
-
-    Returns
-    -------
-    str
-        Without byte-order mark, lines ending in a line feed alone.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read.
-    FormatError
-        It is not text.
-    """
-    try:
-        data = sys.stdin.buffer.read() if str(source) == "-" else Path(source).read_bytes()
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except OSError as error:
-        raise InputError(f"{source}: cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{source}: is not a text file.") from error
-
-
 def write_slabs(target: str | os.PathLike[str], slabs: pd.DataFrame) -> None:
     """Write a slab table as a RELION micrograph STAR.
 
@@ -102,7 +91,7 @@ def write_slabs(target: str | os.PathLike[str], slabs: pd.DataFrame) -> None:
     slabs, optics = _with_optics(slabs, "slabkitVoxelSize")
     optics["rlnMicrographPixelSize"] = optics["pixel_size"]
     optics["rlnMicrographOriginalPixelSize"] = optics["pixel_size"]
-    _write(target, {"optics": optics.drop(columns="pixel_size"), "micrographs": slabs})
+    write_blocks(target, {"optics": optics.drop(columns="pixel_size"), "micrographs": slabs})
 
 
 def read_slabs(source: str | os.PathLike[str]) -> pd.DataFrame:
@@ -122,7 +111,7 @@ def read_slabs(source: str | os.PathLike[str]) -> pd.DataFrame:
     FormatError, InputError
         Not STAR, not a slab table, or a micrograph named twice.
     """
-    slabs = _read_block(source, "micrographs", SLABS, "`slabkit slab` writes one")
+    slabs = read_block(source, "micrographs", SLABS, "`slabkit slab` writes one")
     require_unique(slabs, "rlnMicrographName", str(source))
     return slabs
 
@@ -141,7 +130,7 @@ def write_picks2d(target: str | os.PathLike[str], picks2d: pd.DataFrame) -> None
     InputError
         If the table is not one of 2D picks.
     """
-    _write(target, {"particles": validate_table(picks2d, PICKS2D)})
+    write_blocks(target, {"particles": validate_table(picks2d, PICKS2D)})
 
 
 def read_picks2d(source: str | os.PathLike[str]) -> pd.DataFrame:
@@ -161,7 +150,7 @@ def read_picks2d(source: str | os.PathLike[str]) -> pd.DataFrame:
     FormatError, InputError
         Not STAR or not such a table.
     """
-    return _read_block(source, "particles", PICKS2D, "`slabkit pick` writes one")
+    return read_block(source, "particles", PICKS2D, "`slabkit pick` writes one")
 
 
 def write_picks(target: str | os.PathLike[str], picks: PickList) -> None:
@@ -178,7 +167,7 @@ def write_picks(target: str | os.PathLike[str], picks: PickList) -> None:
         If a table is not what it should be, an id is doubled, or a tomogram is unknown.
     """
     checked = check_pick_list(picks)
-    _write(target, {"tomograms": checked.tomograms, "picks": checked.picks})
+    write_blocks(target, {"tomograms": checked.tomograms, "picks": checked.picks})
 
 
 def check_pick_list(picks: PickList, where: str = "pick list") -> PickList:
@@ -251,8 +240,8 @@ def parse_native_picks(text: str, where: str) -> PickList:
     """
     blocks = parse_star(text, where)
     hint = "`slabkit map` and `slabkit convert` write one"
-    tomograms = _block(blocks, "tomograms", TOMOGRAMS, where, hint)
-    picks = _block(blocks, "picks", PICKS, where, hint)
+    tomograms = table_block(blocks, "tomograms", TOMOGRAMS, where, hint)
+    picks = table_block(blocks, "picks", PICKS, where, hint)
     return check_pick_list(PickList(picks, tomograms), where)
 
 
@@ -270,7 +259,7 @@ def write_labels(target: str | os.PathLike[str], labels: pd.DataFrame) -> None:
     InputError
         If the table is not one of labels.
     """
-    _write(target, {"labels": validate_table(labels, LABELS)})
+    write_blocks(target, {"labels": validate_table(labels, LABELS)})
 
 
 def read_labels(source: str | os.PathLike[str]) -> pd.DataFrame:
@@ -290,7 +279,7 @@ def read_labels(source: str | os.PathLike[str]) -> pd.DataFrame:
     FormatError, InputError
         Not STAR or not a label table.
     """
-    return _read_block(source, "labels", LABELS, "`slabkit label` writes one")
+    return read_block(source, "labels", LABELS, "`slabkit label` writes one")
 
 
 def write_minislabs(
@@ -331,7 +320,7 @@ def write_minislabs(
         "optics": optics.drop(columns="pixel_size"),
         "particles": minislabs,
     }
-    _write(target, blocks, lists=("galleries",))
+    write_blocks(target, blocks, lists=("galleries",))
 
 
 def read_minislabs(source: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -356,51 +345,10 @@ def read_minislabs(source: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.Dat
     where = str(source)
     blocks = parse_star(read_text(source), where)
     hint = "`slabkit minislab` writes one"
-    minislabs = _block(blocks, "particles", MINISLABS, where, hint)
+    minislabs = table_block(blocks, "particles", MINISLABS, where, hint)
     if "galleries" not in blocks or len(blocks["galleries"]) != 1:
         raise InputError(f"{where}: has no galleries block, so it is not a minislab table; {hint}.")
     return minislabs, blocks["galleries"]
-
-
-def resolve_path(written: str, table: str | os.PathLike[str]) -> Path:
-    """Find a file that a table names.
-
-    Parameters
-    ----------
-    written : str
-        The path in the table.
-    table : path-like or "-"
-        The table.
-
-    Returns
-    -------
-    Path
-        The path as it is (relative to the working directory) if that exists, else relative to the
-        table's folder or the nearest folder above it where it exists; else as it is.
-    """
-    path = Path(written)
-    if path.is_absolute() or path.exists() or str(table) == "-":
-        return path
-    folder = Path(os.path.abspath(table)).parent
-    for base in (folder, *folder.parents):
-        if (base / path).exists():
-            return base / path
-    return path
-
-
-def path_for_table(path: str | os.PathLike[str]) -> str:
-    """Write a path the way tables have it: relative to the working directory.
-
-    Parameters
-    ----------
-    path : path-like
-
-    Returns
-    -------
-    str
-        With forward slashes; symbolic links are not resolved.
-    """
-    return Path(os.path.relpath(path)).as_posix()
 
 
 def _with_optics(table: pd.DataFrame, column: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -423,31 +371,3 @@ def _optics(pixel_sizes: list[float]) -> pd.DataFrame:
             "pixel_size": np.asarray(pixel_sizes, dtype=float),
         }
     )
-
-
-def _read_block(
-    source: str | os.PathLike[str], block: str, schema: Schema, hint: str
-) -> pd.DataFrame:
-    where = str(source)
-    return _block(parse_star(read_text(source), where), block, schema, where, hint)
-
-
-def _block(
-    blocks: dict[str, pd.DataFrame], block: str, schema: Schema, where: str, hint: str
-) -> pd.DataFrame:
-    if block not in blocks:
-        raise InputError(
-            f"{where}: has no block data_{block} (it has {', '.join(blocks)}), so it is not a "
-            f"{schema.name} table; {hint}."
-        )
-    table = blocks[block]
-    for column in schema.columns:
-        if column.kind == "string" and column.default == "" and column.name in table.columns:
-            table[column.name] = table[column.name].replace("none", "")
-    return validate_table(table, schema, where)
-
-
-def _write(
-    target: str | os.PathLike[str], blocks: dict[str, pd.DataFrame], lists: tuple[str, ...] = ()
-) -> None:
-    write_text(target, format_star(blocks, lists))

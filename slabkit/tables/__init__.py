@@ -1,0 +1,48 @@
+"""The tables that travel between stages: columns, types, defaults, checks, new ids.
+
+Tables are `pandas.DataFrame`; the columns carry the names they have on disk, without the leading
+underscore. Columns a schema does not know are kept, behind the known ones. An empty table has the
+same columns as a full one.
+"""
+
+from slabkit.tables.identity import new_pick_ids
+from slabkit.tables.schemas import (
+    DECISIONS,
+    LABELS,
+    MINISLABS,
+    PICKS,
+    PICKS2D,
+    SLABS,
+    SPECIES,
+    TOMOGRAMS,
+    Column,
+    Schema,
+)
+from slabkit.tables.validation import (
+    empty_table,
+    make_table,
+    require_unique,
+    require_values,
+    rows_named,
+    validate_table,
+)
+
+__all__ = [
+    "DECISIONS",
+    "LABELS",
+    "MINISLABS",
+    "PICKS",
+    "PICKS2D",
+    "SLABS",
+    "SPECIES",
+    "TOMOGRAMS",
+    "Column",
+    "Schema",
+    "empty_table",
+    "make_table",
+    "new_pick_ids",
+    "require_unique",
+    "require_values",
+    "rows_named",
+    "validate_table",
+]

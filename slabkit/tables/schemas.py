@@ -1,0 +1,187 @@
+"""The columns of each table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["string", "integer", "real"]
+
+SPECIES = (
+    "ribosome",
+    "virus-like-particle",
+    "thyroglobulin",
+    "beta-galactosidase",
+    "apo-ferritin",
+    "beta-amylase",
+)
+"""The species of the CZII challenge; a pick may have another name or none."""
+
+DECISIONS = ("accepted", "rejected", "undecided")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a schema.
+
+    Parameters
+    ----------
+    name : str
+        Name in memory and, after an underscore, on disk.
+    kind : {"string", "integer", "real"}
+        Type of every value. Real values of required columns are finite.
+    default : object, optional
+        Value where the column is missing; None makes the column required. An empty string means
+        "none" and is written so.
+    """
+
+    name: str
+    kind: Kind
+    default: str | int | float | None = None
+
+    @property
+    def required(self) -> bool:
+        """Whether a table without this column is refused."""
+        return self.default is None
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of one table.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the table.
+    columns : tuple of Column
+        In the order they are written.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+
+    def __getitem__(self, name: str) -> Column:
+        """Look a column up by name.
+
+        Raises
+        ------
+        KeyError
+            If there is none of that name.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @property
+    def names(self) -> list[str]:
+        """The column names, in order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def string_names(self) -> list[str]:
+        """The names of the string columns."""
+        return [column.name for column in self.columns if column.kind == "string"]
+
+
+_NAN = float("nan")
+
+SLABS = Schema(
+    "slabs",
+    (
+        Column("rlnMicrographName", "string"),
+        Column("rlnOpticsGroup", "integer", 1),
+        Column("rlnTomoName", "string"),
+        Column("slabkitTomogramFile", "string", ""),
+        Column("slabkitZStart", "integer"),
+        Column("slabkitZCount", "integer"),
+        Column("slabkitVoxelSize", "real"),
+        Column("slabkitThickness", "real", _NAN),
+        Column("slabkitContrast", "string"),
+        Column("slabkitTomogramContrast", "string"),
+        Column("slabkitTomogramSizeX", "integer"),
+        Column("slabkitTomogramSizeY", "integer"),
+        Column("slabkitTomogramSizeZ", "integer"),
+    ),
+)
+
+PICKS2D = Schema(
+    "picks2d",
+    (
+        Column("rlnMicrographName", "string"),
+        Column("rlnCoordinateX", "real"),
+        Column("rlnCoordinateY", "real"),
+        Column("rlnAutopickFigureOfMerit", "real", _NAN),
+        Column("rlnAnglePsi", "real", 0.0),
+        Column("rlnClassNumber", "integer", 0),
+        Column("slabkitDiameter", "real", _NAN),
+        Column("slabkitScoreKind", "string", ""),
+        Column("slabkitSpecies", "string", ""),
+    ),
+)
+
+TOMOGRAMS = Schema(
+    "tomograms",
+    (
+        Column("slabkitTomogram", "string"),
+        Column("slabkitTomogramFile", "string", ""),
+        Column("slabkitTomogramSizeX", "integer", 0),
+        Column("slabkitTomogramSizeY", "integer", 0),
+        Column("slabkitTomogramSizeZ", "integer", 0),
+        Column("slabkitVoxelSize", "real", _NAN),
+        Column("slabkitTomogramContrast", "string", "dark"),
+    ),
+)
+
+PICKS = Schema(
+    "picks",
+    (
+        Column("slabkitPickId", "string"),
+        Column("slabkitTomogram", "string"),
+        Column("slabkitX", "real"),
+        Column("slabkitY", "real"),
+        Column("slabkitZ", "real"),
+        Column("slabkitScore", "real", _NAN),
+        Column("slabkitScoreKind", "string", ""),
+        Column("slabkitSpecies", "string", ""),
+        Column("slabkitDiameter", "real", _NAN),
+        Column("slabkitDecision", "string", "undecided"),
+        Column("slabkitConfidence", "real", _NAN),
+        Column("slabkitZConfidence", "real", _NAN),
+        Column("slabkitFlags", "string", ""),
+        Column("slabkitSource", "string", ""),
+        Column("slabkitSlabCount", "integer", 0),
+    ),
+)
+
+MINISLABS = Schema(
+    "minislabs",
+    (
+        Column("rlnMicrographName", "string"),
+        Column("rlnCoordinateX", "real"),
+        Column("rlnCoordinateY", "real"),
+        Column("rlnImageName", "string", ""),
+        Column("rlnOpticsGroup", "integer", 1),
+        Column("rlnParticleName", "string"),
+        Column("slabkitPickId", "string"),
+        Column("slabkitTomogram", "string"),
+        Column("slabkitTileRow", "integer"),
+        Column("slabkitTileColumn", "integer"),
+        Column("slabkitTilt", "real", 0.0),
+        Column("slabkitInsideFraction", "real", 1.0),
+        Column("slabkitGallerySet", "string", ""),
+    ),
+)
+
+LABELS = Schema(
+    "labels",
+    (
+        Column("slabkitPickId", "string"),
+        Column("slabkitDecision", "string"),
+        Column("slabkitClass", "string", ""),
+        Column("slabkitScore", "real", _NAN),
+        Column("slabkitSource", "string", ""),
+        Column("slabkitRound", "string", ""),
+        Column("slabkitSpecies", "string", ""),
+    ),
+)

@@ -1,0 +1,147 @@
+"""The layout's promises: imports point one way, and the start is quick."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "slabkit"
+
+BASE = {"errors", "units"}
+STAGES = {
+    "slabs",
+    "picking",
+    "mapping",
+    "merging",
+    "minislabs",
+    "galleries",
+    "labels",
+    "curation",
+    "scoring",
+    "simulation",
+}
+# What a part may import of slabkit; every part may import from within itself.
+ALLOWED = {
+    "errors": set(),
+    "units": {"errors"},
+    "arrays": BASE,
+    "pictures": BASE,
+    "tables": BASE,
+    "tomogram": BASE,
+    **{stage: BASE | {"tables", "tomogram", "arrays"} for stage in STAGES},
+    "formats": BASE | {"tables", "tomogram", "arrays"},
+    "execution": BASE | {"tables", "tomogram", "formats", "__init__"},
+}
+FOREIGN = {
+    "mrcfile": {"formats"},
+    "starfile": {"formats"},
+    "tifffile": {"formats"},
+    "zarr": {"formats"},
+    "copick": {"formats"},
+    "cryosparc": {"formats"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+}
+
+
+def parts():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        relative = path.relative_to(PACKAGE)
+        yield path, relative.parts[0].removesuffix(".py")
+
+
+def imported(path):
+    """Every module a file imports, wherever the import stands."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            yield node.module, node.lineno
+            if node.module == "slabkit":
+                yield from ((f"slabkit.{alias.name}", node.lineno) for alias in node.names)
+
+
+def test_imports_point_one_way():
+    wrong = []
+    for path, part in parts():
+        if part in ("cli", "__init__"):
+            continue
+        assert part in ALLOWED, f"{path}: say in this test what {part} may import"
+        for module, line in imported(path):
+            if module == "slabkit" and part == "execution":
+                continue
+            if module.split(".")[0] == "slabkit":
+                target = module.split(".")[1] if "." in module else "__init__"
+                if target != part and target not in ALLOWED[part]:
+                    wrong.append(f"{path.relative_to(PACKAGE)}:{line} imports {module}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_foreign_libraries_stay_in_their_place():
+    wrong = []
+    for path, part in parts():
+        for module, line in imported(path):
+            places = FOREIGN.get(module.split(".")[0])
+            if places is not None and part not in places:
+                wrong.append(f"{path.relative_to(PACKAGE)}:{line} imports {module}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_library_never_prints_or_exits():
+    wrong = []
+    for path, part in parts():
+        if part == "cli":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                if name in ("print", "exit", "quit", "sys.exit", "os._exit"):
+                    wrong.append(f"{path.relative_to(PACKAGE)}:{node.lineno} calls {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_files_stay_small():
+    long = [
+        f"{path.relative_to(PACKAGE)}: {count} lines"
+        for path, _ in parts()
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    ]
+    assert not long, "\n".join(long)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import slabkit",
+        "import sys, slabkit.cli.main as m; sys.argv = ['slabkit', '--help']\n"
+        "try: m.main()\nexcept SystemExit: pass",
+    ],
+)
+def test_starting_imports_nothing_heavy(code):
+    script = (
+        f"{code}\nimport sys\n"
+        "heavy = {'numpy', 'pandas', 'scipy', 'mrcfile', 'tifffile', 'zarr', 'PIL', 'rich'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+def test_every_public_name_is_there_and_documented():
+    import slabkit
+
+    assert sorted(slabkit.__all__) == sorted(set(slabkit.__all__))
+    for name in slabkit.__all__:
+        value = getattr(slabkit, name)
+        if not isinstance(value, (str, tuple, dict)):
+            assert value.__doc__, f"slabkit.{name} has no docstring"
+    assert set(slabkit.__all__) <= set(dir(slabkit))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = slabkit.nothing

@@ -1,0 +1,130 @@
+"""STAR files: what goes in comes out; what is broken is named."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slabkit.errors import FormatError, InputError, SlabkitError
+from slabkit.formats.star import format_star, parse_star, read_star
+
+HOSTILE = [
+    *["00255", "1e5", "nan", "inf", "<NA>", "O'Brien", 'two "words" here', "a b", "_x", "data_y"],
+    *["loop_", ";c", "TS_1_10.00Apx", "émile", "'", '"', "None", "none ", "0x10", "true"],
+]
+
+
+def test_hostile_strings_survive():
+    table = pd.DataFrame({"rlnTomoName": HOSTILE, "x": np.arange(len(HOSTILE), dtype=float)})
+    back = parse_star(format_star({"picks": table}))["picks"]
+    assert back["rlnTomoName"].tolist() == HOSTILE
+    assert [float(v) for v in back["x"]] == list(range(len(HOSTILE)))
+
+
+names = st.text(
+    st.characters(exclude_characters="#", exclude_categories=["C", "Z"]), min_size=1, max_size=12
+)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(names, st.floats(allow_nan=True), st.integers(-(2**53), 2**53)), max_size=20)
+)
+def test_round_trip_is_exact(rows):
+    table = pd.DataFrame(
+        {
+            "a": np.array([r[0] for r in rows], dtype=object),
+            "b": np.array([r[1] for r in rows], dtype=float),
+            "c": np.array([r[2] for r in rows], dtype=np.int64),
+        }
+    )
+    text = format_star({"one": table, "two": table.iloc[:0]})
+    back = parse_star(text)
+    assert list(back) == ["one", "two"]
+    assert list(back["two"].columns) == ["a", "b", "c"]
+    assert len(back["two"]) == 0
+    assert back["one"]["a"].tolist() == table["a"].tolist()
+    np.testing.assert_array_equal(back["one"]["b"].astype(float), table["b"])
+    assert [int(v) for v in back["one"]["c"]] == table["c"].tolist()
+    assert format_star({"one": table, "two": table.iloc[:0]}) == text
+
+
+def test_a_large_table_takes_the_other_road_to_the_same_result():
+    count = 20_000
+    table = pd.DataFrame({"n": [f"0{i}" for i in range(count)], "v": np.arange(count) / 7})
+    back = parse_star(format_star({"t": table}))["t"]
+    assert back["n"].tolist() == table["n"].tolist()
+    np.testing.assert_array_equal(back["v"].astype(float), table["v"])
+    broken = format_star({"t": table}).splitlines()
+    broken[15_000] += " 3"
+    with pytest.raises(FormatError, match="line 15001: 3 values for 2 columns"):
+        parse_star("\n".join(broken))
+
+
+def test_lists_comments_crlf_and_bom(tmp_path):
+    path = tmp_path / "x.star"
+    path.write_bytes(
+        b"\xef\xbb\xbf# made by hand\r\n\r\ndata_general\r\n\r\n_a 1\r\n_b 'x y' # note\r\n\r\n"
+        b"data_rows\r\nloop_\r\n_p #1\r\n# between\r\n_q #2\r\n 1\t two  \r\n"
+        b"# a comment\r\n3 four"
+    )
+    blocks = read_star(path)
+    assert blocks["general"].iloc[0].to_dict() == {"a": "1", "b": "x y"}
+    assert blocks["rows"].to_numpy().tolist() == [["1", "two"], ["3", "four"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty or has no data_ block"),
+        ("hello\n", "line 1: expected a block"),
+        ("data_a\nloop_\n_x\n_y\n1 2\n3\n", "line 6: 1 values for 2 columns"),
+        ("data_a\nloop_\n_x\n1 2\n", "line 4: 2 values for 1 columns"),
+        ("data_a\nloop_\n_x\n_x\n1 2\n", "column _x stands there twice"),
+        ("data_a\n_x 1\n\ndata_a\n_x 2\n", "line 4: a second block data_a"),
+        ("data_a\n_x\n", "line 2: _x has no value"),
+        ("data_a\nloop_\n_x\n1\n\n2\n", "line 6: expected a block"),
+    ],
+)
+def test_broken_files_are_named(text, message):
+    with pytest.raises(FormatError, match=re.escape(message)):
+        parse_star(text)
+
+
+@pytest.mark.parametrize("bad", ["TS#1", "two\nlines", "a 'b\" c", "bell\x07"])
+def test_what_star_cannot_hold_is_refused(bad):
+    with pytest.raises(InputError, match="cannot be written to a STAR file"):
+        format_star({"t": pd.DataFrame({"n": [bad]})})
+
+
+def test_unreadable_files(tmp_path):
+    with pytest.raises(InputError, match=r"none\.star: cannot be read"):
+        read_star(tmp_path / "none.star")
+    (tmp_path / "binary.star").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(FormatError, match=r"binary\.star: is not a text file"):
+        read_star(tmp_path / "binary.star")
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(st.sampled_from("data_loop #1\t\n_x'\";. 2a"), max_size=80))
+def test_any_text_is_read_or_refused(text):
+    try:
+        for table in parse_star(text).values():
+            assert table.map(lambda value: isinstance(value, str)).to_numpy().all()
+    except SlabkitError:
+        pass
+
+
+def test_the_common_reader_of_the_field_agrees(tmp_path):
+    starfile = pytest.importorskip("starfile")
+    table = pd.DataFrame({"rlnMicrographName": ["a b.mrc", "c.mrc"], "rlnCoordinateX": [1.5, 1e-9]})
+    path = tmp_path / "t.star"
+    path.write_text(format_star({"particles": table}))
+    back = starfile.read(path)
+    assert back["rlnMicrographName"].tolist() == ["a b.mrc", "c.mrc"]
+    assert back["rlnCoordinateX"].tolist() == [1.5, 1e-9]
