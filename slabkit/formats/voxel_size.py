@@ -1,0 +1,175 @@
+"""One voxel size out of what a file says, what a project says, and what the user says."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from slabkit.errors import InputError
+from slabkit.units import voxel_sizes_equal
+
+# A folder or project name often holds a rounded value (10.000 for 10.012): that much is forgiven.
+_ROUNDED_NAME_TOLERANCE = 2e-3
+_NOISE = 1e-6
+_TO_ANGSTROM = {
+    "angstrom": 1.0,
+    "ångström": 1.0,
+    "ångstrom": 1.0,
+    "a": 1.0,
+    "å": 1.0,
+    "picometer": 0.01,
+    "pm": 0.01,
+    "nanometer": 10.0,
+    "nm": 10.0,
+    "micrometer": 1e4,
+    "micron": 1e4,
+    "microns": 1e4,
+    "um": 1e4,
+    "µm": 1e4,
+    "millimeter": 1e7,
+    "mm": 1e7,
+    "meter": 1e10,
+    "m": 1e10,
+}
+
+
+@dataclass(frozen=True)
+class ChosenVoxelSize:
+    """A voxel size with what a user should know about it.
+
+    Parameters
+    ----------
+    value : float
+        In Å.
+    warnings, notes : tuple of str
+    """
+
+    value: float
+    warnings: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
+
+
+def angstrom_per_unit(unit: str | None) -> float | None:
+    """Give the length of a unit in Å.
+
+    Parameters
+    ----------
+    unit : str or None
+        As OME and ImageJ write it: ``nanometer``, ``nm``, ``µm``, ``Å``...
+
+    Returns
+    -------
+    float or None
+        None where the unit is missing or is no length of this scale (``pixel``, ``inch``).
+    """
+    if unit is None:
+        return None
+    # Two micro signs and two Å signs are about, and ImageJ escapes them.
+    text = unit.strip().replace("\\u00B5", "µ").replace("μ", "µ").replace("\u212b", "å")
+    text = text.lower()
+    if text.endswith("metre"):
+        text = text[:-2] + "er"
+    return _TO_ANGSTROM.get(text)
+
+
+def choose_voxel_size(
+    where: str,
+    sizes: tuple[float, float, float] | None,
+    *,
+    override: float | None = None,
+    expected: float | None = None,
+    unset_reason: str = "the file does not say",
+) -> ChosenVoxelSize:
+    """Choose the voxel size of a volume, or say which option settles it.
+
+    Parameters
+    ----------
+    where : str
+        What messages begin with.
+    sizes : (float, float, float) or None
+        Å along z, y, x as the file has it.
+    override : float, optional
+        What the user gave (``--voxel-size``): it wins.
+    expected : float, optional
+        What a project, folder or pick list says.
+    unset_reason : str, optional
+        Why `sizes` is None.
+
+    Returns
+    -------
+    ChosenVoxelSize
+
+    Raises
+    ------
+    InputError
+        Not set; not equal on the three axes within 1e-3; further than 0.2 % from `expected`.
+    """
+    if override is not None and not (math.isfinite(override) and override > 0):
+        raise InputError(f"{where}: --voxel-size must be a positive number of Å, not {override!r}.")
+    if sizes is not None and not all(math.isfinite(size) and size > 0 for size in sizes):
+        listed = ", ".join(f"{size:g}" for size in reversed(sizes))
+        unset_reason = f"its header has {listed} Å along x, y, z"
+        sizes = None
+    if override is not None:
+        return _overridden(sizes, override)
+    if sizes is None:
+        raise InputError(
+            f"{where}: the voxel size is not set ({unset_reason}); give it in Å with --voxel-size."
+        )
+    z, y, x = sizes
+    if max(sizes) - min(sizes) > 1e-3 * max(sizes):
+        raise InputError(
+            f"{where}: the voxels are not cubic ({x:g} × {y:g} × {z:g} Å along x, y, z); resample "
+            "the volume, or give the true size with --voxel-size."
+        )
+    value = _shortest(float(np.mean(sizes)))
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    if max(sizes) - min(sizes) > _NOISE * max(sizes):
+        notes = (f"the voxel size is the mean of {x:.7g}, {y:.7g} and {z:.7g} Å along x, y, z",)
+    if expected is not None:
+        return _reconciled(where, value, expected, notes)
+    if all(size == 1.0 for size in sizes):
+        warnings = (
+            "the voxel size is exactly 1 Å, which looks unset; give --voxel-size if it is not 1 Å",
+        )
+    return ChosenVoxelSize(value, warnings, notes)
+
+
+def _overridden(sizes: tuple[float, float, float] | None, override: float) -> ChosenVoxelSize:
+    value = float(override)
+    if sizes is None or all(size == 1.0 for size in sizes):
+        return ChosenVoxelSize(
+            value, (), (f"the voxel size {value:g} Å was given; the file has none",)
+        )
+    z, y, x = sizes
+    stated = f"{x:g}" if voxel_sizes_equal(min(sizes), max(sizes)) else f"{x:g} × {y:g} × {z:g}"
+    note = f"the voxel size {value:g} Å was given; the file says {stated} Å"
+    if all(voxel_sizes_equal(size, value) for size in sizes):
+        return ChosenVoxelSize(value, (), (note,))
+    return ChosenVoxelSize(value, (f"{note}, which is not used",), (note,))
+
+
+def _reconciled(
+    where: str, value: float, expected: float, notes: tuple[str, ...]
+) -> ChosenVoxelSize:
+    if abs(value - expected) <= _NOISE * value:
+        return ChosenVoxelSize(value, (), notes)
+    if abs(value - expected) > _ROUNDED_NAME_TOLERANCE * max(value, expected):
+        raise InputError(
+            f"{where}: its header says {value:g} Å per voxel, the table or project says "
+            f"{expected:g} Å; say which is true with --voxel-size."
+        )
+    precise = max((value, expected), key=lambda size: len(f"{size:.8g}"))
+    text = (
+        f"the header says {value:g} Å per voxel, the table or project says {expected:g} Å; "
+        f"{precise:g} Å, the more precise, is used"
+    )
+    return ChosenVoxelSize(precise, (text,), (*notes, text))
+
+
+def _shortest(value: float) -> float:
+    # Headers hold float32: the shortest decimal that makes the same float32 is what was meant.
+    return float(str(np.float32(value)))
