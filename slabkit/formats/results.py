@@ -1,0 +1,340 @@
+"""Results of other programs and of people on minislabs and galleries, brought to one table.
+
+Read are CSV files that people fill in, particle STAR files of RELION (and ``classified.star``,
+which has the same columns), and coordinate tables of Topaz. All become a table with the column
+names of the minislab and label tables, which `slabkit.labels.label_minislabs` joins.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from slabkit.errors import FormatError, InputError
+from slabkit.formats.pick_values import coordinates, optional_numbers
+from slabkit.formats.star import parse_star
+from slabkit.formats.tables import read_text
+from slabkit.tables import rows_named
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["csv", "relion", "topaz"]
+
+_ACCEPTED = [
+    "accepted",
+    "accept",
+    "1",
+    "1.0",
+    "yes",
+    "y",
+    "true",
+    "t",
+    "good",
+    "keep",
+    "kept",
+    "selected",
+    "+",
+]
+_REJECTED = [
+    "rejected",
+    "reject",
+    "0",
+    "0.0",
+    "no",
+    "n",
+    "false",
+    "f",
+    "bad",
+    "junk",
+    "discard",
+    "drop",
+    "-",
+]
+_UNDECIDED = ["", "undecided", "unsure", "maybe", "unknown", "none", "nan", "na", "<na>", "?"]
+DECISION_WORDS = {
+    **dict.fromkeys(_ACCEPTED, "accepted"),
+    **dict.fromkeys(_REJECTED, "rejected"),
+    **dict.fromkeys(_UNDECIDED, "undecided"),
+}
+"""How people write decisions, in small letters."""
+
+_CSV_NAMES = {
+    "slabkitPickId": "pick_id pickid id particle_id particle_name rlnparticlename slabkitpickid",
+    "rlnImageName": "image rlnimagename",
+    "rlnMicrographName": "gallery image_name micrograph micrograph_name rlnmicrographname",
+    "slabkitTileRow": "row tile_row slabkittilerow",
+    "slabkitTileColumn": "column col tile_column slabkittilecolumn",
+    "rlnCoordinateX": "x x_coord rlncoordinatex",
+    "rlnCoordinateY": "y y_coord rlncoordinatey",
+    "slabkitDecision": "decision label verdict slabkitdecision",
+    "slabkitClass": "class class_number rlnclassnumber slabkitclass",
+    "slabkitScore": "score slabkitscore rlnautopickfigureofmerit",
+    "slabkitSpecies": "species slabkitspecies",
+    "slabkitTilt": "tilt slabkittilt",
+    "slabkitGallerySet": "gallery_set slabkitgalleryset",
+}
+_ALIASES = {alias: name for name, aliases in _CSV_NAMES.items() for alias in aliases.split()}
+_IGNORED = re.compile(r"(rln|slabkit|unnamed).*|comments?|notes?|index|tomogram|z|")
+
+_SCORE_COLUMNS = ("slabkitScore", "rlnAutopickFigureOfMerit", "rlnMaxValueProbDistribution")
+_KEPT_FROM_STAR = (
+    "slabkitPickId",
+    "rlnImageName",
+    "rlnMicrographName",
+    "slabkitTileRow",
+    "slabkitTileColumn",
+    "rlnCoordinateX",
+    "rlnCoordinateY",
+    "slabkitDecision",
+    "slabkitSpecies",
+    "slabkitTilt",
+    "slabkitGallerySet",
+)
+_WHOLE = ("slabkitTileRow", "slabkitTileColumn")
+_REAL = ("rlnCoordinateX", "rlnCoordinateY", "slabkitTilt")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What `read_results` found.
+
+    Parameters
+    ----------
+    table : DataFrame
+        For `slabkit.labels.label_minislabs`; one row a row of the files. ``source`` is the file's
+        name, ``line`` the row in it (from 1, the header not counted); the other columns are named
+        as in `slabkit.tables.MINISLABS` and `slabkit.tables.LABELS`, and are there where a file has
+        them.
+    kind : {"csv", "relion", "topaz"}
+        How the files are meant: ``relion`` lists what was selected, ``topaz`` has coordinates.
+    """
+
+    table: pd.DataFrame
+    kind: Kind
+
+    def __repr__(self) -> str:
+        return f"<Results: {len(self.table)} rows ({self.kind})>"
+
+    def unlisted(self, by_value: bool = False) -> Literal["rejected", "undecided"]:
+        """Say what it means that a minislab is not listed.
+
+        Parameters
+        ----------
+        by_value : bool, optional
+            Whether classes or scores decide about what is listed.
+
+        Returns
+        -------
+        {"rejected", "undecided"}
+            ``rejected`` for a selection made in RELION, from which things are left out on purpose;
+            else ``undecided``.
+        """
+        return "rejected" if self.kind == "relion" and not by_value else "undecided"
+
+
+def read_results(paths: Sequence[str | os.PathLike[str]]) -> Results:
+    """Read result files of one kind as one result.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        One may be ``-`` for standard input.
+
+    Returns
+    -------
+    Results
+
+    Raises
+    ------
+    InputError
+        A file cannot be read or lacks columns, a value is not understood, a file is given twice, or
+        the files are of several kinds.
+    FormatError
+        A file is of a format that is not read here.
+    """
+    import pandas as pd
+
+    names = [str(path) for path in paths]
+    real = [name if name == "-" else os.path.realpath(name) for name in names]
+    for index, name in enumerate(names):
+        if real[index] in real[:index]:
+            raise InputError(f"{name}: is given twice.")
+    parts = [_read_one(name) for name in names]
+    if not parts:
+        raise InputError("no result file is given.")
+    kinds = {kind: name for name, (kind, _) in zip(names, parts, strict=True)}
+    if len(kinds) > 1:
+        listed = ", ".join(f"{name} ({kind})" for kind, name in kinds.items())
+        raise InputError(
+            f"results of several kinds: {listed}; label them one at a time and give the label "
+            "tables to curate together."
+        )
+    table = pd.concat([table for _, table in parts], ignore_index=True)
+    return Results(table, parts[0][0])
+
+
+def _read_one(path: str) -> tuple[Kind, pd.DataFrame]:
+    if path != "-":
+        _refuse_binary(path)
+    text = read_text(path)
+    first = next((line.strip() for line in text.split("\n") if _is_content(line)), "")
+    if first.startswith("data_"):
+        kind: Kind = "relion"
+        table = _read_star(text, path)
+    else:
+        table = _read_csv(text, first, path)
+        placed = {"rlnCoordinateX", "slabkitDecision", "slabkitPickId"} & set(table.columns)
+        kind = "topaz" if placed == {"rlnCoordinateX"} else "csv"
+    table.insert(0, "source", "standard input" if path == "-" else Path(path).name)
+    table.insert(1, "line", np.arange(1, len(table) + 1))
+    return kind, table
+
+
+def _is_content(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def _refuse_binary(path: str) -> None:
+    try:
+        with Path(path).open("rb") as file:
+            magic = file.read(6)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    if magic in (b"\x93NUMPY", b"\x95CSDAT"):
+        raise FormatError(
+            f"{path}: is a CryoSPARC file (.cs), which label does not read; write its particles as "
+            "a STAR file."
+        )
+
+
+def _read_star(text: str, where: str) -> pd.DataFrame:
+    import pandas as pd
+
+    blocks = parse_star(text, where)
+    name = next((name for name in ("particles", "images", "") if name in blocks), None)
+    if name is None:
+        raise InputError(
+            f"{where}: has no block data_particles (it has {', '.join(blocks)}), so it is not a "
+            "RELION particle STAR."
+        )
+    block = blocks[name]
+    found = {c: block[c].tolist() for c in _KEPT_FROM_STAR if c in block.columns}
+    if "rlnParticleName" in block.columns:
+        found.setdefault("slabkitPickId", block["rlnParticleName"].tolist())
+    if "rlnClassNumber" in block.columns:
+        found["slabkitClass"] = block["rlnClassNumber"].tolist()
+    score = next((column for column in _SCORE_COLUMNS if column in block.columns), None)
+    if score is not None:
+        found["slabkitScore"] = block[score].tolist()
+    for column in ("slabkitPickId", "slabkitSpecies", "slabkitGallerySet"):
+        if column in found:
+            found[column] = ["" if value == "none" else value for value in found[column]]
+    _require_key(found, where, [str(column) for column in block.columns])
+    return pd.DataFrame(_typed(found, where), index=range(len(block)))
+
+
+def _read_csv(text: str, header: str, where: str) -> pd.DataFrame:
+    import pandas as pd
+
+    delimiters = [mark for mark in "\t;," if mark in header]
+    names, rows = _csv_rows(text, delimiters[0] if delimiters else ",", where)
+    known: list[str] = []
+    for name in names:
+        plain = re.sub(r"[\s-]+", "_", name.strip().lower())
+        usual = _ALIASES.get(plain, "" if _IGNORED.fullmatch(plain) else None)
+        if usual is None:
+            raise InputError(
+                f"{where}: the column {name!r} is not known (the header is {', '.join(names)}); "
+                "known are pick_id, or gallery with row and column or with x and y; decision, "
+                "class, score, species, comment."
+            )
+        if usual and usual in known:
+            raise InputError(f"{where}: two columns mean the same as {name!r}.")
+        known.append(usual)
+    columns = zip(*rows, strict=True) if rows else [()] * len(known)
+    found = {name: list(values) for name, values in zip(known, columns, strict=True) if name}
+    _require_key(found, where, names)
+    return pd.DataFrame(_typed(found, where), index=range(len(rows)))
+
+
+def _csv_rows(text: str, delimiter: str, where: str) -> tuple[list[str], list[list[str]]]:
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    rows: list[list[str]] = []
+    try:
+        for row in reader:
+            row = [value.strip() for value in row]
+            if not any(row) or row[0].startswith("#"):
+                continue
+            if rows and len(row) != len(rows[0]):
+                raise FormatError(
+                    f"{where}, line {reader.line_num}: {len(row)} values for {len(rows[0])} "
+                    "columns (numbers need a decimal point, not a comma)."
+                )
+            rows.append(row)
+    except csv.Error as error:
+        raise FormatError(
+            f"{where}, line {reader.line_num}: is not well-formed CSV ({error})."
+        ) from error
+    if not rows:
+        raise FormatError(f"{where}: is empty; a header line is needed.")
+    return rows[0], rows[1:]
+
+
+def _require_key(found: dict[str, list[str]], where: str, names: Sequence[str]) -> None:
+    gallery = "rlnMicrographName" in found
+    if not (
+        "slabkitPickId" in found
+        or "rlnImageName" in found
+        or (gallery and {"slabkitTileRow", "slabkitTileColumn"} <= set(found))
+        or (gallery and {"rlnCoordinateX", "rlnCoordinateY"} <= set(found))
+    ):
+        raise InputError(
+            f"{where}: nothing in it says which minislab a row means (its columns are "
+            f"{', '.join(names) or 'none'}); it needs pick_id, or gallery with row and column or "
+            "with x and y (RELION: rlnParticleName, rlnImageName, or rlnMicrographName with "
+            "coordinates)."
+        )
+
+
+def _typed(found: dict[str, list[str]], where: str) -> dict[str, Any]:
+    typed: dict[str, Any] = dict(found)
+    for column in _REAL:
+        if column in found:
+            typed[column] = coordinates(found[column], column, where)
+    for column in _WHOLE:
+        if column in found:
+            numbers = coordinates(found[column], column, where)
+            wrong = numbers != np.round(numbers)
+            if wrong.any():
+                value = found[column][int(np.flatnonzero(wrong)[0])]
+                raise InputError(f"{where}: {column} is {value!r} in {rows_named(wrong)}.")
+            typed[column] = numbers.astype(np.int64)
+    if "slabkitScore" in found:
+        typed["slabkitScore"] = optional_numbers(found["slabkitScore"], "score", where)
+    if "slabkitDecision" in found:
+        typed["slabkitDecision"] = _decisions(found["slabkitDecision"], where)
+    if "slabkitClass" in found:
+        # Spreadsheets make 3.0 of class 3.
+        typed["slabkitClass"] = [re.sub(r"(?<=\d)\.0+$", "", c) for c in found["slabkitClass"]]
+    return typed
+
+
+def _decisions(values: Sequence[str], where: str) -> list[str]:
+    decisions = [DECISION_WORDS.get(value.strip().lower(), "?") for value in values]
+    wrong = np.array([decision == "?" for decision in decisions], dtype=bool)
+    if wrong.any():
+        value = values[int(np.flatnonzero(wrong)[0])]
+        raise InputError(
+            f"{where}: the decision is {value!r} in {rows_named(wrong)}; it must be one of "
+            f"{', '.join(_ACCEPTED)} or {', '.join(_REJECTED)}, or empty."
+        )
+    return decisions
