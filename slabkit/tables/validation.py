@@ -132,7 +132,7 @@ def require_values(
     if wrong.any():
         value = table[column].iloc[int(np.flatnonzero(wrong)[0])]
         raise InputError(
-            f"{where}: {column} is {value!r} in {rows_named(wrong)}; "
+            f"{where}: {column} is {_shown(value)} in {rows_named(wrong)}; "
             f"it must be one of {', '.join(allowed)}."
         )
 
@@ -190,7 +190,7 @@ def _typed(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[
         if unreadable.any():
             value = values[int(np.flatnonzero(unreadable)[0])]
             raise InputError(
-                f"{where}: {column.name} is {value!r} in {rows_named(unreadable)}; it must be a "
+                f"{where}: {column.name} is {_shown(value)} in {rows_named(unreadable)}; it must be a "
                 "number (with a decimal point)."
             ) from None
     if column.kind == "integer":
@@ -198,7 +198,7 @@ def _typed(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[
         if wrong.any():
             value = values[int(np.flatnonzero(wrong)[0])]
             raise InputError(
-                f"{where}: {column.name} is {value!r} in {rows_named(wrong)}; it must be a whole "
+                f"{where}: {column.name} is {_shown(value)} in {rows_named(wrong)}; it must be a whole "
                 "number."
             )
         return numbers.astype(np.int64)
@@ -206,7 +206,7 @@ def _typed(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[
         wrong = ~np.isfinite(numbers)
         value = values[int(np.flatnonzero(wrong)[0])]
         raise InputError(
-            f"{where}: {column.name} is {value!r} in {rows_named(wrong)}; it must be a finite "
+            f"{where}: {column.name} is {_shown(value)} in {rows_named(wrong)}; it must be a finite "
             "number."
         )
     return numbers
@@ -218,7 +218,7 @@ def _strings(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArra
         if not isinstance(value, str):
             if column.required or value is None or value != value:  # NaN is not itself
                 raise InputError(
-                    f"{where}: {column.name} in row {row + 1} is {value!r}, which is not a string."
+                    f"{where}: {column.name} in row {row + 1} is {_shown(value)}, which is not a string."
                 )
             value = str(value)
         result[row] = value
@@ -237,3 +237,7 @@ def _number(value: object) -> float | None:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
+
+
+def _shown(value: object) -> str:
+    return repr(value.item() if isinstance(value, np.generic) else value)

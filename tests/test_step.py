@@ -1,0 +1,240 @@
+"""The frame of a command: records, skipping, refusing, locks, failures."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+import pytest
+import typer
+
+from slabkit.cli.shared import Step, all_failed, format_table, parse_pairs, parse_range
+from slabkit.errors import InputError, OutputExistsError, SlabkitError
+from slabkit.execution.local import run_items
+from slabkit.execution.records import describe_input, load_record
+from slabkit.formats.atomic import atomic_path, write_text
+
+
+def run(out, source, *, parameters=None, overwrite=False, text="result", json_=False):
+    with Step(
+        "test",
+        str(out),
+        inputs=[source],
+        parameters=parameters or {"a": 1},
+        overwrite=overwrite,
+        json_=json_,
+    ) as step:
+        if not step.finished:
+            write_text(out, text)
+            step.summary["picks"] = 3
+    return step.finished
+
+
+@pytest.fixture
+def paths(tmp_path):
+    source = tmp_path / "in.star"
+    source.write_text("one")
+    return tmp_path / "deep" / "out.star", source
+
+
+def test_finished_work_is_skipped_and_changed_work_refused(paths, capsys):
+    out, source = paths
+    assert run(out, source) is False
+    assert run(out, source) is True
+    assert "finished already" in capsys.readouterr().err
+    with pytest.raises(OutputExistsError, match="other parameters; give another -o, or --over"):
+        run(out, source, parameters={"a": 2})
+    source.write_text("two")
+    with pytest.raises(OutputExistsError, match="exists already"):
+        run(out, source)
+    assert out.read_text() == "result"
+    assert run(out, source, overwrite=True, text="new") is False
+    assert out.read_text() == "new"
+
+
+def test_a_foreign_file_is_never_replaced(paths):
+    out, source = paths
+    out.parent.mkdir()
+    out.write_text("mine")
+    with pytest.raises(OutputExistsError, match="not recorded as made by slabkit"):
+        run(out, source)
+    assert out.read_text() == "mine"
+    assert not (out.parent / ".out.star.lock").exists()
+
+
+def test_the_record_explains_the_result(paths):
+    out, source = paths
+    run(out, source)
+    record = load_record(out)
+    assert record.step == "test"
+    assert record.parameters == {"a": 1}
+    assert record.inputs == [describe_input(source)]
+    assert record.summary == {"picks": 3}
+    assert record.outputs == ["out.star"]
+    assert json.loads((out.parent / "out.star.json").read_text())["version"]
+
+
+def test_json_is_one_object_on_standard_output(paths, capsys):
+    out, source = paths
+    run(out, source, json_=True)
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    assert report["status"] == "done"
+    assert report["picks"] == 3
+    run(out, source, json_=True)
+    assert json.loads(capsys.readouterr().out)["status"] == "skipped"
+    with pytest.raises(InputError, match="both want standard output"):
+        Step("test", "-", json_=True)
+
+
+def test_an_error_leaves_nothing(paths):
+    out, source = paths
+    with pytest.raises(InputError, match="no"), Step("test", str(out), inputs=[source]):
+        raise InputError("no")
+    assert list(out.parent.iterdir()) == []
+
+
+def test_an_input_cannot_be_the_result(paths):
+    _, source = paths
+    with pytest.raises(InputError, match="cannot be the result too"):
+        run(source, source, overwrite=True)
+    assert source.read_text() == "one"
+
+
+def test_failures_give_exit_code_one_and_are_tried_again(paths, capsys):
+    out, source = paths
+    for _ in range(2):
+        step = Step("test", str(out), inputs=[source], parameters={"a": 1})
+        step.__enter__()
+        assert not step.finished
+        write_text(out, "part")
+        step.fail("TS_2", InputError("truncated"))
+        with pytest.raises(typer.Exit) as stop:
+            step.__exit__(None, None, None)
+        assert stop.value.exit_code == 1
+    assert "failed: TS_2: truncated" in capsys.readouterr().err
+    assert load_record(out).failures == [{"item": "TS_2", "error": "truncated"}]
+    assert run(out, source) is False
+
+
+def test_files_of_an_earlier_run_do_not_linger(paths):
+    out, source = paths
+    for names in (["a.mrc", "b.mrc"], ["a.mrc"]):
+        with Step(
+            "test", str(out), inputs=[source], parameters={"n": len(names)}, overwrite=True
+        ) as s:
+            for name in names:
+                write_text(out.parent / name, "x")
+                s.outputs.append(out.parent / name)
+            write_text(out, "table")
+    assert sorted(p.name for p in out.parent.iterdir()) == ["a.mrc", "out.star", "out.star.json"]
+
+
+def test_files_beside_the_result_are_not_replaced_unasked(paths):
+    out, source = paths
+    out.parent.mkdir()
+    (out.parent / "a.mrc").write_text("mine")
+    with (
+        pytest.raises(OutputExistsError, match=r"a\.mrc: exists already"),
+        Step("test", str(out), inputs=[source]) as step,
+    ):
+        step.check_free([out.parent / "a.mrc"])
+
+
+def test_two_runs_do_not_write_one_result(paths):
+    out, source = paths
+    out.parent.mkdir()
+    lock = out.parent / ".out.star.lock"
+    lock.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+    with pytest.raises(OutputExistsError, match=rf"another run \(process {os.getpid()} on"):
+        run(out, source)
+    lock.write_text(json.dumps({"host": socket.gethostname(), "pid": 2**22 + 1}))  # no such process
+    assert run(out, source) is False
+    assert not lock.exists()
+
+
+def test_a_folder_cannot_be_the_result(paths):
+    out, source = paths
+    out.mkdir(parents=True)
+    with pytest.raises(InputError, match="is a folder"):
+        run(out, source)
+
+
+def test_atomic_writing_leaves_the_old_file_on_an_error(tmp_path):
+    target = tmp_path / "x.star"
+    target.write_text("old")
+    writing = atomic_path(target)
+    writing.__enter__().write_text("half")
+    with pytest.raises(RuntimeError):
+        writing.__exit__(RuntimeError, RuntimeError(), None)
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.star"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SlabkitError, match="cannot be written"):
+        write_text(tmp_path / "file" / "x.star", "text")
+
+
+def test_hashes_see_content_sizes_and_folders(tmp_path):
+    big = tmp_path / "v.mrc"
+    big.write_bytes(bytes(5_000_000))
+    first = describe_input(big)
+    assert first["size"] == 5_000_000
+    with big.open("r+b") as file:
+        file.write(b"x")
+    assert describe_input(big)["hash"] != first["hash"]
+    store = tmp_path / "s.zarr"
+    (store / "0").mkdir(parents=True)
+    (store / ".zattrs").write_text("{}")
+    before = describe_input(store)
+    (store / "0" / "0").write_text("chunk")
+    assert describe_input(store)["hash"] != before["hash"]
+    with pytest.raises(InputError, match="cannot be read"):
+        describe_input(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_items_keep_their_order_and_their_failures(jobs):
+    def work(item):
+        if item % 3 == 0:
+            raise InputError(f"no {item}")
+        return item * 2
+
+    outcomes = list(run_items(work, range(10), jobs))
+    assert [o.item for o in outcomes] == list(range(10))
+    assert [o.value for o in outcomes] == [None if i % 3 == 0 else 2 * i for i in range(10)]
+    assert str(outcomes[3].error) == "no 3"
+    with pytest.raises(ZeroDivisionError):
+        list(run_items(lambda item: 1 / item, [1, 0], jobs))
+
+
+def test_option_values_are_read_or_refused():
+    assert parse_range("100:350", "--diameter") == (100, 350)
+    assert parse_range("200", "--diameter") == (200, 200)
+    assert parse_range(":350", "--z-range", True) == (float("-inf"), 350)
+    for bad in ("a:b", "350:100", "1:2:3", "", ":5"):
+        with pytest.raises(InputError, match="--diameter takes MIN:MAX in Å"):
+            parse_range(bad, "--diameter")
+    assert parse_pairs(["a=1,b=2.5", "c-d=3"], "--radius") == {"a": 1, "b": 2.5, "c-d": 3}
+    for bad in ("a", "=3", "a=x"):
+        with pytest.raises(InputError, match="--radius takes NAME=NUMBER"):
+            parse_pairs([bad], "--radius")
+    with pytest.raises(InputError, match="names a twice"):
+        parse_pairs(["a=1", "a=2"], "--radius")
+
+
+def test_nothing_done_is_told_apart_from_something_failed():
+    assert all_failed({"a": "x"}, 2) is None
+    assert str(all_failed({"a": "x"}, 1)) == "x"
+    assert "none of 2 could be done; x" in str(all_failed({"a": "x", "b": "y"}, 2))
+
+
+def test_small_tables_line_up():
+    text = format_table("title", ["name", "n"], [["a", 1.5], ["long name", None]])
+    assert text.splitlines() == [
+        "title",
+        "name           n",
+        "─────────  ─────",
+        "a          1.500",
+        "long name      –",
+    ]
