@@ -164,10 +164,14 @@ def test_a_folder_cannot_be_the_result(paths):
 def test_atomic_writing_leaves_the_old_file_on_an_error(tmp_path):
     target = tmp_path / "x.star"
     target.write_text("old")
-    writing = atomic_path(target)
-    writing.__enter__().write_text("half")
+
+    def fail_midway():
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
     with pytest.raises(RuntimeError):
-        writing.__exit__(RuntimeError, RuntimeError(), None)
+        fail_midway()
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["x.star"]
     (tmp_path / "file").write_text("")

@@ -190,24 +190,24 @@ def _typed(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[
         if unreadable.any():
             value = values[int(np.flatnonzero(unreadable)[0])]
             raise InputError(
-                f"{where}: {column.name} is {_shown(value)} in {rows_named(unreadable)}; it must be a "
-                "number (with a decimal point)."
+                f"{where}: {column.name} is {_shown(value)} in {rows_named(unreadable)}; it must be "
+                "a number (with a decimal point)."
             ) from None
     if column.kind == "integer":
         wrong = ~np.isfinite(numbers) | (numbers != np.round(numbers))
         if wrong.any():
             value = values[int(np.flatnonzero(wrong)[0])]
             raise InputError(
-                f"{where}: {column.name} is {_shown(value)} in {rows_named(wrong)}; it must be a whole "
-                "number."
+                f"{where}: {column.name} is {_shown(value)} in {rows_named(wrong)}; it must be a "
+                "whole number."
             )
         return numbers.astype(np.int64)
     if column.required and not np.isfinite(numbers).all():
         wrong = ~np.isfinite(numbers)
         value = values[int(np.flatnonzero(wrong)[0])]
         raise InputError(
-            f"{where}: {column.name} is {_shown(value)} in {rows_named(wrong)}; it must be a finite "
-            "number."
+            f"{where}: {column.name} is {_shown(value)} in {rows_named(wrong)}; it must be a "
+            "finite number."
         )
     return numbers
 
@@ -218,7 +218,8 @@ def _strings(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArra
         if not isinstance(value, str):
             if column.required or value is None or value != value:  # NaN is not itself
                 raise InputError(
-                    f"{where}: {column.name} in row {row + 1} is {_shown(value)}, which is not a string."
+                    f"{where}: {column.name} in row {row + 1} is {_shown(value)}, which is not a "
+                    "string."
                 )
             value = str(value)
         result[row] = value
