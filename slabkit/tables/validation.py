@@ -190,8 +190,8 @@ def _typed(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[
         if unreadable.any():
             value = values[int(np.flatnonzero(unreadable)[0])]
             raise InputError(
-                f"{where}: {column.name} is {_shown(value)} in {rows_named(unreadable)}; it must be "
-                "a number (with a decimal point)."
+                f"{where}: {column.name} is {_shown(value)} in {rows_named(unreadable)}; it must "
+                "be a number (with a decimal point)."
             ) from None
     if column.kind == "integer":
         wrong = ~np.isfinite(numbers) | (numbers != np.round(numbers))
