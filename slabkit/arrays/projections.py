@@ -1,0 +1,369 @@
+"""Projecting boxes about points of a volume, at sub-voxel positions, straight or tilted.
+
+Positions, sizes and steps are in voxels of the volume, 0 = centre of the first voxel. A straight
+projection adds up the planes of the box, those at its two ends partly, and then resamples the sum
+in the plane. A tilted one samples each plane where its rays cross it. The box is read with a margin
+of a few voxels for interpolation, and clipped to the volume.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays import sampling
+from slabkit.arrays.sampling import Floats
+
+Images = npt.NDArray[np.float32]
+Corner = tuple[int, int, int]
+Block = npt.NDArray[Any]
+
+
+class Voxels(Protocol):
+    """Voxels that are read box by box."""
+
+    @property
+    def shape(self) -> Corner:
+        """Size as ``(z, y, x)``."""
+
+    def read(self, start: Corner, stop: Corner) -> Block:
+        """Read the box ``[start, stop)``, which is inside."""
+
+    def mend(self, block: Block, start: Corner) -> Block:
+        """Fill in, or refuse, the voxels of a block that are not finite numbers."""
+
+
+@dataclass(frozen=True)
+class BoxShape:
+    """What is cut out about every point.
+
+    Parameters
+    ----------
+    side_px : int
+        Pixels of the square images; the point is at pixel ``side_px // 2``.
+    depth_vox : float
+        Length of the projected box, in voxels.
+    step_vox : float
+        Distance between pixels, in voxels.
+    """
+
+    side_px: int
+    depth_vox: float
+    step_vox: float = 1.0
+
+
+def project_boxes(
+    voxels: Voxels, centres: Floats, box: BoxShape, tilt: float = 0.0
+) -> tuple[Images, Floats]:
+    """Project the box about each point: the mean along its depth.
+
+    Parameters
+    ----------
+    voxels : Voxels
+    centres : ndarray of float64, shape (n, 3)
+        Positions ``(z, y, x)``, anywhere.
+    box : BoxShape
+    tilt : float, optional
+        Degrees about the y axis, less than 90. With a positive tilt, what is higher in z moves to
+        larger x.
+
+    Returns
+    -------
+    images : ndarray of float32, shape (n, y, x)
+        Pixels outside the volume hold the mean of that image's pixels inside, 0 if there is none.
+    inside_fraction : ndarray of float64, shape (n,)
+        Part of the box that is inside the volume, 0 to 1.
+    """
+    if tilt == 0:
+        return _straight(voxels, centres, box)
+    return _tilted(voxels, centres, box, tilt)
+
+
+def weighted_plane_sum(planes: npt.NDArray[Any], weights: Floats) -> Floats:
+    """Add up planes, the first and the last ones partly, without losing precision.
+
+    Parameters
+    ----------
+    planes : ndarray of real numbers, shape (z, y, x)
+        Any type; whole numbers are added up as such, others in double precision.
+    weights : ndarray of float64, shape (z,)
+        1 for all but the first and the last.
+
+    Returns
+    -------
+    ndarray of float64, shape (y, x)
+    """
+    total: Floats
+    if planes.dtype.kind in "iub" and planes.dtype.itemsize <= 2:
+        total = np.add.reduce(planes, axis=0, dtype=np.int32).astype(np.float64)
+    else:
+        total = np.add.reduce(planes.astype(np.float64), axis=0)
+    for end in {0, len(weights) - 1}:
+        if weights[end] != 1:
+            total += (weights[end] - 1) * planes[end].astype(np.float64)
+    return total
+
+
+def project_block(
+    voxels: Voxels, start: Corner, stop: Corner, function: Callable[[Block], Floats]
+) -> Floats | None:
+    """Apply a projection to a box, clipped to the volume.
+
+    Parameters
+    ----------
+    voxels : Voxels
+    start, stop : (int, int, int)
+        Corners of the box; may be outside.
+    function : callable
+        Linear, so that a voxel that is not finite shows in its result.
+
+    Returns
+    -------
+    ndarray of float64, or None
+        None if the box is not inside at all.
+    """
+    z, y, x = (max(0, value) for value in start)
+    last_z, last_y, last_x = (
+        min(size, value) for size, value in zip(voxels.shape, stop, strict=True)
+    )
+    if z >= last_z or y >= last_y or x >= last_x:
+        return None
+    block = voxels.read((z, y, x), (last_z, last_y, last_x))
+    result = function(block)
+    if not np.isfinite(result).all():  # cheaper to find here than among all voxels
+        result = function(voxels.mend(block, (z, y, x)))
+    return result
+
+
+def tilted_reach(box: int, depth: float, step: float, tilt: float) -> tuple[int, int]:
+    """Say how many voxels each side of the middle one a tilted box needs.
+
+    Parameters
+    ----------
+    box : int
+        Pixels of the view along x.
+    depth, step : float
+    tilt : float
+        Degrees about the y axis.
+
+    Returns
+    -------
+    z, x : int
+    """
+    sine, cosine = _sine_cosine(tilt)
+    half = box // 2 * step
+    z = math.ceil(half * abs(sine) + depth / 2 * cosine) + 2
+    x = (half + z * abs(sine)) / cosine + sampling.kernel_reach(step / cosine)
+    return z, math.ceil(x) + 2
+
+
+def tilted_rays(
+    planes: Floats, centre_x: float, size_x: int, box: int, depth: float, step: float, tilt: float
+) -> tuple[Floats, Floats]:
+    """Trace the rays of a tilted view through the planes of a volume.
+
+    A point at ``dx, dz`` from the centre comes to lie at ``dx cos(tilt) + dz sin(tilt)`` in the
+    view: with a positive tilt, what is higher in z moves to larger x.
+
+    Parameters
+    ----------
+    planes : ndarray of float64, shape (z,)
+        Positions of the volume's planes less that of the box's centre.
+    centre_x : float
+        Position of the centre.
+    size_x : int
+        Columns of the volume.
+    box : int
+        Rays, one a pixel of the view.
+    depth, step : float
+        Length of the rays and distance between them.
+    tilt : float
+        Degrees about the y axis.
+
+    Returns
+    -------
+    positions : ndarray of float64, shape (z, box)
+        Where along x each ray crosses each plane.
+    lengths : ndarray of float64, shape (z, box)
+        How much of the ray is in that plane, half a voxel each side; 0 where it is outside the
+        volume. Along a ray that is wholly inside they sum to ``depth``.
+    """
+    sine, cosine = _sine_cosine(tilt)
+    along = sampling.line_positions(0.0, box, step)
+    dz = planes[:, np.newaxis]
+    middle, half = along * sine, depth / 2 * cosine
+    lengths = np.minimum(dz + 0.5, middle + half) - np.maximum(dz - 0.5, middle - half)
+    positions = centre_x + (along - dz * sine) / cosine
+    lengths = lengths.clip(0.0, None) / cosine * sampling.inside_line(positions, size_x)
+    return positions, lengths
+
+
+def sum_along_rays(
+    block: npt.NDArray[Any], positions: Floats, lengths: Floats, spacing: float
+) -> Floats:
+    """Add up the values along rays, one sample from each plane, interpolated along x.
+
+    Parameters
+    ----------
+    block : ndarray of real numbers, shape (z, y, x)
+    positions, lengths : ndarray of float64, shape (z, rays)
+        As `tilted_rays` gives them, positions counted from the block's first column. The block
+        must reach far enough along x for all taps, see `tilted_reach`.
+    spacing : float
+        Distance of the rays along x, in voxels.
+
+    Returns
+    -------
+    ndarray of float64, shape (y, rays)
+    """
+    first, weights = sampling.sampling_taps(positions, spacing)
+    taps = first[..., np.newaxis] + np.arange(weights.shape[-1])
+    matrix = np.zeros((*positions.shape, block.shape[2]))
+    np.put_along_axis(matrix, taps, weights * lengths[..., np.newaxis], axis=2)
+    values = block.transpose(1, 0, 2).reshape(block.shape[1], -1).astype(np.float64)
+    result: Floats = values @ matrix.transpose(1, 0, 2).reshape(positions.shape[1], -1).T
+    return result
+
+
+def ray_spacing(step: float, tilt: float) -> float:
+    """Give the distance along x of rays that are ``step`` apart across their direction.
+
+    Parameters
+    ----------
+    step : float
+    tilt : float
+        Degrees about the y axis.
+
+    Returns
+    -------
+    float
+    """
+    return step / _sine_cosine(tilt)[1]
+
+
+def _sine_cosine(tilt: float) -> tuple[float, float]:
+    return math.sin(math.radians(tilt)), math.cos(math.radians(tilt))
+
+
+def _straight(voxels: Voxels, centres: Floats, box: BoxShape) -> tuple[Images, Floats]:
+    """Project along z: sum the planes, then shift and resample the sums in the plane."""
+    nz, ny, nx = voxels.shape
+    side, step = box.side_px, box.step_vox
+    reach = sampling.line_reach(side, step)
+    width = 2 * reach + 1
+    middle = np.floor(centres[:, 1:] + 0.5)
+    sums = np.zeros((len(centres), width, width))
+    depth_inside = np.zeros(len(centres))
+    for index, (centre_z, (y, x)) in enumerate(zip(centres[:, 0], middle, strict=True)):
+        first, weights = sampling.plane_weights(centre_z, box.depth_vox, nz)
+        if not len(weights) or not _touches((y, x), reach, (ny, nx)):
+            continue
+        top, left = int(y) - reach, int(x) - reach
+        plane = project_block(
+            voxels,
+            (first, top, left),
+            (first + len(weights), top + width, left + width),
+            functools.partial(weighted_plane_sum, weights=weights),
+        )
+        if plane is not None:
+            depth_inside[index] = weights.sum()
+            sums[index] = _padded(plane, (top, left), (width, width), (ny, nx))
+            sums[index] /= depth_inside[index]
+    fraction = centres[:, 1:] - middle
+    rows = sampling.sampling_matrices(fraction[:, 0], side, step, reach)
+    columns = sampling.sampling_matrices(fraction[:, 1], side, step, reach)
+    images = rows @ sums @ columns.transpose(0, 2, 1)
+    inside_x = sampling.inside_line(sampling.line_positions(centres[:, 2], side, step), nx)
+    share = inside_x * (depth_inside / box.depth_vox)[:, np.newaxis]
+    return _filled(images, _inside_y(centres, box, ny), share)
+
+
+def _tilted(voxels: Voxels, centres: Floats, box: BoxShape, tilt: float) -> tuple[Images, Floats]:
+    """Project along a tilted direction, then shift and resample along y."""
+    nz, ny, nx = voxels.shape
+    side, step, depth = box.side_px, box.step_vox, box.depth_vox
+    reach_y = sampling.line_reach(side, step)
+    reach_z, reach_x = tilted_reach(side, depth, step, tilt)
+    size_y, size_x = 2 * reach_y + 1, 2 * reach_x + 1
+    middle = np.floor(centres + 0.5)
+    sums = np.zeros((len(centres), size_y, side))
+    lengths = np.zeros((len(centres), side))
+    spacing = ray_spacing(step, tilt)
+    for index, (centre, (z, y, x)) in enumerate(zip(centres, middle, strict=True)):
+        if not _touches((z, y, x), max(reach_z, reach_y, reach_x), (nz, ny, nx)):
+            continue
+        low, top, left = int(z) - reach_z, int(y) - reach_y, int(x) - reach_x
+        stop = (int(z) + reach_z + 1, top + size_y, left + size_x)
+        planes = np.arange(max(0, low), min(nz, stop[0]))
+        positions, parts = tilted_rays(planes - centre[0], centre[2], nx, side, depth, step, tilt)
+        total = project_block(
+            voxels,
+            (low, top, left),
+            stop,
+            functools.partial(
+                _sum_padded,
+                frame=((top, left), (size_y, size_x), (ny, nx)),
+                positions=positions - left,
+                lengths=parts,
+                spacing=spacing,
+            ),
+        )
+        if total is not None:
+            lengths[index] = parts.sum(axis=0)
+            np.divide(total, lengths[index], out=sums[index], where=lengths[index] > 0)
+    rows = sampling.sampling_matrices(centres[:, 1] - middle[:, 1], side, step, reach_y)
+    return _filled(rows @ sums, _inside_y(centres, box, ny), lengths / depth)
+
+
+def _sum_padded(
+    block: Block,
+    frame: tuple[tuple[int, int], tuple[int, int], tuple[int, int]],
+    positions: Floats,
+    lengths: Floats,
+    spacing: float,
+) -> Floats:
+    return sum_along_rays(_padded(block, *frame), positions, lengths, spacing)
+
+
+def _inside_y(centres: Floats, box: BoxShape, size: int) -> npt.NDArray[np.bool_]:
+    positions = sampling.line_positions(centres[:, 1], box.side_px, box.step_vox)
+    return sampling.inside_line(positions, size)
+
+
+def _touches(middle: Sequence[float], reach: int, shape: tuple[int, ...]) -> bool:
+    """Tell whether a box may touch the volume, before a far position is made an integer."""
+    return all(-reach <= value <= size + reach for value, size in zip(middle, shape, strict=True))
+
+
+def _padded(
+    block: npt.NDArray[Any], start: tuple[int, int], size: tuple[int, int], shape: tuple[int, int]
+) -> npt.NDArray[Any]:
+    """Repeat a clipped block's outermost voxels along y and x up to its full size."""
+    before = [max(0, -value) for value in start]
+    after = [max(0, a + n - edge) for a, n, edge in zip(start, size, shape, strict=True)]
+    if not any((*before, *after)):
+        return block
+    widths = [(0, 0)] * (block.ndim - 2) + list(zip(before, after, strict=True))
+    return np.pad(block, widths, mode="edge")
+
+
+def _filled(
+    images: Floats, inside_y: npt.NDArray[np.bool_], share: Floats
+) -> tuple[Images, Floats]:
+    """Fill pixels outside the volume with the mean of those inside.
+
+    ``share``, shape (n, x), is the part of each column's depth that is inside.
+    """
+    inside = inside_y[:, :, np.newaxis] & (share > 0)[:, np.newaxis, :]
+    count = np.count_nonzero(inside, axis=(1, 2))
+    total = np.where(inside, images, 0.0).sum(axis=(1, 2))
+    mean = np.divide(total, count, out=np.zeros(len(images)), where=count > 0)
+    filled = np.where(inside, images, mean[:, np.newaxis, np.newaxis])
+    fraction = inside_y.mean(axis=1) * share.mean(axis=1)
+    return filled.astype(np.float32), np.minimum(fraction, 1.0)

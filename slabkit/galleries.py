@@ -1,0 +1,211 @@
+"""Galleries: which pick is in which tile, on disk and back.
+
+The geometry of tiles is `GalleryLayout`; here are the tables that say what the tiles hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.tiling import GalleryLayout
+from slabkit.errors import InputError
+from slabkit.tables import MINISLABS, make_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.units import Angstrom, Contrast
+
+__all__ = [
+    "GalleryLayout",
+    "gallery_set_id",
+    "geometry_table",
+    "layout_of",
+    "minislab_table",
+]
+
+
+def gallery_set_id(
+    layout: GalleryLayout,
+    pixel_size: Angstrom,
+    pick_ids: Sequence[str],
+    tilts: npt.ArrayLike,
+) -> str:
+    """Name a set of galleries by what decides which pick is where.
+
+    A position marked on a gallery means a pick only together with this: the pick and the tilt of
+    each tile in order, and the layout. It is in every row of the table, and so comes back with
+    labels made elsewhere; labels made for another set are told by it.
+
+    Parameters
+    ----------
+    layout : GalleryLayout
+    pixel_size : float
+        In Å.
+    pick_ids : sequence of str, length n
+        Of each tile.
+    tilts : array-like of float, shape (n,)
+        Degrees.
+
+    Returns
+    -------
+    str
+        ``set-`` and 16 hexadecimal digits.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    sizes = (layout.rows, layout.columns, layout.tile_px, layout.border_px)
+    digest.update(f"{sizes} {float(pixel_size):.6g}\0".encode())
+    for pick_id in pick_ids:
+        digest.update(f"{pick_id}\0".encode())
+    digest.update(np.asarray(tilts, dtype="<f8").tobytes())
+    return f"set-{digest.hexdigest()}"
+
+
+def minislab_table(
+    layout: GalleryLayout,
+    *,
+    galleries: Sequence[str],
+    stacks: Sequence[str] | None = None,
+    pick_ids: Sequence[str],
+    tomograms: Sequence[str],
+    tilts: npt.ArrayLike,
+    inside_fraction: npt.ArrayLike,
+    set_id: str,
+) -> pd.DataFrame:
+    """Make the table that says which pick is in which tile.
+
+    Parameters
+    ----------
+    layout : GalleryLayout
+    galleries : sequence of str
+        Path of each gallery, in order.
+    stacks : sequence of str, optional
+        Path of the stack with the images of each gallery; none: no stacks were written.
+    pick_ids, tomograms : sequence of str, length n
+        Of each tile, in order.
+    tilts, inside_fraction : array-like of float, shape (n,)
+    set_id : str
+        As `gallery_set_id` gives it.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `slabkit.tables.MINISLABS`, one row a tile.
+    """
+    import pandas as pd
+
+    numbers = np.arange(len(pick_ids))
+    gallery, row, column = layout.place(numbers)
+    x, y = layout.tile_centre(row, column)
+    ids = np.array(pick_ids, dtype=object)
+    names = pd.Series(galleries, dtype=object).reindex(gallery).to_numpy()
+    images: Any = ""
+    if stacks is not None:
+        images = [
+            f"{number % layout.tiles + 1:06d}@{stacks[index]}"
+            for number, index in zip(numbers.tolist(), gallery.tolist(), strict=True)
+        ]
+    return make_table(
+        MINISLABS,
+        {
+            "rlnMicrographName": names,
+            "rlnCoordinateX": x,
+            "rlnCoordinateY": y,
+            "rlnImageName": images,
+            "rlnOpticsGroup": np.ones(len(numbers), dtype=np.int64),
+            "rlnParticleName": ids,
+            "slabkitPickId": ids,
+            "slabkitTomogram": np.array(tomograms, dtype=object),
+            "slabkitTileRow": row,
+            "slabkitTileColumn": column,
+            "slabkitTilt": np.asarray(tilts, dtype=np.float64),
+            "slabkitInsideFraction": np.asarray(inside_fraction, dtype=np.float64),
+            "slabkitGallerySet": set_id,
+        },
+    )
+
+
+def geometry_table(
+    layout: GalleryLayout,
+    *,
+    tiles: int,
+    pixel_size: Angstrom,
+    box: Angstrom,
+    depth: Angstrom,
+    contrast: Contrast,
+    set_id: str,
+) -> pd.DataFrame:
+    """Make the one-row table that describes a set of galleries.
+
+    Parameters
+    ----------
+    layout : GalleryLayout
+    tiles : int
+        Tiles filled; those after them in the last gallery are empty.
+    pixel_size, box, depth : float
+        In Å, box and depth as asked for.
+    contrast : {"dark", "bright"}
+        Of the galleries.
+    set_id : str
+
+    Returns
+    -------
+    DataFrame
+    """
+    import pandas as pd
+
+    galleries = layout.galleries(tiles)
+    return pd.DataFrame(
+        {
+            "slabkitGallerySet": [set_id],
+            "slabkitGalleryCount": [galleries],
+            "slabkitGalleryRows": [layout.rows],
+            "slabkitGalleryColumns": [layout.columns],
+            "slabkitGalleryBorder": [layout.border_px],
+            "slabkitTileSize": [layout.tile_px],
+            "slabkitTileCount": [tiles],
+            "slabkitLastGalleryTiles": [tiles - max(0, galleries - 1) * layout.tiles],
+            "slabkitPixelSize": [float(pixel_size)],
+            "slabkitBox": [float(box)],
+            "slabkitDepth": [float(depth)],
+            "slabkitContrast": [str(contrast)],
+        }
+    )
+
+
+def layout_of(geometry: pd.DataFrame, where: str = "minislab table") -> GalleryLayout:
+    """Read the layout from a geometry table, the inverse of `geometry_table`.
+
+    Parameters
+    ----------
+    geometry : DataFrame
+        One row; values may be strings, as they are on disk.
+    where : str, optional
+        What the message begins with.
+
+    Returns
+    -------
+    GalleryLayout
+
+    Raises
+    ------
+    InputError
+        If a column is missing or not a whole number.
+    """
+    values = []
+    for name in ("TileSize", "GalleryRows", "GalleryColumns", "GalleryBorder"):
+        column = f"slabkit{name}"
+        if column not in geometry.columns or len(geometry) != 1:
+            raise InputError(f"{where}: the galleries block has no {column}.")
+        try:
+            values.append(int(geometry[column].iloc[0]))
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{where}: {column} is {geometry[column].iloc[0]!r}, not a whole number."
+            ) from None
+    return GalleryLayout(*values)

@@ -1,0 +1,315 @@
+"""Minislabs: the projection of a box about each pick of a tomogram."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.projections import BoxShape, project_boxes
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.tomogram import Tomogram
+from slabkit.units import Angstrom, length_to_even_voxels, voxel_sizes_equal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Images = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+
+_LARGEST_TILT = 75.0
+_BATCH_BYTES = 32 << 20
+_GROUP_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Minislabs:
+    """Images of boxes about picks, as projected: in the units of the tomogram.
+
+    Parameters
+    ----------
+    images : ndarray of float32, shape (n, y, x)
+        Mean along the depth of the box. The pick is at index ``box // 2`` of either axis. Pixels
+        outside the volume hold the mean of that image's pixels inside; 0 if none is inside.
+    inside_fraction : ndarray of float64, shape (n,)
+        Part of the box that is inside the volume, 0 to 1.
+    row : ndarray of int64, shape (n,)
+        Which row of the pick table each image is of, from 0.
+    tilt : ndarray of float64, shape (n,)
+        Degrees about the y axis.
+    """
+
+    images: Images
+    inside_fraction: Floats
+    row: npt.NDArray[np.int64]
+    tilt: Floats
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        y, x = self.images.shape[1:]
+        return f"<Minislabs: {len(self)} images of {x} × {y} pixels>"
+
+
+def project_minislabs(
+    tomogram: Tomogram,
+    picks: pd.DataFrame,
+    *,
+    box: Angstrom,
+    depth: Angstrom,
+    tilts: Sequence[float] = (0.0,),
+    pixel_size: Angstrom | None = None,
+    batch_size: int | None = None,
+) -> Iterator[Minislabs]:
+    """Project the box about each pick, batch by batch, in the order of the picks.
+
+    The box is centred on the pick to a fraction of a voxel: in the plane by interpolating the
+    projection (see `slabkit.arrays.sampling`), in depth by counting the planes at both ends
+    partly, so that the depth is exactly the one asked for. Sums are in double precision. Only the
+    voxels of the boxes, and a margin of a few, are read.
+
+    Parameters
+    ----------
+    tomogram : Tomogram
+    picks : DataFrame
+        Columns of `slabkit.tables.PICKS`; all of this tomogram. May lie anywhere, outside too.
+    box : float
+        Side of the images in Å, rounded to the nearest even number of pixels.
+    depth : float
+        Length of the projected box along z in Å (along the ray, where tilted). Not rounded.
+    tilts : sequence of float, optional
+        Views of each pick, in degrees about the y axis, at most 75 either way. With a positive
+        tilt, what is higher in z than the pick moves to larger x.
+    pixel_size : float, optional
+        Of the images, in Å; by default the voxel size.
+    batch_size : int, optional
+        Picks in a batch; by default as many as make 32 MB of images.
+
+    Yields
+    ------
+    Minislabs
+        Each pick's views one after the other, in the order of ``tilts``.
+
+    Raises
+    ------
+    InputError
+        A length that is not positive; a tilt too steep or given twice; picks of another tomogram;
+        NaN or infinite voxels in a box, where the tomogram has no fill value.
+    """
+    tilts = check_tilts(tilts)
+    geometry = _box_in(tomogram, box, depth, pixel_size)
+    positions = _positions_vox(tomogram, picks)
+    if batch_size is None:
+        batch_size = max(1, _BATCH_BYTES // (geometry.side_px**2 * 4 * len(tilts)))
+    if batch_size < 1:
+        raise InputError(f"the batch size must be at least 1, not {batch_size}.")
+    return _batches(tomogram, positions, geometry, tilts, batch_size)
+
+
+def stack_minislabs(
+    tomogram: Tomogram,
+    picks: pd.DataFrame,
+    *,
+    box: Angstrom,
+    depth: Angstrom,
+    tilts: Sequence[float] = (0.0,),
+    pixel_size: Angstrom | None = None,
+) -> Minislabs:
+    """Project the box about each pick, all in one stack: `project_minislabs`, gathered.
+
+    Parameters
+    ----------
+    tomogram, picks, box, depth, tilts, pixel_size
+        As for `project_minislabs`.
+
+    Returns
+    -------
+    Minislabs
+        ``len(picks) * len(tilts)`` images.
+
+    Raises
+    ------
+    InputError
+        As `project_minislabs`.
+    """
+    batches = project_minislabs(
+        tomogram,
+        picks,
+        box=box,
+        depth=depth,
+        tilts=tilts,
+        pixel_size=pixel_size,
+        batch_size=max(1, len(picks)),
+    )
+    return next(batches)
+
+
+def normalise_minislabs(
+    images: npt.NDArray[Any], *, diameter_px: float | None = None, sign: int = 1
+) -> Images:
+    """Bring each image to mean 0 and standard deviation 1 outside the particle circle.
+
+    That is what RELION asks of particle images and checks. All pixels outside the circle count,
+    those outside the volume too. An image that varies only inside the circle is scaled by its
+    whole variation; one that does not vary at all becomes 0.
+
+    Parameters
+    ----------
+    images : ndarray of real numbers, shape (n, y, x)
+        Left as they are.
+    diameter_px : float, optional
+        Of the particle circle about pixel ``box // 2``; by default the inscribed circle.
+    sign : {1, -1}, optional
+        -1 inverts the contrast.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, y, x)
+
+    Raises
+    ------
+    InputError
+        If the circle leaves no pixel outside it.
+    """
+    images = np.asarray(images)
+    box = images.shape[-1]
+    diameter = float(box) if diameter_px is None else diameter_px
+    offsets = np.arange(box) - box // 2
+    outside = offsets[:, np.newaxis] ** 2 + offsets**2 > (diameter / 2) ** 2
+    if not outside.any():
+        raise InputError(
+            f"a particle circle of {diameter:g} pixels leaves nothing outside it in a box of "
+            f"{box} pixels; give a smaller --diameter or a larger --box."
+        )
+    result = np.empty(images.shape, dtype=np.float32)
+    for index, image in enumerate(images.astype(np.float64, copy=False)):
+        background = image[outside]
+        mean, spread = background.mean(), background.std()
+        # Rounding leaves a little variation in an image that has none.
+        smallest = 1e-6 * max(abs(image.max()), abs(image.min()))
+        if not spread > smallest:
+            mean, spread = image.mean(), image.std()
+        if spread > smallest:
+            result[index] = (image - mean) * (sign / spread)
+        else:
+            result[index] = 0.0
+    return result
+
+
+def check_tilts(tilts: Sequence[float]) -> tuple[float, ...]:
+    """Check a series of tilts.
+
+    Parameters
+    ----------
+    tilts : sequence of float
+        Degrees.
+
+    Returns
+    -------
+    tuple of float
+
+    Raises
+    ------
+    InputError
+        There is none, one is beyond 75 degrees either way, or one is given twice.
+    """
+    checked = tuple(float(tilt) + 0.0 for tilt in tilts)
+    for tilt in checked:
+        if not abs(tilt) <= _LARGEST_TILT:
+            raise InputError(f"a tilt must be from -75 to 75 degrees, not {tilt:g}.")
+    if len(set(checked)) != len(checked) or not checked:
+        listed = ", ".join(f"{tilt:g}" for tilt in checked)
+        raise InputError(f"tilts must be different and at least one, not {listed or 'none'}.")
+    return checked
+
+
+def _box_in(
+    tomogram: Tomogram, box: Angstrom, depth: Angstrom, pixel_size: Angstrom | None
+) -> BoxShape:
+    voxel_size = tomogram.voxel_size
+    if pixel_size is None or voxel_sizes_equal(pixel_size, voxel_size):
+        pixel_size, step_vox = pixel_size or voxel_size, 1.0
+    else:
+        step_vox = pixel_size / voxel_size
+    if not (math.isfinite(depth) and depth > 0):
+        raise InputError(f"the depth must be a positive number of Å, not {depth!r}.")
+    return BoxShape(length_to_even_voxels(box, pixel_size), depth / voxel_size, step_vox)
+
+
+def _positions_vox(tomogram: Tomogram, picks: pd.DataFrame) -> Floats:
+    if "slabkitTomogram" in picks.columns:
+        others = sorted(set(picks["slabkitTomogram"]) - {tomogram.name})
+        if others:
+            raise InputError(
+                f"{tomogram.label}: picks of {others[0]} were given for tomogram {tomogram.name}."
+            )
+    columns = [picks[f"slabkit{axis}"].to_numpy(dtype=np.float64) for axis in "ZYX"]
+    positions = np.stack(columns, axis=1) / tomogram.voxel_size
+    if not np.isfinite(positions).all():
+        raise InputError(f"{tomogram.label}: the position of a pick is not a finite number.")
+    return positions
+
+
+def _batches(
+    tomogram: Tomogram, positions: Floats, box: BoxShape, tilts: tuple[float, ...], batch_size: int
+) -> Iterator[Minislabs]:
+    side = box.side_px
+    replaced = 0
+    for start in range(0, max(1, len(positions)), batch_size):
+        centres = positions[start : start + batch_size]
+        images = np.empty((len(centres), len(tilts), side, side), dtype=np.float32)
+        fractions = np.empty((len(centres), len(tilts)))
+        voxels = _TomogramVoxels(tomogram)
+        for view, tilt in enumerate(tilts):
+            for group in _near_each_other(centres, side):
+                images[group, view], fractions[group, view] = project_boxes(
+                    voxels, centres[group], box, tilt
+                )
+        replaced += voxels.mended
+        rows = np.arange(start, start + len(centres), dtype=np.int64)
+        yield Minislabs(
+            images.reshape(-1, side, side),
+            fractions.reshape(-1),
+            np.repeat(rows, len(tilts)),
+            np.tile(np.asarray(tilts, dtype=np.float64), len(centres)),
+        )
+    if replaced:
+        warnings.warn(
+            f"{tomogram.label}: NaN or infinite voxels in {replaced} minislabs were replaced by "
+            f"{tomogram.fill_value:g}.",
+            SlabkitWarning,
+            stacklevel=3,
+        )
+
+
+def _near_each_other(centres: Floats, side_px: int) -> Iterator[npt.NDArray[np.intp]]:
+    """Give indices of picks in groups, by depth, so that a file is read from front to back."""
+    order = np.lexsort((centres[:, 2], centres[:, 1], centres[:, 0]))
+    size = max(1, _GROUP_BYTES // (side_px**2 * 8))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+class _TomogramVoxels:
+    """A tomogram as the projections read it; counts the boxes that had to be filled in."""
+
+    def __init__(self, tomogram: Tomogram) -> None:
+        self.tomogram = tomogram
+        self.shape = tomogram.shape
+        self.mended = 0
+
+    def read(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> npt.NDArray[Any]:
+        return self.tomogram.read(start, stop)
+
+    def mend(self, block: npt.NDArray[Any], start: tuple[int, int, int]) -> npt.NDArray[Any]:
+        if self.tomogram.fill_value is None:
+            return self.tomogram.check_finite(block, start)
+        self.mended += 1
+        fill = np.asarray(self.tomogram.fill_value, dtype=block.dtype)
+        return np.where(np.isfinite(block), block, fill)
