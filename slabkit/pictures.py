@@ -181,7 +181,8 @@ def contact_sheet(
         row, column = divmod(number, columns)
         left, top = gap + column * cell_x, gap + row * cell_y
         sheet.paste(tile, (left + (width - tile.size[0]) // 2, top + height - tile.size[1]))
-        text = _shortened(label, font, width)
+        # Pillow's own font has no letter Å.
+        text = _shortened(label.replace("Å", "A"), font, width)
         draw.text((left + width / 2, top + height + band / 2), text, _INK, font, anchor="mm")
     return np.asarray(sheet, dtype=np.uint8)
 
