@@ -1,0 +1,115 @@
+"""Whether positions lie in their tomograms, or the unit was another one.
+
+Pixels taken for ångström crowd in a corner, ångström taken for pixels lie far outside, and so do
+unbinned pixels in a binned volume. All of it shows when positions are compared with the volume.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError, SlabkitWarning
+
+_MOST_OUTSIDE = 0.05
+_FIT = 0.95
+_BINNINGS = (2, 4, 6, 8)
+_FEW_PICKS = 10
+
+
+def check_bounds(
+    positions: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.float64],
+    voxel_size: npt.NDArray[np.float64],
+    unit_length: npt.NDArray[np.float64] | float,
+    zero: npt.NDArray[np.float64] | float,
+    unit: str,
+    where: str,
+) -> None:
+    """Refuse positions of which more than 5 % lie outside their tomograms.
+
+    Where the size or voxel size of a tomogram is not known, only negative positions count as
+    outside.
+
+    Parameters
+    ----------
+    positions : ndarray, shape (picks, 3)
+        x, y, z in Å.
+    sizes : ndarray, shape (picks, 3)
+        Size of each pick's tomogram in voxels, x, y, z; 0 where not known.
+    voxel_size : ndarray, shape (picks,)
+        In Å; NaN where not known.
+    unit_length : ndarray, shape (picks,) or float
+        Å per unit of the file.
+    zero : ndarray, shape (picks, 3) or float
+        Position in Å of the file's 0, 0, 0.
+    unit : {"angstrom", "px"}
+        The file's unit.
+    where : str
+        What messages begin with.
+
+    Raises
+    ------
+    InputError
+        Says how many would be inside read as the other unit, and with which binning.
+    """
+    known = np.isfinite(voxel_size) & (sizes > 0).all(axis=1)
+    _refuse_negative(positions[~known], voxel_size[~known], where)
+    if not known.any():
+        return
+    p, size, voxel = positions[known], sizes[known], voxel_size[known, None]
+    length = np.broadcast_to(np.asarray(unit_length, dtype=float), known.shape)[known, None]
+    origin = np.broadcast_to(np.asarray(zero, dtype=float), positions.shape)[known]
+    in_file_units = (p - origin) / length
+    fits = _inside(p, size, voxel)
+    other_length = voxel if unit == "angstrom" else np.ones_like(voxel)
+    other = _inside(in_file_units * other_length + origin, size, voxel)
+    as_unit, as_other = ("Å", "px") if unit == "angstrom" else ("px", "Å")
+    if 1 - fits > _MOST_OUTSIDE:
+        divided = [
+            factor
+            for factor in _BINNINGS
+            if _inside((p - origin) / factor + origin, size, voxel) >= _FIT
+        ]
+        hint = f"; divided by {divided[0]} (binning), 95 % or more" if divided else ""
+        raise InputError(
+            f"{where}: {round((1 - fits) * len(p))} of {len(p)} picks lie outside their "
+            f"tomograms: read as {as_unit} {100 * fits:.0f} % lie inside, read as {as_other} "
+            f"{100 * other:.0f} %{hint}. Give the right --from, --unit, --voxel-size or --binning, "
+            "or --no-check-bounds if they are right."
+        )
+    if unit == "angstrom" and len(p) >= _FEW_PICKS and other >= _FIT and (voxel > 1.5).all():
+        warnings.warn(
+            f"{where}: all {len(p)} picks lie in one corner of their tomograms, as if they were "
+            f"voxels and not Å (read as px {100 * other:.0f} % lie inside too).",
+            SlabkitWarning,
+            stacklevel=3,
+        )
+
+
+def _inside(
+    positions: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.float64],
+    voxel_size: npt.NDArray[np.float64],
+) -> float:
+    """Give the fraction of positions between the outer faces of the first and last voxel."""
+    index = positions / voxel_size
+    # The faces themselves belong to the volume, whatever rounding does to them.
+    inside = (index >= -0.5 - 1e-6) & (index <= sizes - 0.5 + 1e-6)
+    return float(inside.all(axis=1).mean())
+
+
+def _refuse_negative(
+    positions: npt.NDArray[np.float64], voxel_size: npt.NDArray[np.float64], where: str
+) -> None:
+    half_voxel = np.where(np.isfinite(voxel_size), voxel_size, 0.0)[:, None] / 2
+    negative = (positions < -half_voxel * (1 + 1e-6)).any(axis=1)
+    if len(positions) and negative.mean() > _MOST_OUTSIDE:
+        raise InputError(
+            f"{where}: {int(negative.sum())} of {len(positions)} picks have negative positions, "
+            "though this format counts from the tomogram's corner; is it another format "
+            "(RELION 5 counts from the centre)? Give the right --from, or --no-check-bounds if "
+            "they are right."
+        )

@@ -1,0 +1,53 @@
+"""slabkit's own pick list, as a `PickFormat` among the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slabkit.formats.pick_format import Context, PickFormat, Reading
+from slabkit.formats.pick_source import Source
+from slabkit.tables import PICKS, TOMOGRAMS
+
+if TYPE_CHECKING:
+    from slabkit.formats.tables import PickList
+
+
+def read(source: Source, context: Context) -> Reading:
+    """Read a native pick list; see `slabkit.formats.tables.read_native_picks`."""
+    from slabkit.formats.tables import parse_native_picks
+
+    picks = parse_native_picks(source.text, source.where)
+    context.names(picks.picks["slabkitTomogram"], len(picks.picks), source.where)
+    columns = {name: picks.picks[name].to_numpy() for name in picks.picks.columns}
+    return Reading(columns, tomograms=picks.tomograms)
+
+
+def write(picks: PickList, context: Context) -> str:
+    """Write a native pick list."""
+    from slabkit.formats.star import format_star
+    from slabkit.formats.tables import check_pick_list
+
+    checked = check_pick_list(picks)
+    return format_star({"tomograms": checked.tomograms, "picks": checked.picks})
+
+
+def sniff(source: Source) -> bool:
+    """Tell by slabkit's own coordinate label."""
+    return "\n_slabkitX " in source.text or "\n_slabkitX\n" in source.text
+
+
+FORMAT = PickFormat(
+    name="native",
+    title="slabkit's own pick list (STAR)",
+    suffixes=(".star",),
+    unit="Å",
+    origin="centre of the first voxel = 0",
+    index_base="0",
+    lost="nothing",
+    sniff=sniff,
+    read=read,
+    write=write,
+    keeps=frozenset((*PICKS.names, *TOMOGRAMS.names)),
+    keeps_extra=True,
+    in_corner_unit="",
+)

@@ -1,0 +1,127 @@
+"""The files that picks are read from: their bytes, their text, and which stand in a folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from slabkit.errors import FormatError, InputError
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The content of one file.
+
+    Parameters
+    ----------
+    where : str
+        What messages begin with: the path as given, or ``-``.
+    data : bytes
+    """
+
+    where: str
+    data: bytes
+
+    @classmethod
+    def load(cls, source: str | os.PathLike[str]) -> Source:
+        """Read a file, or standard input for ``-``.
+
+        Raises
+        ------
+        InputError
+            It cannot be read.
+        """
+        try:
+            data = sys.stdin.buffer.read() if str(source) == "-" else Path(source).read_bytes()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{source}: cannot be read ({reason}).") from error
+        return cls(str(source), data)
+
+    @cached_property
+    def text(self) -> str:
+        r"""The text, without byte-order mark, lines ending in ``\n``.
+
+        Raises
+        ------
+        FormatError
+            It is not UTF-8 text.
+        """
+        if self.data.startswith(b"IMOD"):
+            raise FormatError(
+                f"{self.where}: is a binary IMOD model; make text of it with IMOD's model2point "
+                "and give that with --from imod."
+            )
+        try:
+            text = self.data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise FormatError(f"{self.where}: is not a text file.") from error
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing but white space."""
+        return not self.data.strip()
+
+
+def load_sources(sources: Sequence[PathLike], folder_globs: Mapping[str, str]) -> list[Source]:
+    """Load files, and those of a format in folders.
+
+    Parameters
+    ----------
+    sources : sequence of path-like
+        Files, folders, or ``-``.
+    folder_globs : mapping of str to str
+        Name of a format to the glob of its files in a folder.
+
+    Returns
+    -------
+    list of Source
+
+    Raises
+    ------
+    InputError
+        A file cannot be read or is given twice, or a folder has no files of just one format.
+    """
+    paths: list[PathLike] = []
+    for source in sources:
+        folder = Path(source)
+        paths += _in_folder(folder, folder_globs) if folder.is_dir() else [source]
+    seen: dict[str, str] = {}
+    for path in paths:
+        same = os.path.realpath(path)
+        if same in seen:
+            raise InputError(f"{path}: is given twice (also as {seen[same]}).")
+        seen[same] = str(path)
+    loaded: list[Source] = []
+    by_content: dict[bytes, str] = {}
+    for path in paths:
+        item = Source.load(path)
+        if not item.empty and item.data in by_content:
+            raise InputError(f"{path}: is the same file as {by_content[item.data]}.")
+        by_content[item.data] = item.where
+        loaded.append(item)
+    return loaded
+
+
+def _in_folder(folder: Path, folder_globs: Mapping[str, str]) -> list[Path]:
+    found = {
+        name: sorted(path for path in folder.glob(pattern) if not _is_record(path))
+        for name, pattern in folder_globs.items()
+    }
+    found = {name: paths for name, paths in found.items() if paths}
+    if len(found) != 1:
+        many = f"holds files of {', '.join(found)}" if found else "is a folder without pick files"
+        raise InputError(f"{folder}: {many}; give the files, or say which with --from.")
+    return next(iter(found.values()))
+
+
+def _is_record(path: Path) -> bool:
+    # The record of a run stands beside picks.star.
+    return path.name.startswith(".") or ".star." in path.name

@@ -1,0 +1,187 @@
+"""Turning the text of foreign pick files into numbers and names, or saying which rows are wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError
+from slabkit.tables import rows_named
+
+_NOT_A_VALUE = {"", "nan", "<na>", "na", "none", "null"}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_FORBIDDEN_IN_NAMES = "#/\\"
+
+TEXT_NAMES = {
+    "slabkitPickId": "pick_id",
+    "slabkitTomogram": "tomogram",
+    "slabkitSpecies": "species",
+    "slabkitX": "x",
+    "slabkitY": "y",
+    "slabkitZ": "z",
+    "slabkitScore": "score",
+    "slabkitScoreKind": "score_kind",
+    "slabkitDiameter": "diameter",
+    "slabkitDecision": "decision",
+    "slabkitConfidence": "confidence",
+    "slabkitZConfidence": "z_confidence",
+    "slabkitFlags": "flags",
+    "slabkitSource": "source",
+    "slabkitSlabCount": "slab_count",
+}
+"""How CSV and JSON files call the columns of `slabkit.tables.PICKS`."""
+
+
+def coordinates(values: Sequence[str], name: str, where: str) -> npt.NDArray[np.float64]:
+    """Read coordinates: every one a finite number with a decimal point.
+
+    Parameters
+    ----------
+    values : sequence of str
+    name : str
+        What the message calls the column.
+    where : str
+
+    Returns
+    -------
+    ndarray, shape (rows,)
+
+    Raises
+    ------
+    InputError
+        Names the rows, counted from 1, in which there is no finite number.
+    """
+    numbers = parse_numbers(values)
+    wrong = ~np.isfinite(numbers)
+    if wrong.any():
+        value = values[int(np.flatnonzero(wrong)[0])]
+        raise InputError(
+            f"{where}: {name} is {value!r} in {rows_named(wrong)}; it must be a finite number "
+            "with a decimal point."
+        )
+    return numbers
+
+
+def optional_numbers(values: Sequence[str], name: str, where: str) -> npt.NDArray[np.float64]:
+    """Read numbers that may be missing (empty, ``nan``, ``<NA>``, ``none``): NaN there.
+
+    Parameters
+    ----------
+    values : sequence of str
+    name : str
+    where : str
+
+    Returns
+    -------
+    ndarray, shape (rows,)
+
+    Raises
+    ------
+    InputError
+        Names the rows, counted from 1, in which there is something else.
+    """
+    numbers = parse_numbers(values)
+    wrong = ~np.isfinite(numbers)
+    for row in np.flatnonzero(wrong).tolist():
+        wrong[row] = values[row].strip().lower() not in _NOT_A_VALUE
+    if wrong.any():
+        value = values[int(np.flatnonzero(wrong)[0])]
+        raise InputError(
+            f"{where}: {name} is {value!r} in {rows_named(wrong)}; it must be a number."
+        )
+    return numbers
+
+
+def parse_numbers(values: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Read decimal numbers; NaN for anything else.
+
+    Parameters
+    ----------
+    values : sequence of str
+
+    Returns
+    -------
+    ndarray, shape (rows,)
+        Infinite where the text says so or the number is too large.
+    """
+    try:
+        numbers = np.array([float(value) for value in values], dtype=float)
+        # Python takes 1_000 and the digits of other scripts for numbers, and no other program does.
+        if all("_" not in value and value.isascii() for value in values):
+            return numbers
+    except ValueError:
+        pass
+    plain = (_NUMBER.fullmatch(value.strip()) for value in values)
+    return np.array([float(m[0]) if m else np.nan for m in plain], dtype=float)
+
+
+def check_names(names: Iterable[str], what: str, where: str, empty: bool = False) -> None:
+    """Refuse names that tables or file names cannot hold.
+
+    Parameters
+    ----------
+    names : iterable of str
+    what : str
+        ``tomogram`` or ``species``, for the message.
+    where : str
+    empty : bool, optional
+        Whether an empty name is allowed.
+
+    Raises
+    ------
+    InputError
+        A name is empty, ``.`` or ``..``, or has ``#``, a path separator, a line break or another
+        unprintable character.
+    """
+    for name in dict.fromkeys(names):
+        wrong = not name.isprintable() or any(c in name for c in _FORBIDDEN_IN_NAMES)
+        if wrong or name in (".", "..") or name != name.strip() or not (name or empty):
+            raise InputError(
+                f"{where}: {what} {name!r} cannot be used as a name: it must not be empty and have "
+                "no '#', '/', '\\', line break, or space at its ends; rename it."
+            )
+
+
+def typed_columns(extras: dict[str, list[str]], where: str) -> dict[str, Any]:
+    """Pick out of extra columns those that are slabkit's own (`TEXT_NAMES`), typed.
+
+    Parameters
+    ----------
+    extras : dict of str to list of str
+        Changed: the columns found are taken out. Positions stay.
+    where : str
+
+    Returns
+    -------
+    dict of str to array-like
+        By their names in `slabkit.tables.PICKS`.
+
+    Raises
+    ------
+    InputError
+        A number is none.
+    """
+    from slabkit.tables import PICKS
+
+    found: dict[str, Any] = {}
+    for column in PICKS.columns:
+        name = TEXT_NAMES[column.name]
+        if name in "xyz" or name not in extras:
+            continue
+        values = extras.pop(name)
+        if column.kind == "string":
+            found[column.name] = _with_default(values, str(column.default or ""))
+        else:
+            numbers = optional_numbers(values, name, where)
+            if column.kind == "integer":
+                numbers = np.where(np.isnan(numbers), float(column.default or 0), numbers)
+            found[column.name] = numbers
+    return found
+
+
+def _with_default(values: list[str], default: str) -> list[str]:
+    return [value or default for value in values] if default else values

@@ -1,0 +1,356 @@
+"""Pick lists of every format, in and out: what no dialect has to think about stands here.
+
+Reading checks names, drops exact duplicates, compares positions with the volumes and gives ids;
+writing says what the format cannot hold, and splits where a format wants a file a tomogram.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.formats.atomic import write_text
+from slabkit.formats.bounds import check_bounds
+from slabkit.formats.pick_finish import (
+    check_extra_names,
+    drop_duplicates,
+    give_ids,
+    known_tomograms,
+    set_species,
+)
+from slabkit.formats.pick_format import CENTRES, Centre, Context, PickFormat, Reading, Unit
+from slabkit.formats.pick_source import Source, load_sources
+from slabkit.formats.pick_values import TEXT_NAMES, check_names
+from slabkit.formats.registry import (
+    detect_format,
+    folder_formats,
+    format_named,
+    format_to_write,
+)
+from slabkit.formats.tables import PickList, check_pick_list
+from slabkit.tables import PICKS, make_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PathLike = str | os.PathLike[str]
+
+
+def read_picks(
+    source: PathLike | Sequence[PathLike],
+    *,
+    format: str | None = None,
+    tomograms: pd.DataFrame | None = None,
+    tomogram: str | None = None,
+    voxel_size: float | None = None,
+    binning: float | None = None,
+    centre: Centre = "size/2",
+    species: str | None = None,
+    unit: Unit | None = None,
+    check_bounds: bool = True,
+) -> PickList:
+    """Read picks in any known format; several files become one list.
+
+    Parameters
+    ----------
+    source : path-like, "-", or sequence of path-like
+        A file, standard input, or a folder of a format that has folders (copick, ndjson).
+    format : str, optional
+        Name of the format; without it told by the content, never by the size of values.
+    tomograms : DataFrame, optional
+        Columns of `slabkit.tables.TOMOGRAMS`: sizes and voxel sizes. Picks in others are refused.
+    tomogram : str, optional
+        Where the picks of a format without names are.
+    voxel_size : float, optional
+        Å, of every tomogram; wins over what tables say.
+    binning : float, optional
+        Tomogram voxel size over tilt-series pixel size (RELION).
+    centre : {"size/2", "size/2-1"}, optional
+        Zero of RELION 5 positions.
+    species : str, optional
+        Set for every pick.
+    unit : {"angstrom", "px"}, optional
+        Unit of a CSV file.
+    check_bounds : bool, optional
+        Whether to refuse a list of which more than 5 % lies outside known volumes.
+
+    Returns
+    -------
+    PickList
+        Positions in Å. Ids are the file's, or new ones made of tomogram and position.
+
+    Raises
+    ------
+    InputError
+        Something cannot be read, is not known, or contradicts itself; names file and row.
+
+    Warns
+    -----
+    SlabkitWarning
+        Duplicates were dropped, shifts applied, or the list is empty.
+    """
+    sources = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    context = _context(tomograms, tomogram, voxel_size, binning, centre, species, unit)
+    chosen = format_named(format) if format is not None else None
+    parts: list[pd.DataFrame] = []
+    lists: list[pd.DataFrame] = []
+    for item in load_sources(sources, folder_formats(chosen)):
+        reading, pick_format = _read(item, chosen, context)
+        if check_bounds and pick_format.in_corner_unit:
+            _check_bounds(reading, item.where, pick_format, context)
+        parts.append(_columns(reading, item.where))
+        if reading.tomograms is not None:
+            lists.append(reading.tomograms)
+    where = ", ".join(map(str, sources[:3]))
+    table = _joined(parts)
+    if not len(table):
+        warnings.warn(f"{where}: holds no picks.", SlabkitWarning, stacklevel=2)
+    if species is not None:
+        table = set_species(table, species, where)
+    table = give_ids(drop_duplicates(table, where), where)
+    known = known_tomograms(table["slabkitTomogram"], lists, context, where)
+    return check_pick_list(PickList(make_table(PICKS, dict(table.items())), known), where)
+
+
+def write_picks(
+    target: PathLike,
+    picks: PickList,
+    *,
+    format: str | None = None,
+    binning: float | None = None,
+    centre: Centre = "size/2",
+    species: str | None = None,
+) -> list[Path]:
+    """Write picks in any known format.
+
+    Parameters
+    ----------
+    target : path-like or "-"
+        A file, or a folder for a format of which one file holds a single tomogram or species when
+        the picks are of several. A folder also gets the whole list as ``picks.star``.
+    picks : PickList
+    format : str, optional
+        Name of the format; without it the suffix says it (``.star``: slabkit's own).
+    binning : float, optional
+        Tomogram voxel size over tilt-series pixel size (RELION).
+    centre : {"size/2", "size/2-1"}, optional
+        Zero of RELION 5 positions.
+    species : str, optional
+        Set for every pick.
+
+    Returns
+    -------
+    list of Path
+        What was written; nothing for ``-``.
+
+    Raises
+    ------
+    InputError
+        The format needs something that is not known, or a folder.
+
+    Warns
+    -----
+    SlabkitWarning
+        The format cannot hold all there is; says what was left out.
+    """
+    chosen = format_named(format) if format is not None else format_to_write(target)
+    picks = check_pick_list(picks)
+    if species is not None:
+        picks = PickList(set_species(picks.picks, species, "pick list"), picks.tomograms)
+    context = _context(picks.tomograms, None, None, binning, centre, species, None)
+    check_names(picks.picks["slabkitTomogram"], "tomogram", "pick list")
+    _say_what_is_lost(picks, chosen)
+    folder = in_folder(target, picks, chosen.name)
+    # Everything is made before anything is written, so that an error leaves nothing half done.
+    if not folder:
+        files = {str(target): chosen.write(picks, context)}
+    else:
+        files = _files(Path(target), picks, chosen, context)
+    for path, text in files.items():
+        write_text(path, text)
+    return [] if str(target) == "-" else [Path(path) for path in files]
+
+
+def in_folder(target: PathLike, picks: PickList, format: str | None = None) -> bool:
+    """Tell whether these picks become a folder of files.
+
+    Parameters
+    ----------
+    target : path-like or "-"
+    picks : PickList
+    format : str, optional
+        As for `write_picks`.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    InputError
+        They must, but the target is a file by its name, or standard output.
+    """
+    chosen = format_named(format) if format is not None else format_to_write(target)
+    if not chosen.one_file_per:
+        return False
+    columns = list(chosen.one_file_per)
+    count = len(picks.picks[columns].drop_duplicates())
+    is_file = str(target) == "-" or (bool(Path(target).suffix) and not Path(target).is_dir())
+    if count > 1 and is_file:
+        what = " and ".join(TEXT_NAMES[column] for column in columns)
+        raise InputError(
+            f"{target}: the picks need {count} files, because a {chosen.name} file holds one "
+            f"{what}; give a folder (a name without suffix) and --to {chosen.name}."
+        )
+    return not is_file and (count > 1 or Path(target).is_dir() or not Path(target).suffix)
+
+
+def _files(folder: Path, picks: PickList, chosen: PickFormat, context: Context) -> dict[str, str]:
+    assert chosen.file_name is not None
+    files: dict[str, str] = {}
+    columns = list(chosen.one_file_per)
+    for _, rows in picks.picks.groupby(columns, sort=True):
+        part = PickList(rows.reset_index(drop=True), picks.tomograms)
+        path = str(folder / chosen.file_name(part))
+        if path in files:
+            raise InputError(
+                f"{path}: two names become the same when written as {chosen.name}; rename one."
+            )
+        files[path] = chosen.write(part, context)
+    files[str(folder / "picks.star")] = format_named("native").write(picks, context)
+    return files
+
+
+def _context(
+    tomograms: pd.DataFrame | None,
+    tomogram: str | None,
+    voxel_size: float | None,
+    binning: float | None,
+    centre: Centre,
+    species: str | None,
+    unit: Unit | None,
+) -> Context:
+    from slabkit.tables import TOMOGRAMS, require_unique, validate_table
+
+    for option, value in (("--voxel-size", voxel_size), ("--binning", binning)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"{option} must be a positive number, not {value!r}.")
+    if centre not in CENTRES:
+        raise InputError(f"--centre must be {' or '.join(CENTRES)}, not {centre!r}.")
+    if unit not in (None, "angstrom", "px"):
+        raise InputError(f"--unit must be angstrom or px, not {unit!r}.")
+    if tomogram is not None:
+        check_names([tomogram], "tomogram", "--tomogram")
+    if species is not None:
+        check_names([species], "species", "--species")
+    if tomograms is not None:
+        tomograms = validate_table(tomograms, TOMOGRAMS)
+        require_unique(tomograms, "slabkitTomogram", "table of tomograms")
+        if voxel_size is not None:
+            tomograms = tomograms.assign(slabkitVoxelSize=float(voxel_size))
+    return Context(tomograms, tomogram, voxel_size, binning, centre, species, unit)
+
+
+def _read(
+    source: Source, chosen: PickFormat | None, context: Context
+) -> tuple[Reading, PickFormat]:
+    if source.empty and source.where != "-" and not source.where.lower().endswith(".star"):
+        pick_format = chosen or detect_format(source)
+        nothing: dict[str, Any] = {column.name: [] for column in PICKS.columns if column.required}
+        return Reading(nothing), pick_format
+    if source.empty:
+        raise InputError(f"{source.where}: is empty, not even a table without picks.")
+    pick_format = chosen or detect_format(source)
+    if context.unit is not None and pick_format.name != "csv":
+        raise InputError(
+            f"{source.where}: --unit is for CSV; the unit of {pick_format.name} is "
+            f"{pick_format.unit}."
+        )
+    return pick_format.read(source, context), pick_format
+
+
+def _columns(reading: Reading, where: str) -> pd.DataFrame:
+    import pandas as pd
+
+    table = pd.DataFrame(reading.columns)
+    check_names(table["slabkitTomogram"], "tomogram", where)
+    if "slabkitSpecies" in table.columns:
+        check_names(table["slabkitSpecies"], "species", where, empty=True)
+    return check_extra_names(table, where)
+
+
+def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    if len(parts) == 1:
+        return parts[0]
+    defaults: dict[str, Any] = {column.name: column.default for column in PICKS.columns}
+    names = dict.fromkeys(name for part in parts for name in part.columns)
+    whole = [
+        part.assign(
+            **{
+                n: defaults.get(n) or "" if n not in _REAL else np.nan
+                for n in names
+                if n not in part.columns
+            }
+        )
+        for part in parts
+        if len(part)
+    ]
+    if not whole:
+        return parts[0]
+    return pd.concat([part[list(names)] for part in whole], ignore_index=True)
+
+
+_REAL = {column.name for column in PICKS.columns if column.kind == "real"}
+
+
+def _check_bounds(reading: Reading, where: str, pick_format: PickFormat, context: Context) -> None:
+    names = list(reading.columns["slabkitTomogram"])
+    if not names:
+        return
+    positions = np.column_stack([reading.columns[f"slabkit{axis}"] for axis in "XYZ"])
+    sizes = np.zeros((len(names), 3))
+    if context.tomograms is not None:
+        rows = context.tomograms.set_index("slabkitTomogram")
+        known = np.array([name in rows.index for name in names])
+        inside = [name for name in names if name in rows.index]
+        columns = [f"slabkitTomogramSize{axis}" for axis in "XYZ"]
+        sizes[known] = rows.loc[inside, columns].to_numpy()
+    unit = "px" if context.unit == "px" else pick_format.in_corner_unit
+    check_bounds(
+        positions,
+        sizes,
+        context.known_voxel_sizes(names),
+        reading.unit_length,
+        reading.zero,
+        unit,
+        where,
+    )
+
+
+def _say_what_is_lost(picks: PickList, chosen: PickFormat) -> None:
+    defaults = {column.name: column.default for column in PICKS.columns}
+    lost = []
+    for name in picks.picks.columns:
+        if name in TEXT_NAMES and (name[-1] in "XYZ" or name in chosen.keeps):
+            continue
+        if name not in TEXT_NAMES and chosen.keeps_extra:
+            continue
+        column = picks.picks[name]
+        nothing = (column.isna() | column.isin(["", defaults.get(name, "")])).all()
+        if not nothing:
+            lost.append(TEXT_NAMES.get(name, name))
+    if lost:
+        warnings.warn(
+            f"{chosen.name} cannot hold {', '.join(lost)}; left out of what is written.",
+            SlabkitWarning,
+            stacklevel=3,
+        )
