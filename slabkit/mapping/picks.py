@@ -1,0 +1,289 @@
+"""2D picks on the slabs of one tomogram to its pick table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.neighbours import group_neighbours
+from slabkit.errors import InputError
+from slabkit.mapping.joining import check_slabs, image_contrast, inside_image, match_micrographs
+from slabkit.mapping.refinement import Depths, refine_depths, slab_middles
+from slabkit.tables import PICKS, PICKS2D, new_pick_ids, rows_named, validate_table
+from slabkit.tomogram import Tomogram
+from slabkit.units import Contrast
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Booleans = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MapCounts:
+    """What became of the 2D hits: ``hits - outside + stacked - merged == picks``.
+
+    Parameters
+    ----------
+    hits : int
+        2D picks given.
+    outside : int
+        Left out because they lie outside their image.
+    stacked : int
+        Second particles found above or below a first one.
+    merged : int
+        Hits that went into a better one.
+    picks : int
+        Rows of the result.
+    at_border, flat, near_face : int
+        Picks flagged ``z-border``, ``z-flat``, ``near-face``.
+    """
+
+    hits: int
+    outside: int
+    stacked: int
+    merged: int
+    picks: int
+    at_border: int
+    flat: int
+    near_face: int
+
+
+def map_picks(
+    picks2d: pd.DataFrame,
+    slabs: pd.DataFrame,
+    tomogram: Tomogram,
+    *,
+    min_distance: float | None = None,
+    refine_z: bool = True,
+    single: bool = False,
+    margin: float | None = None,
+    contrast: Contrast | None = None,
+    diameter: float | None = None,
+    jobs: int = 1,
+    where: str = "picks2d",
+) -> tuple[pd.DataFrame, MapCounts]:
+    """Turn the 2D picks on one tomogram's slabs into 3D picks.
+
+    x and y are the pixel coordinates times the voxel size. z is the depth at which a ball or shell
+    of about the particle's diameter fits the tomogram best, within the slab and ``margin`` beyond.
+    Hits of one particle in several slabs are merged, the best score first, a hit whose search
+    ended while the score still rose (``z-border``) yielding to one that is not. Only hits of one
+    species and one kind of score are merged with each other.
+
+    Parameters
+    ----------
+    picks2d : DataFrame
+        Columns of `slabkit.tables.PICKS2D`: pixels of the slab images.
+    slabs : DataFrame
+        Columns of `slabkit.tables.SLABS`: the slabs of this tomogram.
+    tomogram : Tomogram
+    min_distance : float, optional
+        Hits closer than this in 3D are one particle, in Å; default half the larger diameter of the
+        two. 0 merges nothing.
+    refine_z : bool, optional
+        Whether to search for z; otherwise z is the middle of the slab.
+    single : bool, optional
+        Never take a hit for two particles stacked in one slab.
+    margin : float, optional
+        How far beyond the slab to search, in Å; default half the particle's diameter.
+    contrast : {"dark", "bright"}, optional
+        Of the tomogram, instead of what the slab table records.
+    diameter : float, optional
+        In Å, for picks that have none.
+    jobs : int, optional
+        Threads; the result does not depend on it.
+    where : str, optional
+        What messages begin with.
+
+    Returns
+    -------
+    picks : DataFrame
+        Columns of `slabkit.tables.PICKS`, then ``rlnMicrographName``, ``rlnCoordinateX`` and
+        ``rlnCoordinateY`` of the hit that stands for the pick, ``rlnAnglePsi``, ``rlnClassNumber``
+        and what else the 2D picks carry; best score first, ties by z, y, x. Flags: ``z-border``;
+        ``z-flat``, nothing sticks out at any depth and z is the slab's middle; ``stacked``, one of
+        two particles of one hit; ``near-face``, the particle reaches out of the volume.
+        Ids are made of the tomogram, the position, the species and the kind of score.
+    counts : MapCounts
+
+    Raises
+    ------
+    InputError
+        A micrograph is unknown; slabs and tomogram contradict each other; more than one pick in
+        twenty lies outside its image; a coordinate is not finite; a diameter is needed.
+
+    Warns
+    -----
+    SlabkitWarning
+        Some picks lie outside their image and are left out.
+    """
+    picks2d = validate_table(picks2d, PICKS2D, where)
+    slabs = check_slabs(slabs, tomogram)
+    contrast = image_contrast(slabs, tomogram, contrast)
+    for name, length in (("minimum distance", min_distance), ("margin", margin)):
+        if length is not None and not (np.isfinite(length) and length >= 0):
+            raise InputError(f"the {name} must not be negative, and finite, not {length:g} Å.")
+    slab = match_micrographs(picks2d, slabs, where)
+    within = inside_image(picks2d, tomogram, where) if len(picks2d) else np.zeros(0, dtype=bool)
+    needed = refine_z or min_distance is None
+    hits = _with_diameters(picks2d, diameter, needed, where)[within].reset_index(drop=True)
+    slab = slab[within]
+    z_start = slabs["slabkitZStart"].to_numpy()[slab]
+    z_count = slabs["slabkitZCount"].to_numpy()[slab]
+    if refine_z:
+        depths = refine_depths(
+            tomogram,
+            hits["rlnCoordinateX"].to_numpy(),
+            hits["rlnCoordinateY"].to_numpy(),
+            hits["slabkitDiameter"].to_numpy(),
+            z_start,
+            z_count,
+            contrast,
+            margin,
+            jobs,
+        )
+    else:
+        depths = slab_middles(z_start, z_count)
+    candidates = _candidates(hits, slab, depths, tomogram, single)
+    picks = _merge(candidates, min_distance)
+    flags = picks["slabkitFlags"]
+    counts = MapCounts(
+        hits=len(picks2d),
+        outside=int((~within).sum()),
+        stacked=len(candidates) - len(hits),
+        merged=len(candidates) - len(picks),
+        picks=len(picks),
+        at_border=int(flags.str.contains("z-border").sum()),
+        flat=int(flags.str.contains("z-flat").sum()),
+        near_face=int(flags.str.contains("near-face").sum()),
+    )
+    return picks, counts
+
+
+def _with_diameters(
+    picks2d: pd.DataFrame, diameter: float | None, needed: bool, where: str
+) -> pd.DataFrame:
+    if diameter is not None and not (np.isfinite(diameter) and diameter > 0):
+        raise InputError(f"the diameter must be positive, not {diameter:g} Å.")
+    values = picks2d["slabkitDiameter"].to_numpy(dtype=float, copy=True)
+    if diameter is not None:
+        values[np.isnan(values)] = diameter
+    wrong = ~(np.isfinite(values) & (values > 0))
+    wrong &= ~np.isnan(values) | needed
+    if wrong.any():
+        value = values[int(np.flatnonzero(wrong)[0])]
+        said = "have no diameter" if np.isnan(value) else f"have a diameter of {value:g} Å"
+        raise InputError(
+            f"{where}: {said} in {rows_named(wrong)}; give the particle's with --diameter."
+        )
+    return picks2d.assign(slabkitDiameter=values)
+
+
+def _candidates(
+    hits: pd.DataFrame,
+    slab: npt.NDArray[np.int64],
+    depths: Depths,
+    tomogram: Tomogram,
+    single: bool,
+) -> pd.DataFrame:
+    """One row a particle that a hit may be: as picks, with the slab's number in ``_slab``."""
+    import pandas as pd
+
+    two = np.zeros(len(hits), dtype=bool) if single else np.isfinite(depths.second_z_vox)
+    row = np.concatenate([np.arange(len(hits)), np.flatnonzero(two)])
+    second = np.arange(len(row)) >= len(hits)
+    taken = hits.iloc[row].reset_index(drop=True)
+    z_vox = np.concatenate([depths.z_vox, depths.second_z_vox[two]])
+    voxel_size = tomogram.voxel_size
+    position = np.column_stack(
+        [taken["rlnCoordinateX"].to_numpy(), taken["rlnCoordinateY"].to_numpy(), z_vox]
+    )
+    radius_vox = taken["slabkitDiameter"].to_numpy() / (2 * voxel_size)
+    size = np.array(tomogram.shape[::-1])
+    reach = np.minimum(position + 0.5, size - 0.5 - position).min(axis=1, initial=np.inf)
+    flags = {
+        "near-face": reach < radius_vox,
+        "stacked": second | two[row],
+        "z-border": depths.at_border[row] & ~second,
+        "z-flat": depths.flat[row],
+    }
+    kind = taken["slabkitScoreKind"]
+    columns = {
+        "slabkitTomogram": tomogram.name,
+        "slabkitX": position[:, 0] * voxel_size,
+        "slabkitY": position[:, 1] * voxel_size,
+        "slabkitZ": z_vox * voxel_size,
+        "slabkitScore": taken["rlnAutopickFigureOfMerit"],
+        "slabkitScoreKind": kind,
+        "slabkitSpecies": taken["slabkitSpecies"],
+        "slabkitDiameter": taken["slabkitDiameter"],
+        "slabkitZConfidence": np.concatenate([depths.confidence, depths.second_confidence[two]]),
+        "slabkitFlags": _joined(flags),
+        "slabkitSource": kind,
+        "_border": flags["z-border"],
+        "_slab": slab[row],
+    }
+    kept = [
+        "rlnMicrographName",
+        "rlnCoordinateX",
+        "rlnCoordinateY",
+        "rlnAnglePsi",
+        "rlnClassNumber",
+    ]
+    kept += [name for name in taken.columns if name not in {*PICKS2D.names, *PICKS.names}]
+    return pd.DataFrame({**columns, **{name: taken[name] for name in kept}}, index=taken.index)
+
+
+def _joined(flags: dict[str, Booleans]) -> list[str]:
+    names = list(flags)
+    rows = np.column_stack(list(flags.values())).tolist()
+    return [",".join(name for name, on in zip(names, row, strict=True) if on) for row in rows]
+
+
+def _merge(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataFrame:
+    """Merge hits of one particle, count their slabs, and put the picks in order with their ids."""
+    import pandas as pd
+
+    order = ["slabkitScore", "slabkitZ", "slabkitY", "slabkitX", "rlnMicrographName"]
+    order += ["slabkitSpecies", "slabkitScoreKind"]
+    candidates = candidates.sort_values(
+        order, ascending=[False] + [True] * 6, kind="stable", ignore_index=True
+    )
+    groups = candidates.groupby(["slabkitSpecies", "slabkitScoreKind"]).ngroup()
+    distance = (
+        candidates["slabkitDiameter"].to_numpy() / 2
+        if min_distance is None
+        else np.full(len(candidates), min_distance)
+    )
+    keeper = group_neighbours(
+        candidates[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy(),
+        distance,
+        np.column_stack([~candidates["_border"], candidates["slabkitScore"]]).astype(float),
+        groups.to_numpy(),
+    )
+    support = pd.DataFrame({"keeper": keeper, "slab": candidates["_slab"]}).drop_duplicates()
+    slab_count = support.groupby("keeper").size()
+    kept = np.unique(keeper)
+    picks = candidates.iloc[kept].reset_index(drop=True).drop(columns=["_border", "_slab"])
+    picks.insert(0, "slabkitSlabCount", slab_count.loc[kept].to_numpy())
+    picks.insert(0, "slabkitPickId", "")
+    ids: list[str] = []
+    for (species, kind), rows in sorted(
+        picks.groupby(["slabkitSpecies", "slabkitScoreKind"]).indices.items()
+    ):
+        part = picks.iloc[rows]
+        new = new_pick_ids(
+            part["slabkitTomogram"],
+            part["slabkitX"],
+            part["slabkitY"],
+            part["slabkitZ"],
+            salt=f"{species}\0{kind}",
+            taken=ids,
+        )
+        ids += new
+        picks.iloc[rows, 0] = new
+    return validate_table(picks, PICKS)

@@ -1,0 +1,152 @@
+"""Depths of 2D hits: where in the slab, or half a particle beyond, the particle lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.depths import find_depths
+from slabkit.arrays.profiles import depth_profiles
+from slabkit.errors import InputError
+from slabkit.tomogram import Tomogram
+from slabkit.units import Contrast, protein_sign
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Depths:
+    """Depths of hits; all arrays have the shape (hits,).
+
+    Parameters
+    ----------
+    z_vox : ndarray of float64
+        Depth in voxels, within the volume.
+    confidence : ndarray of float64
+        0 to 1, see `slabkit.arrays.depths.DepthPeaks`; NaN where z was not refined.
+    at_border, flat : ndarray of bool
+        The score rises where the search ends; nothing sticks out anywhere (z is the slab's middle).
+    second_z_vox, second_confidence : ndarray of float64
+        A second particle stacked on the first; NaN where there is none.
+    """
+
+    z_vox: Floats
+    confidence: Floats
+    at_border: npt.NDArray[np.bool_]
+    flat: npt.NDArray[np.bool_]
+    second_z_vox: Floats
+    second_confidence: Floats
+
+
+def slab_middles(z_start: npt.NDArray[np.int64], z_count: npt.NDArray[np.int64]) -> Depths:
+    """Give the middle of each hit's slab as its depth.
+
+    Parameters
+    ----------
+    z_start, z_count : ndarray of int64, shape (hits,)
+        Planes of the slab.
+
+    Returns
+    -------
+    Depths
+    """
+    none = np.full(len(z_start), np.nan)
+    no = np.zeros(len(z_start), dtype=bool)
+    return Depths(z_start + (z_count - 1) / 2, none, no, no, none, none)
+
+
+def refine_depths(
+    tomogram: Tomogram,
+    x_vox: Floats,
+    y_vox: Floats,
+    diameter: Floats,
+    z_start: npt.NDArray[np.int64],
+    z_count: npt.NDArray[np.int64],
+    contrast: Contrast,
+    margin: float | None = None,
+    jobs: int = 1,
+) -> Depths:
+    """Search the tomogram along z below each hit.
+
+    Parameters
+    ----------
+    tomogram : Tomogram
+    x_vox, y_vox : ndarray, shape (hits,)
+        Position in pixels, on the image.
+    diameter : ndarray, shape (hits,)
+        Of the particle, in Å.
+    z_start, z_count : ndarray of int64, shape (hits,)
+        Planes of the hit's slab.
+    contrast : {"dark", "bright"}
+        Of the tomogram.
+    margin : float, optional
+        How far to search beyond the slab, in Å; default half the diameter.
+    jobs : int, optional
+        Threads.
+
+    Returns
+    -------
+    Depths
+
+    Raises
+    ------
+    InputError
+        A diameter exceeds the tomogram, or voxels are not finite.
+    """
+    middles = slab_middles(z_start, z_count)
+    if not len(x_vox):
+        return middles
+    depth, height, width = tomogram.shape
+    largest = max(tomogram.shape) * tomogram.voxel_size
+    if diameter.max() > largest:
+        raise InputError(
+            f"{tomogram.label}: a pick has a diameter of {diameter.max():g} Å, but the tomogram "
+            f"measures {largest:g} Å at most; diameters are in Å."
+        )
+    diameter_vox = diameter / tomogram.voxel_size
+    beyond = diameter_vox / 2 if margin is None else np.full(len(x_vox), margin)
+    if margin is not None:
+        beyond = beyond / tomogram.voxel_size
+    low_face = np.asarray(z_start - 0.5, dtype=np.float64)
+    high_face = low_face + z_count
+    low = np.clip(np.ceil(low_face - beyond), 0, z_start).astype(np.int64)
+    high = np.clip(np.floor(high_face + beyond), z_start + z_count - 1, depth - 1).astype(np.int64)
+
+    def read_planes(first: int, last: int) -> npt.NDArray[np.float32]:
+        block = tomogram.read((first, 0, 0), (last, height, width))
+        return tomogram.check_finite(block, (first, 0, 0))
+
+    z_vox = middles.z_vox.copy()
+    confidence = np.zeros(len(x_vox))
+    at_border, flat = middles.at_border.copy(), middles.flat.copy()
+    second, second_confidence = middles.second_z_vox.copy(), middles.second_confidence.copy()
+    for part in depth_profiles(
+        read_planes,
+        tomogram.shape,
+        np.column_stack([y_vox, x_vox]),
+        diameter_vox / 2,
+        low,
+        high,
+        protein_sign(contrast),
+        jobs,
+    ):
+        rows = part.rows
+        peaks = find_depths(
+            part.scores,
+            part.start,
+            low[rows],
+            high[rows],
+            low_face[rows],
+            high_face[rows],
+            diameter_vox[rows],
+        )
+        flat[rows] = np.isnan(peaks.z_vox)
+        found = rows[~flat[rows]]
+        z_vox[found] = np.clip(peaks.z_vox[~flat[rows]], 0, depth - 1)
+        confidence[rows] = peaks.confidence
+        at_border[rows] = peaks.at_border
+        second[rows] = np.clip(peaks.second_z_vox, 0, depth - 1)
+        second_confidence[rows] = peaks.second_confidence
+    return Depths(z_vox, confidence, at_border, flat, second, second_confidence)
