@@ -1,0 +1,244 @@
+"""Radial filters for finding blobs, and the cosine transforms that apply them.
+
+An image is taken to continue beyond its border as its own mirror image, the border pixel repeated
+(``d c b a | a b c d``). Its discrete cosine transform (type 2) then is its Fourier transform, so
+that a radially symmetric filter is one real factor a frequency, nothing wraps around, and nothing
+is padded. Leaving out high frequencies gives the image on a coarser grid of the same extent: pixel
+``j`` of ``m`` covers the place ``(j + 1/2) n / m - 1/2`` of ``n``.
+
+Filters are given by their transfer functions in ``q``, the angular frequency in radians an Å.
+Distances are in Å, responses in the units of the image.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Image: TypeAlias = npt.NDArray[np.float32]
+
+BALL_SIGMA = 0.3010
+"""Where the scale-normalised Laplacian of Gaussian answers a projected ball most strongly:
+sigma = 0.3010 diameters (for a flat disc it is 1/sqrt(8) = 0.3536, for a Gaussian its own sigma).
+"""
+
+RIM_RADIUS = 0.8
+"""Radius of the ring of the rim and shell filters, in radii of the particle."""
+
+SURROUND_RADIUS = 1.8
+"""Outer radius of the surround that rim and shell filters compare with, in radii of the particle;
+its inner radius is the particle's."""
+
+CORE_RADIUS = 0.5
+"""Radius of the core that the shell filter compares with, in radii of the particle."""
+
+RIM_SOFTNESS = 0.08
+"""Standard deviation of the Gaussian by which rim and shell filters are softened, in diameters."""
+
+
+def binned_shape(shape: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Give the size of an image whose pixels are about ``factor`` times coarser.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Size ``(y, x)`` in pixels.
+    factor : float
+        What is below 1 counts as 1.
+
+    Returns
+    -------
+    (int, int)
+        Sizes ``(y, x)`` that transform quickly, not smaller than asked and never larger than
+        ``shape``.
+    """
+    from scipy.fft import next_fast_len
+
+    factor = max(factor, 1.0)
+    y, x = (min(n, next_fast_len(max(1, int(np.ceil(n / factor))), real=True)) for n in shape)
+    return y, x
+
+
+def cosine_spectrum(image: Image, binned: tuple[int, int]) -> Image:
+    """Transform an image, keeping the frequencies that a coarser grid can hold.
+
+    Parameters
+    ----------
+    image : ndarray of float32, shape (y, x)
+        Best with its mean taken off, for precision.
+    binned : (int, int)
+        Size ``(y, x)`` of the coarser grid.
+
+    Returns
+    -------
+    ndarray of float32, shape ``binned``
+        For `filtered_image`.
+    """
+    from scipy.fft import dctn
+
+    spectrum = dctn(image, type=2, norm="ortho")[: binned[0], : binned[1]]
+    scale = np.sqrt(binned[0] * binned[1] / image.size)
+    return np.asarray(spectrum * np.float32(scale), dtype=np.float32)
+
+
+def filtered_image(spectrum: Image, transfer: Image) -> Image:
+    """Filter and transform back.
+
+    Parameters
+    ----------
+    spectrum : ndarray of float32, shape (y, x)
+        From `cosine_spectrum`.
+    transfer : ndarray of float32, shape (y, x)
+        Real transfer function at `angular_frequencies`.
+
+    Returns
+    -------
+    ndarray of float32, shape (y, x)
+        The filtered image on the coarser grid.
+    """
+    from scipy.fft import idctn
+
+    return np.asarray(idctn(spectrum * transfer, type=2, norm="ortho"), dtype=np.float32)
+
+
+def angular_frequencies(
+    shape: tuple[int, int], binned: tuple[int, int], pixel_size: float
+) -> npt.NDArray[np.float64]:
+    """Give the angular frequency of each coefficient of `cosine_spectrum`.
+
+    Parameters
+    ----------
+    shape, binned : (int, int)
+        Sizes ``(y, x)`` of the image and of the coarser grid, in pixels.
+    pixel_size : float
+        In Å, of the image.
+
+    Returns
+    -------
+    ndarray of float64, shape ``binned``
+        Radians an Å.
+    """
+    q_y, q_x = (np.pi * np.arange(m) / (n * pixel_size) for n, m in zip(shape, binned, strict=True))
+    return np.asarray(np.hypot(q_y[:, None], q_x[None, :]), dtype=np.float64)
+
+
+def fine_position(index: npt.ArrayLike, n: int, m: int) -> npt.NDArray[np.float64]:
+    """Turn places on a coarser grid into pixels of the image.
+
+    Parameters
+    ----------
+    index : array-like of float
+        Places along one axis of the coarser grid, 0 = centre of its first pixel.
+    n, m : int
+        Pixels of the image and of the coarser grid along that axis.
+
+    Returns
+    -------
+    ndarray of float64
+        Pixels, 0 = centre of the first; not beyond the centres of the first and last pixel.
+    """
+    place = (np.asarray(index, dtype=np.float64) + 0.5) * (n / m) - 0.5
+    return np.clip(place, 0.0, n - 1.0)
+
+
+def laplacian_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
+    """Scale-normalised Laplacian of Gaussian, sign such that bright blobs answer positively.
+
+    Parameters
+    ----------
+    q : ndarray
+        Angular frequencies, radians an Å.
+    diameter : float
+        Of the projected ball that is answered most strongly, Å: sigma is `BALL_SIGMA` times it.
+
+    Returns
+    -------
+    ndarray of float32, shape of ``q``
+
+    References
+    ----------
+    Lindeberg T. (1998) Feature detection with automatic scale selection. Int. J. Comput. Vis.
+    30:79-116.
+    """
+    square = (BALL_SIGMA * diameter * q) ** 2
+    return np.asarray(square * np.exp(-square / 2), dtype=np.float32)
+
+
+def gaussian_transfer(q: npt.NDArray[Any], sigma: float) -> Image:
+    """Gaussian low-pass.
+
+    Parameters
+    ----------
+    q : ndarray
+        Angular frequencies, radians an Å.
+    sigma : float
+        Standard deviation in Å.
+
+    Returns
+    -------
+    ndarray of float32, shape of ``q``
+    """
+    return np.asarray(np.exp(-((sigma * q) ** 2) / 2), dtype=np.float32)
+
+
+def rim_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
+    """Mean along a particle's rim less the mean of its surround.
+
+    Solid and hollow particles have a rim alike, where the Laplacian of Gaussian answers a hollow
+    one weakly and its wall strongly.
+
+    Parameters
+    ----------
+    q : ndarray
+        Angular frequencies, radians an Å.
+    diameter : float
+        Of the particle, Å.
+
+    Returns
+    -------
+    ndarray of float32, shape of ``q``
+    """
+    ring, surround, _ = _ring_parts(q, diameter)
+    return np.asarray((ring - surround) * _softening(q, diameter), dtype=np.float32)
+
+
+def shell_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
+    """Mean along a hollow particle's wall less the mean of its core and of its surround.
+
+    Parameters
+    ----------
+    q : ndarray
+        Angular frequencies, radians an Å.
+    diameter : float
+        Of the particle, Å.
+
+    Returns
+    -------
+    ndarray of float32, shape of ``q``
+    """
+    ring, surround, core = _ring_parts(q, diameter)
+    return np.asarray((ring - (surround + core) / 2) * _softening(q, diameter), dtype=np.float32)
+
+
+def _ring_parts(q: npt.NDArray[Any], diameter: float) -> tuple[Any, Any, Any]:
+    """Transfer functions of the means along the ring, over the surround and over the core."""
+    from scipy.special import j0
+
+    radius = diameter / 2
+    ratio = SURROUND_RADIUS**2
+    surround = (ratio * _disc(q * radius * SURROUND_RADIUS) - _disc(q * radius)) / (ratio - 1)
+    return j0(q * radius * RIM_RADIUS), surround, _disc(q * radius * CORE_RADIUS)
+
+
+def _disc(argument: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Transfer function of the mean over a disc, at ``q`` times its radius."""
+    from scipy.special import j1
+
+    safe = np.where(argument > 1e-6, argument, 1.0)
+    return np.where(argument > 1e-6, 2 * j1(safe) / safe, 1.0)
+
+
+def _softening(q: npt.NDArray[Any], diameter: float) -> npt.NDArray[Any]:
+    return np.exp(-((RIM_SOFTNESS * diameter * q) ** 2) / 2)

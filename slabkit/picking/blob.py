@@ -1,0 +1,372 @@
+"""Slab images to 2D picks: blobs by their Laplacian, their rim and their evenness all round.
+
+Blobs are searched over a geometric ladder of diameters with the scale-normalised Laplacian of
+Gaussian (Lindeberg 1998, Int. J. Comput. Vis. 30:79) and, because that answers hollow particles
+weakly and their walls strongly, with a rim filter (mean along a ring less mean of the surround) and
+a shell filter (less mean of the core as well). Maxima over place and scale are candidates.
+
+The score of a candidate is the answer of its rim or shell filter in robust standard deviations
+(median and 1.4826 times the median absolute deviation) times its evenness: the lower quartile over
+directions of its contrast to the surround, as a share of the mean. So a score is, roughly, how many
+standard deviations a blob stands out on its weaker sides. There is one median and one deviation a
+filter and diameter, pooled over all slabs of a tomogram.
+
+Border rule: a pick's centre lies within the image, as near to the border as it may be; beyond the
+border the image continues as its mirror image. Padding of one value is no image.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.neighbours import group_neighbours
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.picking.blob_search import (
+    SHELL,
+    BlobSearch,
+    Candidates,
+    Floats,
+    Method,
+    diameter_ladder,
+)
+from slabkit.tables import PICKS2D, empty_table, make_table
+from slabkit.units import Contrast
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULT_THRESHOLD = 3.0
+DEFAULT_MAX_ELONGATION = 4.0
+
+_REACH = 0.5  # picks nearer than this share of the larger diameter are one
+_SHELL_REACH = 0.6  # a shell also stands for the peaks along its own wall
+_SMALLEST_NOISE = 1e-3  # of the strongest answer: images without noise have finite scores
+
+
+@dataclass(frozen=True)
+class Blobs:
+    """Blobs of one image, best first; one element each in every array.
+
+    Parameters
+    ----------
+    x_px, y_px : ndarray of float64
+        Centres in pixels, 0 = centre of the first pixel.
+    score : ndarray of float64
+        In robust standard deviations; see the module.
+    response : ndarray of float64
+        Answer of the filter in the units of the image, protein positive.
+    diameter : ndarray of float64
+        Estimated diameter in Å: exact for a solid ball that the Laplacian found, about 8 % too
+        small for a ball and too large for a flat disc where a rim was found.
+    elongation : ndarray of float64
+        Ratio of principal curvatures, 1 = round.
+    """
+
+    x_px: Floats
+    y_px: Floats
+    score: Floats
+    response: Floats
+    diameter: Floats
+    elongation: Floats
+
+    def __len__(self) -> int:
+        return len(self.x_px)
+
+
+def find_blobs(
+    image: npt.NDArray[Any],
+    pixel_size: float,
+    *,
+    diameter: tuple[float, float] | float,
+    contrast: Contrast = "dark",
+    threshold: float = DEFAULT_THRESHOLD,
+    max_count: int | None = None,
+    min_distance: float | None = None,
+    max_elongation: float = DEFAULT_MAX_ELONGATION,
+    method: Method = "rims",
+) -> Blobs:
+    """Find the blobs of one image, its noise measured on itself.
+
+    Parameters
+    ----------
+    image : ndarray of real numbers, shape (y, x)
+        Left as it is.
+    pixel_size : float
+        In Å.
+    diameter : (float, float) or float
+        Smallest and largest diameter, or the one there is, in Å.
+    contrast : {"dark", "bright"}, optional
+    threshold : float, optional
+        Lowest score, in standard deviations.
+    max_count : int, optional
+        Keep so many of the best.
+    min_distance : float, optional
+        Of two blobs closer than this (Å) the better is kept. Default: half the larger diameter of
+        the two (0.6 for shells).
+    max_elongation : float, optional
+        Ridges (membranes, edges) with a larger ratio of principal curvatures are dropped.
+    method : {"rims", "laplacian"}, optional
+        ``laplacian``: only the Laplacian of Gaussian, its answer being the score.
+
+    Returns
+    -------
+    Blobs
+
+    Raises
+    ------
+    InputError
+        If the image has not two axes or is not finite, or a parameter makes no sense.
+    """
+    limits = _Limits(threshold, max_count, min_distance, max_elongation)
+    pixels = _checked_image(image, "the image")
+    search = BlobSearch(
+        _size(pixels),
+        _positive(pixel_size, "pixel size"),
+        diameter_ladder(diameter),
+        contrast,
+        method,
+    )
+    candidates = search.candidates(pixels)
+    return _selected(candidates, _Noise([candidates]), limits, pixel_size)
+
+
+def pick_blobs(
+    images: Iterable[npt.NDArray[Any]],
+    slabs: pd.DataFrame,
+    *,
+    diameter: tuple[float, float] | float,
+    threshold: float = DEFAULT_THRESHOLD,
+    max_per_slab: int | None = None,
+    min_distance: float | None = None,
+    max_elongation: float = DEFAULT_MAX_ELONGATION,
+    contrast: Contrast | None = None,
+    species: str = "",
+    method: Method = "rims",
+    jobs: int = 1,
+) -> pd.DataFrame:
+    """Pick blobs on the slabs of one tomogram, with one noise scale for all of them.
+
+    Parameters
+    ----------
+    images : iterable of ndarray, shape (y, x)
+        The slabs' images in the order of the table; taken lazily, ``jobs`` + 1 at a time, each
+        once.
+    slabs : DataFrame
+        Slab table (`slabkit.tables.SLABS`) of one tomogram. Pixel size and contrast are read here.
+    diameter, threshold, min_distance, max_elongation, method
+        As in `find_blobs`.
+    max_per_slab : int, optional
+        Keep so many of the best on each slab.
+    contrast : {"dark", "bright"}, optional
+        Overrides that of the table.
+    species : str, optional
+        Name to give to all picks.
+    jobs : int, optional
+        Threads. The result is the same for any number.
+
+    Returns
+    -------
+    DataFrame
+        2D picks (`slabkit.tables.PICKS2D`), slab by slab in the table's order, best first.
+
+    Raises
+    ------
+    InputError
+        If the table is of several tomograms, voxel sizes or contrasts, the images do not fit it,
+        an image is not finite, or a parameter makes no sense.
+
+    Warns
+    -----
+    SlabkitWarning
+        Once, if slabs are constant.
+    """
+    limits = _Limits(threshold, max_per_slab, min_distance, max_elongation)
+    ladder = diameter_ladder(diameter)
+    if len(slabs) == 0:
+        return empty_table(PICKS2D)
+    for column in ("rlnTomoName", "slabkitVoxelSize", "slabkitContrast"):
+        if slabs[column].nunique() > 1:
+            raise InputError(
+                f"the slabs differ in {column} ({', '.join(map(str, slabs[column].unique()[:3]))});"
+                " pick them tomogram by tomogram."
+            )
+    names = [str(name) for name in slabs["rlnMicrographName"]]
+    pixel_size = _positive(float(slabs["slabkitVoxelSize"].iloc[0]), "voxel size")
+    sign_of = slabs["slabkitContrast"].iloc[0] if contrast is None else contrast
+    searches: dict[tuple[int, int], BlobSearch] = {}
+
+    def tasks() -> Iterator[tuple[BlobSearch, npt.NDArray[Any]]]:
+        for image, name in _zipped(images, names):
+            pixels = _checked_image(image, name)
+            size = _size(pixels)
+            if size not in searches:
+                searches[size] = BlobSearch(size, pixel_size, ladder, sign_of, method)
+            yield searches[size], pixels
+
+    found = list(_in_order(tasks(), jobs))
+    constant = [name for name, one in zip(names, found, strict=True) if not one.samples]
+    if constant:
+        warnings.warn(
+            f"{len(constant)} of {len(names)} slabs are constant and have no picks, the first "
+            f"{constant[0]}.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+    noise = _Noise(found)
+    picks = [_selected(one, noise, limits, pixel_size) for one in found]
+    return make_table(
+        PICKS2D,
+        {
+            "rlnMicrographName": [
+                n for n, p in zip(names, picks, strict=True) for _ in range(len(p))
+            ],
+            "rlnCoordinateX": np.concatenate([p.x_px for p in picks]),
+            "rlnCoordinateY": np.concatenate([p.y_px for p in picks]),
+            "rlnAutopickFigureOfMerit": np.concatenate([p.score for p in picks]),
+            "slabkitDiameter": np.concatenate([p.diameter for p in picks]),
+            "slabkitScoreKind": f"blob-{method}",
+            "slabkitSpecies": species,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Limits:
+    threshold: float
+    max_count: int | None
+    min_distance: float | None
+    max_elongation: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.threshold):
+            raise InputError(f"--threshold must be a number, not {self.threshold!r}.")
+        if self.max_count is not None and self.max_count < 1:
+            raise InputError(f"--max-per-slab must be at least 1, not {self.max_count}.")
+        if self.min_distance is not None and not (0 <= self.min_distance < math.inf):
+            raise InputError(f"--min-distance must be 0 Å or more, not {self.min_distance:g}.")
+        if not self.max_elongation >= 1:
+            raise InputError(
+                f"--max-elongation must be 1 (round) or more, not {self.max_elongation:g}."
+            )
+
+
+class _Noise:
+    """Median and robust standard deviation of every filter and rung, pooled over images."""
+
+    def __init__(self, found: list[Candidates]) -> None:
+        self._median: dict[int, Floats] = {}
+        self._deviation: dict[int, Floats] = {}
+        for kind in sorted({kind for one in found for kind in one.samples}):
+            pooled = np.concatenate([one.samples[kind] for one in found if one.samples], axis=1)
+            if pooled.shape[1] == 0:  # all padding
+                pooled = np.zeros((len(pooled), 1), dtype=np.float32)
+            median = np.median(pooled, axis=1).astype(np.float64)
+            spread = np.median(np.abs(pooled - median[:, None].astype(np.float32)), axis=1)
+            answers = [one.response[one.scored_by == kind] for one in found]
+            strongest = float(np.concatenate(answers).max(initial=0.0))
+            tiny = float(np.finfo(np.float32).tiny)
+            self._median[kind] = median
+            self._deviation[kind] = np.maximum(
+                1.4826 * spread.astype(np.float64), max(_SMALLEST_NOISE * strongest, tiny)
+            )
+
+    def score(self, one: Candidates, first_rung: dict[int, int]) -> Floats:
+        score = np.zeros(len(one.response))
+        for kind, median in self._median.items():
+            rows = one.scored_by == kind
+            rungs = np.arange(len(median)) + first_rung.get(kind, 0)
+            centre = np.interp(one.rung[rows], rungs, median)
+            deviation = np.exp(np.interp(one.rung[rows], rungs, np.log(self._deviation[kind])))
+            score[rows] = (one.response[rows] - centre) / deviation
+        return score * one.evenness
+
+
+def _selected(one: Candidates, noise: _Noise, limits: _Limits, pixel_size: float) -> Blobs:
+    score = noise.score(one, one.first_rung)
+    keep = (score >= limits.threshold) & (score > 0) & (one.elongation <= limits.max_elongation)
+    rows = np.flatnonzero(keep)
+    if limits.min_distance is None:
+        share = np.where(one.found_by[rows] == SHELL, _SHELL_REACH, _REACH)
+        reach = share * one.diameter[rows]
+    else:
+        reach = np.full(len(rows), limits.min_distance)
+    places = np.column_stack([one.x_px[rows], one.y_px[rows]]) * pixel_size
+    stands_for = group_neighbours(places, reach, priority=score[rows])
+    rows = rows[stands_for == np.arange(len(rows))]
+    order = np.lexsort([one.y_px[rows], one.x_px[rows], -score[rows]])
+    rows = rows[order][: limits.max_count]
+    return Blobs(
+        one.x_px[rows],
+        one.y_px[rows],
+        score[rows],
+        one.response[rows],
+        one.diameter[rows],
+        one.elongation[rows],
+    )
+
+
+def _in_order(
+    tasks: Iterator[tuple[BlobSearch, npt.NDArray[Any]]], jobs: int
+) -> Iterator[Candidates]:
+    if jobs <= 1:
+        for search, image in tasks:
+            yield search.candidates(image)
+        return
+    waiting: deque[Future[Candidates]] = deque()
+    with ThreadPoolExecutor(jobs) as pool:
+        for search, image in tasks:
+            waiting.append(pool.submit(search.candidates, image))
+            if len(waiting) > jobs:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _zipped(
+    images: Iterable[npt.NDArray[Any]], names: list[str]
+) -> Iterator[tuple[npt.NDArray[Any], str]]:
+    iterator = iter(images)
+    for number, name in enumerate(names):
+        try:
+            yield next(iterator), name
+        except StopIteration:
+            raise InputError(
+                f"the slab table has {len(names)} slabs, but there are only {number} images."
+            ) from None
+    if next(iterator, None) is not None:
+        raise InputError(f"there are more images than the {len(names)} slabs of the table.")
+
+
+def _checked_image(image: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    pixels = np.asarray(image)
+    if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype.kind not in "iufb":
+        raise InputError(
+            f"{name}: blobs are picked on real images (y, x), not on {pixels.dtype} of shape "
+            f"{pixels.shape}."
+        )
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        bad = np.argwhere(~np.isfinite(pixels))
+        raise InputError(
+            f"{name}: {len(bad)} pixels are NaN or infinite, the first at y={bad[0][0]}, "
+            f"x={bad[0][1]}; make the slab again with --fill-nonfinite median."
+        )
+    return pixels
+
+
+def _size(pixels: npt.NDArray[Any]) -> tuple[int, int]:
+    return int(pixels.shape[0]), int(pixels.shape[1])
+
+
+def _positive(value: float, name: str) -> float:
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"the {name} must be a positive number of Å, not {value!r}.")
+    return value

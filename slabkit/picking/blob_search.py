@@ -1,0 +1,320 @@
+"""Candidates for blobs in one image: peaks of three filters over a ladder of diameters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.blank import without_padding
+from slabkit.arrays.filters import (
+    RIM_RADIUS,
+    angular_frequencies,
+    binned_shape,
+    cosine_spectrum,
+    filtered_image,
+    fine_position,
+    gaussian_transfer,
+    laplacian_transfer,
+    rim_transfer,
+    shell_transfer,
+)
+from slabkit.arrays.peaks import Peaks, evenness, find_peaks
+from slabkit.errors import InputError
+from slabkit.units import protein_sign
+
+Method: TypeAlias = Literal["rims", "laplacian"]
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+BALL, RIM, SHELL = 0, 1, 2
+
+# The filter's own diameter at which a particle of diameter 1 is answered most strongly. Rim: the
+# middle between a solid ball (1.25), a flat disc (1.07) and a shell whose wall is 0.15 diameters
+# thick (1.10). Shell: such a shell.
+_FILTER_DIAMETER = {BALL: 1.0, RIM: 1 / 1.15, SHELL: 1 / 1.14}
+
+# A hole in projection is seen only where it is wider than a protein wall (40 to 50 Å) is thick.
+_SMALLEST_SHELL = 200.0
+
+_STEP = 1.2  # largest ratio of neighbouring diameters
+_SMALLEST_PX = 6.0  # pixels that the smallest diameter gets on the coarser grid
+_NOISE_SAMPLES = 8192  # an image and diameter
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The diameters that are searched.
+
+    Parameters
+    ----------
+    diameters : ndarray of float64, shape (rungs,)
+        In Å, a geometric series; the first and the last lie outside the range asked for, so that
+        what is smaller or larger can be told from what is just inside.
+    smallest, largest : float
+        Diameters that are accepted, Å.
+    """
+
+    diameters: Floats
+    smallest: float
+    largest: float
+
+    def at(self, rung: Floats) -> Floats:
+        """Give the diameter (Å) of a fractional rung."""
+        growth = math.log(self.diameters[1] / self.diameters[0])
+        return np.asarray(self.diameters[0] * np.exp(growth * rung), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Peaks in one image, and samples of what the filters answer there in general.
+
+    Parameters
+    ----------
+    x_px, y_px : ndarray of float64
+        Pixels of the image, 0 = centre of the first.
+    diameter : ndarray of float64
+        In Å.
+    response : ndarray of float64
+        Answer of the filter that gives the score, in the units of the image, protein positive.
+    rung : ndarray of float64
+        Fractional rung at which ``response`` was taken.
+    scored_by : ndarray of int64
+        Filter that ``response`` is of: `BALL`, `RIM` or `SHELL`.
+    found_by : ndarray of int64
+        Filter whose peak it is.
+    elongation, evenness : ndarray of float64
+        See `slabkit.arrays.peaks`.
+    samples : dict of int to ndarray of float32, shape (rungs, samples)
+        For every filter that scores, answers on a regular grid of places that are no padding.
+        Empty for a constant image.
+    first_rung : dict of int to int
+        Rung of the ladder at which each filter begins.
+    """
+
+    x_px: Floats
+    y_px: Floats
+    diameter: Floats
+    response: Floats
+    rung: Floats
+    scored_by: npt.NDArray[np.int64]
+    found_by: npt.NDArray[np.int64]
+    elongation: Floats
+    evenness: Floats
+    samples: dict[int, npt.NDArray[np.float32]]
+    first_rung: dict[int, int]
+
+
+def diameter_ladder(diameter: tuple[float, float] | float) -> Ladder:
+    """Lay the ladder of diameters to search.
+
+    Parameters
+    ----------
+    diameter : (float, float) or float
+        Smallest and largest diameter in Å, or the one there is.
+
+    Returns
+    -------
+    Ladder
+        Ratio of neighbours 1.2 at most, one rung beyond either end.
+
+    Raises
+    ------
+    InputError
+        If a diameter is not positive and finite or the smallest is above the largest.
+    """
+    smallest, largest = (
+        (float(diameter), float(diameter))
+        if isinstance(diameter, (int, float))
+        else (float(diameter[0]), float(diameter[1]))
+    )
+    if not (0 < smallest <= largest < math.inf):
+        raise InputError(
+            f"the diameter must be a positive length or MIN:MAX in Å, not {smallest:g}:{largest:g}."
+        )
+    steps = math.ceil(math.log(largest / smallest) / math.log(_STEP) - 1e-9)
+    growth = (largest / smallest) ** (1 / steps) if steps else _STEP
+    diameters = smallest * growth ** np.arange(-1, steps + 2, dtype=np.float64)
+    half = math.sqrt(growth)
+    return Ladder(diameters, smallest / half, largest * half)
+
+
+class BlobSearch:
+    """The filters for images of one size, made once and used for all of them.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Size of the images ``(y, x)``.
+    pixel_size : float
+        In Å.
+    ladder : Ladder
+    contrast : {"dark", "bright"}
+    method : {"rims", "laplacian"}
+
+    Raises
+    ------
+    InputError
+        If the smallest diameter is below three pixels, the largest above the image, or the contrast
+        or method unknown.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        pixel_size: float,
+        ladder: Ladder,
+        contrast: Any,
+        method: Method,
+    ) -> None:
+        if method not in ("rims", "laplacian"):
+            raise InputError(f"the method must be 'rims' or 'laplacian', not {method!r}.")
+        smallest, largest = ladder.diameters[1], ladder.diameters[-2]
+        if smallest < 3 * pixel_size:
+            raise InputError(
+                f"blobs of {smallest:g} Å are under three pixels of {pixel_size:g} Å across; "
+                "give a larger --diameter or finer slabs."
+            )
+        if largest > min(shape) * pixel_size:
+            raise InputError(
+                f"blobs of {largest:g} Å do not fit in an image of {shape[1]} × {shape[0]} pixels "
+                f"of {pixel_size:g} Å; give a smaller --diameter."
+            )
+        self.shape, self.pixel_size, self.ladder = shape, pixel_size, ladder
+        self.sign = protein_sign(contrast)
+        self.binned = binned_shape(shape, smallest / (_SMALLEST_PX * pixel_size))
+        q = angular_frequencies(shape, self.binned, pixel_size)
+        self._transfers: dict[int, list[npt.NDArray[np.float32]]] = {
+            BALL: [laplacian_transfer(q, d) for d in ladder.diameters * _FILTER_DIAMETER[BALL]]
+        }
+        self._first_rung = {BALL: 0, RIM: 0, SHELL: 0}
+        if method == "rims":
+            rims = ladder.diameters * _FILTER_DIAMETER[RIM]
+            self._transfers[RIM] = [rim_transfer(q, d) for d in rims]
+            first = int(np.searchsorted(ladder.diameters, _SMALLEST_SHELL))
+            shells = ladder.diameters[first:] * _FILTER_DIAMETER[SHELL]
+            if len(shells) >= 3:
+                self._transfers[SHELL] = [shell_transfer(q, d) for d in shells]
+                self._first_rung[SHELL] = first
+        self._smooth = gaussian_transfer(q, 0.15 * smallest)
+
+    def candidates(self, image: npt.NDArray[Any]) -> Candidates:
+        """Find the peaks of one image.
+
+        Parameters
+        ----------
+        image : ndarray, shape (y, x)
+            Finite; left as it is.
+
+        Returns
+        -------
+        Candidates
+        """
+        level = np.float64(np.mean(image, dtype=np.float64))
+        protein = ((image - level) * self.sign).astype(np.float32)
+        if not np.ptp(image) > 0:
+            return _no_candidates()
+        protein, padding = without_padding(protein)
+        spectrum = cosine_spectrum(protein, self.binned)
+        places = self._sample_places(padding)
+        found: list[tuple[int, int, Peaks, Floats, Floats]] = []
+        samples: dict[int, npt.NDArray[np.float32]] = {}
+        stacks: dict[int, npt.NDArray[np.float32]] = {}
+        for kind, transfers in self._transfers.items():
+            stack = np.stack([filtered_image(spectrum, transfer) for transfer in transfers])
+            stacks[kind] = stack
+            if kind != BALL or RIM not in self._transfers:
+                samples[kind] = stack.reshape(len(stack), -1)[:, places].copy()
+        for kind, stack in stacks.items():
+            peaks = find_peaks(stack)
+            scorer = RIM if kind == BALL and RIM in stacks else kind
+            rung = peaks.rung + self._first_rung[kind]
+            value = peaks.value
+            if scorer != kind:
+                value, rung = _highest_beside(stacks[scorer], peaks)
+            found.append((kind, scorer, peaks, value, rung))
+        return self._collected(found, samples, spectrum, padding)
+
+    def _sample_places(self, padding: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int64]:
+        height, width = self.binned
+        every = max(1, math.isqrt(height * width // _NOISE_SAMPLES))
+        y, x = np.meshgrid(
+            np.arange(every // 2, height, every), np.arange(every // 2, width, every), indexing="ij"
+        )
+        places = (y * width + x).ravel()
+        if padding is not None:
+            places = places[~padding[self._nearest_pixels(y.ravel(), x.ravel())]]
+        return places
+
+    def _nearest_pixels(self, y: Any, x: Any) -> tuple[Any, Any]:
+        rows, columns = (
+            np.floor(fine_position(place, n, m) + 0.5).astype(np.int64)
+            for place, n, m in zip((y, x), self.shape, self.binned, strict=True)
+        )
+        return rows, columns
+
+    def _collected(
+        self,
+        found: list[tuple[int, int, Peaks, Floats, Floats]],
+        samples: dict[int, npt.NDArray[np.float32]],
+        spectrum: npt.NDArray[np.float32],
+        padding: npt.NDArray[np.bool_] | None,
+    ) -> Candidates:
+        def joined(parts: list[Any]) -> Any:
+            return np.concatenate(parts)
+
+        y, x = joined([p.y for _, _, p, _, _ in found]), joined([p.x for _, _, p, _, _ in found])
+        diameter = joined(
+            [self.ladder.at(p.rung + self._first_rung[kind]) for kind, _, p, _, _ in found]
+        )
+        response = joined([value for *_, value, _ in found])
+        columns = {
+            "diameter": diameter,
+            "response": response,
+            "rung": joined([rung for *_, rung in found]),
+            "scored_by": joined([np.full(len(p.y), scorer) for _, scorer, p, _, _ in found]),
+            "found_by": joined([np.full(len(p.y), kind) for kind, _, p, _, _ in found]),
+            "elongation": joined([p.elongation for _, _, p, _, _ in found]),
+        }
+        keep = (response > 0) & (diameter >= self.ladder.smallest)
+        keep &= diameter <= self.ladder.largest
+        rows, cols = self._nearest_pixels(y, x)
+        if padding is not None:
+            keep &= ~padding[rows, cols]
+        y, x = y[keep], x[keep]
+        columns = {name: values[keep] for name, values in columns.items()}
+        if RIM in self._transfers:
+            smooth = filtered_image(spectrum, self._smooth)
+            # Radii in pixels of the coarser grid, whose two sides may differ a little in scale.
+            coarse = self.pixel_size * math.sqrt(
+                self.shape[0] * self.shape[1] / (self.binned[0] * self.binned[1])
+            )
+            radius = columns["diameter"] * _FILTER_DIAMETER[RIM] / 2 / coarse
+            even = evenness(smooth, y, x, RIM_RADIUS * radius, (1.25 * radius, 1.5 * radius))
+        else:
+            even = np.ones(len(y))
+        return Candidates(
+            x_px=fine_position(x, self.shape[1], self.binned[1]),
+            y_px=fine_position(y, self.shape[0], self.binned[0]),
+            evenness=even,
+            samples=samples,
+            first_rung=self._first_rung,
+            **columns,
+        )
+
+
+def _highest_beside(stack: npt.NDArray[np.float32], peaks: Peaks) -> tuple[Floats, Floats]:
+    """Give the highest value of another stack within one rung of the peaks, and its rung."""
+    rung, y, x = peaks.whole
+    near = np.stack([stack[np.clip(rung + up, 0, len(stack) - 1), y, x] for up in (-1, 0, 1)])
+    best = near.argmax(axis=0)
+    value = np.take_along_axis(near, best[None], axis=0)[0] if near.size else near[0]
+    return value.astype(np.float64), (rung + best - 1).astype(np.float64)
+
+
+def _no_candidates() -> Candidates:
+    empty = np.empty(0, dtype=np.float64)
+    kinds = np.empty(0, dtype=np.int64)
+    return Candidates(empty, empty, empty, empty, empty, kinds, kinds, empty, empty, {}, {})
