@@ -29,36 +29,10 @@ if TYPE_CHECKING:
 
 Kind = Literal["csv", "relion", "topaz"]
 
-_ACCEPTED = [
-    "accepted",
-    "accept",
-    "1",
-    "1.0",
-    "yes",
-    "y",
-    "true",
-    "t",
-    "good",
-    "keep",
-    "kept",
-    "selected",
-    "+",
-]
-_REJECTED = [
-    "rejected",
-    "reject",
-    "0",
-    "0.0",
-    "no",
-    "n",
-    "false",
-    "f",
-    "bad",
-    "junk",
-    "discard",
-    "drop",
-    "-",
-]
+_ACCEPTED = ["accepted", "accept", "1", "1.0", "yes", "y", "true", "t"]
+_ACCEPTED += ["good", "keep", "kept", "selected", "+"]
+_REJECTED = ["rejected", "reject", "0", "0.0", "no", "n", "false", "f"]
+_REJECTED += ["bad", "junk", "discard", "drop", "-"]
 _UNDECIDED = ["", "undecided", "unsure", "maybe", "unknown", "none", "nan", "na", "<na>", "?"]
 DECISION_WORDS = {
     **dict.fromkeys(_ACCEPTED, "accepted"),
@@ -68,7 +42,8 @@ DECISION_WORDS = {
 """How people write decisions, in small letters."""
 
 _CSV_NAMES = {
-    "slabkitPickId": "pick_id pickid id particle_id particle_name rlnparticlename slabkitpickid",
+    "slabkitPickId": "pick_id pickid id particle_id slabkitpickid",
+    "rlnParticleName": "particle_name rlnparticlename",
     "rlnImageName": "image rlnimagename",
     "rlnMicrographName": "gallery image_name micrograph micrograph_name rlnmicrographname",
     "slabkitTileRow": "row tile_row slabkittilerow",
@@ -88,6 +63,7 @@ _IGNORED = re.compile(r"(rln|slabkit|unnamed).*|comments?|notes?|index|tomogram|
 _SCORE_COLUMNS = ("slabkitScore", "rlnAutopickFigureOfMerit", "rlnMaxValueProbDistribution")
 _KEPT_FROM_STAR = (
     "slabkitPickId",
+    "rlnParticleName",
     "rlnImageName",
     "rlnMicrographName",
     "slabkitTileRow",
@@ -137,7 +113,17 @@ class Results:
         {"rejected", "undecided"}
             ``rejected`` for a selection made in RELION, from which things are left out on purpose;
             else ``undecided``.
+
+        Raises
+        ------
+        InputError
+            Nothing decides: a CSV file without decisions, and no classes or threshold either.
         """
+        if self.kind == "csv" and not by_value and "slabkitDecision" not in self.table.columns:
+            raise InputError(
+                f"{self.table['source'].iloc[0] if len(self.table) else 'CSV file'}: has no column "
+                "decision; add one, or give --classes or --threshold."
+            )
         return "rejected" if self.kind == "relion" and not by_value else "undecided"
 
 
@@ -161,8 +147,6 @@ def read_results(paths: Sequence[str | os.PathLike[str]]) -> Results:
     FormatError
         A file is of a format that is not read here.
     """
-    import pandas as pd
-
     names = [str(path) for path in paths]
     real = [name if name == "-" else os.path.realpath(name) for name in names]
     for index, name in enumerate(names):
@@ -178,8 +162,27 @@ def read_results(paths: Sequence[str | os.PathLike[str]]) -> Results:
             f"results of several kinds: {listed}; label them one at a time and give the label "
             "tables to curate together."
         )
-    table = pd.concat([table for _, table in parts], ignore_index=True)
-    return Results(table, parts[0][0])
+    return Results(_pooled([table for _, table in parts], names), parts[0][0])
+
+
+def _pooled(tables: list[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    may_lack = {"slabkitClass": "", "slabkitScore": np.nan, "slabkitSpecies": ""}
+    first = set(tables[0].columns) - set(may_lack)
+    for table, name in zip(tables, names, strict=True):
+        different = first ^ (set(table.columns) - set(may_lack))
+        if different:
+            raise InputError(
+                f"{names[0]} and {name} do not both have {', '.join(sorted(different))}; label "
+                "them one at a time."
+            )
+    columns = [c for c in may_lack if any(c in table.columns for table in tables)]
+    whole = [
+        table.assign(**{c: may_lack[c] for c in columns if c not in table.columns})
+        for table in tables
+    ]
+    return pd.concat(whole, ignore_index=True)
 
 
 def _read_one(path: str) -> tuple[Kind, pd.DataFrame]:
@@ -228,14 +231,12 @@ def _read_star(text: str, where: str) -> pd.DataFrame:
         )
     block = blocks[name]
     found = {c: block[c].tolist() for c in _KEPT_FROM_STAR if c in block.columns}
-    if "rlnParticleName" in block.columns:
-        found.setdefault("slabkitPickId", block["rlnParticleName"].tolist())
     if "rlnClassNumber" in block.columns:
         found["slabkitClass"] = block["rlnClassNumber"].tolist()
     score = next((column for column in _SCORE_COLUMNS if column in block.columns), None)
     if score is not None:
         found["slabkitScore"] = block[score].tolist()
-    for column in ("slabkitPickId", "slabkitSpecies", "slabkitGallerySet"):
+    for column in ("slabkitPickId", "rlnParticleName", "slabkitSpecies", "slabkitGallerySet"):
         if column in found:
             found[column] = ["" if value == "none" else value for value in found[column]]
     _require_key(found, where, [str(column) for column in block.columns])
@@ -292,8 +293,7 @@ def _csv_rows(text: str, delimiter: str, where: str) -> tuple[list[str], list[li
 def _require_key(found: dict[str, list[str]], where: str, names: Sequence[str]) -> None:
     gallery = "rlnMicrographName" in found
     if not (
-        "slabkitPickId" in found
-        or "rlnImageName" in found
+        {"slabkitPickId", "rlnParticleName", "rlnImageName"} & set(found)
         or (gallery and {"slabkitTileRow", "slabkitTileColumn"} <= set(found))
         or (gallery and {"rlnCoordinateX", "rlnCoordinateY"} <= set(found))
     ):

@@ -10,56 +10,21 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from slabkit.arrays.assignment import pair_one_to_one
 from slabkit.errors import InputError, SlabkitWarning
+from slabkit.scoring.matching import match_picks, pairs_in_reach
+from slabkit.scoring.species import CZII_WEIGHTS, known_species_radii, with_known_species
 from slabkit.tables import PICKS, rows_named, validate_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Mode = Literal["strict", "czii"]
-Floats: TypeAlias = npt.NDArray[np.float64]
-Integers: TypeAlias = npt.NDArray[np.int64]
-
-CZII_RADII = {
-    "ribosome": 150.0,
-    "virus-like-particle": 135.0,
-    "thyroglobulin": 130.0,
-    "beta-galactosidase": 90.0,
-    "apo-ferritin": 60.0,
-    "beta-amylase": 65.0,
-}
-"""Particle radius of each species in Å, as the challenge has it."""
-
-CZII_WEIGHTS = {
-    "ribosome": 1.0,
-    "virus-like-particle": 1.0,
-    "thyroglobulin": 2.0,
-    "beta-galactosidase": 2.0,
-    "apo-ferritin": 1.0,
-    "beta-amylase": 0.0,
-}
-"""Weight of each species in the challenge's score; a species that is not here weighs 1."""
-
-MATCH_FRACTION = 0.5
-"""A pick matches a particle within this fraction of the particle's radius."""
-
-_ALIASES = {
-    "ribosome": ("80s", "80s-ribosome", "cytosolic-ribosome", "ribo", "ribosome-80s", "ribosomes"),
-    "virus-like-particle": ("vlp", "pp7", "pp7-vlp", "virus-like-particles"),
-    "thyroglobulin": ("thg", "tg"),
-    "beta-galactosidase": ("beta-gal", "betagal", "bgal", "b-gal", "b-galactosidase"),
-    "apo-ferritin": ("apoferritin", "apof", "ferritin", "ferritin-complex"),
-    "beta-amylase": ("amylase", "b-amylase", "beta-amy", "bamylase"),
-}
-_CANONICAL = {alias: name for name, aliases in _ALIASES.items() for alias in (name, *aliases)}
 
 _XYZ = ["slabkitX", "slabkitY", "slabkitZ"]
 
@@ -74,7 +39,7 @@ class Score:
         One row a species: ``species``, ``radius`` (Å), ``truth``, ``picks``, ``true_positives``,
         ``false_positives``, ``false_negatives``, ``precision``, ``recall``, ``f_beta``,
         ``weight``. Where picks without a species took part, picks, false positives, precision and
-        F-beta cannot be had by species: counts are -1 and ratios NaN there.
+        F-beta cannot be had by species and are NaN.
     total : dict of str to float
         The same counts and ratios pooled over all species, without regard to weights.
     weighted_f_beta : float
@@ -98,28 +63,6 @@ class Score:
             f"<Score ({self.mode}): recall {self.total['recall']:.3f}, precision "
             f"{self.total['precision']:.3f}, weighted F{self.beta:g} {self.weighted_f_beta:.3f}>"
         )
-
-
-def canonical_species(name: str, known: Collection[str] = ()) -> str:
-    """Give a species its usual name: ``THG`` and ``Thyro_globulin`` spellings become one.
-
-    Parameters
-    ----------
-    name : str
-    known : collection of str, optional
-        Names that are right as they are.
-
-    Returns
-    -------
-    str
-        The challenge's identifier where the name is one of its aliases, else the name itself.
-    """
-    if not name or name in known:
-        return name
-    plain = name.strip().lower().replace("_", "-").replace(" ", "-").replace("β", "beta")
-    if plain in known:
-        return plain
-    return _CANONICAL.get(plain) or _CANONICAL.get(plain.removesuffix("s")) or name
 
 
 def score_picks(
@@ -174,7 +117,7 @@ def score_picks(
     if not (math.isfinite(beta) and beta > 0):
         raise InputError(f"beta must be a positive number, not {beta!r}.")
     known_radii = known_species_radii(radii)
-    truth = _prepared(truth, known_radii, "truth")
+    truth = with_known_species(truth, known_radii, "truth")
     _refuse_duplicates(truth)
     covered = set(truth["slabkitTomogram"])
     if mode == "strict" and truth_tomograms is not None:
@@ -182,7 +125,7 @@ def score_picks(
     picks = validate_table(picks, PICKS, "picks")
     outside = ~picks["slabkitTomogram"].isin(covered)
     ignored = picks.loc[outside, "slabkitTomogram"].value_counts().sort_index()
-    picks = _prepared(picks[~outside], known_radii, "picks")
+    picks = with_known_species(picks[~outside], known_radii, "picks")
     if len(ignored):
         warnings.warn(
             f"{int(ignored.sum())} picks are in tomograms without truth "
@@ -216,98 +159,6 @@ def score_picks(
     )
 
 
-def known_species_radii(radii: Mapping[str, float] | None = None) -> dict[str, float]:
-    """Put given radii on top of the challenge's.
-
-    Parameters
-    ----------
-    radii : mapping of str to float, optional
-        In Å; aliases of the challenge's species are understood.
-
-    Returns
-    -------
-    dict of str to float
-
-    Raises
-    ------
-    InputError
-        A radius is not a positive finite number.
-    """
-    known = dict(CZII_RADII)
-    for name, radius in (radii or {}).items():
-        if not (math.isfinite(radius) and radius > 0):
-            raise InputError(f"the radius of {name} must be a positive number of Å, not {radius}.")
-        known[canonical_species(name)] = float(radius)
-    return known
-
-
-def match_picks(
-    picks: pd.DataFrame, truth: pd.DataFrame, *, radii: Mapping[str, float] | None = None
-) -> pd.DataFrame:
-    """Pair picks and particles one to one within half a particle radius.
-
-    Parameters
-    ----------
-    picks, truth : DataFrame
-        Tables of `slabkit.tables.PICKS`.
-    radii : mapping of str to float, optional
-        Particle radius in Å by species, on top of `CZII_RADII`.
-
-    Returns
-    -------
-    DataFrame
-        One row a pair, in the order of the truth: ``pick`` and ``particle`` (row numbers, from 0,
-        of the two tables), ``species`` (the particle's), ``distance`` (Å). The number of pairs is
-        the largest possible; of equal numbers the sum of distances is smallest.
-
-    Raises
-    ------
-    InputError
-        A species of unknown radius.
-    """
-    import pandas as pd
-
-    known_radii = known_species_radii(radii)
-    picks = _prepared(picks, known_radii, "picks")
-    truth = _prepared(truth, known_radii, "truth")
-    # Both in an order of their own, so that the rows' order cannot decide between equal pairings.
-    order = ["slabkitTomogram", "slabkitSpecies", *_XYZ]
-    pick_order = picks.sort_values(order, kind="stable").index.to_numpy()
-    particle_order = truth.sort_values(order, kind="stable").index.to_numpy()
-    picks, truth = picks.loc[pick_order], truth.loc[particle_order]
-    pick, particle, distance = _pairs_in_reach(picks, truth, known_radii)
-    chosen = pair_one_to_one(pick, particle, distance)
-    pick, particle, distance = pick[chosen], particle[chosen], distance[chosen]
-    result = pd.DataFrame(
-        {
-            "pick": pick_order[pick],
-            "particle": particle_order[particle],
-            "species": truth["slabkitSpecies"].to_numpy()[particle],
-            "distance": distance,
-        }
-    )
-    return result.sort_values("particle", ignore_index=True)
-
-
-def _prepared(table: pd.DataFrame, radii: Mapping[str, float], where: str) -> pd.DataFrame:
-    table = validate_table(table, PICKS, where)
-    names = {name: canonical_species(name, radii) for name in table["slabkitSpecies"].unique()}
-    unknown = sorted(
-        name or "(none)"
-        for name, usual in names.items()
-        if usual not in radii and (usual or where == "truth")
-    )
-    if unknown:
-        raise InputError(
-            f"{where}: no radius is known for the species {', '.join(unknown)}; known are "
-            f"{', '.join(radii)}; give --radius {unknown[0]}=Å."
-            if unknown != ["(none)"]
-            else f"{where}: there are particles without a species, so no radius is known for them."
-        )
-    table["slabkitSpecies"] = table["slabkitSpecies"].map(names).astype("str")
-    return table
-
-
 def _refuse_duplicates(truth: pd.DataFrame) -> None:
     same = truth.duplicated(["slabkitTomogram", *_XYZ], keep=False).to_numpy()
     if same.any():
@@ -328,43 +179,10 @@ def _species_to_report(
     return [name for name in radii if mode == "czii" or name in present]
 
 
-def _pairs_in_reach(
-    picks: pd.DataFrame, truth: pd.DataFrame, radii: Mapping[str, float]
-) -> tuple[Integers, Integers, Floats]:
-    """Find all pairs of compatible species within reach: row of pick, of particle, distance (Å)."""
-    from scipy.spatial import cKDTree
-
-    found: list[tuple[Integers, Integers, Floats]] = []
-    picks_at = _groups(picks, ["slabkitTomogram", "slabkitSpecies"])
-    positions, particles = picks[_XYZ].to_numpy(), truth[_XYZ].to_numpy()
-    for (tomogram, species), rows in _groups(truth, ["slabkitTomogram", "slabkitSpecies"]).items():
-        nothing = np.empty(0, dtype=np.int64)
-        named = picks_at.get((tomogram, species), nothing)
-        candidates = np.concatenate([named, picks_at.get((tomogram, ""), nothing)])
-        if not len(candidates):
-            continue
-        tree = cKDTree(particles[rows])
-        pairs = cKDTree(positions[candidates]).sparse_distance_matrix(
-            tree, MATCH_FRACTION * radii[species], output_type="ndarray"
-        )
-        found.append((candidates[pairs["i"]], rows[pairs["j"]], pairs["v"]))
-    if not found:
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    pick, particle, distance = (np.concatenate(part) for part in zip(*found, strict=True))
-    order = np.lexsort((particle, pick))
-    return pick[order], particle[order], distance[order]
-
-
-def _groups(table: pd.DataFrame, columns: list[str]) -> dict[tuple[str, ...], Integers]:
-    """Row numbers (from 0, ascending) of each combination of values."""
-    indices = table.reset_index(drop=True).groupby(columns, sort=True).indices
-    return {tuple(key): np.asarray(rows, dtype=np.int64) for key, rows in indices.items()}
-
-
 def _czii_true_positives(
     picks: pd.DataFrame, truth: pd.DataFrame, radii: Mapping[str, float]
 ) -> dict[str, int]:
-    _, particle, _ = _pairs_in_reach(picks, truth, radii)
+    _, particle, _ = pairs_in_reach(picks, truth, radii)
     reached = truth["slabkitSpecies"].iloc[np.unique(particle)]
     return {str(name): int(count) for name, count in reached.value_counts().items()}
 
@@ -394,7 +212,8 @@ def _table(
             mode,
         )
         if not by_species:
-            counts.update(picks=-1, false_positives=-1, precision=math.nan, f_beta=math.nan)
+            unknown = dict.fromkeys(("picks", "false_positives", "precision", "f_beta"), math.nan)
+            counts.update(unknown)
         rows.append(
             {"species": name, "radius": radii[name], **counts, "weight": weights.get(name, 1.0)}
         )

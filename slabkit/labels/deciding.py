@@ -1,0 +1,121 @@
+"""What a row of a result says by itself: by its decision, class or score, or by being listed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def decide_rows(
+    results: pd.DataFrame, classes: str | None, threshold: float | None
+) -> npt.NDArray[Any]:
+    """Decide each row by itself.
+
+    Parameters
+    ----------
+    results : DataFrame
+    classes : str, optional
+    threshold : float, optional
+        All as for `slabkit.labels.label_minislabs`.
+
+    Returns
+    -------
+    ndarray of str, shape (rows,)
+        ``accepted``, ``rejected`` or ``undecided``.
+
+    Raises
+    ------
+    InputError
+        Classes, scores or decisions are missing, or there are more ways to decide than one.
+    """
+    decisions = np.full(len(results), "accepted", dtype=object)
+    by_value = classes is not None or threshold is not None
+    if "slabkitDecision" in results.columns:
+        if by_value:
+            raise InputError(
+                "the result has decisions already; leave --classes and --threshold out, or the "
+                "column."
+            )
+        return np.asarray(results["slabkitDecision"], dtype=object)
+    if classes is not None:
+        if "slabkitClass" not in results.columns:
+            raise InputError("--classes is given, but the result has no classes.")
+        present = results["slabkitClass"]
+        chosen = parse_classes(classes, set(present) - {""})
+        decisions[~present.isin(chosen).to_numpy()] = "rejected"
+        decisions[(present == "").to_numpy()] = "undecided"
+    if threshold is not None:
+        if not np.isfinite(threshold):
+            raise InputError(f"the threshold must be a finite number, not {threshold}.")
+        if "slabkitScore" not in results.columns:
+            raise InputError("--threshold is given, but the result has no scores.")
+        score = results["slabkitScore"].to_numpy(dtype=float)
+        decisions[score < threshold] = "rejected"
+        decisions[np.isnan(score) & (decisions == "accepted")] = "undecided"
+    return decisions
+
+
+def parse_classes(text: str, present: Collection[str]) -> set[str]:
+    """Read a list of classes and check it against those that are there.
+
+    Parameters
+    ----------
+    text : str
+        Numbers, ranges and names, as ``1,3-5``. Of a range some classes may be empty, but its ends
+        must not lie beyond the classes that are there.
+    present : collection of str
+
+    Returns
+    -------
+    set of str
+        Of those present.
+
+    Raises
+    ------
+    InputError
+        It is not such a list, or a class is not there; says which are.
+    """
+    numbers = {int(name): name for name in present if re.fullmatch(r"\d+", name)}
+    chosen: set[str] = set()
+    for part in (part.strip() for part in text.split(",")):
+        ends = re.fullmatch(r"(\d+)\s*-\s*(\d+)", part)
+        if ends:
+            low, high = int(ends[1]), int(ends[2])
+            if low > high:
+                raise InputError(f"--classes: {part!r} runs backwards.")
+            within = numbers and min(numbers) <= low and high <= max(numbers)
+            found = {name for number, name in numbers.items() if low <= number <= high}
+            fits = bool(within and found)
+        else:
+            plain = numbers.get(int(part)) if re.fullmatch(r"\d+", part) else part
+            found = {plain} & set(present) if plain else set()
+            fits = bool(found)
+        if not fits:
+            raise InputError(
+                f"--classes {text}: there is no class {part or '(empty)'} in the result; it has "
+                f"{_listed_classes(present)} (RELION counts classes from 1, CryoSPARC from 0)."
+            )
+        chosen |= {str(name) for name in found}
+    return chosen
+
+
+def _listed_classes(present: Collection[str]) -> str:
+    numbers = sorted(int(name) for name in present if re.fullmatch(r"\d+", name))
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        elif not runs or number != runs[-1][-1]:
+            runs.append([number])
+    texts = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    texts += sorted(name for name in present if name and not re.fullmatch(r"\d+", name))
+    return "classes " + ", ".join(texts) if texts else "no classes"

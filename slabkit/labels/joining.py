@@ -1,0 +1,300 @@
+"""Which minislab each row of a result means: by id, image, tile or place, never by row order."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.tiling import GalleryLayout
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.tables import rows_named
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+YAxis = Literal["up", "down"]
+Integers: TypeAlias = npt.NDArray[np.int64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+UNMATCHED, FILLER, OFF_CENTRE = -1, -2, -3
+"""What stands instead of a minislab's row: nothing there, an empty tile, too far from any tile."""
+
+# What programs put around the name of a micrograph that they import.
+_IMPORT_PREFIX = re.compile(r"^\d{21}_")
+_SUFFIX = re.compile(r"(_(patch|rigid)_aligned(_doseweighted)?)?(\.(mrcs?|tiff?|png|jpe?g))?$")
+
+
+@dataclass(frozen=True)
+class Join:
+    """Where each row of a result belongs.
+
+    Parameters
+    ----------
+    tile : ndarray of int, shape (rows,)
+        Row (from 0) of the minislab table, or `UNMATCHED`, `FILLER` or `OFF_CENTRE`.
+    by : str
+        What decided: ``pick id``, ``image name``, ``row and column``, ``nearest tile`` or, of a
+        result without rows, ``nothing``.
+    y_axis : {"down", "up"} or None
+        How y was read, where coordinates decided.
+    """
+
+    tile: Integers
+    by: str
+    y_axis: YAxis | None = None
+
+
+def join_results(
+    results: pd.DataFrame,
+    minislabs: pd.DataFrame,
+    layout: GalleryLayout,
+    *,
+    y_axis: YAxis | None = None,
+    tolerance: float = 0.3,
+) -> Join:
+    """Find the minislab of each row.
+
+    The first of these that both tables have, and that finds anything, is used for all rows: the
+    pick id, the image name (with its number, from 1), the gallery with the tile's row and column,
+    the gallery with the nearest tile centre.
+
+    Parameters
+    ----------
+    results : DataFrame
+        See `slabkit.labels.label_minislabs`.
+    minislabs : DataFrame
+        Columns of `slabkit.tables.MINISLABS`.
+    layout : GalleryLayout
+        How tiles lie in the galleries.
+    y_axis : {"down", "up"}, optional
+        Whether y counts from the first row of the file downwards or from the last one upwards.
+        None: downwards, unless the empty tiles of the galleries speak against it.
+    tolerance : float, optional
+        How far from a tile's centre a place may be, in tile sides.
+
+    Returns
+    -------
+    Join
+
+    Raises
+    ------
+    InputError
+        No row fits; an image number 0; a tile outside the grid; names in the minislab table that
+        are not unique; empty tiles that say the y axis is the other way round.
+    """
+    if not len(results):
+        return Join(np.empty(0, dtype=np.int64), "nothing")
+    columns = set(results.columns)
+    if "rlnImageName" in columns:
+        _check_image_numbers(results["rlnImageName"].tolist())
+    for name in ("slabkitPickId", "rlnParticleName"):
+        if name not in columns:
+            continue
+        tile = _by_id(results, minislabs, name)
+        if (tile >= 0).any():
+            return Join(tile, "pick id")
+        # Our own ids, none of them known: these are other minislabs, whatever the names may match.
+        # A particle name may be another program's, so it proves nothing.
+        if name == "slabkitPickId" and (results[name] != "").any():
+            raise InputError(_nothing_fits(results, minislabs))
+    if "rlnImageName" in columns:
+        tile = _by_image(results, minislabs)
+        if (tile >= 0).any():
+            return Join(tile, "image name")
+    if {"rlnMicrographName", "slabkitTileRow", "slabkitTileColumn"} <= columns:
+        tile = _by_tile(results, minislabs, layout)
+        if (tile != UNMATCHED).any():
+            return Join(tile, "row and column")
+    if {"rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY"} <= columns:
+        tile, axis = _by_place(results, minislabs, layout, y_axis, tolerance)
+        if (tile != UNMATCHED).any():
+            return Join(tile, "nearest tile", axis)
+    raise InputError(_nothing_fits(results, minislabs))
+
+
+def _by_id(results: pd.DataFrame, minislabs: pd.DataFrame, name: str) -> Integers:
+    ids, known = results[name], minislabs[name]
+    if known.is_unique:
+        return _positions(known, ids)
+    # Several views a pick: the tilt or the image tells them apart; if neither is there, they are
+    # interchangeable, and rows take them in turn.
+    if "slabkitTilt" in results.columns:
+        tilts = (table["slabkitTilt"].round(3) + 0.0 for table in (minislabs, results))
+        keys = [list(zip(i, t, strict=True)) for i, t in zip((known, ids), tilts, strict=True)]
+        return _positions(keys[0], keys[1])
+    if "rlnImageName" in results.columns:
+        tile = _by_image(results, minislabs)
+        same = known.to_numpy()[tile] == ids.to_numpy()
+        if (tile >= 0).all() and same.all():
+            return tile
+    turn = ids.groupby(ids).cumcount()
+    views = known.groupby(known).cumcount()
+    last = ids.map(known.value_counts()).fillna(1).astype(np.int64) - 1
+    return _positions(
+        list(zip(known, views, strict=True)),
+        list(zip(ids, np.minimum(turn, last), strict=True)),
+    )
+
+
+def _by_image(results: pd.DataFrame, minislabs: pd.DataFrame) -> Integers:
+    written = minislabs["rlnImageName"].to_numpy()
+    rows = np.flatnonzero(written != "")
+    tile = _positions(
+        [_canonical_image(name) for name in written[rows]],
+        [_canonical_image(name) for name in results["rlnImageName"]],
+    )
+    return np.where(tile >= 0, rows[tile] if len(rows) else UNMATCHED, UNMATCHED)
+
+
+def _by_tile(results: pd.DataFrame, minislabs: pd.DataFrame, layout: GalleryLayout) -> Integers:
+    row = results["slabkitTileRow"].to_numpy()
+    column = results["slabkitTileColumn"].to_numpy()
+    outside = (row < 0) | (row >= layout.rows) | (column < 0) | (column >= layout.columns)
+    if outside.any():
+        first = int(np.flatnonzero(outside)[0])
+        raise InputError(
+            f"{_place(results, first)}: there is no tile in row {row[first]}, column "
+            f"{column[first]}; rows count from 0 to {layout.rows - 1} and columns from 0 to "
+            f"{layout.columns - 1} ({int(outside.sum())} such rows)."
+        )
+    return _tiles_at(_galleries(results, minislabs), row, column, minislabs, layout)
+
+
+def _by_place(
+    results: pd.DataFrame,
+    minislabs: pd.DataFrame,
+    layout: GalleryLayout,
+    y_axis: YAxis | None,
+    tolerance: float,
+) -> tuple[Integers, YAxis]:
+    gallery = _galleries(results, minislabs)
+    x, y = (results[f"rlnCoordinate{axis}"].to_numpy(dtype=float) for axis in "XY")
+
+    def tiles(axis: YAxis) -> Integers:
+        down = y if axis == "down" else layout.shape[0] - 1 - y
+        row, column, distance = layout.tile_of(x, down)
+        found = _tiles_at(gallery, row, column, minislabs, layout)
+        far = (distance > tolerance * layout.tile_px) & (gallery >= 0)
+        return np.where(far, OFF_CENTRE, found)
+
+    chosen: YAxis = y_axis or "down"
+    other: YAxis = "up" if chosen == "down" else "down"
+    found, mirrored = tiles(chosen), tiles(other)
+    _judge_y_axis(int((found == FILLER).sum()), int((mirrored == FILLER).sum()), chosen, y_axis)
+    return found, chosen
+
+
+def _judge_y_axis(here: int, mirrored: int, chosen: YAxis, given: YAxis | None) -> None:
+    other = "up" if chosen == "down" else "down"
+    if here > mirrored:
+        text = (
+            f"{here} places lie on empty tiles if y counts {chosen}wards from the "
+            f"{'first' if chosen == 'down' else 'last'} row, {mirrored} if it counts {other}wards"
+        )
+        if given is None:
+            raise InputError(f"{text}; give --y-axis {other}, or --y-axis {chosen} if it is right.")
+        warnings.warn(f"{text}; --y-axis {chosen} was given.", SlabkitWarning, stacklevel=5)
+    elif here == mirrored and given is None:
+        warnings.warn(
+            "no empty tile of a gallery tells which way y counts; it was taken to count downwards "
+            "from the first row of the file (--y-axis down says so, --y-axis up the contrary).",
+            SlabkitWarning,
+            stacklevel=5,
+        )
+
+
+def _tiles_at(
+    gallery: Integers,
+    row: Integers,
+    column: Integers,
+    minislabs: pd.DataFrame,
+    layout: GalleryLayout,
+) -> Integers:
+    """Rows of the minislab table at tiles of galleries; `FILLER` where the tile is empty."""
+    codes, _ = minislabs["rlnMicrographName"].factorize()
+    filled = layout.number(codes, minislabs["slabkitTileRow"], minislabs["slabkitTileColumn"])
+    tile = _positions(filled, layout.number(gallery, row, column))
+    return np.where(gallery < 0, UNMATCHED, np.where(tile < 0, FILLER, tile))
+
+
+def _galleries(results: pd.DataFrame, minislabs: pd.DataFrame) -> Integers:
+    """Find the number of each row's gallery in the minislab table; -1 for a foreign one."""
+    names = [_gallery_stem(name) for name in minislabs["rlnMicrographName"].unique()]
+    by_number: dict[str, int] = {}
+    for code, name in enumerate(names):
+        if names.index(name) != code:
+            raise InputError(f"minislab table: two galleries are called {name}.")
+        number = re.search(r"\d+$", name)
+        if number:
+            by_number[str(int(number[0]))] = code
+    codes = {name: code for code, name in enumerate(names)}
+
+    def code_of(name: str) -> int:
+        stem = _gallery_stem(name)
+        if stem not in codes and re.fullmatch(r"\d{1,9}", stem):
+            return by_number.get(str(int(stem)), -1)
+        return codes.get(stem, -1)
+
+    written = results["rlnMicrographName"]
+    mapped = {name: code_of(name) for name in written.unique()}
+    return np.asarray(written.map(mapped), dtype=np.int64)
+
+
+def _gallery_stem(name: str) -> str:
+    return _SUFFIX.sub("", _IMPORT_PREFIX.sub("", posixpath.basename(name.replace("\\", "/"))), 1)
+
+
+def _check_image_numbers(names: Sequence[str]) -> None:
+    wrong = np.array([bool(re.match(r"0+@", name)) for name in names])
+    if wrong.any():
+        name = names[int(np.flatnonzero(wrong)[0])]
+        raise InputError(
+            f"result: rlnImageName is {name!r} in {rows_named(wrong)}; images of a stack count "
+            "from 1, so it cannot be told which one is meant."
+        )
+
+
+def _canonical_image(name: str) -> str:
+    number, at, path = name.partition("@")
+    if not at or not number.isdecimal():
+        return posixpath.normpath(name)
+    return f"{int(number)}@{posixpath.normpath(path)}"
+
+
+def _positions(known: Any, wanted: Any) -> Integers:
+    import pandas as pd
+
+    index = pd.Index(known)
+    if not index.is_unique:
+        value = index[index.duplicated()][0]
+        raise InputError(f"minislab table: {value!r} stands there twice, so no row can be told.")
+    return np.asarray(index.get_indexer(pd.Index(wanted)), dtype=np.int64)
+
+
+def _place(results: pd.DataFrame, row: int) -> str:
+    if {"source", "line"} <= set(results.columns):
+        return f"{results['source'].iloc[row]}, row {results['line'].iloc[row]}"
+    return f"result, row {row + 1}"
+
+
+def _nothing_fits(results: pd.DataFrame, minislabs: pd.DataFrame) -> str:
+    keys = ("slabkitPickId", "rlnParticleName", "rlnImageName", "rlnMicrographName")
+    pairs = [
+        f"{key} {results[key].iloc[0]!r} (the minislabs have {minislabs[key].iloc[0]!r})"
+        if len(minislabs)
+        else f"{key} {results[key].iloc[0]!r} (there are no minislabs)"
+        for key in keys
+        if key in results.columns
+    ]
+    return (
+        f"none of the {len(results)} rows of the result belongs to a minislab; for instance "
+        f"{_place(results, 0)} has {', '.join(pairs)}; is it the table that the galleries were "
+        "written with?"
+    )

@@ -1,0 +1,337 @@
+"""Labels of picks from a result: decide each row, join it to its minislab, combine the views."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.tiling import GalleryLayout
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.labels.deciding import decide_rows
+from slabkit.labels.joining import FILLER, OFF_CENTRE, UNMATCHED, Join, YAxis, join_results
+from slabkit.tables import LABELS, MINISLABS, empty_table, make_table, validate_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Views = Literal["majority", "any", "all"]
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """What became of each row of a result and of each pick.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of the result: matched + unmatched + off_centre + filler.
+    matched, unmatched : int
+        Rows that do and do not belong to a minislab.
+    off_centre : int
+        Rows too far from the centre of any tile.
+    filler : int
+        Rows on empty tiles of a gallery; ignored.
+    doubly_hit : int
+        Minislabs that more than one row belongs to; the best score is kept.
+    unmatched_examples : tuple of str
+        The first few unmatched and off-centre rows.
+    joined_by : str
+        See `slabkit.labels.Join`.
+    y_axis : {"down", "up"} or None
+        How y was read, where coordinates decided.
+    minislabs, unlisted : int
+        Minislabs in all, and those that no row belongs to.
+    picks : int
+        Picks in the minislab table: accepted + rejected + undecided.
+    accepted, rejected : int
+        Picks so labelled.
+    undecided : int
+        Picks without a decision: not listed, listed without one, or views that tie.
+    tied : int
+        Picks whose views say both and balance.
+    """
+
+    rows: int
+    matched: int
+    unmatched: int
+    off_centre: int
+    filler: int
+    doubly_hit: int
+    unmatched_examples: tuple[str, ...]
+    joined_by: str
+    y_axis: YAxis | None
+    minislabs: int
+    unlisted: int
+    picks: int
+    accepted: int
+    rejected: int
+    undecided: int
+    tied: int
+
+
+def label_minislabs(
+    results: pd.DataFrame,
+    minislabs: pd.DataFrame,
+    layout: GalleryLayout,
+    *,
+    classes: str | None = None,
+    threshold: float | None = None,
+    unlisted: Literal["undecided", "rejected"] = "undecided",
+    views: Views = "majority",
+    y_axis: YAxis | None = None,
+    tolerance: float = 0.3,
+    species: str = "",
+    source: str | None = None,
+    round_name: str = "",
+) -> tuple[pd.DataFrame, LabelReport]:
+    """Turn a result on minislabs or galleries into labels of picks.
+
+    Parameters
+    ----------
+    results : DataFrame
+        One row a minislab that the result speaks of, in any order. Which one it means is said by
+        ``slabkitPickId``, ``rlnImageName``, or ``rlnMicrographName`` (the gallery) with
+        ``slabkitTileRow`` and ``slabkitTileColumn`` (from 0) or with ``rlnCoordinateX`` and
+        ``rlnCoordinateY`` (px); see `slabkit.labels.join_results`. Optional: ``slabkitDecision``,
+        ``slabkitClass``, ``slabkitScore``, ``slabkitSpecies``, ``slabkitTilt``,
+        ``slabkitGallerySet``, ``source`` and ``line``. Without decisions, classes and threshold,
+        what is listed is accepted.
+    minislabs : DataFrame
+        Columns of `slabkit.tables.MINISLABS`.
+    layout : GalleryLayout
+        How tiles lie in the galleries.
+    classes : str, optional
+        Classes to accept, as ``1,3-5``; the others are rejected.
+    threshold : float, optional
+        Rows with this score or more are accepted, the others rejected.
+    unlisted : {"undecided", "rejected"}, optional
+        What it means for a minislab not to be listed.
+    views : {"majority", "any", "all"}, optional
+        How the views of one pick (tilts) combine: accepted if more views say accepted than
+        rejected (a tie is undecided), if any does, or if none says rejected.
+    y_axis, tolerance : optional
+        See `slabkit.labels.join_results`.
+    species : str, optional
+        Species of what is accepted; default: what the result says.
+    source, round_name : str, optional
+        Recorded with each label; the source is otherwise the file's name.
+
+    Returns
+    -------
+    labels : DataFrame
+        Columns of `slabkit.tables.LABELS`, one row a pick that the result speaks of, in the order
+        of the minislab table. Class, score and source are those of the best view that agrees.
+    report : LabelReport
+
+    Raises
+    ------
+    InputError
+        The result is of other galleries; no row belongs to a minislab; a class is not there; scores
+        are needed and missing; rows contradict each other on one minislab and no score decides.
+    """
+    minislabs = validate_table(minislabs, MINISLABS)
+    _check_choices(unlisted, views, y_axis, tolerance)
+    _check_gallery_set(results, minislabs)
+    decisions = decide_rows(results, classes, threshold)
+    join = join_results(results, minislabs, layout, y_axis=y_axis, tolerance=tolerance)
+    votes, doubly = _one_row_a_minislab(results, decisions, join.tile)
+    labels, tied = _combine_views(votes, minislabs, unlisted, views)
+    labels["slabkitSource"] = _sources(labels.pop("source"), results, source)
+    labels["slabkitRound"] = round_name
+    if species:
+        labels["slabkitSpecies"] = species
+    labels.loc[labels["slabkitDecision"] != "accepted", "slabkitSpecies"] = ""
+    labels = make_table(LABELS, dict(labels)) if len(labels) else empty_table(LABELS)
+    report = _report(results, minislabs, join, len(votes), doubly, labels, tied)
+    _warn(report)
+    return labels, report
+
+
+def _check_choices(unlisted: str, views: str, y_axis: str | None, tolerance: float) -> None:
+    for name, value, allowed in (
+        ("unlisted", unlisted, ("undecided", "rejected")),
+        ("views", views, ("majority", "any", "all")),
+        ("y_axis", y_axis, ("down", "up", None)),
+    ):
+        if value not in allowed:
+            words = " or ".join(str(word) for word in allowed if word)
+            raise InputError(f"{name} must be {words}, not {value!r}.")
+    if not 0 < tolerance < np.inf:
+        raise InputError(f"the tolerance must be a positive number of tile sides, not {tolerance}.")
+
+
+def _check_gallery_set(results: pd.DataFrame, minislabs: pd.DataFrame) -> None:
+    if "slabkitGallerySet" not in results.columns:
+        return
+    ours = set(minislabs["slabkitGallerySet"]) - {""}
+    theirs = set(results["slabkitGallerySet"]) - {""}
+    foreign = sorted(theirs - ours)
+    if ours and foreign:
+        raise InputError(
+            f"the result is of gallery set {', '.join(foreign[:3])}, the minislab table of "
+            f"{', '.join(sorted(ours)[:3])}: it was made from other galleries; give --minislabs "
+            "the table it was made from."
+        )
+
+
+def _one_row_a_minislab(
+    results: pd.DataFrame, decisions: npt.NDArray[Any], tile: npt.NDArray[np.int64]
+) -> tuple[pd.DataFrame, int]:
+    """Keep the row with the best score of those on one minislab, and count such minislabs."""
+    import pandas as pd
+
+    optional = {"slabkitClass": "", "slabkitScore": np.nan, "slabkitSpecies": "", "source": ""}
+    votes = pd.DataFrame({"tile": tile, "slabkitDecision": decisions})
+    for name, default in optional.items():
+        votes[name] = results[name].to_numpy() if name in results.columns else default
+    votes["row"] = np.arange(len(votes))
+    votes["silent"] = decisions == "undecided"
+    votes = votes[tile >= 0]
+    # Rows of equal score are told apart by what they say, so that the files' order does not matter.
+    votes = votes.sort_values(
+        ["tile", "silent", "slabkitScore", "slabkitDecision", "slabkitClass", "source", "row"],
+        ascending=[True, True, False, True, True, True, True],
+        na_position="last",
+        ignore_index=True,
+    )
+    best = votes.drop_duplicates("tile").set_index("tile", drop=False)
+    rivals = votes[votes["tile"].duplicated()]
+    of_best = best.loc[rivals["tile"]]
+    score, best_score = rivals["slabkitScore"].to_numpy(), of_best["slabkitScore"].to_numpy()
+    equal = (score == best_score) | (np.isnan(score) & np.isnan(best_score))
+    differ = (rivals["slabkitDecision"].to_numpy() != of_best["slabkitDecision"].to_numpy()) & equal
+    if differ.any():
+        at = int(np.flatnonzero(differ)[0])
+        rows = sorted(int(table["row"].iloc[at]) for table in (rivals, of_best))
+        places = [
+            f"{results['source'].iloc[row]} row {results['line'].iloc[row]}"
+            if {"source", "line"} <= set(results.columns)
+            else f"row {row + 1}"
+            for row in rows
+        ]
+        raise InputError(
+            f"{' and '.join(places)} contradict each other on one minislab ({int(differ.sum())} "
+            "such cases) and no score decides; label them apart and let curate apply a policy."
+        )
+    return best.reset_index(drop=True), int(rivals["tile"].nunique())
+
+
+def _combine_views(
+    votes: pd.DataFrame, minislabs: pd.DataFrame, unlisted: str, views: Views
+) -> tuple[pd.DataFrame, int]:
+    codes, ids = minislabs["slabkitPickId"].factorize()
+    votes = votes.assign(pick=codes[votes["tile"].to_numpy()])
+    count = len(ids)
+
+    def tally(which: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        return np.bincount(votes["pick"].to_numpy()[which], minlength=count)
+
+    decision = votes["slabkitDecision"].to_numpy(dtype=object)
+    accepted, rejected = tally(decision == "accepted"), tally(decision == "rejected")
+    listed = tally(np.ones(len(votes), dtype=bool))
+    if unlisted == "rejected":
+        rejected = rejected + np.bincount(codes, minlength=count) - listed
+    if views == "majority":
+        yes, no = accepted > rejected, rejected > accepted
+    elif views == "any":
+        yes, no = accepted > 0, (accepted == 0) & (rejected > 0)
+    else:
+        yes, no = (accepted > 0) & (rejected == 0), rejected > 0
+    outcome = np.where(yes, "accepted", np.where(no, "rejected", "undecided"))
+    tied = int(((accepted > 0) & (rejected > 0) & ~yes & ~no).sum())
+    agreeing = votes[decision == outcome[votes["pick"].to_numpy()]]
+    winner = agreeing.sort_values(
+        ["pick", "slabkitScore", "tile"], ascending=[True, False, True], na_position="last"
+    ).drop_duplicates("pick")
+    spoken_of = np.flatnonzero((listed > 0) | (rejected > 0))
+    carried = ["slabkitClass", "slabkitScore", "slabkitSpecies", "source"]
+    labels = winner.set_index("pick")[carried].reindex(spoken_of)
+    for name in ("slabkitClass", "slabkitSpecies", "source"):
+        labels[name] = labels[name].fillna("")
+    labels.insert(0, "slabkitPickId", ids[spoken_of])
+    labels.insert(1, "slabkitDecision", outcome[spoken_of])
+    return labels.reset_index(drop=True), tied
+
+
+def _sources(named: pd.Series, results: pd.DataFrame, source: str | None) -> Any:
+    if source is not None:
+        return source
+    everything = ""
+    if "source" in results.columns:
+        everything = ", ".join(sorted(set(results["source"])))
+    return named.where(named != "", everything)
+
+
+def _report(
+    results: pd.DataFrame,
+    minislabs: pd.DataFrame,
+    join: Join,
+    listed: int,
+    doubly: int,
+    labels: pd.DataFrame,
+    tied: int,
+) -> LabelReport:
+    lost = np.flatnonzero((join.tile == UNMATCHED) | (join.tile == OFF_CENTRE))
+    picks = int(minislabs["slabkitPickId"].nunique())
+    accepted = int((labels["slabkitDecision"] == "accepted").sum())
+    rejected = int((labels["slabkitDecision"] == "rejected").sum())
+    return LabelReport(
+        rows=len(results),
+        matched=int((join.tile >= 0).sum()),
+        unmatched=int((join.tile == UNMATCHED).sum()),
+        off_centre=int((join.tile == OFF_CENTRE).sum()),
+        filler=int((join.tile == FILLER).sum()),
+        doubly_hit=doubly,
+        unmatched_examples=tuple(_example(results, int(row)) for row in lost[:3]),
+        joined_by=join.by,
+        y_axis=join.y_axis,
+        minislabs=len(minislabs),
+        unlisted=len(minislabs) - listed,
+        picks=picks,
+        accepted=accepted,
+        rejected=rejected,
+        undecided=picks - accepted - rejected,
+        tied=tied,
+    )
+
+
+def _example(results: pd.DataFrame, row: int) -> str:
+    names = [
+        "slabkitPickId",
+        "rlnParticleName",
+        "rlnImageName",
+        "rlnMicrographName",
+        "rlnCoordinateX",
+    ]
+    names += ["rlnCoordinateY", "slabkitTileRow", "slabkitTileColumn"]
+    values = [str(results[name].iloc[row]) for name in names if name in results.columns]
+    place = ""
+    if {"source", "line"} <= set(results.columns):
+        place = f"{results['source'].iloc[row]} row {results['line'].iloc[row]}: "
+    return place + " ".join(value for value in values if value)
+
+
+def _warn(report: LabelReport) -> None:
+    texts = []
+    if report.unmatched + report.off_centre:
+        texts.append(
+            f"{report.unmatched} of {report.rows} rows belong to no minislab and "
+            f"{report.off_centre} are too far from a tile's centre, for instance "
+            f"{'; '.join(report.unmatched_examples)}."
+        )
+    if report.filler:
+        texts.append(f"{report.filler} rows lie on empty tiles of a gallery; ignored.")
+    if report.picks and report.accepted + report.rejected == 0:
+        texts.append(f"the result decides about none of the {report.picks} picks.")
+    for decided, what in ((report.accepted, "accepted"), (report.rejected, "rejected")):
+        if report.picks > 1 and decided == report.picks:
+            texts.append(
+                f"EVERYTHING IS {what.upper()}: all {report.picks} picks; is that meant? "
+                "(--classes or --threshold decide by class or score.)"
+            )
+    for text in texts:
+        warnings.warn(text, SlabkitWarning, stacklevel=3)

@@ -1,0 +1,21 @@
+"""Picks against truth: precision, recall and F-beta, one to one or by the challenge's rule."""
+
+from slabkit.scoring.matching import MATCH_FRACTION, match_picks
+from slabkit.scoring.score import Score, score_picks
+from slabkit.scoring.species import (
+    CZII_RADII,
+    CZII_WEIGHTS,
+    canonical_species,
+    known_species_radii,
+)
+
+__all__ = [
+    "CZII_RADII",
+    "CZII_WEIGHTS",
+    "MATCH_FRACTION",
+    "Score",
+    "canonical_species",
+    "known_species_radii",
+    "match_picks",
+    "score_picks",
+]
