@@ -1,0 +1,234 @@
+"""A sample: molecules and vesicles in a layer of ice, none inside another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError
+from slabkit.simulation.membranes import Vesicle
+from slabkit.simulation.molecules import MASK_LEVEL, Model
+from slabkit.simulation.symmetry import Matrix, random_rotation
+
+# Ice is thinner than the volume by this much at either face (Å), but never by more than an eighth.
+_ICE_MARGIN = 120.0
+
+# Places tried for one molecule before the sample is taken to be full.
+_ROTATIONS, _PLACES = 10, 150
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a molecule was put.
+
+    Parameters
+    ----------
+    name : str
+    diameter : float
+        In Å.
+    position : ndarray of float, shape (3,)
+        ``x, y, z`` of the centre of mass in Å.
+    rotation : ndarray of float, shape (3, 3)
+    """
+
+    name: str
+    diameter: float
+    position: npt.NDArray[np.float64]
+    rotation: Matrix
+
+
+@dataclass
+class Sample:
+    """A volume that fills up.
+
+    Parameters
+    ----------
+    shape : (z, y, x)
+        In voxels.
+    voxel_size : float
+        In Å.
+    rng : numpy.random.Generator
+
+    Attributes
+    ----------
+    density : ndarray of float32, shape (z, y, x)
+        In Da/Å³ above water.
+    occupied : ndarray of bool, shape (z, y, x)
+    """
+
+    shape: tuple[int, int, int]
+    voxel_size: float
+    rng: np.random.Generator
+    density: npt.NDArray[np.float32] = field(init=False, repr=False)
+    occupied: npt.NDArray[np.bool_] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.density = np.zeros(self.shape, dtype=np.float32)
+        self.occupied = np.zeros(self.shape, dtype=bool)
+
+    @property
+    def ice(self) -> tuple[float, float]:
+        """Lower and upper face of the ice in Å."""
+        top = (self.shape[0] - 1) * self.voxel_size
+        margin = min(_ICE_MARGIN, top / 8)
+        return margin, top - margin
+
+    def place(self, model: Model, count: int, clustered: float = 0.0) -> list[Placement]:
+        """Put molecules at random places and rotations where nothing else is.
+
+        Parameters
+        ----------
+        model : Model
+        count : int
+        clustered : float, optional
+            Share of them that is put against one placed before.
+
+        Returns
+        -------
+        list of Placement
+            Fewer than `count` if the sample is full.
+        """
+        placed: list[Placement] = []
+        for _ in range(count):
+            beside = None
+            if placed and self.rng.random() < clustered:
+                beside = placed[self.rng.integers(len(placed))].position
+            found = self._put(model, beside)
+            if found is None and beside is not None:
+                found = self._put(model, None)
+            if found is None:
+                break
+            placed.append(found)
+        return placed
+
+    def require_room(self, model: Model) -> None:
+        """Refuse a molecule that is larger than the ice.
+
+        Parameters
+        ----------
+        model : Model
+
+        Raises
+        ------
+        InputError
+            Says how large the molecule is and how large the ice.
+        """
+        low, high = self._bounds(model)
+        if (low > high).any():
+            x, y, z = (high - low + model.diameter).tolist()
+            raise InputError(
+                f"a {model.name} of {model.diameter:.0f} Å does not fit into the sample, which is "
+                f"{x:.0f} × {y:.0f} × {z:.0f} Å (x, y, thickness of the ice); make it larger or "
+                "ask for none."
+            )
+
+    def put_in(
+        self, model: Model, position: npt.NDArray[np.float64], rotation: Matrix
+    ) -> Placement:
+        """Put a molecule at a given place, whatever is there (into a membrane).
+
+        Parameters
+        ----------
+        model : Model
+        position : ndarray of float, shape (3,)
+            ``x, y, z`` of its centre of mass in Å.
+        rotation : ndarray of float, shape (3, 3)
+
+        Returns
+        -------
+        Placement
+        """
+        place_vox = position / self.voxel_size
+        middle = np.floor(place_vox + 0.5).astype(int)
+        patch = self._patch(model, rotation, place_vox - middle)
+        return self._add(model, middle, patch, position, rotation)
+
+    def add_vesicle(self, vesicle: Vesicle) -> bool:
+        """Add a vesicle, unless something is in its way.
+
+        Parameters
+        ----------
+        vesicle : Vesicle
+
+        Returns
+        -------
+        bool
+            Whether it was added.
+        """
+        drawn = vesicle.draw(self.shape, self.voxel_size)
+        if drawn is None:
+            return False
+        box, density, mask = drawn
+        if (self.occupied[box] & mask).any():
+            return False
+        self.density[box] += density
+        self.occupied[box] |= mask
+        return True
+
+    def _bounds(self, model: Model) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Lowest and highest ``x, y, z`` in Å at which the molecule is inside the ice."""
+        high_x, high_y = ((n - 1) * self.voxel_size for n in (self.shape[2], self.shape[1]))
+        low = np.array([0.0, 0.0, self.ice[0]]) + model.diameter / 2
+        high = np.array([high_x, high_y, self.ice[1]]) - model.diameter / 2
+        return low, high
+
+    def _put(self, model: Model, beside: npt.NDArray[np.float64] | None) -> Placement | None:
+        low, high = self._bounds(model)
+        for _ in range(_ROTATIONS):
+            rotation = random_rotation(self.rng)
+            # One drawing serves for many places that differ by whole voxels.
+            fraction = self.rng.random(3) - 0.5
+            patch = self._patch(model, rotation, fraction)
+            mask = patch > MASK_LEVEL * model.peak(self.voxel_size)
+            if beside is None:
+                places = low + self.rng.random((_PLACES, 3)) * (high - low)
+            else:
+                direction = self.rng.standard_normal(3)
+                steps = np.arange(0.6 * model.diameter, 1.3 * model.diameter, self.voxel_size)
+                places = beside + steps[:, None] * (direction / np.linalg.norm(direction))
+            for middle in np.floor(places / self.voxel_size + 0.5).astype(int):
+                position = (middle + fraction) * self.voxel_size
+                if (position < low).any() or (position > high).any():
+                    continue
+                if not self._collides(middle, mask):
+                    return self._add(model, middle, patch, position, rotation)
+        return None
+
+    def _patch(
+        self, model: Model, rotation: Matrix, offset_vox: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float32]:
+        half = int(np.ceil(model.reach(self.voxel_size) / self.voxel_size)) + 1
+        return model.draw(rotation, offset_vox, half, self.voxel_size)
+
+    def _collides(self, middle: npt.NDArray[np.int64], mask: npt.NDArray[np.bool_]) -> bool:
+        if self.occupied[tuple(np.clip(middle[::-1], 0, np.array(self.shape) - 1))]:
+            return True
+        box, part = self._overlap(middle, len(mask))
+        return bool((self.occupied[box] & mask[part]).any())
+
+    def _add(
+        self,
+        model: Model,
+        middle: npt.NDArray[np.int64],
+        patch: npt.NDArray[np.float32],
+        position: npt.NDArray[np.float64],
+        rotation: Matrix,
+    ) -> Placement:
+        box, part = self._overlap(middle, len(patch))
+        self.density[box] += patch[part]
+        self.occupied[box] |= patch[part] > MASK_LEVEL * model.peak(self.voxel_size)
+        return Placement(model.name, model.diameter, position, rotation)
+
+    def _overlap(
+        self, middle: npt.NDArray[np.int64], size: int
+    ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """Slices (z, y, x) of the volume and of a cube about ``middle`` (x, y, z) that overlap."""
+        box, part = [], []
+        for centre, length in zip(middle[::-1].tolist(), self.shape, strict=True):
+            start = centre - size // 2
+            low, high = max(start, 0), min(start + size, length)
+            box.append(slice(low, max(low, high)))
+            part.append(slice(low - start, max(low, high) - start))
+        return tuple(box), tuple(part)
