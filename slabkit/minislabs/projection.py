@@ -56,6 +56,31 @@ class Minislabs:
         y, x = self.images.shape[1:]
         return f"<Minislabs: {len(self)} images of {x} × {y} pixels>"
 
+    def __getitem__(self, part: slice) -> Minislabs:
+        """Give a stretch of them; the arrays are views."""
+        return Minislabs(
+            self.images[part], self.inside_fraction[part], self.row[part], self.tilt[part]
+        )
+
+    def joined(self, other: Minislabs) -> Minislabs:
+        """Give these and then the others.
+
+        Parameters
+        ----------
+        other : Minislabs
+            Images of the same size.
+
+        Returns
+        -------
+        Minislabs
+        """
+        return Minislabs(
+            np.concatenate([self.images, other.images]),
+            np.concatenate([self.inside_fraction, other.inside_fraction]),
+            np.concatenate([self.row, other.row]),
+            np.concatenate([self.tilt, other.tilt]),
+        )
+
 
 def project_minislabs(
     tomogram: Tomogram,
@@ -101,6 +126,11 @@ def project_minislabs(
     InputError
         A length that is not positive; a tilt too steep or given twice; picks of another tomogram;
         NaN or infinite voxels in a box, where the tomogram has no fill value.
+
+    Warns
+    -----
+    SlabkitWarning
+        Where they were filled in.
     """
     tilts = check_tilts(tilts)
     geometry = _box_in(tomogram, box, depth, pixel_size)
@@ -148,58 +178,6 @@ def stack_minislabs(
         batch_size=max(1, len(picks)),
     )
     return next(batches)
-
-
-def normalise_minislabs(
-    images: npt.NDArray[Any], *, diameter_px: float | None = None, sign: int = 1
-) -> Images:
-    """Bring each image to mean 0 and standard deviation 1 outside the particle circle.
-
-    That is what RELION asks of particle images and checks. All pixels outside the circle count,
-    those outside the volume too. An image that varies only inside the circle is scaled by its
-    whole variation; one that does not vary at all becomes 0.
-
-    Parameters
-    ----------
-    images : ndarray of real numbers, shape (n, y, x)
-        Left as they are.
-    diameter_px : float, optional
-        Of the particle circle about pixel ``box // 2``; by default the inscribed circle.
-    sign : {1, -1}, optional
-        -1 inverts the contrast.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, y, x)
-
-    Raises
-    ------
-    InputError
-        If the circle leaves no pixel outside it.
-    """
-    images = np.asarray(images)
-    box = images.shape[-1]
-    diameter = float(box) if diameter_px is None else diameter_px
-    offsets = np.arange(box) - box // 2
-    outside = offsets[:, np.newaxis] ** 2 + offsets**2 > (diameter / 2) ** 2
-    if not outside.any():
-        raise InputError(
-            f"a particle circle of {diameter:g} pixels leaves nothing outside it in a box of "
-            f"{box} pixels; give a smaller --diameter or a larger --box."
-        )
-    result = np.empty(images.shape, dtype=np.float32)
-    for index, image in enumerate(images.astype(np.float64, copy=False)):
-        background = image[outside]
-        mean, spread = background.mean(), background.std()
-        # Rounding leaves a little variation in an image that has none.
-        smallest = 1e-6 * max(abs(image.max()), abs(image.min()))
-        if not spread > smallest:
-            mean, spread = image.mean(), image.std()
-        if spread > smallest:
-            result[index] = (image - mean) * (sign / spread)
-        else:
-            result[index] = 0.0
-    return result
 
 
 def check_tilts(tilts: Sequence[float]) -> tuple[float, ...]:
@@ -260,7 +238,6 @@ def _batches(
     tomogram: Tomogram, positions: Floats, box: BoxShape, tilts: tuple[float, ...], batch_size: int
 ) -> Iterator[Minislabs]:
     side = box.side_px
-    replaced = 0
     for start in range(0, max(1, len(positions)), batch_size):
         centres = positions[start : start + batch_size]
         images = np.empty((len(centres), len(tilts), side, side), dtype=np.float32)
@@ -271,20 +248,19 @@ def _batches(
                 images[group, view], fractions[group, view] = project_boxes(
                     voxels, centres[group], box, tilt
                 )
-        replaced += voxels.mended
+        if voxels.mended:
+            warnings.warn(
+                f"{tomogram.label}: NaN or infinite voxels in {voxels.mended} minislabs were "
+                f"replaced by {tomogram.fill_value:g}.",
+                SlabkitWarning,
+                stacklevel=3,
+            )
         rows = np.arange(start, start + len(centres), dtype=np.int64)
         yield Minislabs(
             images.reshape(-1, side, side),
             fractions.reshape(-1),
             np.repeat(rows, len(tilts)),
             np.tile(np.asarray(tilts, dtype=np.float64), len(centres)),
-        )
-    if replaced:
-        warnings.warn(
-            f"{tomogram.label}: NaN or infinite voxels in {replaced} minislabs were replaced by "
-            f"{tomogram.fill_value:g}.",
-            SlabkitWarning,
-            stacklevel=3,
         )
 
 
