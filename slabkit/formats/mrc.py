@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.mrc_header import HEADER_BYTES, MrcHeader, parse_header
 from slabkit.formats.mrc_writing import MrcStackWriter, write_mrc
 from slabkit.formats.spooled import Compression, DecompressedVoxels, open_compressed
+from slabkit.formats.voxel_size import shortest_decimal
 from slabkit.formats.voxels import FileVolume, MappedVoxels, check_axis_order, in_axis_order
 
 __all__ = [
@@ -106,9 +106,10 @@ def read_header(
             return parse_header(raw, where, size, uint8)
         with open_compressed(where, compression) as packed:
             raw = packed.read(HEADER_BYTES)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{where}: cannot be read ({reason}).") from error
+    except (EOFError, zlib.error) as error:
+        raise FormatError(f"{where}: its {compression} compression is broken ({error}).") from error
+    except OSError as error:
+        raise InputError(f"{where}: cannot be read ({error.strerror or error}).") from error
     return parse_header(raw, where, None, uint8)
 
 
@@ -256,8 +257,7 @@ def open_stack(path: str | os.PathLike[str]) -> ImageStack:
     x, y, _ = header.voxel_sizes
     if x and y and abs(x - y) > 1e-3 * max(x, y):
         raise InputError(f"{where}: its pixels are not square ({x:g} × {y:g} Å).")
-    # Headers hold float32: the shortest decimal that makes the same float32 is what was meant.
-    pixel_size = float(str(np.float32(x))) if x else math.nan
+    pixel_size = shortest_decimal(x) if x else math.nan
     shape = (header.sections, header.rows, header.columns)
     return ImageStack(where, MappedVoxels(where, shape, header.dtype, header.offset), pixel_size)
 

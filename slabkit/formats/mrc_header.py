@@ -249,8 +249,8 @@ def _check_size(where: str, columns: int, rows: int, sections: int, mode: int) -
         what = _OTHER_MODES.get(mode, "unknown")
         known = ", ".join(str(known) for known in MODES)
         raise FormatError(
-            f"{where}: is of MRC mode {mode} ({what}), which holds no density; slabkit reads modes "
-            f"{known}: convert it, with IMOD's newstack -mode 2 for instance."
+            f"{where}: is of MRC mode {mode} ({what}), and slabkit reads modes {known}; "
+            "convert it, with IMOD's newstack -mode 2 for instance."
         )
 
 

@@ -14,6 +14,7 @@ import mmap
 import os
 import tempfile
 import threading
+import warnings
 import zlib
 from collections.abc import Callable
 from typing import IO, Any, Literal, cast
@@ -21,7 +22,7 @@ from typing import IO, Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import FormatError, SlabkitError
+from slabkit.errors import FormatError, SlabkitError, SlabkitWarning
 from slabkit.formats.voxels import MappedVoxels, Slices
 
 Compression = Literal["gzip", "bzip2"]
@@ -188,7 +189,7 @@ def open_compressed(path: str, compression: Compression) -> IO[bytes]:
 
 def read_decompressed(
     path: str, compression: Compression, offset: int, size: int, into: IO[bytes]
-) -> int:
+) -> None:
     """Decompress a stretch of a file into another one.
 
     Parameters
@@ -198,11 +199,6 @@ def read_decompressed(
     offset, size : int
         First byte and number of bytes, decompressed.
     into : file object
-
-    Returns
-    -------
-    int
-        `size`.
 
     Raises
     ------
@@ -224,6 +220,10 @@ def read_decompressed(
                 keep = piece[max(0, offset - position) :]
                 position += len(piece)
                 _write_spool(into, keep, path)
+            # Reading on to the end verifies the check sum, which stands there.
+            extra = 0
+            while piece := file.read(_PIECE_BYTES):
+                extra += len(piece)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FormatError(
             f"{path}: its {compression} compression is broken after {position} of "
@@ -232,7 +232,13 @@ def read_decompressed(
     except OSError as error:  # bzip2 has no error of its own
         raise FormatError(f"{path}: cannot be decompressed ({error}).") from error
     into.flush()
-    return size
+    if extra:
+        warnings.warn(
+            f"{path}: has {extra} bytes more than its header announces ({offset + size}); they "
+            "are ignored.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
 
 
 def _write_spool(file: IO[bytes], data: bytes, path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,7 @@ def _describe(tif: tifffile.TiffFile, where: str, axes: str) -> FileVolume:
         warnings.append(f"holds {len(tif.series)} series of images; the first is read")
     names = [axis for axis, size in zip(series.axes, series.shape, strict=True) if size > 1]
     shape = tuple(int(size) for size in series.shape if size > 1)
+    _check_whole(tif, where, shape)
     if "S" in names:
         raise InputError(f"{where}: is a colour image, where a volume of densities is needed.")
     if len(shape) < 3:
@@ -104,13 +106,24 @@ def _describe(tif: tifffile.TiffFile, where: str, axes: str) -> FileVolume:
     )
 
 
+def _check_whole(tif: tifffile.TiffFile, where: str, shape: tuple[int, ...]) -> None:
+    # A file cut off ends its chain of pages early, and would pass for a smaller one.
+    announced = (tif.imagej_metadata or {}).get("images", 1) if tif.is_imagej else 1
+    found = math.prod(shape[:-2])
+    if found < int(announced):
+        raise FormatError(
+            f"{where}: is truncated: its ImageJ metadata announce {announced} images, {found} are "
+            "there."
+        )
+
+
 def _source(
     tif: tifffile.TiffFile, series: Any, where: str, shape: tuple[int, int, int]
 ) -> VoxelSource:
     dtype = np.dtype(series.dtype)
     if series.dataoffset is not None:
         stored = dtype.newbyteorder(tif.byteorder)
-        expected = int(series.dataoffset) + int(np.prod(shape, dtype=object)) * dtype.itemsize
+        expected = int(series.dataoffset) + math.prod(shape) * dtype.itemsize
         actual = os.stat(where).st_size
         if actual < expected:
             raise FormatError(
@@ -204,7 +217,10 @@ def _imagej_sizes(page: Any, metadata: dict[str, Any]) -> tuple[Sizes | None, st
     spacing = metadata.get("spacing")
     if spacing is None:
         return None, "its ImageJ metadata have no spacing of the planes"
-    sizes = [float(spacing) * factor]
+    try:
+        sizes = [float(spacing) * factor]
+    except ValueError:
+        return None, f"its ImageJ metadata have the spacing {spacing!r}"
     for name in ("YResolution", "XResolution"):
         tag = page.tags.get(name)
         pixels, units = tag.value if tag is not None else (0, 1)

@@ -132,7 +132,7 @@ def list_tomograms(arguments: Sequence[str | os.PathLike[str]]) -> list[ListedTo
         that differ only in case), or a name cannot be used.
     """
     found: list[ListedTomogram] = []
-    for argument in map(os.fspath, arguments):
+    for argument in (os.fspath(given) for given in arguments):
         path = Path(argument)
         if argument.startswith("copick:"):
             raise InputError(f"{argument}: copick projects come with a later version of slabkit.")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from slabkit.errors import InputError
 from slabkit.units import voxel_sizes_equal
 
 # A folder or project name often holds a rounded value (10.000 for 10.012): that much is forgiven.
 _ROUNDED_NAME_TOLERANCE = 2e-3
 _NOISE = 1e-6
+_FLOAT32_PRECISION = 1.2e-7
 _TO_ANGSTROM = {
     "angstrom": 1.0,
     "ångström": 1.0,
@@ -124,7 +123,7 @@ def choose_voxel_size(
             f"{where}: the voxels are not cubic ({x:g} × {y:g} × {z:g} Å along x, y, z); resample "
             "the volume, or give the true size with --voxel-size."
         )
-    value = _shortest(float(np.mean(sizes)))
+    value = shortest_decimal(sum(sizes) / 3)
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     if max(sizes) - min(sizes) > _NOISE * max(sizes):
@@ -170,6 +169,22 @@ def _reconciled(
     return ChosenVoxelSize(precise, (text,), (*notes, text))
 
 
-def _shortest(value: float) -> float:
-    # Headers hold float32: the shortest decimal that makes the same float32 is what was meant.
-    return float(str(np.float32(value)))
+def shortest_decimal(value: float) -> float:
+    """Give the shortest decimal that float32 cannot tell from a value.
+
+    Headers hold a cell of float32, so 7.3 comes back as 7.2999997; what was meant is 7.3.
+
+    Parameters
+    ----------
+    value : float
+
+    Returns
+    -------
+    float
+        Within 1.2e-7 (relative) of `value`, which is float32's precision.
+    """
+    for digits in range(1, 9):
+        short = float(f"{value:.{digits}g}")
+        if abs(short - value) <= _FLOAT32_PRECISION * abs(value):
+            return short
+    return value
