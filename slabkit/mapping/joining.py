@@ -144,7 +144,7 @@ def check_slabs(slabs: pd.DataFrame, tomogram: Tomogram) -> pd.DataFrame:
         if not voxel_sizes_equal(said, tomogram.voxel_size):
             raise InputError(
                 f"{tomogram.label}: its voxel size is {tomogram.voxel_size:g} Å, but its slabs "
-                f"were made with {said:g} Å; open it with --voxel-size {said:g} or make the slabs anew."
+                f"were made with {said:g} Å; give --voxel-size {said:g} or make the slabs anew."
             )
     start, count = slabs["slabkitZStart"].to_numpy(), slabs["slabkitZCount"].to_numpy()
     wrong = (start < 0) | (count < 1) | (start + count > tomogram.shape[0])
@@ -194,8 +194,8 @@ def inside_image(picks2d: pd.DataFrame, tomogram: Tomogram, where: str) -> npt.N
 
     def inside(factor: float) -> npt.NDArray[np.bool_]:
         u, v = x * factor, y * factor
-        across: npt.NDArray[np.bool_] = (u >= -0.5) & (u <= width - 0.5)
-        return across & (v >= -0.5) & (v <= height - 0.5)
+        across = (u >= -0.5) & (u <= width - 0.5)
+        return np.asarray(across & (v >= -0.5) & (v <= height - 0.5))
 
     within = inside(1.0)
     outside = int((~within).sum())

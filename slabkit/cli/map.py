@@ -1,0 +1,232 @@
+"""``slabkit map picks2d.star --slabs slabs/slabs.star -o picks.star``: 2D picks to 3D."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slabkit.cli import shared
+from slabkit.errors import InputError, SlabkitError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.mapping import MapCounts
+    from slabkit.tomogram import Tomogram
+
+
+def map_(
+    picks2d: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PICKS2D...",
+            help="2D picks on the slabs; - for standard input.",
+            show_default=False,
+        ),
+    ],
+    slabs: Annotated[
+        str,
+        typer.Option(metavar="SLABS", help="The slab table, slabs.star.", show_default=False),
+    ],
+    out: shared.OutTable,
+    min_distance: Annotated[
+        float | None,
+        typer.Option(
+            metavar="Å",
+            help="Hits closer than this in 3D are one particle; default half the larger diameter.",
+            show_default=False,
+        ),
+    ] = None,
+    refine_z: Annotated[
+        bool,
+        typer.Option(
+            "--refine-z/--no-refine-z", help="Search for z, or take the middle of the slab."
+        ),
+    ] = True,
+    single: Annotated[
+        bool, typer.Option("--single", help="Never two particles stacked in one slab.")
+    ] = False,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            metavar="Å",
+            help="Search so far beyond the slab; default half the particle's diameter.",
+            show_default=False,
+        ),
+    ] = None,
+    diameter: Annotated[
+        float | None, typer.Option(metavar="Å", help="Diameter of picks that have none.")
+    ] = None,
+    y_axis: Annotated[
+        str,
+        typer.Option(metavar="up|down", help="Whether y counts from the last or the first row."),
+    ] = "down",
+    contrast: shared.ContrastOption = None,
+    voxel_size: shared.VoxelSizeOption = None,
+    fill_nonfinite: shared.FillNonfinite = None,
+    overwrite: shared.Overwrite = False,
+    jobs: shared.Jobs = 0,
+    quiet: shared.Quiet = False,
+    json_: shared.Json = False,
+) -> None:
+    """Turn 2D picks on slabs into 3D picks: find z, and merge the hits of overlapping slabs.
+
+    z is where a ball or shell of about the pick's diameter fits the tomogram best, within the slab
+    and half a diameter beyond. Lengths are in Å.
+    """
+    from slabkit.formats.tables import read_slabs, read_text, resolve_path
+
+    if y_axis not in ("up", "down"):
+        raise InputError(f"--y-axis must be up or down, not {y_axis!r}.")
+    options: dict[str, Any] = {
+        "min_distance": min_distance,
+        "refine_z": refine_z,
+        "single": single,
+        "margin": margin,
+        "diameter": diameter,
+        "contrast": shared.parse_contrast(contrast),
+    }
+    opening = {"voxel_size": voxel_size, "fill_nonfinite": fill_nonfinite}
+    check_given_once(picks2d, "file of 2D picks")
+    slab_table = read_slabs(slabs)
+    first = slab_table.drop_duplicates("rlnTomoName")
+    volumes = {
+        name: resolve_path(written, slabs)
+        for name, written in zip(first["rlnTomoName"], first["slabkitTomogramFile"], strict=True)
+    }
+    piped = {"-": read_text("-")} if "-" in picks2d else {}
+    with shared.Step(
+        "map",
+        out,
+        inputs=[*picks2d, slabs, *(path for path in volumes.values() if path.exists())],
+        parameters={**options, **opening, "y_axis": y_axis},
+        overwrite=overwrite,
+        quiet=quiet,
+        json_=json_,
+        text_inputs=piped,
+    ) as work:
+        if work.finished:
+            return
+        hits = _read(picks2d, piped, slab_table, y_axis == "up")
+        options["jobs"] = shared.worker_count(jobs)
+        _run(work, out, hits, slab_table, volumes, options, opening)
+
+
+def check_given_once(paths: list[str], what: str) -> None:
+    """Refuse a file that is named twice, by whatever path."""
+    seen: dict[str, str] = {}
+    for path in paths:
+        real = path if path == "-" else os.path.realpath(path)
+        if real in seen:
+            raise InputError(f"{path}: the {what} is given twice (as {seen[real]}); give it once.")
+        seen[real] = path
+
+
+def _read(
+    paths: list[str], piped: dict[str, str], slabs: pd.DataFrame, y_up: bool
+) -> dict[str, pd.DataFrame]:
+    """Read all 2D picks and sort them by tomogram; refuses micrographs that are not known."""
+    import pandas as pd
+
+    from slabkit.formats.star import parse_star
+    from slabkit.formats.table_blocks import table_block
+    from slabkit.formats.tables import read_picks2d
+    from slabkit.mapping import match_micrographs
+    from slabkit.tables import PICKS2D, empty_table
+
+    tables = [empty_table(PICKS2D)]
+    numbers = []
+    for path in paths:
+        table = (
+            table_block(parse_star(piped[path], path), "particles", PICKS2D, path, "")
+            if path in piped
+            else read_picks2d(path)
+        )
+        number = match_micrographs(table, slabs, path)
+        if y_up:
+            height = slabs["slabkitTomogramSizeY"].to_numpy()[number]
+            table["rlnCoordinateY"] = height - 1 - table["rlnCoordinateY"]
+        numbers += number.tolist()
+        tables.append(table)
+    hits = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+    tomogram = slabs["rlnTomoName"].to_numpy()[numbers] if numbers else []
+    return {
+        name: hits.iloc[rows].reset_index(drop=True)
+        for name, rows in pd.Series(tomogram, dtype=object).groupby(tomogram).indices.items()
+    }
+
+
+def _run(
+    work: shared.Step,
+    out: str,
+    hits: dict[str, pd.DataFrame],
+    slabs: pd.DataFrame,
+    volumes: dict[str, Path],
+    options: dict[str, Any],
+    opening: dict[str, Any],
+) -> None:
+    import warnings
+
+    import pandas as pd
+
+    from slabkit.errors import SlabkitWarning
+    from slabkit.formats.tables import PickList, write_picks
+    from slabkit.mapping import map_picks, tomogram_table
+    from slabkit.tables import PICKS, empty_table
+
+    tables: list[pd.DataFrame] = []
+    counts: dict[str, MapCounts] = {}
+    names = [name for name in volumes if name in hits]
+    for name in work.track(names, total=len(names), what="map"):
+        own = slabs[slabs["rlnTomoName"] == name].reset_index(drop=True)
+        try:
+            tomogram = _open(name, volumes[name], own, **opening)
+            found, counts[name] = map_picks(hits[name], own, tomogram, **options, where=name)
+        except SlabkitError as error:
+            work.fail(name, error)
+            continue
+        tables.append(found)
+    failed = shared.all_failed(work.failures, len(names))
+    if failed:
+        raise failed
+    picks = pd.concat(tables, ignore_index=True) if tables else empty_table(PICKS)
+    if not len(picks):
+        warnings.warn("there are no picks; the table is empty.", SlabkitWarning, stacklevel=2)
+    done = slabs[~slabs["rlnTomoName"].isin(list(work.failures))]
+    write_picks(out, PickList(picks, tomogram_table(done, options["contrast"])))
+    rows = [(name, *asdict(one).values()) for name, one in counts.items()]
+    columns = ("tomogram", "2D hits", "outside", "stacked", "merged", "picks", "at border", "flat")
+    work.table("", (*columns, "near face"), rows)
+    totals = {
+        key: sum(getattr(one, key) for one in counts.values())
+        for key in ("hits", "outside", "stacked", "merged", "picks", "at_border", "flat")
+    }
+    work.summary.update(tomograms=len(counts), **totals)
+
+
+def _open(
+    name: str, path: Path, slabs: pd.DataFrame, voxel_size: float | None, fill_nonfinite: str | None
+) -> Tomogram:
+    """Open a tomogram that the slab table names; its voxel size must be the table's."""
+    from slabkit.formats.volumes import open_tomogram, open_volume
+
+    if not path.exists():
+        raise InputError(
+            f"{path}: the tomogram that the slab table names is not there; call slabkit from the "
+            "folder where the slabs were made, or make them anew."
+        )
+    recorded = float(slabs["slabkitVoxelSize"].iloc[0])
+    if voxel_size is None and open_volume(path).voxel_sizes is None:
+        voxel_size = recorded  # it was given when the slabs were made
+    return open_tomogram(
+        path,
+        name=name,
+        voxel_size=voxel_size,
+        expected_voxel_size=recorded,
+        contrast=slabs["slabkitTomogramContrast"].iloc[0],
+        fill_nonfinite=fill_nonfinite,
+    )
