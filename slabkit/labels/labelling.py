@@ -307,7 +307,7 @@ def _example(results: pd.DataFrame, row: int) -> str:
         "rlnMicrographName",
         "rlnCoordinateX",
     ]
-    names += ["rlnCoordinateY", "slabkitTileRow", "slabkitTileColumn"]
+    names += ["rlnCoordinateX", "rlnCoordinateY", "slabkitTileRow", "slabkitTileColumn"]
     values = [str(results[name].iloc[row]) for name in names if name in results.columns]
     place = ""
     if {"source", "line"} <= set(results.columns):

@@ -1,0 +1,169 @@
+"""``slabkit label good.csv --minislabs minislabs.star -o labels.star``: results to labels."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slabkit.cli import shared
+from slabkit.errors import InputError
+
+if TYPE_CHECKING:
+    from slabkit.labels import LabelReport
+
+_ROWS = (
+    ("rows in the result", "rows"),
+    ("  matched to a minislab", "matched"),
+    ("  unmatched", "unmatched"),
+    ("  too far from a tile's centre", "off_centre"),
+    ("  on empty tiles, ignored", "filler"),
+    ("minislabs", "minislabs"),
+    ("  hit more than once, best score kept", "doubly_hit"),
+    ("  not listed", "unlisted"),
+    ("picks", "picks"),
+    ("  accepted", "accepted"),
+    ("  rejected", "rejected"),
+    ("  no decision", "undecided"),
+    ("    of these with views that balance", "tied"),
+)
+
+
+def label(
+    results: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RESULT...",
+            help="CSV, particle STAR of RELION, classified.star, or table of Topaz.",
+            show_default=False,
+        ),
+    ],
+    minislabs: Annotated[
+        str, typer.Option(metavar="TABLE", help="The minislabs' table.", show_default=False)
+    ],
+    out: shared.OutTable,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Classes to accept, as 1,3-5; the other classes are rejected.",
+            show_default=False,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            help="Accept scores of S and more, reject those below.",
+            show_default=False,
+        ),
+    ] = None,
+    unlisted: Annotated[
+        str | None,
+        typer.Option(
+            metavar="rejected|undecided",
+            help="What a minislab is that the result does not list. Default: rejected for a "
+            "RELION selection (without --classes or --threshold), else undecided.",
+            show_default=False,
+        ),
+    ] = None,
+    views: Annotated[
+        str,
+        typer.Option(
+            metavar="majority|any|all",
+            help="Tilted views of one pick: accept it if more views are accepted than rejected, "
+            "if any is, or if all are.",
+        ),
+    ] = "majority",
+    species: Annotated[str, typer.Option(metavar="NAME", help="Species of what is accepted.")] = "",
+    y_axis: Annotated[
+        str | None,
+        typer.Option(
+            metavar="up|down",
+            help="How y counts in coordinates: down from the first row of the file, or up from "
+            "the last. Default: down, checked against the empty tiles of the galleries.",
+            show_default=False,
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(metavar="F", help="How far from a tile's centre a hit may be, in tile sides."),
+    ] = 0.3,
+    round_: Annotated[
+        str, typer.Option("--round", metavar="NAME", help="Round of labelling, recorded.")
+    ] = "",
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Who says so, recorded; default: the file's name."),
+    ] = None,
+    overwrite: shared.Overwrite = False,
+    quiet: shared.Quiet = False,
+    json_: shared.Json = False,
+) -> None:
+    r"""Turn results on minislabs and galleries into labels: accepted, rejected or undecided.
+
+    Rows are joined by pick id, else by image name and number, else by the gallery's tile, never
+    by their order. Several results are read as one; label them apart to have each vote in curate.
+
+    \b
+    CSV       pick_id,decision[,class,score] or gallery,row,column,decision (rows, columns from 0)
+    RELION    a selection from minislabs.star: listed is accepted, missing is rejected
+    Topaz     image_name, x_coord, y_coord, score of a gallery: the nearest tile is accepted;
+              tiles without a hit get no decision
+    """
+    from slabkit.formats.results import read_results
+    from slabkit.formats.tables import read_minislabs, write_labels
+    from slabkit.galleries import layout_of
+    from slabkit.labels import label_minislabs
+
+    if [*results, minislabs].count("-") > 1:
+        raise InputError("only one table can come from standard input (-).")
+    read = read_results(results)
+    table, geometry = read_minislabs(minislabs)
+    if unlisted is None:
+        unlisted = read.unlisted(by_value=classes is not None or threshold is not None)
+    options: dict[str, Any] = {
+        "classes": classes,
+        "threshold": threshold,
+        "unlisted": unlisted,
+        "views": views,
+        "y_axis": y_axis,
+        "tolerance": tolerance,
+        "species": species,
+        "source": source,
+        "round_name": round_,
+    }
+    piped = {"-": read.table if "-" in results else table}
+    with shared.Step(
+        "label",
+        out,
+        inputs=[*results, minislabs],
+        parameters=options,
+        overwrite=overwrite,
+        quiet=quiet,
+        json_=json_,
+        text_inputs={
+            name: content.to_csv()
+            for name, content in piped.items()
+            if name in (*results, minislabs)
+        },
+    ) as step:
+        if step.finished:
+            return
+        labels, report = label_minislabs(
+            read.table, table, layout_of(geometry, minislabs), **options
+        )
+        write_labels(out, labels)
+        _show(step, report)
+
+
+def _show(step: shared.Step, report: LabelReport) -> None:
+    values = asdict(report)
+    step.table(
+        f"joined by {report.joined_by}"
+        + (f", y counted {report.y_axis}wards" if report.y_axis else ""),
+        ("", "count"),
+        [(text, values[name]) for text, name in _ROWS],
+    )
+    step.summary.update(values)
