@@ -223,7 +223,7 @@ def _holds_labels(path: Path) -> bool:
 
 def _from_table(path: Path) -> list[ListedTomogram]:
     from slabkit.formats.star import read_star
-    from slabkit.formats.tables import resolve_path
+    from slabkit.formats.paths import resolve_path
     from slabkit.tables import TOMOGRAMS, validate_table
 
     blocks = read_star(path)
