@@ -1,3 +1,119 @@
-"""slabkit: pick particles in cryo-electron tomograms with 2D tools, exactly."""
+"""slabkit: pick particles in cryo-electron tomograms with 2D tools, exactly.
+
+The functions below are the steps of the pipeline; each takes and gives arrays, `Tomogram` objects
+and tables (`pandas.DataFrame`, columns as in ``docs/conventions.md``). Nothing is imported before
+it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "GalleryLayout",
+    "PickList",
+    "SlabkitError",
+    "SlabkitWarning",
+    "Tomogram",
+    "curate_picks",
+    "find_blobs",
+    "label_minislabs",
+    "map_picks",
+    "merge_picks",
+    "open_tomogram",
+    "pick_blobs",
+    "plan_slabs",
+    "project_minislabs",
+    "project_slabs",
+    "read_labels",
+    "read_minislabs",
+    "read_picks",
+    "read_picks2d",
+    "read_results",
+    "read_slabs",
+    "score_picks",
+    "simulate_tomogram",
+    "stack_minislabs",
+    "write_labels",
+    "write_minislabs",
+    "write_picks",
+    "write_picks2d",
+    "write_slabs",
+]
+
+_HOMES = {
+    "GalleryLayout": "slabkit.galleries",
+    "PickList": "slabkit.formats.tables",
+    "SlabkitError": "slabkit.errors",
+    "SlabkitWarning": "slabkit.errors",
+    "Tomogram": "slabkit.tomogram",
+    "curate_picks": "slabkit.curation",
+    "find_blobs": "slabkit.picking.blob",
+    "label_minislabs": "slabkit.labels",
+    "map_picks": "slabkit.mapping",
+    "merge_picks": "slabkit.merging",
+    "open_tomogram": "slabkit.formats.volumes",
+    "pick_blobs": "slabkit.picking.blob",
+    "plan_slabs": "slabkit.slabs",
+    "project_minislabs": "slabkit.minislabs",
+    "project_slabs": "slabkit.slabs",
+    "read_labels": "slabkit.formats.tables",
+    "read_minislabs": "slabkit.formats.tables",
+    "read_picks": "slabkit.formats.picks",
+    "read_picks2d": "slabkit.formats.tables",
+    "read_results": "slabkit.formats.results",
+    "read_slabs": "slabkit.formats.tables",
+    "score_picks": "slabkit.scoring",
+    "simulate_tomogram": "slabkit.simulation",
+    "stack_minislabs": "slabkit.minislabs",
+    "write_labels": "slabkit.formats.tables",
+    "write_minislabs": "slabkit.formats.tables",
+    "write_picks": "slabkit.formats.picks",
+    "write_picks2d": "slabkit.formats.tables",
+    "write_slabs": "slabkit.formats.tables",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'slabkit' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+if TYPE_CHECKING:
+    from slabkit.curation import curate_picks
+    from slabkit.errors import SlabkitError, SlabkitWarning
+    from slabkit.formats.picks import read_picks, write_picks
+    from slabkit.formats.results import read_results
+    from slabkit.formats.tables import (
+        PickList,
+        read_labels,
+        read_minislabs,
+        read_picks2d,
+        read_slabs,
+        write_labels,
+        write_minislabs,
+        write_picks2d,
+        write_slabs,
+    )
+    from slabkit.formats.volumes import open_tomogram
+    from slabkit.galleries import GalleryLayout
+    from slabkit.labels import label_minislabs
+    from slabkit.mapping import map_picks
+    from slabkit.merging import merge_picks
+    from slabkit.minislabs import project_minislabs, stack_minislabs
+    from slabkit.picking.blob import find_blobs, pick_blobs
+    from slabkit.scoring import score_picks
+    from slabkit.simulation import simulate_tomogram
+    from slabkit.slabs import plan_slabs, project_slabs
+    from slabkit.tomogram import Tomogram

@@ -1,0 +1,119 @@
+"""What the benchmarks share: peers in an environment of their own, whole processes, ratios."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / ".venv-peers"
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Medians over the runs of one command: seconds and peak memory in MB."""
+
+    seconds: float
+    anonymous_mb: float
+    resident_mb: float
+
+
+def peer_python(*requirements: str) -> Path | None:
+    """Give the Python of an environment with the peers installed, or None where that fails."""
+    python = PEERS / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", PEERS], check=True)
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run([*command, *requirements], capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"left out: {', '.join(requirements)} cannot be installed here", file=sys.stderr)
+        print(done.stderr.strip()[-500:], file=sys.stderr)
+        return None
+    return python
+
+
+def data_folder() -> Path | None:
+    """Give the folder of real maps and tomograms, or None."""
+    folder = Path(os.environ.get("SLABKIT_DATA", ROOT.parent / "shared" / "data"))
+    return folder if (folder / "tomograms").is_dir() else None
+
+
+def run_once(command: Sequence[object], cwd: Path | None = None) -> Measurement:
+    """Run a command as a whole process; raise with its errors where it fails."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        cwd=cwd,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    peak = {"RssAnon": 0, "VmHWM": 0}
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.005):
+            try:
+                with open(f"/proc/{process.pid}/status") as status:
+                    for line in status:
+                        name, _, value = line.partition(":")
+                        if name in peak:
+                            peak[name] = max(peak[name], int(value.split()[0]))
+            except (OSError, ValueError, IndexError):
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    _, errors = process.communicate()
+    seconds = time.perf_counter() - start
+    stop.set()
+    watcher.join()
+    if process.returncode:
+        raise RuntimeError(f"{command[0]} failed ({process.returncode}):\n{errors[-2000:]}")
+    return Measurement(seconds, peak["RssAnon"] / 1024, peak["VmHWM"] / 1024)
+
+
+def compare(
+    commands: dict[str, Sequence[object]], *, runs: int = 3, before: dict[str, object] | None = None
+) -> dict[str, Measurement]:
+    """Run commands in turn, one warm-up and ``runs`` counted rounds; give the medians.
+
+    ``before`` holds a callable a command, run (not counted) before each of its runs.
+    """
+    collected: dict[str, list[Measurement]] = {name: [] for name in commands}
+    for round_number in range(runs + 1):
+        for name, command in commands.items():
+            prepare = (before or {}).get(name)
+            if callable(prepare):
+                prepare()
+            measured = run_once(command)
+            if round_number:
+                collected[name].append(measured)
+    return {
+        name: Measurement(
+            *(
+                statistics.median(getattr(m, field) for m in measured)
+                for field in ("seconds", "anonymous_mb", "resident_mb")
+            )
+        )
+        for name, measured in collected.items()
+    }
+
+
+def report(name: str, lines: Sequence[str], values: dict[str, object]) -> None:
+    """Print a result and keep it in benchmarks/results/<name>.json."""
+    print(f"== {name} ({platform.processor() or platform.machine()}, {os.cpu_count()} cores)")
+    for line in lines:
+        print(f"   {line}")
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(values, indent=1) + "\n")
