@@ -41,7 +41,7 @@ def give_ids(table: pd.DataFrame, where: str) -> pd.DataFrame:
     )
     missing = ids == ""
     if not missing.any():
-        return table
+        return table.assign(slabkitPickId=ids)
     rows = table.loc[missing]
     ids = ids.copy()
     ids[missing] = new_pick_ids(

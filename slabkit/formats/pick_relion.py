@@ -107,7 +107,8 @@ def read_relion4(source: Source, context: Context) -> Reading:
     particles = _particles(source, CORNER)
     names = _names(particles, context, where)
     pixel_size = pixel_sizes(particles, names, context, where, True)
-    assert pixel_size is not None
+    if pixel_size is None:  # no picks
+        pixel_size = np.ones(0)
     if set(CENTRED) <= set(particles.columns):
         warnings.warn(
             f"{where}: also has rlnCenteredCoordinate*Angst, which RELION 5 would follow; they "

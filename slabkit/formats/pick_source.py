@@ -70,13 +70,15 @@ class Source:
         return not self.data.strip()
 
 
-def load_sources(sources: Sequence[PathLike], folder_globs: Mapping[str, str]) -> list[Source]:
+def load_sources(
+    sources: Sequence[PathLike | Source], folder_globs: Mapping[str, str]
+) -> list[Source]:
     """Load files, and those of a format in folders.
 
     Parameters
     ----------
-    sources : sequence of path-like
-        Files, folders, or ``-``.
+    sources : sequence of path-like or Source
+        Files, folders, ``-``, or what was loaded before.
     folder_globs : mapping of str to str
         Name of a format to the glob of its files in a folder.
 
@@ -89,24 +91,25 @@ def load_sources(sources: Sequence[PathLike], folder_globs: Mapping[str, str]) -
     InputError
         A file cannot be read or is given twice, or a folder has no files of just one format.
     """
-    paths: list[PathLike] = []
+    paths: list[PathLike | Source] = []
     for source in sources:
-        folder = Path(source)
-        paths += _in_folder(folder, folder_globs) if folder.is_dir() else [source]
-    seen: dict[str, str] = {}
+        if not isinstance(source, Source) and Path(source).is_dir():
+            paths += _in_folder(Path(source), folder_globs)
+        else:
+            paths.append(source)
+    by_path: dict[str, str] = {}
     for path in paths:
-        same = os.path.realpath(path)
-        if same in seen:
-            raise InputError(f"{path}: is given twice (also as {seen[same]}).")
-        seen[same] = str(path)
-    loaded: list[Source] = []
+        name = path.where if isinstance(path, Source) else str(path)
+        same = name if name == "-" else os.path.realpath(name)
+        if same in by_path:
+            raise InputError(f"{name}: is given twice (also as {by_path[same]}).")
+        by_path[same] = name
+    loaded = [path if isinstance(path, Source) else Source.load(path) for path in paths]
     by_content: dict[bytes, str] = {}
-    for path in paths:
-        item = Source.load(path)
+    for item in loaded:
         if not item.empty and item.data in by_content:
-            raise InputError(f"{path}: is the same file as {by_content[item.data]}.")
+            raise InputError(f"{item.where}: is the same file as {by_content[item.data]}.")
         by_content[item.data] = item.where
-        loaded.append(item)
     return loaded
 
 

@@ -44,7 +44,7 @@ PathLike = str | os.PathLike[str]
 
 
 def read_picks(
-    source: PathLike | Sequence[PathLike],
+    source: PathLike | Source | Sequence[PathLike | Source],
     *,
     format: str | None = None,
     tomograms: pd.DataFrame | None = None,
@@ -61,7 +61,8 @@ def read_picks(
     Parameters
     ----------
     source : path-like, "-", or sequence of path-like
-        A file, standard input, or a folder of a format that has folders (copick, ndjson).
+        A file, standard input, or a folder of a format that has folders (copick, ndjson); or a
+        `slabkit.formats.pick_source.Source` that was loaded before.
     format : str, optional
         Name of the format; without it told by the content, never by the size of values.
     tomograms : DataFrame, optional
@@ -96,7 +97,11 @@ def read_picks(
     SlabkitWarning
         Duplicates were dropped, shifts applied, or the list is empty.
     """
-    sources = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    sources: Sequence[PathLike | Source]
+    if isinstance(source, (str, os.PathLike, Source)):
+        sources = [source]
+    else:
+        sources = list(source)
     context = _context(tomograms, tomogram, voxel_size, binning, centre, species, unit)
     chosen = format_named(format) if format is not None else None
     parts: list[pd.DataFrame] = []
@@ -108,7 +113,7 @@ def read_picks(
         parts.append(_columns(reading, item.where))
         if reading.tomograms is not None:
             lists.append(reading.tomograms)
-    where = ", ".join(map(str, sources[:3]))
+    where = ", ".join(s.where if isinstance(s, Source) else str(s) for s in sources[:3])
     table = _joined(parts)
     if not len(table):
         warnings.warn(f"{where}: holds no picks.", SlabkitWarning, stacklevel=2)
@@ -167,63 +172,92 @@ def write_picks(
     context = _context(picks.tomograms, None, None, binning, centre, species, None)
     check_names(picks.picks["slabkitTomogram"], "tomogram", "pick list")
     _say_what_is_lost(picks, chosen)
-    folder = in_folder(target, picks, chosen.name)
     # Everything is made before anything is written, so that an error leaves nothing half done.
-    if not folder:
-        files = {str(target): chosen.write(picks, context)}
-    else:
+    if is_folder(target, chosen.name):
         files = _files(Path(target), picks, chosen, context)
+    else:
+        _require_one_file(target, picks, chosen)
+        files = {str(target): chosen.write(picks, context)}
     for path, text in files.items():
         write_text(path, text)
     return [] if str(target) == "-" else [Path(path) for path in files]
 
 
-def in_folder(target: PathLike, picks: PickList, format: str | None = None) -> bool:
-    """Tell whether these picks become a folder of files.
+def is_folder(target: PathLike, format: str | None = None) -> bool:
+    """Tell whether picks written to this target become a folder of files.
 
     Parameters
     ----------
     target : path-like or "-"
-    picks : PickList
+        A name with a suffix is a file, unless a folder of that name is there.
     format : str, optional
         As for `write_picks`.
 
     Returns
     -------
     bool
+        Only for formats of which one file holds a single tomogram or species.
 
     Raises
     ------
     InputError
-        They must, but the target is a file by its name, or standard output.
+        There is no such format, or the name does not say one.
     """
     chosen = format_named(format) if format is not None else format_to_write(target)
-    if not chosen.one_file_per:
+    if not chosen.one_file_per or str(target) == "-":
         return False
+    return Path(target).is_dir() or not Path(target).suffix
+
+
+def planned_files(folder: PathLike, picks: PickList, format: str) -> list[Path]:
+    """Give the files that `write_picks` would make in a folder.
+
+    Parameters
+    ----------
+    folder : path-like
+    picks : PickList
+    format : str
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    InputError
+        Two parts of the list would have the same file.
+    """
+    return [Path(path) for path in _parts(Path(folder), picks, format_named(format))]
+
+
+def _require_one_file(target: PathLike, picks: PickList, chosen: PickFormat) -> None:
     columns = list(chosen.one_file_per)
-    count = len(picks.picks[columns].drop_duplicates())
-    is_file = str(target) == "-" or (bool(Path(target).suffix) and not Path(target).is_dir())
-    if count > 1 and is_file:
+    count = len(picks.picks[columns].drop_duplicates()) if columns else 0
+    if count > 1:
         what = " and ".join(TEXT_NAMES[column] for column in columns)
         raise InputError(
             f"{target}: the picks need {count} files, because a {chosen.name} file holds one "
             f"{what}; give a folder (a name without suffix) and --to {chosen.name}."
         )
-    return not is_file and (count > 1 or Path(target).is_dir() or not Path(target).suffix)
 
 
-def _files(folder: Path, picks: PickList, chosen: PickFormat, context: Context) -> dict[str, str]:
+def _parts(folder: Path, picks: PickList, chosen: PickFormat) -> dict[str, PickList]:
     assert chosen.file_name is not None
-    files: dict[str, str] = {}
-    columns = list(chosen.one_file_per)
-    for _, rows in picks.picks.groupby(columns, sort=True):
+    parts: dict[str, PickList] = {}
+    for _, rows in picks.picks.groupby(list(chosen.one_file_per), sort=True):
         part = PickList(rows.reset_index(drop=True), picks.tomograms)
         path = str(folder / chosen.file_name(part))
-        if path in files:
+        if path in parts:
             raise InputError(
                 f"{path}: two names become the same when written as {chosen.name}; rename one."
             )
-        files[path] = chosen.write(part, context)
+        parts[path] = part
+    return parts
+
+
+def _files(folder: Path, picks: PickList, chosen: PickFormat, context: Context) -> dict[str, str]:
+    parts = _parts(folder, picks, chosen)
+    files = {path: chosen.write(part, context) for path, part in parts.items()}
     files[str(folder / "picks.star")] = format_named("native").write(picks, context)
     return files
 

@@ -80,7 +80,7 @@ def pixel_sizes(
     if in_file is not None and (in_file <= 0).any():
         raise InputError(f"{where}: a pixel size is {in_file.min():g} Å; it must be positive.")
     if context.binning is None:
-        if in_file is None and needed:
+        if in_file is None and needed and names:
             raise InputError(
                 f"{where}: does not say the pixel size of the tilt series ({PIXEL}); give "
                 "--binning (tomogram voxel size / tilt-series pixel size) with --tomograms or "

@@ -1,0 +1,176 @@
+"""``slabkit convert curated.star curated.csv``: any pick format to any other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slabkit.cli import shared
+from slabkit.errors import InputError
+
+if TYPE_CHECKING:
+    from slabkit.formats.tables import PickList
+
+_FORMATS = "native csv ndjson copick relion5 relion4 imod"
+
+
+def convert(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN... OUT",
+            help="Pick lists to read and the one to write; - for standard input or output.",
+            show_default=False,
+        ),
+    ],
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="FORMAT",
+            help=f"Format of IN, where its content does not say: {_FORMATS}.",
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="FORMAT",
+            help="Format of OUT; default by its suffix: .star (native), .csv, .ndjson, .json "
+            "(copick).",
+        ),
+    ] = None,
+    tomograms: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VOLUME|TABLE",
+            help="Volumes, a folder, a quoted glob or a slabkit table: sizes and voxel sizes. "
+            "May be repeated.",
+        ),
+    ] = None,
+    voxel_size: shared.VoxelSizeOption = None,
+    binning: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="RELION: tomogram voxel size / tilt-series pixel size."),
+    ] = None,
+    centre: Annotated[
+        str,
+        typer.Option(
+            metavar="size/2|size/2-1",
+            help="RELION 5: zero of its positions, in unbinned pixels.",
+        ),
+    ] = "size/2",
+    tomogram: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Tomogram of picks that do not name theirs.")
+    ] = None,
+    species: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Species of every pick.")
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option(metavar="angstrom|px", help="Unit of x, y, z in a CSV; default Å."),
+    ] = None,
+    check_bounds: Annotated[
+        bool,
+        typer.Option(
+            "--check-bounds/--no-check-bounds",
+            help="Refuse picks of which more than 5 % lie outside their tomograms.",
+        ),
+    ] = True,
+    overwrite: shared.Overwrite = False,
+    quiet: shared.Quiet = False,
+    json_: shared.Json = False,
+) -> None:
+    """Convert pick lists from any format to any other, exactly.
+
+    Several IN files become one list. A format of which one file holds a single tomogram or
+    species (copick, ndjson, imod) is written to a folder: give a name without suffix, and --to.
+    """
+    if len(paths) < 2:
+        raise InputError("convert takes at least two names: IN OUT.")
+    *sources, target = paths
+    options: dict[str, Any] = {
+        "format": from_,
+        "tomogram": tomogram,
+        "voxel_size": voxel_size,
+        "binning": binning,
+        "centre": centre,
+        "species": species,
+        "unit": unit,
+        "check_bounds": check_bounds,
+    }
+    _convert(sources, target, to, tomograms or [], options, (overwrite, quiet, json_))
+
+
+def _convert(
+    sources: list[str],
+    target: str,
+    to: str | None,
+    tomograms: list[str],
+    options: dict[str, Any],
+    frame: tuple[bool, bool, bool],
+) -> None:
+    from slabkit.formats.pick_source import Source
+    from slabkit.formats.picks import is_folder, planned_files, read_picks, write_picks
+    from slabkit.formats.registry import format_named, format_to_write
+    from slabkit.formats.tomogram_list import read_tomograms
+
+    chosen = format_named(to) if to is not None else format_to_write(target)
+    if options["format"] is not None:
+        format_named(options["format"])
+    folder = is_folder(target, chosen.name)
+    piped = Source.load("-") if "-" in sources else None
+    overwrite, quiet, json_ = frame
+    with shared.Step(
+        "convert",
+        str(Path(target) / "picks.star") if folder else target,
+        inputs=[*sources, *_files_of(tomograms)],
+        parameters={**options, "to": chosen.name, "tomograms": tomograms},
+        overwrite=overwrite,
+        quiet=quiet,
+        json_=json_,
+        text_inputs={} if piped is None else {"-": piped.text},
+    ) as step:
+        if step.finished:
+            return
+        table = None
+        if tomograms:
+            table = read_tomograms(tomograms, options["voxel_size"])
+        picks = read_picks(
+            [piped if piped is not None and path == "-" else path for path in sources],
+            tomograms=table,
+            **options,
+        )
+        if folder:
+            step.check_free(planned_files(Path(target), picks, chosen.name))
+        step.outputs += write_picks(
+            target,
+            picks,
+            format=chosen.name,
+            binning=options["binning"],
+            centre=options["centre"],
+            species=options["species"],
+        )
+        step.summary.update(_summary(picks), to=chosen.name)
+
+
+def _summary(picks: PickList) -> dict[str, Any]:
+    counts = picks.picks["slabkitSpecies"].value_counts(sort=False)
+    return {
+        "picks": len(picks.picks),
+        "tomograms": picks.picks["slabkitTomogram"].nunique(),
+        "species": {name or "none": int(counts[name]) for name in sorted(counts.index)},
+    }
+
+
+def _files_of(tomograms: list[str]) -> list[Path]:
+    from slabkit.formats.volumes import tomogram_paths
+
+    files: list[Path] = []
+    for argument in tomograms:
+        path = Path(argument)
+        is_table = path.suffix.lower() == ".star"
+        files += [path] if is_table else [found for _, found in tomogram_paths([argument])]
+    return files

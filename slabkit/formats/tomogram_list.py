@@ -1,0 +1,95 @@
+"""The table of tomograms, out of volumes and tables: sizes and voxel sizes for pick lists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slabkit.errors import InputError
+from slabkit.formats.paths import path_for_table
+from slabkit.formats.star import parse_star
+from slabkit.formats.table_blocks import read_text, table_block
+from slabkit.tables import SLABS, TOMOGRAMS, empty_table, make_table, require_unique
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SIZES = [f"slabkitTomogramSize{axis}" for axis in "XYZ"]
+
+
+def read_tomograms(
+    arguments: Sequence[str | os.PathLike[str]], voxel_size: float | None = None
+) -> pd.DataFrame:
+    """Make a table of tomograms.
+
+    Parameters
+    ----------
+    arguments : sequence of str or path-like
+        Volumes, folders, globs (see `slabkit.formats.volumes.tomogram_paths`), pick lists or slab
+        tables of slabkit. Only the headers of volumes are read, and those that a table names are
+        not opened where the table says their size.
+    voxel_size : float, optional
+        Å, of every tomogram; wins over what files say.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `slabkit.tables.TOMOGRAMS`.
+
+    Raises
+    ------
+    InputError
+        A file is neither, cannot be read, or two tomograms have the same name.
+    """
+    import pandas as pd
+
+    tables: list[pd.DataFrame] = []
+    for argument in arguments:
+        path = Path(argument)
+        if path.suffix.lower() == ".star" and path.is_file():
+            tables.append(_from_table(path, voxel_size))
+        else:
+            tables.append(_from_volumes(argument, voxel_size))
+    if not tables:
+        return empty_table(TOMOGRAMS)
+    table = pd.concat(tables, ignore_index=True)
+    require_unique(table, "slabkitTomogram", "--tomograms")
+    return table
+
+
+def _from_table(path: Path, voxel_size: float | None) -> pd.DataFrame:
+    where = str(path)
+    blocks = parse_star(read_text(path), where)
+    if "tomograms" in blocks:
+        table = table_block(blocks, "tomograms", TOMOGRAMS, where, "`slabkit map` writes one")
+    elif "micrographs" in blocks:
+        slabs = table_block(blocks, "micrographs", SLABS, where, "`slabkit slab` writes one")
+        slabs = slabs.rename(columns={"rlnTomoName": "slabkitTomogram"})
+        table = slabs[TOMOGRAMS.names].drop_duplicates(ignore_index=True)
+    else:
+        raise InputError(f"{where}: has no block data_tomograms, so it is no table of tomograms.")
+    if voxel_size is not None:
+        table = table.assign(slabkitVoxelSize=float(voxel_size))
+    return make_table(TOMOGRAMS, dict(table[TOMOGRAMS.names].items()))
+
+
+def _from_volumes(argument: str | os.PathLike[str], voxel_size: float | None) -> pd.DataFrame:
+    from slabkit.formats.volumes import open_tomogram, tomogram_paths
+
+    rows: list[dict[str, Any]] = []
+    for name, path in tomogram_paths([argument]):
+        tomogram = open_tomogram(path, name=name, voxel_size=voxel_size)
+        rows.append(
+            {
+                "slabkitTomogram": name,
+                "slabkitTomogramFile": path_for_table(path),
+                **dict(zip(_SIZES, reversed(tomogram.shape), strict=True)),
+                "slabkitVoxelSize": tomogram.voxel_size,
+                "slabkitTomogramContrast": tomogram.contrast,
+            }
+        )
+    if not rows:
+        raise InputError(f"{argument}: no tomogram there.")
+    return make_table(TOMOGRAMS, {key: [row[key] for row in rows] for key in rows[0]})
