@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 _SHORTEST_RUN = 3
+_LARGEST_ISLAND = 0.9  # of what is not padding
+_SMALLEST_IMAGE = 0.1  # of all pixels
 
 
 def without_padding(
@@ -14,9 +16,9 @@ def without_padding(
     """Replace the padding of an image by the level of the image beside it.
 
     Padding is a region of exactly one value, three pixels wide at least, that touches the border
-    and does not continue the image's own level: an image without noise whose plain background
-    runs to the border has none. Left alone, the step from image to padding would outweigh every
-    particle.
+    and leaves the rest of the image in one piece. Where the rest is many islands, or one that is
+    below a tenth of the image, the region is the plain background of an image without noise. Left
+    alone, the step from image to padding would outweigh every particle.
 
     Parameters
     ----------
@@ -42,19 +44,21 @@ def without_padding(
     for edge in (regions[0], regions[-1], regions[:, 0], regions[:, -1]):
         touching[edge] = True
     touching[0] = False
+    square = np.ones((3, 3), dtype=bool)
     filled = image.copy()
     padding = np.zeros(image.shape, dtype=bool)
-    square = np.ones((3, 3), dtype=bool)
     for number in np.flatnonzero(touching):
         core = regions == number
         value = image[core][0]
         region = binary_dilation(core, square) & (image == value)
         beside = binary_dilation(region, square, iterations=2) & ~region & ~flat
-        level = np.median(image[beside]) if beside.any() else value
-        if level != value:
-            filled[region] = level
-            padding |= region
-    return (filled, padding) if padding.any() else (image, None)
+        filled[region] = np.median(image[beside]) if beside.any() else value
+        padding |= region
+    islands, count = label(~padding, square)
+    largest = int(np.bincount(islands.ravel(), minlength=2)[1:].max())
+    rest = image.size - int(padding.sum())
+    in_one_piece = largest >= max(_LARGEST_ISLAND * rest, _SMALLEST_IMAGE * image.size)
+    return (filled, padding) if padding.any() and in_one_piece else (image, None)
 
 
 def _border_has_runs(image: npt.NDArray[np.float32]) -> bool:

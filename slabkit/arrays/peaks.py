@@ -40,9 +40,9 @@ def find_peaks(stack: npt.NDArray[np.float32], floor: float = 0.0) -> Peaks:
     """Find the local maxima of filtered images over place and scale.
 
     A maximum is a voxel above ``floor`` that is not below any of its 26 neighbours (fewer at the
-    border); of neighbours that are equal the first in index order counts. Maxima at the first and
-    last rung are left out: what belongs there may be larger still beyond. Place, scale and height
-    are refined by a parabola along each axis, the image plane continued as its mirror image.
+    border); of neighbours that are equal the first in index order counts. Maxima on the outermost
+    pixels and at the first and last rung are left out: what belongs there may be higher still
+    beyond. Place, scale and height are refined by a parabola along each axis.
 
     Parameters
     ----------
@@ -59,19 +59,16 @@ def find_peaks(stack: npt.NDArray[np.float32], floor: float = 0.0) -> Peaks:
         raise ValueError("a stack needs three rungs at least")
     rung, y, x = _local_maxima(stack, floor)
     inside = (rung > 0) & (rung < rungs - 1)
+    inside &= (y > 0) & (y < stack.shape[1] - 1) & (x > 0) & (x < stack.shape[2] - 1)
     rung, y, x = rung[inside], y[inside], x[inside]
-    height, width = stack.shape[1:]
 
     def at(up: int, down: int, right: int) -> Floats:
-        row = np.abs(y + down)  # index -1 mirrors to 0, index n to n - 1
-        row = np.where(y + down < 0, 0, np.where(row >= height, height - 1, row))
-        column = np.clip(x + right, 0, width - 1)
-        return stack[rung + up, row, column].astype(np.float64)
+        return stack[rung + up, y + down, x + right].astype(np.float64)
 
     centre = at(0, 0, 0)
-    shift_rung, gain_rung, _ = _parabola(at(-1, 0, 0), centre, at(1, 0, 0))
-    shift_y, gain_y, curve_y = _parabola(at(0, -1, 0), centre, at(0, 1, 0))
-    shift_x, gain_x, curve_x = _parabola(at(0, 0, -1), centre, at(0, 0, 1))
+    shift_rung, gain_rung, _ = parabola(at(-1, 0, 0), centre, at(1, 0, 0))
+    shift_y, gain_y, curve_y = parabola(at(0, -1, 0), centre, at(0, 1, 0))
+    shift_x, gain_x, curve_x = parabola(at(0, 0, -1), centre, at(0, 0, 1))
     mixed = (at(0, 1, 1) + at(0, -1, -1) - at(0, 1, -1) - at(0, -1, 1)) / 4
     return Peaks(
         rung + shift_rung,
@@ -161,8 +158,22 @@ def _local_maxima(
     return rung[keep], y[keep], x[keep]
 
 
-def _parabola(before: Floats, centre: Floats, after: Floats) -> tuple[Floats, Floats, Floats]:
-    """Give shift and gain of the vertex over the centre, and the curvature (positive: a peak)."""
+def parabola(before: Floats, centre: Floats, after: Floats) -> tuple[Floats, Floats, Floats]:
+    """Find the vertex of the parabola through three equidistant values.
+
+    Parameters
+    ----------
+    before, centre, after : ndarray of float64
+
+    Returns
+    -------
+    shift : ndarray of float64
+        Place of the vertex from the centre in steps, within half a step; 0 where it is no peak.
+    gain : ndarray of float64
+        Height there over the centre.
+    curvature : ndarray of float64
+        Positive for a peak.
+    """
     curvature = 2 * centre - before - after
     slope = (after - before) / 2
     shift = np.divide(slope, curvature, out=np.zeros_like(slope), where=curvature > 0)

@@ -1,0 +1,1 @@
+"""Slab images to 2D picks."""

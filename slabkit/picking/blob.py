@@ -11,8 +11,9 @@ directions of its contrast to the surround, as a share of the mean. So a score i
 standard deviations a blob stands out on its weaker sides. There is one median and one deviation a
 filter and diameter, pooled over all slabs of a tomogram.
 
-Border rule: a pick's centre lies within the image, as near to the border as it may be; beyond the
-border the image continues as its mirror image. Padding of one value is no image.
+Border rule: beyond its border an image continues as its mirror image, and a pick may lie as near to
+the border as a sixth of the smallest diameter (two pixels of the grid searched); what is nearer may
+be half of something outside. Padding of one value is no image.
 """
 
 from __future__ import annotations
@@ -22,21 +23,25 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.neighbours import group_neighbours
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.picking.blob_search import (
-    SHELL,
     BlobSearch,
     Candidates,
-    Floats,
     Method,
     diameter_ladder,
+)
+from slabkit.picking.blob_selection import (
+    DEFAULT_MAX_ELONGATION,
+    DEFAULT_THRESHOLD,
+    BlobLimits,
+    Blobs,
+    PooledNoise,
+    select_blobs,
 )
 from slabkit.tables import PICKS2D, empty_table, make_table
 from slabkit.units import Contrast
@@ -44,42 +49,7 @@ from slabkit.units import Contrast
 if TYPE_CHECKING:
     import pandas as pd
 
-DEFAULT_THRESHOLD = 3.0
-DEFAULT_MAX_ELONGATION = 4.0
-
-_REACH = 0.5  # picks nearer than this share of the larger diameter are one
-_SHELL_REACH = 0.6  # a shell also stands for the peaks along its own wall
-_SMALLEST_NOISE = 1e-3  # of the strongest answer: images without noise have finite scores
-
-
-@dataclass(frozen=True)
-class Blobs:
-    """Blobs of one image, best first; one element each in every array.
-
-    Parameters
-    ----------
-    x_px, y_px : ndarray of float64
-        Centres in pixels, 0 = centre of the first pixel.
-    score : ndarray of float64
-        In robust standard deviations; see the module.
-    response : ndarray of float64
-        Answer of the filter in the units of the image, protein positive.
-    diameter : ndarray of float64
-        Estimated diameter in Å: exact for a solid ball that the Laplacian found, about 8 % too
-        small for a ball and too large for a flat disc where a rim was found.
-    elongation : ndarray of float64
-        Ratio of principal curvatures, 1 = round.
-    """
-
-    x_px: Floats
-    y_px: Floats
-    score: Floats
-    response: Floats
-    diameter: Floats
-    elongation: Floats
-
-    def __len__(self) -> int:
-        return len(self.x_px)
+__all__ = ["BlobLimits", "Blobs", "find_blobs", "pick_blobs"]
 
 
 def find_blobs(
@@ -126,7 +96,7 @@ def find_blobs(
     InputError
         If the image has not two axes or is not finite, or a parameter makes no sense.
     """
-    limits = _Limits(threshold, max_count, min_distance, max_elongation)
+    limits = BlobLimits(threshold, max_count, min_distance, max_elongation)
     pixels = _checked_image(image, "the image")
     search = BlobSearch(
         _size(pixels),
@@ -136,7 +106,7 @@ def find_blobs(
         method,
     )
     candidates = search.candidates(pixels)
-    return _selected(candidates, _Noise([candidates]), limits, pixel_size)
+    return select_blobs(candidates, PooledNoise([candidates]), limits, pixel_size)
 
 
 def pick_blobs(
@@ -189,7 +159,7 @@ def pick_blobs(
     SlabkitWarning
         Once, if slabs are constant.
     """
-    limits = _Limits(threshold, max_per_slab, min_distance, max_elongation)
+    limits = BlobLimits(threshold, max_per_slab, min_distance, max_elongation)
     ladder = diameter_ladder(diameter)
     if len(slabs) == 0:
         return empty_table(PICKS2D)
@@ -221,8 +191,8 @@ def pick_blobs(
             SlabkitWarning,
             stacklevel=2,
         )
-    noise = _Noise(found)
-    picks = [_selected(one, noise, limits, pixel_size) for one in found]
+    noise = PooledNoise(found)
+    picks = [select_blobs(one, noise, limits, pixel_size) for one in found]
     return make_table(
         PICKS2D,
         {
@@ -236,81 +206,6 @@ def pick_blobs(
             "slabkitScoreKind": f"blob-{method}",
             "slabkitSpecies": species,
         },
-    )
-
-
-@dataclass(frozen=True)
-class _Limits:
-    threshold: float
-    max_count: int | None
-    min_distance: float | None
-    max_elongation: float
-
-    def __post_init__(self) -> None:
-        if not math.isfinite(self.threshold):
-            raise InputError(f"--threshold must be a number, not {self.threshold!r}.")
-        if self.max_count is not None and self.max_count < 1:
-            raise InputError(f"--max-per-slab must be at least 1, not {self.max_count}.")
-        if self.min_distance is not None and not (0 <= self.min_distance < math.inf):
-            raise InputError(f"--min-distance must be 0 Å or more, not {self.min_distance:g}.")
-        if not self.max_elongation >= 1:
-            raise InputError(
-                f"--max-elongation must be 1 (round) or more, not {self.max_elongation:g}."
-            )
-
-
-class _Noise:
-    """Median and robust standard deviation of every filter and rung, pooled over images."""
-
-    def __init__(self, found: list[Candidates]) -> None:
-        self._median: dict[int, Floats] = {}
-        self._deviation: dict[int, Floats] = {}
-        for kind in sorted({kind for one in found for kind in one.samples}):
-            pooled = np.concatenate([one.samples[kind] for one in found if one.samples], axis=1)
-            if pooled.shape[1] == 0:  # all padding
-                pooled = np.zeros((len(pooled), 1), dtype=np.float32)
-            median = np.median(pooled, axis=1).astype(np.float64)
-            spread = np.median(np.abs(pooled - median[:, None].astype(np.float32)), axis=1)
-            answers = [one.response[one.scored_by == kind] for one in found]
-            strongest = float(np.concatenate(answers).max(initial=0.0))
-            tiny = float(np.finfo(np.float32).tiny)
-            self._median[kind] = median
-            self._deviation[kind] = np.maximum(
-                1.4826 * spread.astype(np.float64), max(_SMALLEST_NOISE * strongest, tiny)
-            )
-
-    def score(self, one: Candidates, first_rung: dict[int, int]) -> Floats:
-        score = np.zeros(len(one.response))
-        for kind, median in self._median.items():
-            rows = one.scored_by == kind
-            rungs = np.arange(len(median)) + first_rung.get(kind, 0)
-            centre = np.interp(one.rung[rows], rungs, median)
-            deviation = np.exp(np.interp(one.rung[rows], rungs, np.log(self._deviation[kind])))
-            score[rows] = (one.response[rows] - centre) / deviation
-        return score * one.evenness
-
-
-def _selected(one: Candidates, noise: _Noise, limits: _Limits, pixel_size: float) -> Blobs:
-    score = noise.score(one, one.first_rung)
-    keep = (score >= limits.threshold) & (score > 0) & (one.elongation <= limits.max_elongation)
-    rows = np.flatnonzero(keep)
-    if limits.min_distance is None:
-        share = np.where(one.found_by[rows] == SHELL, _SHELL_REACH, _REACH)
-        reach = share * one.diameter[rows]
-    else:
-        reach = np.full(len(rows), limits.min_distance)
-    places = np.column_stack([one.x_px[rows], one.y_px[rows]]) * pixel_size
-    stands_for = group_neighbours(places, reach, priority=score[rows])
-    rows = rows[stands_for == np.arange(len(rows))]
-    order = np.lexsort([one.y_px[rows], one.x_px[rows], -score[rows]])
-    rows = rows[order][: limits.max_count]
-    return Blobs(
-        one.x_px[rows],
-        one.y_px[rows],
-        score[rows],
-        one.response[rows],
-        one.diameter[rows],
-        one.elongation[rows],
     )
 
 

@@ -22,7 +22,7 @@ from slabkit.arrays.filters import (
     rim_transfer,
     shell_transfer,
 )
-from slabkit.arrays.peaks import Peaks, evenness, find_peaks
+from slabkit.arrays.peaks import Peaks, evenness, find_peaks, parabola
 from slabkit.errors import InputError
 from slabkit.units import protein_sign
 
@@ -76,7 +76,7 @@ class Candidates:
     x_px, y_px : ndarray of float64
         Pixels of the image, 0 = centre of the first.
     diameter : ndarray of float64
-        In Å.
+        In Å, at which the filter that gives the score answers most strongly.
     response : ndarray of float64
         Answer of the filter that gives the score, in the units of the image, protein positive.
     rung : ndarray of float64
@@ -266,14 +266,13 @@ class BlobSearch:
             return np.concatenate(parts)
 
         y, x = joined([p.y for _, _, p, _, _ in found]), joined([p.x for _, _, p, _, _ in found])
-        diameter = joined(
-            [self.ladder.at(p.rung + self._first_rung[kind]) for kind, _, p, _, _ in found]
-        )
+        rung = joined([rung for *_, rung in found])
+        diameter = self.ladder.at(rung)
         response = joined([value for *_, value, _ in found])
         columns = {
             "diameter": diameter,
             "response": response,
-            "rung": joined([rung for *_, rung in found]),
+            "rung": rung,
             "scored_by": joined([np.full(len(p.y), scorer) for _, scorer, p, _, _ in found]),
             "found_by": joined([np.full(len(p.y), kind) for kind, _, p, _, _ in found]),
             "elongation": joined([p.elongation for _, _, p, _, _ in found]),
@@ -308,10 +307,11 @@ class BlobSearch:
 def _highest_beside(stack: npt.NDArray[np.float32], peaks: Peaks) -> tuple[Floats, Floats]:
     """Give the highest value of another stack within one rung of the peaks, and its rung."""
     rung, y, x = peaks.whole
-    near = np.stack([stack[np.clip(rung + up, 0, len(stack) - 1), y, x] for up in (-1, 0, 1)])
-    best = near.argmax(axis=0)
-    value = np.take_along_axis(near, best[None], axis=0)[0] if near.size else near[0]
-    return value.astype(np.float64), (rung + best - 1).astype(np.float64)
+    near = np.stack([stack[rung + up, y, x] for up in (-1, 0, 1)])
+    best = np.clip(rung + near.argmax(axis=0) - 1, 1, len(stack) - 2)
+    before, centre, after = (stack[best + up, y, x].astype(np.float64) for up in (-1, 0, 1))
+    shift, gain, _ = parabola(before, centre, after)
+    return centre + gain, best + shift
 
 
 def _no_candidates() -> Candidates:
