@@ -2,11 +2,17 @@
 
 from slabkit.minislabs.filling import FilledGallery, fill_galleries
 from slabkit.minislabs.normalisation import normalise_minislabs
-from slabkit.minislabs.projection import Minislabs, project_minislabs, stack_minislabs
+from slabkit.minislabs.projection import (
+    Minislabs,
+    check_tilts,
+    project_minislabs,
+    stack_minislabs,
+)
 
 __all__ = [
     "FilledGallery",
     "Minislabs",
+    "check_tilts",
     "fill_galleries",
     "normalise_minislabs",
     "project_minislabs",

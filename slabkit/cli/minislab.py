@@ -1,0 +1,327 @@
+"""``slabkit minislab picks.star -o minislabs --box 400 --depth 300``: picks to galleries."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slabkit.cli import shared
+from slabkit.cli.gallery_files import GalleryFiles, GalleryPlan
+from slabkit.errors import InputError, SlabkitError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.formats.pick_source import Source
+    from slabkit.formats.pick_volumes import PickVolume
+    from slabkit.formats.tables import PickList
+    from slabkit.tomogram import Tomogram
+    from slabkit.units import Contrast
+
+
+def minislab(
+    picks: Annotated[
+        str, typer.Argument(help="Pick list; - for standard input.", show_default=False)
+    ],
+    out: shared.OutFolder,
+    box: Annotated[
+        float,
+        typer.Option(
+            metavar="Å",
+            help="Side of the images; rounded to the nearest even number of pixels.",
+            show_default=False,
+        ),
+    ],
+    depth: Annotated[
+        float, typer.Option(metavar="Å", help="Thickness projected.", show_default=False)
+    ],
+    tiles: Annotated[
+        str, typer.Option(metavar="ROWSxCOLUMNS", help="Tiles in a gallery.")
+    ] = "16x15",
+    stack: Annotated[
+        bool,
+        typer.Option("--stack", help="Also stacks .mrcs, light on dark, for 2D classification."),
+    ] = False,
+    tilts: Annotated[
+        str,
+        typer.Option(
+            metavar="DEGREES,...",
+            help="Views of each pick, tilted about y; positive: what is higher in z moves to "
+            "larger x.",
+        ),
+    ] = "0",
+    tomograms: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VOLUME|FOLDER",
+            help="Take the tomograms, by name, from here: a volume, folder, quoted pattern or "
+            "table. May be repeated. Default: the files that the pick list names.",
+            show_default=False,
+        ),
+    ] = None,
+    voxel_size: shared.VoxelSizeOption = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(metavar="Å", help="Resample the images to this; default: the voxel size."),
+    ] = None,
+    border: Annotated[
+        float,
+        typer.Option(
+            metavar="Å",
+            help="Empty margin round the tiles, for programs that drop picks near an edge; "
+            "rounded to whole pixels.",
+        ),
+    ] = 0.0,
+    diameter: Annotated[
+        float | None,
+        typer.Option(
+            metavar="Å",
+            help="Of the particle: images get mean 0, deviation 1 outside it; default: --box.",
+            show_default=False,
+        ),
+    ] = None,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Invert the contrast of the galleries.")
+    ] = False,
+    contrast: shared.ContrastOption = None,
+    fill_nonfinite: shared.FillNonfinite = None,
+    png: Annotated[bool, typer.Option("--png", help="Also a picture of each gallery.")] = False,
+    overwrite: shared.Overwrite = False,
+    jobs: shared.Jobs = 0,
+    quiet: shared.Quiet = False,
+    json_: shared.Json = False,
+) -> None:
+    """Project the box about each pick; galleries of tiles, minislabs.star, stacks on request.
+
+    Galleries (and stacks, one a gallery) fill in the order of the pick list, across tomograms.
+    Every tile is normalised; where a box is outside its tomogram, with its own mean. Galleries keep
+    the tomograms' contrast. Lengths are in Å.
+    """
+    if out == "-":
+        raise InputError("-o takes a folder here: galleries are files.")
+    from slabkit.formats.pick_source import Source
+    from slabkit.formats.pick_volumes import pick_volumes
+    from slabkit.formats.volumes import list_tomograms
+    from slabkit.minislabs import check_tilts
+
+    rows, columns = _parse_tiles(tiles)
+    options: dict[str, Any] = {
+        "box": _positive(box, "--box"),
+        "depth": _positive(depth, "--depth"),
+        "rows": rows,
+        "columns": columns,
+        "tilts": check_tilts(_parse_numbers(tilts, "--tilts")),
+        "pixel_size": None if pixel_size is None else _positive(pixel_size, "--pixel-size"),
+        "voxel_size": None if voxel_size is None else _positive(voxel_size, "--voxel-size"),
+        "border": 0.0 if border == 0 else _positive(border, "--border"),
+        "diameter": None if diameter is None else _positive(diameter, "--diameter"),
+        "invert": invert,
+        "contrast": shared.parse_contrast(contrast),
+        "fill_nonfinite": fill_nonfinite,
+        "stack": stack,
+        "png": png,
+    }
+    source = Source.load(picks)
+    pick_list = _read(source, tomograms, voxel_size)
+    volumes = pick_volumes(
+        pick_list, picks, tomograms, contrast=options["contrast"], voxel_size=voxel_size
+    )
+    plan, failures = _plan(pick_list, volumes, options)
+    listed = [] if tomograms is None else [t.path for t in list_tomograms(tomograms)]
+    used = {str(v.path): None for n, v in volumes.items() if n not in failures}
+    with shared.Step(
+        "minislab",
+        str(Path(out) / "minislabs.star"),
+        inputs=[picks, *used],
+        text_inputs={"-": source.text} if picks == "-" else None,
+        parameters={**options, "tomograms": [str(path) for path in listed]},
+        overwrite=overwrite,
+        quiet=quiet,
+        json_=json_,
+    ) as work:
+        if not work.finished:
+            for name, error in failures.items():
+                work.fail(name, error)
+            _run(work, Path(out), pick_list, volumes, plan, options)
+
+
+def _read(source: Source, tomograms: list[str] | None, voxel_size: float | None) -> PickList:
+    from slabkit.formats.picks import read_picks
+    from slabkit.formats.registry import detect_format
+    from slabkit.formats.tomogram_list import read_tomograms
+
+    native = not source.empty and detect_format(source).name == "native"
+    if native or tomograms is None:
+        # slabkit's own list knows its tomograms, which may have another voxel size than those here
+        return read_picks(source, check_bounds=False)
+    return read_picks(source, tomograms=read_tomograms(tomograms, voxel_size))
+
+
+def _plan(
+    picks: PickList, volumes: dict[str, PickVolume], options: dict[str, Any]
+) -> tuple[GalleryPlan, dict[str, SlabkitError]]:
+    """Open each tomogram once, to find out what is wrong before anything is written."""
+    from slabkit.galleries import GalleryLayout
+    from slabkit.units import length_to_even_voxels, length_to_voxels, voxel_sizes_equal
+
+    failures: dict[str, SlabkitError] = {}
+    sizes: dict[str, float] = {}
+    contrasts: dict[Contrast, str] = {}
+    for name, volume in volumes.items():
+        try:
+            sizes[name] = volume.open().voxel_size
+            contrasts.setdefault(volume.contrast, name)
+        except SlabkitError as error:
+            failures[name] = error
+    failed = shared.all_failed({n: str(e) for n, e in failures.items()}, len(volumes))
+    if failed:
+        raise failed
+    if len(contrasts) > 1:
+        raise InputError(
+            f"protein is dark in {contrasts['dark']} and bright in {contrasts['bright']}, and "
+            "galleries have one contrast; say it with --contrast, or split the pick list."
+        )
+    pixel_size = options["pixel_size"]
+    if pixel_size is None:
+        first = next(iter(sizes), None)
+        # Without a pick there is nothing to read a size from, and nothing that depends on it.
+        pixel_size = 1.0 if first is None else sizes[first]
+        other = next((n for n, s in sizes.items() if not voxel_sizes_equal(s, pixel_size)), None)
+        if other is not None:
+            raise InputError(
+                f"the voxel size is {pixel_size:g} Å in {first} and {sizes[other]:g} Å in {other}, "
+                "and galleries have one pixel size; give --pixel-size to resample the images, or "
+                "split the pick list."
+            )
+    border = options["border"]
+    contrast = next(iter(contrasts), options["contrast"] or "dark")
+    layout = GalleryLayout(
+        length_to_even_voxels(options["box"], pixel_size),
+        options["rows"],
+        options["columns"],
+        length_to_voxels(border, pixel_size) if border else 0,
+    )
+    return (
+        GalleryPlan(
+            layout,
+            pixel_size,
+            contrast,
+            box=options["box"],
+            depth=options["depth"],
+            diameter=options["diameter"],
+            invert=options["invert"],
+            stack=options["stack"],
+            png=options["png"],
+        ),
+        failures,
+    )
+
+
+def _parse_tiles(value: str) -> tuple[int, int]:
+    match = re.fullmatch(r"\s*([1-9]\d{0,3})\s*[x×]\s*([1-9]\d{0,3})\s*", value)
+    if match is None:
+        raise InputError(f"--tiles takes ROWSxCOLUMNS, 16x15 for instance, not {value!r}.")
+    return int(match[1]), int(match[2])
+
+
+def _parse_numbers(value: str, option: str) -> list[float]:
+    try:
+        return [float(part) for part in value.split(",")]
+    except ValueError:
+        raise InputError(f"{option} takes numbers with commas between, not {value!r}.") from None
+
+
+def _positive(value: float, option: str) -> float:
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"{option} must be a positive number of Å, not {value:g}.")
+    return value
+
+
+def _run(
+    work: shared.Step,
+    folder: Path,
+    picks: PickList,
+    volumes: dict[str, PickVolume],
+    plan: GalleryPlan,
+    options: dict[str, Any],
+) -> None:
+    import warnings
+
+    from slabkit.errors import SlabkitWarning
+    from slabkit.formats.tables import write_minislabs
+
+    while True:
+        failed = picks.picks["slabkitTomogram"].isin(list(work.failures))
+        table = picks.picks[~failed].reset_index(drop=True)
+        written = GalleryFiles(folder, plan)
+        _write_galleries(work, written, table, volumes, plan, options)
+        if not any(name in work.failures for name in table["slabkitTomogram"]):
+            break
+        # A tomogram turned out to be damaged after its first tiles were written: make the tiles
+        # again without it, so that none of it is left and no tile is empty.
+        written.remove()
+        everything = shared.all_failed(work.failures, len(volumes))
+        if everything:
+            raise everything
+    minislabs, geometry = written.tables(table)
+    write_minislabs(folder / "minislabs.star", minislabs, geometry)
+    work.outputs += written.written
+    outside = int((minislabs["slabkitInsideFraction"] == 0).sum())
+    partly = int((minislabs["slabkitInsideFraction"] < 1 - 1e-9).sum()) - outside
+    if outside:
+        warnings.warn(
+            f"{outside} of {len(minislabs)} minislabs lie outside their tomogram altogether; their "
+            "tiles are flat, slabkitInsideFraction is 0.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+    work.summary.update(
+        picks=len(table),
+        minislabs=len(minislabs),
+        galleries=int(geometry["slabkitGalleryCount"].iloc[0]),
+        tile_px=plan.layout.tile_px,
+        pixel_size=plan.pixel_size,
+        partly_outside=partly,
+        outside=outside,
+        gallery_set=str(geometry["slabkitGallerySet"].iloc[0]),
+    )
+
+
+def _write_galleries(
+    work: shared.Step,
+    written: GalleryFiles,
+    table: pd.DataFrame,
+    volumes: dict[str, PickVolume],
+    plan: GalleryPlan,
+    options: dict[str, Any],
+) -> None:
+    from slabkit.minislabs import fill_galleries
+
+    @functools.lru_cache(maxsize=4)
+    def open_tomogram(name: str) -> Tomogram:
+        return volumes[name].open(options["fill_nonfinite"])
+
+    total = plan.layout.galleries(len(table) * len(options["tilts"]))
+    work.check_free(written.paths(total))
+    (written.folder / "minislabs.star").unlink(missing_ok=True)  # it names galleries to be replaced
+    filled = fill_galleries(
+        table,
+        open_tomogram,
+        tiles=plan.layout.tiles,
+        box=options["box"],
+        depth=options["depth"],
+        pixel_size=plan.pixel_size,
+        tilts=options["tilts"],
+        on_failure=work.fail,
+    )
+    try:
+        for gallery in work.track(filled, total=total, what="minislab"):
+            written.write(gallery.index, gallery.minislabs)
+    except BaseException:
+        written.remove()  # nothing half-finished stays
+        raise
