@@ -337,7 +337,9 @@ def test_overridden() -> None:
     with pytest.warns(SlabkitWarning, match="10 Å was given; the file says 7.3 Å, which is not"):
         tomogram = opened(7.3, voxel_size=10)
     assert tomogram.voxel_size == 10.0
-    assert tomogram.notes == ("the voxel size 10 Å was given; the file says 7.3 Å",)
+    assert tomogram.notes == (
+        "the voxel size 10 Å was given; the file says 7.3 Å, which is not used",
+    )
     close = opened(10.0, voxel_size=10.005)
     assert close.voxel_size == 10.005
     assert close.notes == ("the voxel size 10.005 Å was given; the file says 10 Å",)

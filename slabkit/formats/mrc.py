@@ -147,12 +147,7 @@ def open_mrc(
     reason = stack_reason(where, header)
     if reason:
         raise InputError(f"{where}: {reason}")
-    shape = (header.sections, header.rows, header.columns)
-    source: MappedVoxels
-    if compression is None:
-        source = MappedVoxels(where, shape, header.dtype, header.offset)
-    else:
-        source = DecompressedVoxels(where, shape, header.dtype, header.offset, compression)
+    source = _source(where, header, compression)
     warnings, notes = list(header.warnings), list(header.notes)
     axes = _axes(where, header, axis_order, warnings, notes)
     _note_start(header, warnings)
@@ -233,13 +228,14 @@ def read_image(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], float]:
     return image.astype(image.dtype.newbyteorder("=")), stack.pixel_size
 
 
-def open_stack(path: str | os.PathLike[str]) -> ImageStack:
+def open_stack(path: str | os.PathLike[str], compression: Compression | None = None) -> ImageStack:
     """Open a stack of images (or one image); no pixel is read.
 
     Parameters
     ----------
     path : path-like
         MRC file; its sections are the images, whatever its space group says.
+    compression : {"gzip", "bzip2"}, optional
 
     Returns
     -------
@@ -252,14 +248,20 @@ def open_stack(path: str | os.PathLike[str]) -> ImageStack:
     InputError
         It cannot be read, or its pixels are not square.
     """
-    header = read_header(path)
+    header = read_header(path, compression)
     where = str(path)
     x, y, _ = header.voxel_sizes
     if x and y and abs(x - y) > 1e-3 * max(x, y):
         raise InputError(f"{where}: its pixels are not square ({x:g} × {y:g} Å).")
     pixel_size = shortest_decimal(x) if x else math.nan
+    return ImageStack(where, _source(where, header, compression), pixel_size)
+
+
+def _source(where: str, header: MrcHeader, compression: Compression | None) -> MappedVoxels:
     shape = (header.sections, header.rows, header.columns)
-    return ImageStack(where, MappedVoxels(where, shape, header.dtype, header.offset), pixel_size)
+    if compression is None:
+        return MappedVoxels(where, shape, header.dtype, header.offset)
+    return DecompressedVoxels(where, shape, header.dtype, header.offset, compression)
 
 
 def _axes(

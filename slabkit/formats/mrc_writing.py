@@ -15,42 +15,9 @@ import numpy.typing as npt
 from slabkit.errors import InputError
 from slabkit.formats.atomic import atomic_path
 from slabkit.formats.mrc_header import HEADER_BYTES, MODES, pack_header
+from slabkit.formats.statistics import RunningStatistics
 
 _MODE_OF_TYPE = {name: mode for mode, name in MODES.items()}
-
-
-class _Statistics:
-    """Least, greatest, mean and standard deviation of images as they come, in float64."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.least = math.inf
-        self.greatest = -math.inf
-        self.mean = 0.0
-        self.squares = 0.0  # sum of squared deviations from the mean
-
-    def add(self, values: npt.NDArray[Any]) -> None:
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            values = values[np.isfinite(values)]
-        if not values.size:
-            return
-        mean = float(values.mean(dtype=np.float64))
-        deviations = values - mean if values.dtype == np.float64 else values.astype(float) - mean
-        squares = float(np.vdot(deviations, deviations))
-        # Chan, Golub & LeVeque (1983): no difference of large sums
-        total = self.count + values.size
-        shift = mean - self.mean
-        self.squares += squares + shift * shift * self.count * values.size / total
-        self.mean += shift * values.size / total
-        self.count = total
-        self.least = min(self.least, float(values.min()))
-        self.greatest = max(self.greatest, float(values.max()))
-
-    def result(self) -> tuple[float, float, float, float]:
-        if not self.count:
-            return 0.0, -1.0, -2.0, -1.0  # the standard's way of saying "not determined"
-        deviation = math.sqrt(self.squares / self.count)
-        return self.least, self.greatest, self.mean, deviation
 
 
 def write_mrc(
@@ -193,7 +160,7 @@ class _Writer(contextlib.AbstractContextManager["_Writer"]):
         self._dtype = kind.newbyteorder("<")
         self._mode = _MODE_OF_TYPE[kind.str[1:]]
         self._volume = volume
-        self._statistics = _Statistics()
+        self._statistics = RunningStatistics()
         self._stack = contextlib.ExitStack()
         self._file: IO[bytes]
 
@@ -221,7 +188,7 @@ class _Writer(contextlib.AbstractContextManager["_Writer"]):
                     (self.count, *self._image_shape),  # type: ignore[arg-type]
                     self._mode,
                     self._pixel_size,
-                    statistics=self._statistics.result(),
+                    statistics=_stated(self._statistics),
                     space_group=1 if self._volume else 0,
                     sampling_z=self.count if self._volume else 1,
                     label=self._label,
@@ -259,3 +226,9 @@ class _Writer(contextlib.AbstractContextManager["_Writer"]):
                 f"{self.path}: values from {image.min()} to {image.max()} do not fit {self._dtype}."
             )
         return stored
+
+
+def _stated(statistics: RunningStatistics) -> tuple[float, float, float, float]:
+    if not statistics.count:
+        return 0.0, -1.0, -2.0, -1.0  # the standard's way of saying "not determined"
+    return statistics.least, statistics.greatest, statistics.mean, statistics.deviation

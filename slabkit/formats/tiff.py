@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 Sizes = tuple[float, float, float]
 
 
-def open_tiff(path: str | os.PathLike[str], *, axis_order: str | None = None) -> FileVolume:
+def open_tiff(
+    path: str | os.PathLike[str], *, axis_order: str | None = None, single_image: bool = False
+) -> FileVolume:
     """Open the volume in a TIFF file; no voxel is read.
 
     Contiguous voxels are memory-mapped, others decoded page by page, each page once.
@@ -39,6 +41,8 @@ def open_tiff(path: str | os.PathLike[str], *, axis_order: str | None = None) ->
     path : path-like
     axis_order : str, optional
         What the file's axes are, slowest first; default zyx.
+    single_image : bool, optional
+        Accept one image as a volume of one plane instead of refusing it.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def open_tiff(path: str | os.PathLike[str], *, axis_order: str | None = None) ->
     axes = "zyx" if axis_order is None else check_axis_order(axis_order)
     try:
         with tifffile.TiffFile(where) as tif:
-            return _describe(tif, where, axes)
+            return _describe(tif, where, axes, single_image)
     except OSError as error:
         raise InputError(f"{where}: cannot be read ({error.strerror or error}).") from error
     except InputError:
@@ -67,7 +71,7 @@ def open_tiff(path: str | os.PathLike[str], *, axis_order: str | None = None) ->
         raise FormatError(f"{where}: is no TIFF file that can be read ({error}).") from error
 
 
-def _describe(tif: tifffile.TiffFile, where: str, axes: str) -> FileVolume:
+def _describe(tif: tifffile.TiffFile, where: str, axes: str, single_image: bool) -> FileVolume:
     warnings: list[str] = []
     notes: list[str] = []
     if not tif.series:
@@ -80,6 +84,8 @@ def _describe(tif: tifffile.TiffFile, where: str, axes: str) -> FileVolume:
     _check_whole(tif, where, shape)
     if "S" in names:
         raise InputError(f"{where}: is a colour image, where a volume of densities is needed.")
+    if len(shape) == 2 and single_image:
+        shape, names = (1, *shape), ["Z", *names]
     if len(shape) < 3:
         raise InputError(f"{where}: is a single image {shape}, where a volume is needed.")
     if len(shape) > 3:

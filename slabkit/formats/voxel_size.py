@@ -148,7 +148,8 @@ def _overridden(sizes: tuple[float, float, float] | None, override: float) -> Ch
     note = f"the voxel size {value:g} Å was given; the file says {stated} Å"
     if all(voxel_sizes_equal(size, value) for size in sizes):
         return ChosenVoxelSize(value, (), (note,))
-    return ChosenVoxelSize(value, (f"{note}, which is not used",), (note,))
+    note += ", which is not used"
+    return ChosenVoxelSize(value, (note,), (note,))
 
 
 def _reconciled(

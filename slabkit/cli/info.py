@@ -1,0 +1,87 @@
+"""``slabkit info``: what slabkit understands of a file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slabkit.cli import shared
+from slabkit.errors import SlabkitError
+
+if TYPE_CHECKING:
+    from slabkit.formats.describe import FileDescription, ValueRange
+
+
+def info(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Volumes, images, tables.")],
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Read every voxel; else 16 planes of volumes above 512 MB."),
+    ] = False,
+    json_: shared.Json = False,
+) -> None:
+    """Say what a file is: kind, size, voxel size, values, columns and rows, warnings."""
+    from slabkit.formats.describe import describe_file
+
+    known: list[FileDescription] = []
+    failures: dict[str, str] = {}
+    for path in files:
+        try:
+            known.append(describe_file(path, full=full))
+        except SlabkitError as error:
+            failures[path] = str(error)
+            shared.say(f"error: {error}")
+            continue
+        if not json_:
+            shared.emit(_text(known[-1]))
+    if json_:
+        report: dict[str, Any] = {
+            "command": "info",
+            "status": "error" if not known else "partial" if failures else "done",
+            "files": [one.as_dict() for one in known],
+            "failures": failures,
+        }
+        shared.emit(json.dumps(report, ensure_ascii=False))
+    if failures:
+        raise typer.Exit(1 if known else 2)
+
+
+def _text(file: FileDescription) -> str:
+    lines = [file.path, f"  {file.kind}, {file.stored_as}"]
+    unit = "pixel" if file.kind in ("micrograph", "stack") else "voxel"
+    if file.size is not None:
+        axes = "x, y, images" if file.kind == "stack" else "x, y, z"[: 3 * len(file.size) - 2]
+        lines.append(f"  {' × '.join(str(n) for n in file.size)} {unit}s ({axes})")
+        size = "not known" if file.voxel_size is None else f"{file.voxel_size:g} Å"
+        lines.append(f"  {unit} size {size}{_extent(file)}")
+    if file.values is not None:
+        lines.append(f"  {_range(file.values)}")
+    if file.rows is not None:
+        blocks = ", ".join(f"{name} {rows}" for name, rows in file.blocks.items())
+        lines.append(f"  {file.rows} rows" + (f" (rows by block: {blocks})" * (len(blocks) > 0)))
+    if file.columns is not None:
+        lines.append(f"  columns {', '.join(file.columns)}")
+    lines += [f"  note: {note}" for note in file.notes]
+    lines += [f"  warning: {warning}" for warning in file.warnings]
+    return "\n".join(lines)
+
+
+def _extent(file: FileDescription) -> str:
+    if file.voxel_size is None or file.size is None:
+        return ""
+    sides = file.size[:2] if file.kind == "stack" else file.size
+    return f", {' × '.join(f'{n * file.voxel_size:.0f}' for n in sides)} Å in all"
+
+
+def _range(values: ValueRange) -> str:
+    read = (
+        f"sampled: {values.planes} of {values.of} planes" if values.sampled else "all values read"
+    )
+    if values.least is None:
+        return f"no finite value ({read})"
+    return (
+        f"values {values.least:.6g} to {values.greatest:.6g}, mean {values.mean:.6g}, standard "
+        f"deviation {values.deviation:.6g} ({read})"
+    )

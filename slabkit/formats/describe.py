@@ -1,0 +1,358 @@
+"""What slabkit understands of a file: the library part of ``slabkit info``."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
+from slabkit.formats.mrc import open_stack, read_header, stack_reason
+from slabkit.formats.spooled import Compression
+from slabkit.formats.statistics import RunningStatistics
+from slabkit.formats.tiff import open_tiff
+from slabkit.formats.volumes import file_kind, open_volume
+from slabkit.formats.voxel_size import choose_voxel_size
+from slabkit.tomogram import VoxelSource
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_STREAMED_BYTES = 512 << 20
+_SAMPLED_PLANES = 16
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """The values of a volume or of images.
+
+    Parameters
+    ----------
+    least, greatest, mean, deviation : float or None
+        Of the finite values; None where there is none.
+    nonfinite : int
+        NaN and infinite values found.
+    planes, of : int
+        How many planes (or images) were read, of how many.
+    """
+
+    least: float | None
+    greatest: float | None
+    mean: float | None
+    deviation: float | None
+    nonfinite: int
+    planes: int
+    of: int
+
+    @property
+    def sampled(self) -> bool:
+        """Whether not every plane was read."""
+        return self.planes < self.of
+
+
+@dataclass(frozen=True)
+class FileDescription:
+    """One file, as far as it is understood.
+
+    Parameters
+    ----------
+    path : str
+    kind : str
+        ``tomogram``, ``micrograph``, ``stack``, ``slab table``, ``picks2d``, ``pick list``,
+        ``minislab table``, ``labels``, ``tomogram table``, ``other STAR`` or ``table``.
+    stored_as : str
+        Format and type.
+    size : tuple of int, optional
+        Voxels or pixels along x, y (and z, or images).
+    voxel_size : float, optional
+        In Å; None where the file does not settle it.
+    values : ValueRange, optional
+    rows : int, optional
+        Of the main table.
+    columns : tuple of str, optional
+        Of the main table.
+    blocks : dict of str to int
+        Rows of every block of a STAR file.
+    notes, warnings : tuple of str
+    """
+
+    path: str
+    kind: str
+    stored_as: str
+    size: tuple[int, ...] | None = None
+    voxel_size: float | None = None
+    values: ValueRange | None = None
+    rows: int | None = None
+    columns: tuple[str, ...] | None = None
+    blocks: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give everything that is known as plain values, for JSON."""
+        return {key: value for key, value in asdict(self).items() if value not in (None, {})}
+
+
+def describe_file(path: str | os.PathLike[str], *, full: bool = False) -> FileDescription:
+    """Say what a file is and what stands in it.
+
+    Parameters
+    ----------
+    path : path-like
+        Any file, or a Zarr folder.
+    full : bool, optional
+        Read every voxel for the value range; without it 16 planes of volumes above 512 MB.
+
+    Returns
+    -------
+    FileDescription
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or slabkit does not understand it.
+    """
+    kind = file_kind(path)
+    if kind == "mrc" and _is_text(Path(path)):
+        return _describe_text(path)
+    if kind in ("tiff", "zarr"):
+        return _describe_volume(path, full, kind == "tiff")
+    compression: Compression | None = kind if kind in ("gzip", "bzip2") else None
+    header = read_header(path, compression)
+    if stack_reason(str(path), header) is not None:
+        return _describe_images(path, compression, full)
+    return _describe_volume(path, full)
+
+
+def _describe_volume(
+    path: str | os.PathLike[str], full: bool, tiff: bool = False
+) -> FileDescription:
+    where = str(path)
+    if tiff:
+        volume = open_tiff(path, single_image=True)
+    else:
+        volume = open_volume(path, allow_missing_chunks=True)
+    said = list(volume.warnings)
+    notes = list(volume.notes)
+    voxel_size = None
+    try:
+        chosen = choose_voxel_size(where, volume.voxel_sizes, unset_reason=volume.unset_reason)
+    except InputError as error:
+        said.append(str(error).removeprefix(f"{where}: ").rstrip("."))
+    else:
+        voxel_size = chosen.value
+        said += chosen.warnings
+        notes += chosen.notes
+    values = _values(volume.source, full, said)
+    depth, height, width = (int(size) for size in volume.source.shape)
+    return FileDescription(
+        path=where,
+        kind="tomogram" if depth > 1 else "micrograph",
+        stored_as=volume.stored_as,
+        size=(width, height, depth) if depth > 1 else (width, height),
+        voxel_size=voxel_size,
+        values=values,
+        notes=tuple(notes),
+        warnings=tuple(said),
+    )
+
+
+def _describe_images(
+    path: str | os.PathLike[str], compression: Compression | None, full: bool
+) -> FileDescription:
+    images = open_stack(path, compression)
+    header = read_header(path, compression)
+    said = list(header.warnings)
+    pixel_size = None if np.isnan(images.pixel_size) else images.pixel_size
+    if pixel_size is None:
+        said.append("the pixel size is not set")
+    count = len(images)
+    height, width = images.image_shape
+    values = _values(images.source, full, said)
+    return FileDescription(
+        path=str(path),
+        kind="micrograph" if count == 1 else "stack",
+        stored_as=header.stored_as + (f", {compression}" if compression else ""),
+        size=(width, height) if count == 1 else (width, height, count),
+        voxel_size=pixel_size,
+        values=values,
+        notes=(*header.notes, *(f"label: {label}" for label in header.labels)),
+        warnings=tuple(said),
+    )
+
+
+def _values(source: VoxelSource, full: bool, said: list[str]) -> ValueRange:
+    depth, height, width = (int(size) for size in source.shape)
+    planes = list(range(depth))
+    if not full and depth * height * width * np.dtype(source.dtype).itemsize > _STREAMED_BYTES:
+        chosen = np.linspace(0, depth - 1, min(depth, _SAMPLED_PLANES)).round().astype(int)
+        planes = np.unique(chosen).tolist()
+    statistics = RunningStatistics()
+    constant = zeros = extreme = 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SlabkitWarning)
+        for z in planes:
+            plane = source[z : z + 1, 0:height, 0:width][0]
+            statistics.add(plane)
+            constant += bool((plane == plane[0, 0]).all())
+            zeros += plane.size - int(np.count_nonzero(plane))
+            if plane.dtype == np.int8:
+                extreme += int(((plane >= 96) | (plane < -96)).sum())
+    said += [str(item.message).rstrip(".") for item in caught]
+    total = len(planes) * height * width
+    if statistics.nonfinite:
+        said.append(
+            f"{statistics.nonfinite} of {total} values are NaN or infinite: repair the volume or "
+            "give --fill-nonfinite median"
+        )
+    if statistics.count and statistics.least == statistics.greatest:
+        said.append(f"every value read is {statistics.least:g}")
+    elif constant > len(planes) // 10:
+        said.append(f"{constant} of {len(planes)} planes read are constant (padding?)")
+    elif zeros > 0.3 * total:
+        said.append(f"{100 * zeros / total:.0f} % of the values read are exactly 0 (padding?)")
+    if extreme > total // 2:
+        said.append(
+            "most bytes lie near -128 and 127, as unsigned bytes do that are read as signed: "
+            "--uint8 reads them as unsigned"
+        )
+    known = statistics.count > 0
+    return ValueRange(
+        statistics.least if known else None,
+        statistics.greatest if known else None,
+        statistics.mean if known else None,
+        statistics.deviation if known else None,
+        statistics.nonfinite,
+        len(planes),
+        depth,
+    )
+
+
+def _is_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if b"\0" in head:
+        return False
+    try:
+        head.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return error.start > len(head) - 4  # a character cut in two by the end of the piece
+    return True
+
+
+def _describe_text(path: str | os.PathLike[str]) -> FileDescription:
+    from slabkit.formats.star import parse_star
+    from slabkit.formats.table_blocks import read_text
+
+    where = str(path)
+    text = read_text(path)
+    first = next(
+        (line for line in text.split("\n") if line.strip() and not line.startswith("#")), ""
+    )
+    if first.startswith("data_") or Path(path).suffix.lower() == ".star":
+        return _describe_star(where, parse_star(text, where))
+    return _describe_other_text(where, text)
+
+
+def _describe_star(where: str, blocks: dict[str, pd.DataFrame]) -> FileDescription:
+    kind, main = _star_kind(blocks)
+    table = blocks[main]
+    rows = {name: len(block) for name, block in blocks.items()}
+    said = []
+    if not len(table):
+        said.append("the table is empty")
+    try:
+        _check(kind, where)
+    except SlabkitError as error:
+        said.append(str(error).removeprefix(f"{where}: ").rstrip("."))
+    return FileDescription(
+        path=where,
+        kind=kind,
+        stored_as="STAR",
+        rows=len(table),
+        columns=tuple(str(column) for column in table.columns),
+        blocks=rows,
+        warnings=tuple(said),
+    )
+
+
+def _star_kind(blocks: dict[str, pd.DataFrame]) -> tuple[str, str]:
+    if "picks" in blocks and "slabkitPickId" in blocks["picks"]:
+        return "pick list", "picks"
+    if "galleries" in blocks and "particles" in blocks:
+        return "minislab table", "particles"
+    if "labels" in blocks and "slabkitDecision" in blocks["labels"]:
+        return "labels", "labels"
+    if "micrographs" in blocks and "slabkitZStart" in blocks["micrographs"]:
+        return "slab table", "micrographs"
+    if "tomograms" in blocks and "slabkitTomogram" in blocks["tomograms"]:
+        return "tomogram table", "tomograms"
+    if "particles" in blocks:
+        columns = set(blocks["particles"].columns)
+        flat = {"rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY"}
+        if flat <= columns and not columns & {"rlnImageName", "rlnCoordinateZ"}:
+            return "picks2d", "particles"
+    main = max(blocks, key=lambda name: (len(blocks[name]), name == "particles"))
+    return "other STAR", main
+
+
+def _check(kind: str, where: str) -> None:
+    # The reader that the commands use says what is wrong with a table of ours.
+    from slabkit.formats import tables
+
+    readers: dict[str, Any] = {
+        "pick list": tables.read_native_picks,
+        "minislab table": tables.read_minislabs,
+        "labels": tables.read_labels,
+        "slab table": tables.read_slabs,
+        "picks2d": tables.read_picks2d,
+    }
+    if kind in readers:
+        readers[kind](where)
+
+
+def _describe_other_text(where: str, text: str) -> FileDescription:
+    from slabkit.formats.pick_source import Source
+    from slabkit.formats.registry import detect_format
+
+    lines = [line for line in text.split("\n") if line.strip()]
+    rows: int | None = len(lines) - 1
+    columns, stored_as = _columns(lines)
+    source = Source(where, text.encode())
+    try:
+        found = detect_format(source)
+        if not found.sniff(source):  # only its suffix speaks for it
+            raise FormatError(where)
+    except FormatError:
+        if columns is None:
+            raise FormatError(
+                f"{where}: is a text file that slabkit does not understand."
+            ) from None
+        return FileDescription(where, "table", stored_as, rows=rows, columns=columns)
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SlabkitWarning)
+        try:
+            from slabkit.formats.picks import read_picks
+
+            rows = len(read_picks(source, check_bounds=False).picks)
+        except SlabkitError as error:
+            said.append(str(error).removeprefix(f"{where}: ").rstrip("."))
+            rows = None
+    said += [str(item.message).removeprefix(f"{where}: ").rstrip(".") for item in caught]
+    return FileDescription(
+        where, "pick list", found.name, rows=rows, columns=columns, warnings=tuple(said)
+    )
+
+
+def _columns(lines: list[str]) -> tuple[tuple[str, ...] | None, str]:
+    """Give the column names of a table in text, None where the text is none."""
+    for separator, stored_as in (("\t", "TSV"), (",", "CSV"), (";", "CSV with semicolons")):
+        head = lines[0].split(separator) if lines else []
+        if len(head) > 1 and all(line.count(separator) == len(head) - 1 for line in lines[1:20]):
+            return tuple(name.strip().strip('"') for name in head), stored_as
+    return None, "text"
