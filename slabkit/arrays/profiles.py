@@ -85,8 +85,8 @@ def depth_profiles(
     radius_vox : ndarray, shape (positions,)
         Radius of the particle in voxels, positive.
     low_vox, high_vox : ndarray of int64, shape (positions,)
-        First and last plane of the search, inside the volume. Beyond the volume its first and last
-        plane count as repeated.
+        First and last plane of the search, inside the volume. Of a particle that is cut off by the
+        volume's face the part inside counts.
     sign : {-1, 1}
         Factor that makes the particle bright.
     jobs : int, optional
@@ -175,7 +175,7 @@ class _Chunk:
         # A ring is as wide as a voxel or a sixth of the radius, whichever is more.
         self.spacing = max(1.0, radius / _RINGS_PER_RADIUS)
         self.binning = max(1, min(int(self.spacing), shape[1], shape[2]))
-        self.kernels = _kernels(size)
+        self.kernels, self.energies = _kernels(size)
         self.reach = (self.kernels.shape[2] - 1) // 2
         self.rows = rows
         self.depth = shape[0]
@@ -247,11 +247,12 @@ class _Chunk:
             rings[out, ring] = rings[out, ring - 1]
         length = self.scored + 2 * self.reach
         planes = self.start[:, None] - self.reach + np.arange(length)
-        planes = np.clip(planes, self.first, self.last - 1) - self.first
-        taken = np.take_along_axis(rings, planes[:, None, :], axis=2)
+        there = (planes >= 0) & (planes < self.depth)
+        clipped = np.clip(planes, self.first, self.last - 1) - self.first
+        taken = np.take_along_axis(rings, clipped[:, None, :], axis=2)
         size = np.abs(taken).max(axis=(1, 2))
-        # The templates sum to zero, so a constant changes nothing but the rounding.
-        taken = taken - taken.mean(axis=(1, 2), keepdims=True)
+        # The templates sum to zero in each plane, so a constant changes nothing but the rounding.
+        taken = (taken - taken.mean(axis=(1, 2), keepdims=True)) * there[:, None, :]
         points = scipy.fft.next_fast_len(length, real=True)
         spectra = scipy.fft.rfft(taken, points, axis=2)
         bank = np.conj(scipy.fft.rfft(self.kernels, points, axis=2))
@@ -259,18 +260,30 @@ class _Chunk:
         for template in range(templates):
             product = np.einsum("nrf,rf->nf", spectra, bank[template])
             scores = scipy.fft.irfft(product, points, axis=1)[:, : self.scored]
+            scores *= self._cut_gain(there, template)
             np.maximum(best, sign * scores, out=best)
         best[np.abs(best) <= 2e-6 * size[:, None] * np.abs(self.kernels).sum(axis=(1, 2)).max()] = 0
         self.rings = np.zeros((0, 0), dtype=np.float32)
         self.weights = None
         return DepthProfiles(self.rows, self.start, best)
 
+    def _cut_gain(self, there: npt.NDArray[np.bool_], template: int) -> Singles:
+        """Make up for planes of a template that lie outside the volume: same response to noise."""
+        if there.all():
+            return np.ones((1, 1), dtype=np.float32)
+        energy = self.energies[template]
+        inside = np.lib.stride_tricks.sliding_window_view(there, len(energy), axis=1) @ energy
+        # A centre inside the volume has half its template there; beyond, nothing is blown up.
+        share = np.maximum(inside[:, : self.scored] / energy.sum(), 0.25)
+        return np.asarray(1 / np.sqrt(share), dtype=np.float32)
+
 
 @lru_cache(maxsize=256)
-def _kernels(size: int) -> Singles:
+def _kernels(size: int) -> tuple[Singles, Floats]:
     """Make the bank for one radius of the ladder: shape (templates, rings, 2 * reach + 1).
 
-    A kernel holds, for each ring and depth, the weight of the ring's mean.
+    A kernel holds, for each ring and depth, the weight of the ring's mean. Also the share of each
+    depth in its response to white noise (variance), shape (templates, 2 * reach + 1).
     """
     radius = _SIZE_STEP**size
     spacing = max(1.0, radius / _RINGS_PER_RADIUS)
@@ -294,4 +307,4 @@ def _kernels(size: int) -> Singles:
         around = area * ((lateral > near) & (lateral <= far))
         weight -= around / around.sum() * weight.sum(axis=0)
         kernel[:] = weight / np.sqrt((weight**2 / area).sum())
-    return bank.astype(np.float32)
+    return bank.astype(np.float32), (bank**2 / area).sum(axis=1)
