@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from slabkit.cli import shared
-from slabkit.errors import InputError
+from slabkit.errors import InputError, SlabkitWarning
 
 if TYPE_CHECKING:
     from slabkit.scoring import Score
@@ -72,7 +73,16 @@ def score(
         raise InputError("only one table can come from standard input (-).")
     radii = shared.parse_pairs(radius or [], "--radius")
     with shared.Step("score", None, quiet=quiet, json_=json_) as step:
-        found, true = read_picks(picks), read_picks(truth)
+        found = read_picks(picks)
+        with warnings.catch_warnings():
+            # A particle that stands twice makes every recall wrong; elsewhere it is only dropped.
+            warnings.filterwarnings("error", ".*exact duplicates", SlabkitWarning)
+            try:
+                true = read_picks(truth)
+            except SlabkitWarning as error:
+                raise InputError(
+                    f"{str(error).rstrip('.')}; a particle must stand in the truth once."
+                ) from None
         for one in ("strict", "czii") if mode == "both" else (mode,):
             result = score_picks(
                 found.picks,
