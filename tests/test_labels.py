@@ -494,6 +494,8 @@ def test_choices_are_checked():
     decided = table.assign(slabkitDecision="accepted", slabkitClass="1")
     with pytest.raises(InputError, match="has decisions already"):
         label_minislabs(decided, minislabs, SMALL, classes="1")
+    with pytest.raises(InputError, match="slabkitDecision is 'yes' in rows 1, 2"):
+        label_minislabs(table.assign(slabkitDecision="yes"), minislabs, SMALL)
 
 
 def test_a_million_rows_are_not_slow_by_design():

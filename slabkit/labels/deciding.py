@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
+from slabkit.tables import DECISIONS, require_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +46,7 @@ def decide_rows(
                 "the result has decisions already; leave --classes and --threshold out, or the "
                 "column."
             )
+        require_values(results, "slabkitDecision", DECISIONS, "result")
         return np.asarray(results["slabkitDecision"], dtype=object)
     if classes is not None:
         if "slabkitClass" not in results.columns:
