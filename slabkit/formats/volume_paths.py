@@ -222,8 +222,8 @@ def _holds_labels(path: Path) -> bool:
 
 
 def _from_table(path: Path) -> list[ListedTomogram]:
-    from slabkit.formats.star import read_star
     from slabkit.formats.paths import resolve_path
+    from slabkit.formats.star import read_star
     from slabkit.tables import TOMOGRAMS, validate_table
 
     blocks = read_star(path)
