@@ -16,6 +16,9 @@ from slabkit.simulation.symmetry import Matrix
 PROTEIN_DENSITY = 0.8
 """Da/Å³ of packed protein (partial specific volume 0.73 cm³/g, with some water between)."""
 
+# Standard deviation of the blur that belongs to a voxel, in voxels.
+_BLUR = 0.6
+
 # Density this small a part of the highest one is not drawn.
 _EMPTY_LEVEL = 0.01
 
@@ -108,7 +111,7 @@ class MapModel:
                 stacklevel=2,
             )
         step = self.source.voxel_size
-        density = _low_passed(density, step / self.voxel_size)
+        density = _low_passed(density, self.voxel_size / step)
         total = density.sum() * step**3
         density *= PROTEIN_DENSITY / density.max() if self.mass is None else self.mass / total
         self._centre = np.array(ndimage.center_of_mass(density))
@@ -153,20 +156,13 @@ class MapModel:
         return patch.reshape(z.shape)
 
 
-def _low_passed(density: npt.NDArray[np.float64], ratio: float) -> npt.NDArray[np.float64]:
-    """Take away what voxels ``1 / ratio`` times as large cannot show.
+def _low_passed(density: npt.NDArray[np.float64], coarser: float) -> npt.NDArray[np.float64]:
+    """Blur away what voxels ``coarser`` times as large cannot show; put zeros around.
 
-    Zeros are put around the map, which the filter would else wrap around. It passes all to 0.7 of
-    the coarser sampling's limit and nothing beyond it, with a cosine between.
+    A Gaussian, because it does not ring: what is denser than packed protein would be an artefact.
     """
-    from scipy import fft
+    from scipy import ndimage
 
-    if ratio >= 1:
-        return density
-    pad = int(np.ceil(3 / ratio))
-    wide = np.pad(density, pad)
-    radius = np.sqrt(sum(np.meshgrid(*(np.fft.fftfreq(n) ** 2 for n in wide.shape), indexing="ij")))
-    limit = 0.5 * ratio
-    edge = np.clip((radius / limit - 0.7) / 0.3, 0, 1)
-    smooth = fft.ifftn(fft.fftn(wide) * (0.5 + 0.5 * np.cos(np.pi * edge))).real
-    return np.asarray(smooth)
+    width = _BLUR * np.sqrt(max(0.0, coarser**2 - 1))
+    padded = np.pad(density, 2 + int(np.ceil(4 * width)))
+    return np.asarray(ndimage.gaussian_filter(padded, width)) if width else padded

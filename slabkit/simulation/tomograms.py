@@ -199,8 +199,7 @@ def _size(preset: str, shape: tuple[int, int, int] | None, voxel_size: float | N
 def _check(
     name: str, seed: int, noise: float, crowding: float, tilts: npt.ArrayLike | None
 ) -> None:
-    if not name:
-        raise InputError("a simulated tomogram needs a name, not an empty string.")
+    _check_name(name, "a simulated tomogram")
     if seed < 0 or int(seed) != seed:
         raise InputError(f"seed must be a whole number from 0, not {seed}.")
     for what, value in (("noise", noise), ("crowding", crowding)):
@@ -213,6 +212,16 @@ def _check(
             raise InputError("tilts must be two or more evenly spaced angles in degrees.")
         if not (steps[0] > 0 and angles[0] > -90 and angles[-1] < 90):
             raise InputError("tilts must rise, between -90 and 90 degrees.")
+
+
+def _check_name(name: str, what: str) -> None:
+    if not name:
+        raise InputError(f"{what} needs a name, not an empty string.")
+    if "#" in name or not name.isprintable():
+        raise InputError(
+            f"{what}: the name {name!r} has a '#' or an unprintable character, which tables "
+            "cannot hold."
+        )
 
 
 def _models(
@@ -231,8 +240,7 @@ def _models(
         )
     wanted = {**counts, **{name: placed.count for name, placed in maps.items()}}
     for name, count in wanted.items():
-        if not name:
-            raise InputError("a species needs a name, not an empty string.")
+        _check_name(name, "a species")
         if int(count) != count or count < 0:
             raise InputError(f"the number of {name} must be a whole number from 0, not {count}.")
     models: list[tuple[Model, int]] = []
