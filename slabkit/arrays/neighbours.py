@@ -74,9 +74,10 @@ def group_neighbours(
     if labels is None:
         groups = [order]
     else:
-        names = np.asarray(labels)[order]
+        names = np.asarray(labels)
         if len(names) != count:
             raise InputError(f"{len(names)} labels were given for {count} points.")
+        names = names[order]
         by_label = np.argsort(names, kind="stable")
         edges = np.flatnonzero(np.diff(names[by_label])) + 1
         groups = np.split(order[by_label], edges)
