@@ -30,6 +30,7 @@ ALLOWED = {
     "units": {"errors"},
     "arrays": BASE,
     "pictures": BASE,
+    "report": BASE | {"tables", "tomogram", "arrays", "pictures"},
     "tables": BASE,
     "tomogram": BASE,
     **{stage: BASE | {"tables", "tomogram", "arrays"} for stage in STAGES},

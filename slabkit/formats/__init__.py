@@ -1,0 +1,1 @@
+"""Files: the only place that knows what other programs write and read."""

@@ -57,8 +57,12 @@ _CSV_NAMES = {
     "slabkitTilt": "tilt slabkittilt",
     "slabkitGallerySet": "gallery_set slabkitgalleryset",
 }
+_PLACES = ("rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY")
 _ALIASES = {alias: name for name, aliases in _CSV_NAMES.items() for alias in aliases.split()}
-_IGNORED = re.compile(r"(rln|slabkit|unnamed).*|comments?|notes?|index|tomogram|z|")
+_IGNORED = re.compile(
+    r"(rln|slabkit|unnamed).*|comments?|notes?|index|tomogram|z|"
+    r"score_kind|diameter|confidence|z_confidence|flags|source|slab_count|"  # a pick list as CSV
+)
 
 _SCORE_COLUMNS = ("slabkitScore", "rlnAutopickFigureOfMerit", "rlnMaxValueProbDistribution")
 _KEPT_FROM_STAR = (
@@ -249,8 +253,9 @@ def _read_csv(text: str, header: str, where: str) -> pd.DataFrame:
     delimiters = [mark for mark in "\t;," if mark in header]
     names, rows = _csv_rows(text, delimiters[0] if delimiters else ",", where)
     known: list[str] = []
-    for name in names:
-        plain = re.sub(r"[\s-]+", "_", name.strip().lower())
+    plain_names = [re.sub(r"[\s-]+", "_", name.strip().lower()) for name in names]
+    has_id = any(_ALIASES.get(plain) == "slabkitPickId" for plain in plain_names)
+    for name, plain in zip(names, plain_names, strict=True):
         usual = _ALIASES.get(plain, "" if _IGNORED.fullmatch(plain) else None)
         if usual is None:
             raise InputError(
@@ -258,6 +263,8 @@ def _read_csv(text: str, header: str, where: str) -> pd.DataFrame:
                 "known are pick_id, or gallery with row and column or with x and y; decision, "
                 "class, score, species, comment."
             )
+        if usual in _PLACES and has_id:
+            usual = ""  # of a pick list as CSV they speak of the slab, not of a tile
         if usual and usual in known:
             raise InputError(f"{where}: two columns mean the same as {name!r}.")
         known.append(usual)

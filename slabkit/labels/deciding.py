@@ -41,13 +41,15 @@ def decide_rows(
     decisions = np.full(len(results), "accepted", dtype=object)
     by_value = classes is not None or threshold is not None
     if "slabkitDecision" in results.columns:
-        if by_value:
+        undecided = bool((results["slabkitDecision"] == "undecided").all())
+        if by_value and not undecided:  # a pick list fresh from the picker has nothing to lose
             raise InputError(
                 "the result has decisions already; leave --classes and --threshold out, or the "
                 "column."
             )
         require_values(results, "slabkitDecision", DECISIONS, "result")
-        return np.asarray(results["slabkitDecision"], dtype=object)
+        if not by_value:
+            return np.asarray(results["slabkitDecision"], dtype=object)
     if classes is not None:
         if "slabkitClass" not in results.columns:
             raise InputError("--classes is given, but the result has no classes.")

@@ -1,0 +1,153 @@
+"""``slabkit demo -o demo``: the whole loop on simulated tomograms, with a report to look at."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slabkit.cli import shared
+from slabkit.errors import OutputExistsError, SlabkitError
+
+if TYPE_CHECKING:
+    from slabkit.report.loop import LoopResult
+
+# Picks of this score or more are accepted: the demo's stand-in for a person or a classification.
+_THRESHOLD = 7.0
+_PARALLEL = ("simulate", "slab", "pick", "map", "minislab")
+
+
+def demo(
+    out: shared.OutFolder,
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="How many tomograms.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other tomograms.")] = 0,
+    overwrite: shared.Overwrite = False,
+    jobs: shared.Jobs = 0,
+    quiet: shared.Quiet = False,
+    json_: shared.Json = False,
+) -> None:
+    """Simulate tomograms, run the whole chain on them, score it, and write report.html.
+
+    Every step is printed as the command that a user would type.
+    """
+    folder = Path(out)
+    report = folder / "report.html"
+    if folder.exists() and not overwrite and not report.exists() and any(folder.iterdir()):
+        raise OutputExistsError(
+            f"{folder}: is not empty and holds no demo; give another -o, or --overwrite."
+        )
+    with shared.Step(
+        "demo",
+        str(report),
+        parameters={"count": count, "seed": seed},
+        overwrite=overwrite,
+        quiet=quiet,
+        json_=json_,
+    ) as work:
+        if work.finished:
+            return
+        commands = _commands(count, seed)
+        with _inside(folder):
+            for arguments in commands:
+                work.note(f"$ slabkit {shlex.join(arguments)}")
+                _run([*arguments, *_extra(arguments[0], jobs)])
+            result = _collect([f"slabkit {shlex.join(arguments)}" for arguments in commands])
+            from slabkit.formats.atomic import write_text
+            from slabkit.report.loop import loop_page
+
+            write_text("report.html", loop_page(result))
+        totals = list(result.scores.values())[-1][1]
+        work.summary.update(
+            tomograms=count,
+            picks=len(result.picks),
+            accepted=len(result.curated),
+            recall=totals["recall"],
+            precision=totals["precision"],
+        )
+        work.note(f"open {report}")
+
+
+def _commands(count: int, seed: int) -> list[list[str]]:
+    lines = [
+        f"simulate -o tomograms --preset small --count {count} --seed {seed}",
+        "slab tomograms -o slabs --step 75",
+        "pick blob slabs/slabs.star -o picks2d.star --diameter 100:350",
+        "map picks2d.star --slabs slabs/slabs.star -o picks.star",
+        "minislab picks.star -o minislabs --box 400 --depth 300 --stack",
+        "convert picks.star picks.csv",
+        f"label picks.csv --minislabs minislabs/minislabs.star --threshold {_THRESHOLD:g} "
+        "-o labels.star",
+        "curate picks.star labels.star -o curated.star --rejected rejected.star",
+        "score curated.star tomograms/truth.star",
+    ]
+    return [line.split() for line in lines]
+
+
+def _extra(command: str, jobs: int) -> list[str]:
+    if command == "score":
+        return ["--quiet"]
+    parallel = ["--jobs", str(jobs)] if command in _PARALLEL else []
+    return ["--overwrite", "--quiet", *parallel]
+
+
+def _run(arguments: list[str]) -> None:
+    from slabkit.cli.main import app
+
+    code = app(arguments, standalone_mode=False)
+    if code:
+        raise SlabkitError(f"slabkit {shlex.join(arguments)} ended with exit code {code}.")
+
+
+@contextlib.contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    """Work inside the folder, so that the commands printed can be typed there again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _collect(commands: list[str]) -> LoopResult:
+    import numpy as np
+
+    from slabkit.formats.mrc import read_image
+    from slabkit.formats.picks import read_picks
+    from slabkit.formats.tables import read_minislabs, read_picks2d, read_slabs
+    from slabkit.formats.volumes import open_tomogram
+    from slabkit.report.loop import LoopResult
+    from slabkit.scoring import match_picks, score_picks
+
+    picks, curated = read_picks("picks.star"), read_picks("curated.star")
+    truth = read_picks("tomograms/truth.star").picks
+    minislabs, _ = read_minislabs("minislabs/minislabs.star")
+    found = np.zeros(len(picks.picks), dtype=bool)
+    found[match_picks(picks.picks, truth)["pick"].to_numpy()] = True
+    scores = {
+        title: score_picks(table.picks, truth)
+        for title, table in (("all picks", picks), ("accepted picks", curated))
+    }
+    return LoopResult(
+        commands=commands,
+        tomograms={
+            row.slabkitTomogram: open_tomogram(row.slabkitTomogramFile, name=row.slabkitTomogram)
+            for row in picks.tomograms.itertuples()
+        },
+        slabs=read_slabs("slabs/slabs.star"),
+        picks2d=read_picks2d("picks2d.star"),
+        picks=picks.picks,
+        curated=curated.picks,
+        truth=truth,
+        read_image=lambda path: read_image(path)[0],
+        galleries=list(dict.fromkeys(minislabs["rlnMicrographName"])),
+        threshold=_THRESHOLD,
+        scores={title: (score.table, score.total) for title, score in scores.items()},
+        found=found,
+    )
