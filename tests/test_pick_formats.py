@@ -168,6 +168,14 @@ def test_ndjson_types_and_rotation(tmp_path: Path) -> None:
     assert [item["type"] for item in back] == ["point", "orientedPoint", "instancePoint"]
     assert back[1]["xyz_rotation_matrix"] == turn
     assert back[2]["instance_id"] == 12
+    write_picks(tmp_path / "p.star", picks)
+    write_picks(tmp_path / "r4.star", read_picks(tmp_path / "p.star"), format="relion4", binning=1)
+    write_picks(tmp_path / "third.ndjson", read_picks(tmp_path / "r4.star", voxel_size=10.012))
+    third = [json.loads(line) for line in (tmp_path / "third.ndjson").read_text().splitlines()]
+    for first, last in zip(back, third, strict=True):  # RELION's optics come along
+        assert {key for key in last if not key.startswith("rln")} == set(first)
+        assert last["location"] == pytest.approx(first["location"], abs=1e-9)
+        assert last.get("instance_id") == first.get("instance_id")
     assert back[0]["location"] == pytest.approx({"x": 1, "y": 2.5, "z": 3}, abs=1e-12)
 
 

@@ -118,7 +118,9 @@ def _guarded(reader: Any, where: str) -> Iterator[list[str]]:
 
 
 def _is_data(row: list[str]) -> bool:
-    return any(value.strip() for value in row) and not row[0].startswith("#")
+    if row and row[0]:  # nearly every row: no need to look further
+        return row[0][0] != "#" and (not row[0].isspace() or any(map(str.strip, row)))
+    return any(map(str.strip, row))
 
 
 def _column_names(header: list[str], where: str) -> list[str]:

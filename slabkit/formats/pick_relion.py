@@ -251,7 +251,7 @@ def _reading(
         used.add("rlnParticleName")
     for name in particles.columns:
         if name not in used and name not in found:
-            found[name] = particles[name].tolist()
+            found[name] = particles[name].replace("none", "").tolist()
     return Reading(found, unit_length, zero)
 
 

@@ -35,7 +35,7 @@ from slabkit.formats.registry import (
     format_to_write,
 )
 from slabkit.formats.tables import PickList, check_pick_list
-from slabkit.tables import PICKS, make_table
+from slabkit.tables import PICKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,8 +120,8 @@ def read_picks(
     if species is not None:
         table = set_species(table, species, where)
     table = give_ids(drop_duplicates(table, where), where)
-    known = known_tomograms(table["slabkitTomogram"], lists, context, where)
-    return check_pick_list(PickList(make_table(PICKS, dict(table.items())), known), where)
+    known = known_tomograms(table["slabkitTomogram"].unique(), lists, context, where)
+    return check_pick_list(PickList(table, known), where)
 
 
 def write_picks(
@@ -170,7 +170,7 @@ def write_picks(
     if species is not None:
         picks = PickList(set_species(picks.picks, species, "pick list"), picks.tomograms)
     context = _context(picks.tomograms, None, None, binning, centre, species, None)
-    check_names(picks.picks["slabkitTomogram"], "tomogram", "pick list")
+    check_names(picks.picks["slabkitTomogram"].unique(), "tomogram", "pick list")
     _say_what_is_lost(picks, chosen)
     # Everything is made before anything is written, so that an error leaves nothing half done.
     if is_folder(target, chosen.name):
@@ -313,10 +313,16 @@ def _read(
 def _columns(reading: Reading, where: str) -> pd.DataFrame:
     import pandas as pd
 
-    table = pd.DataFrame(reading.columns)
-    check_names(table["slabkitTomogram"], "tomogram", where)
+    # Texts stay plain objects until the whole table is checked.
+    table = pd.DataFrame(
+        {
+            name: values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
+            for name, values in reading.columns.items()
+        }
+    )
+    check_names(table["slabkitTomogram"].unique(), "tomogram", where)
     if "slabkitSpecies" in table.columns:
-        check_names(table["slabkitSpecies"], "species", where, empty=True)
+        check_names(table["slabkitSpecies"].unique(), "species", where, empty=True)
     return check_extra_names(table, where)
 
 
