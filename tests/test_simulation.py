@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, special
 from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import pdist, squareform
 from scipy.spatial.transform import Rotation
 
 from slabkit.errors import InputError, SlabkitWarning
@@ -196,9 +196,15 @@ def test_nothing_overlaps_and_all_is_in_the_ice():
 
 
 def test_some_ribosomes_touch():
-    _, truth = simulate_tomogram("a", counts={"ribosome": 25}, crowding=0, tilts=None)
-    apart = pdist(positions(truth))
-    assert np.sum(apart < 300) >= 4
+    sizes = {}
+    for share in (0.0, 0.8):
+        sample = Sample((80, 250, 250), 10.0, rng(13))
+        placed = sample.place(built_in_species()["ribosome"], 15, share)
+        places = np.array([place.position for place in placed])
+        nearest = np.sort(squareform(pdist(places)) + 1e6 * np.eye(15), axis=1)[:, 0]
+        sizes[share] = np.sum(nearest < 315)
+    assert sizes[0.0] <= 4
+    assert sizes[0.8] >= 10
 
 
 def test_a_vesicle_is_two_leaflets_40_angstrom_apart():

@@ -19,6 +19,10 @@ _ICE_MARGIN = 120.0
 _ROTATIONS, _PLACES = 10, 150
 
 
+# Molecules that touch are so many diameters apart, as ribosomes of a polysome are.
+_CONTACT = (0.98, 1.2)
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where a molecule was put.
@@ -186,7 +190,7 @@ class Sample:
                 places = low + self.rng.random((_PLACES, 3)) * (high - low)
             else:
                 direction = self.rng.standard_normal(3)
-                steps = np.arange(0.6 * model.diameter, 1.3 * model.diameter, self.voxel_size)
+                steps = np.arange(*_CONTACT, self.voxel_size / model.diameter) * model.diameter
                 places = beside + steps[:, None] * (direction / np.linalg.norm(direction))
             for middle in np.floor(places / self.voxel_size + 0.5).astype(int):
                 position = (middle + fraction) * self.voxel_size

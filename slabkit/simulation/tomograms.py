@@ -39,6 +39,7 @@ TILTS = tuple(float(angle) for angle in range(-45, 46, 3))
 # what leaves the quietest parts of a volume as rough as those of denoised reconstructions.
 _NOISE_SD = 0.17
 
+# Share of a species that is put against another copy: polysomes.
 _CLUSTERED = {"ribosome": 0.35}
 
 # Vesicles in the area of the preset czii, and membrane proteins in 100,000 Å² of them.
