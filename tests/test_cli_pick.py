@@ -34,7 +34,7 @@ def slabs(tmp_path, monkeypatch):
     for number, tomogram in enumerate(("1e5", "TS.b")):
         for index in range(2):
             names.append((tomogram, f"slabs/{tomogram}_slab{index:03d}.mrc"))
-            write_mrc(tmp_path / names[-1][1], slab_image(2 * number + index), 10.012)
+            write_mrc(tmp_path / names[-1][1], slab_image(2 * number + index), 10.012, label="test")
     table = make_table(
         SLABS,
         {
@@ -87,7 +87,7 @@ def test_finished_work_is_skipped_and_other_work_is_not_replaced(slabkit, slabs)
     refused = slabkit(*ARGUMENTS, "--threshold", 9, code=2)
     assert "--overwrite" in refused.stderr
     slabkit(*ARGUMENTS, "--threshold", 9, "--overwrite")
-    write_mrc(slabs / "slabs/1e5_slab000.mrc", slab_image(77), 10.012)
+    write_mrc(slabs / "slabs/1e5_slab000.mrc", slab_image(77), 10.012, label="test")
     slabkit(*ARGUMENTS, "--threshold", 9, code=2)  # an image changed: other inputs
 
 
@@ -130,7 +130,7 @@ def test_one_damaged_tomogram_does_not_stop_the_other(slabkit, slabs):
     ],
 )
 def test_images_that_contradict_their_table(slabkit, slabs, shape, pixel, message):
-    write_mrc(slabs / "slabs/1e5_slab001.mrc", np.ones(shape, np.float32), pixel)
+    write_mrc(slabs / "slabs/1e5_slab001.mrc", np.ones(shape, np.float32), pixel, label="test")
     assert message in slabkit(*ARGUMENTS, code=1).stderr
 
 
@@ -138,11 +138,7 @@ def test_images_that_contradict_their_table(slabkit, slabs, shape, pixel, messag
     ("arguments", "message"),
     [
         (("--diameter", "300:100"), "--diameter takes MIN:MAX"),
-        (("--diameter", "0"), "positive length"),
         (("--diameter", "5"), "under three pixels of 10.012 Å"),
-        (("--max-elongation", "0"), "--max-elongation must be 1"),
-        (("--threshold", "nan"), "--threshold must be a number"),
-        (("--contrast", "light"), "--contrast must be dark or bright"),
         (("--method", "dog"), "must be 'rims' or 'laplacian'"),
         (("--png", "-o", "-"), "give a file to -o"),
     ],

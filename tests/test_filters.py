@@ -16,6 +16,7 @@ from slabkit.arrays.filters import (
     fine_position,
     gaussian_transfer,
     laplacian_transfer,
+    on_image_frequencies,
     rim_transfer,
     shell_transfer,
 )
@@ -61,6 +62,13 @@ def test_coarse_grid_samples_the_same_filtered_image():
 def test_filters_ignore_the_level(transfer):
     q = angular_frequencies(SHAPE, SHAPE, 10.012)
     assert transfer(q, 150.0)[0, 0] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("transfer", [rim_transfer, shell_transfer])
+def test_interpolated_transfer_is_the_transfer(transfer):
+    q = angular_frequencies(SHAPE, SHAPE, 5.0)
+    ours = on_image_frequencies(transfer, q, 250.0)
+    np.testing.assert_allclose(ours, transfer(q, 250.0), atol=2e-5)
 
 
 def test_laplacian_answers_the_ball_of_its_diameter_most():

@@ -132,9 +132,7 @@ def evenness(
 def _local_maxima(
     stack: npt.NDArray[np.float32], floor: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    from scipy.ndimage import maximum_filter
-
-    highest = maximum_filter(stack, size=3, mode="nearest")
+    highest = _highest_of_neighbours(stack)
     rung, y, x = np.nonzero((stack == highest) & (stack > floor))
     if len(rung) < 2:
         return rung, y, x
@@ -156,6 +154,18 @@ def _local_maxima(
                 )
                 keep[later[same]] = False
     return rung[keep], y[keep], x[keep]
+
+
+def _highest_of_neighbours(stack: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Give the maximum over each voxel and its neighbours, axis by axis."""
+    for axis in range(stack.ndim):
+        moved = np.moveaxis(stack, axis, 0)
+        result = stack.copy()
+        into = np.moveaxis(result, axis, 0)
+        np.maximum(into[1:], moved[:-1], out=into[1:])
+        np.maximum(into[:-1], moved[1:], out=into[:-1])
+        stack = result
+    return stack
 
 
 def parabola(before: Floats, centre: Floats, after: Floats) -> tuple[Floats, Floats, Floats]:

@@ -12,7 +12,7 @@ standard deviations a blob stands out on its weaker sides. There is one median a
 filter and diameter, pooled over all slabs of a tomogram.
 
 Border rule: beyond its border an image continues as its mirror image, and a pick may lie as near to
-the border as a sixth of the smallest diameter (two pixels of the grid searched); what is nearer may
+the border as a fifth of the smallest diameter (a pixel of the grid searched); what is nearer may
 be half of something outside. Padding of one value is no image.
 """
 

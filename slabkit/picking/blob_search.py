@@ -19,6 +19,7 @@ from slabkit.arrays.filters import (
     fine_position,
     gaussian_transfer,
     laplacian_transfer,
+    on_image_frequencies,
     rim_transfer,
     shell_transfer,
 )
@@ -40,7 +41,7 @@ _FILTER_DIAMETER = {BALL: 1.0, RIM: 1 / 1.15, SHELL: 1 / 1.14}
 _SMALLEST_SHELL = 200.0
 
 _STEP = 1.2  # largest ratio of neighbouring diameters
-_SMALLEST_PX = 6.0  # pixels that the smallest diameter gets on the coarser grid
+_SMALLEST_PX = 5.0  # pixels that the smallest diameter gets on the coarser grid
 _NOISE_SAMPLES = 8192  # an image and diameter
 
 
@@ -192,11 +193,13 @@ class BlobSearch:
         self._first_rung = {BALL: 0, RIM: 0, SHELL: 0}
         if method == "rims":
             rims = ladder.diameters * _FILTER_DIAMETER[RIM]
-            self._transfers[RIM] = [rim_transfer(q, d) for d in rims]
+            self._transfers[RIM] = [on_image_frequencies(rim_transfer, q, d) for d in rims]
             first = int(np.searchsorted(ladder.diameters, _SMALLEST_SHELL))
             shells = ladder.diameters[first:] * _FILTER_DIAMETER[SHELL]
             if len(shells) >= 3:
-                self._transfers[SHELL] = [shell_transfer(q, d) for d in shells]
+                self._transfers[SHELL] = [
+                    on_image_frequencies(shell_transfer, q, d) for d in shells
+                ]
                 self._first_rung[SHELL] = first
         self._smooth = gaussian_transfer(q, 0.15 * smallest)
 
