@@ -213,6 +213,7 @@ def slab_table(
         "slabkitTomogramSizeX": width,
         "slabkitTomogramSizeY": height,
         "slabkitTomogramSizeZ": depth,
+        "slabkitTomogramReading": tomogram.reading,
     }
     return make_table(SLABS, columns)
 

@@ -48,6 +48,8 @@ class Tomogram:
         What replaces NaN and infinite voxels; None makes them an error.
     notes : tuple of str
         What was overridden or guessed on opening (for ``info`` and run records).
+    reading : str, optional
+        How it was read where not in the usual way; tables keep it, so that it is read so again.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class Tomogram:
     path: str | None = None
     fill_value: float | None = None
     notes: tuple[str, ...] = field(default=())
+    reading: str = ""
 
     def __post_init__(self) -> None:
         shape = tuple(self.data.shape)

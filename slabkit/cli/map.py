@@ -212,21 +212,23 @@ def _open(
     name: str, path: Path, slabs: pd.DataFrame, voxel_size: float | None, fill_nonfinite: str | None
 ) -> Tomogram:
     """Open a tomogram that the slab table names; its voxel size must be the table's."""
-    from slabkit.formats.volumes import open_tomogram, open_volume
+    from slabkit.formats.reading import parse_reading
+    from slabkit.formats.volumes import open_tomogram
 
     if not path.exists():
         raise InputError(
             f"{path}: the tomogram that the slab table names is not there; call slabkit from the "
             "folder where the slabs were made, or make them anew."
         )
-    recorded = float(slabs["slabkitVoxelSize"].iloc[0])
-    if voxel_size is None and open_volume(path).voxel_sizes is None:
-        voxel_size = recorded  # it was given when the slabs were made
+    reading = parse_reading(slabs["slabkitTomogramReading"].iloc[0])
+    if fill_nonfinite is not None:
+        reading["fill_nonfinite"] = fill_nonfinite
+    if voxel_size is not None:
+        reading["voxel_size"] = voxel_size
     return open_tomogram(
         path,
         name=name,
-        voxel_size=voxel_size,
-        expected_voxel_size=recorded,
+        expected_voxel_size=float(slabs["slabkitVoxelSize"].iloc[0]),
         contrast=slabs["slabkitTomogramContrast"].iloc[0],
-        fill_nonfinite=fill_nonfinite,
+        **reading,
     )

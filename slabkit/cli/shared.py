@@ -28,16 +28,21 @@ from slabkit.errors import InputError, SlabkitError
 
 __all__ = [
     "WARNINGS",
+    "AllowMissingChunks",
+    "AxisOrder",
     "ContrastOption",
     "FillNonfinite",
+    "FlipZ",
     "Jobs",
     "Json",
+    "Level",
     "Out",
     "OutFolder",
     "OutTable",
     "Overwrite",
     "Quiet",
     "Step",
+    "Uint8",
     "VoxelSizeOption",
     "all_failed",
     "emit",
@@ -77,6 +82,29 @@ ContrastOption = Annotated[
 VoxelSizeOption = Annotated[
     float | None,
     typer.Option("--voxel-size", metavar="Å", help="Voxel size, where the file's is wrong."),
+]
+AxisOrder = Annotated[
+    str | None,
+    typer.Option(
+        "--axis-order",
+        metavar="zyx",
+        help="What the file's axes are, slowest first, whatever it says; yzx for an IMOD volume "
+        "that was not rotated.",
+    ),
+]
+FlipZ = Annotated[
+    bool, typer.Option("--flip-z", help="Read the planes from the last to the first.")
+]
+Uint8 = Annotated[
+    bool | None,
+    typer.Option(
+        "--uint8/--int8", help="Bytes in MRC files are unsigned; default: as IMOD's flags say."
+    ),
+]
+Level = Annotated[int, typer.Option("--level", min=0, help="Resolution level of an OME-Zarr.")]
+AllowMissingChunks = Annotated[
+    bool,
+    typer.Option("--allow-missing-chunks", help="Read missing chunks of an OME-Zarr as empty."),
 ]
 FillNonfinite = Annotated[
     str | None,

@@ -13,6 +13,7 @@ from slabkit.errors import InputError, SlabkitError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from slabkit.formats.volume_paths import ListedTomogram
     from slabkit.slabs import SlabPlan
     from slabkit.tomogram import Tomogram
 
@@ -42,6 +43,11 @@ def slab(
     contrast: shared.ContrastOption = None,
     invert: Annotated[bool, typer.Option("--invert", help="Invert the images' contrast.")] = False,
     fill_nonfinite: shared.FillNonfinite = None,
+    axis_order: shared.AxisOrder = None,
+    flip_z: shared.FlipZ = False,
+    uint8: shared.Uint8 = None,
+    level: shared.Level = 0,
+    allow_missing_chunks: shared.AllowMissingChunks = False,
     png: Annotated[
         bool, typer.Option("--png", help="Also a contact sheet a tomogram, slabs.png.")
     ] = False,
@@ -55,7 +61,7 @@ def slab(
     Without --step or --cover: as many slabs as fit side by side, centred; the margins left over
     are reported. Lengths are in Å.
     """
-    from slabkit.formats.volumes import tomogram_paths
+    from slabkit.formats.volumes import list_tomograms
 
     if reduce not in ("mean", "sum"):
         raise InputError(f"--reduce must be mean or sum, not {reduce!r}.")
@@ -66,42 +72,51 @@ def slab(
         "z_range": None if z_range is None else shared.parse_range(z_range, "--z-range", True),
         "reduce": reduce,
         "invert": invert,
-        "voxel_size": voxel_size,
         "contrast": shared.parse_contrast(contrast),
-        "fill_nonfinite": fill_nonfinite,
     }
-    found = tomogram_paths(tomograms)
+    opening = {
+        "voxel_size": voxel_size,
+        "fill_nonfinite": fill_nonfinite,
+        "axis_order": axis_order,
+        "flip_z": flip_z,
+        "uint8": uint8,
+        "level": level,
+        "allow_missing_chunks": allow_missing_chunks,
+    }
+    found = list_tomograms(tomograms)
     if not found:
         raise InputError(f"{' '.join(tomograms)}: no tomogram there.")
     table = Path(out) / "slabs.star"
     with shared.Step(
         "slab",
         str(table),
-        inputs=[path for _, path in found],
-        parameters={**options, "png": png},
+        inputs=[listed.path for listed in found],
+        parameters={**options, **opening, "png": png},
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
     ) as work:
         if not work.finished:
-            _run(work, table, found, options, png, shared.worker_count(jobs))
+            _run(work, table, found, options, opening, png, shared.worker_count(jobs))
 
 
 def _run(
     work: shared.Step,
     table: Path,
-    found: list[tuple[str, Path]],
+    found: list[ListedTomogram],
     options: dict[str, Any],
+    opening: dict[str, Any],
     png: bool,
     jobs: int,
 ) -> None:
     tables: list[pd.DataFrame] = []
     rows: list[tuple[object, ...]] = []
-    for name, path in work.track(found, total=len(found), what="slab"):
+    for listed in work.track(found, total=len(found), what="slab"):
         try:
-            slabs, row, files = _one_tomogram(work, table.parent, name, path, options, png, jobs)
+            tomogram = _open(listed, options["contrast"], opening)
+            slabs, row, files = _one_tomogram(work, table.parent, tomogram, options, png, jobs)
         except SlabkitError as error:
-            work.fail(name, error)
+            work.fail(listed.name, error)
             continue
         tables.append(slabs)
         rows.append(row)
@@ -123,26 +138,31 @@ def _run(
     )
 
 
+def _open(listed: ListedTomogram, contrast: Any, opening: dict[str, Any]) -> Tomogram:
+    """Open a tomogram; what its table says of voxel size and contrast holds."""
+    from slabkit.formats.volumes import open_tomogram
+
+    return open_tomogram(
+        listed.path,
+        name=listed.name,
+        expected_voxel_size=None if opening["voxel_size"] else listed.voxel_size,
+        contrast=contrast or listed.contrast or "dark",
+        **opening,
+    )
+
+
 def _one_tomogram(
     work: shared.Step,
     folder: Path,
-    name: str,
-    path: Path,
+    tomogram: Tomogram,
     options: dict[str, Any],
     png: bool,
     jobs: int,
 ) -> tuple[pd.DataFrame, tuple[object, ...], list[Path]]:
     from slabkit.formats.tables import path_for_table
-    from slabkit.formats.volumes import open_tomogram
     from slabkit.slabs import plan_slabs, slab_name, slab_table
 
-    tomogram = open_tomogram(
-        path,
-        name=name,
-        voxel_size=options["voxel_size"],
-        contrast=options["contrast"] or "dark",
-        fill_nonfinite=options["fill_nonfinite"],
-    )
+    name = tomogram.name
     plan = plan_slabs(
         tomogram,
         thickness=options["thickness"],
@@ -159,7 +179,7 @@ def _one_tomogram(
         plan,
         invert=options["invert"],
         micrographs=[path_for_table(file) for file in files],
-        tomogram_file=path_for_table(path),
+        tomogram_file=path_for_table(str(tomogram.path)),
     )
     below, above = (margin * plan.voxel_size for margin in plan.margins_vox)
     row = (name, len(files), plan.count_vox, plan.thickness, below, above)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from slabkit.errors import InputError
 from slabkit.formats.paths import resolve_path
+from slabkit.formats.reading import parse_reading
 from slabkit.formats.tables import PickList
 from slabkit.formats.volumes import list_tomograms, open_tomogram
 from slabkit.tomogram import Tomogram
@@ -38,6 +39,8 @@ class PickVolume:
         In Å along x, y, z, as the pick list has it.
     problem : str, optional
         Why there is no path.
+    reading : str, optional
+        How the volume is read, where not in the usual way; see `slabkit.formats.reading`.
     """
 
     name: str
@@ -46,6 +49,7 @@ class PickVolume:
     contrast: Contrast
     size: tuple[float, float, float] | None = None
     problem: str = ""
+    reading: str = ""
 
     def open(self, fill_nonfinite: str | None = None) -> Tomogram:
         """Open the tomogram and check that it is as large as the pick list says.
@@ -66,12 +70,15 @@ class PickVolume:
         """
         if self.path is None:
             raise InputError(self.problem)
+        reading = parse_reading(self.reading)
+        reading["voxel_size"] = self.voxel_size
+        if fill_nonfinite is not None:
+            reading["fill_nonfinite"] = fill_nonfinite
         tomogram = open_tomogram(
             self.path,
             name=self.name,
-            voxel_size=self.voxel_size,
             contrast=self.contrast,
-            fill_nonfinite=fill_nonfinite,
+            **reading,
         )
         if self.size is not None:
             found = [count * tomogram.voxel_size for count in reversed(tomogram.shape)]
@@ -131,8 +138,9 @@ def pick_volumes(
         if edge is not None and min(counts) > 0:
             size = (counts[0] * edge, counts[1] * edge, counts[2] * edge)
         listed: Contrast = row["slabkitTomogramContrast"]
-        path, problem = None, ""
+        path, problem, reading = None, "", ""
         if given is None:
+            reading = str(row["slabkitTomogramReading"])
             if row["slabkitTomogramFile"]:
                 path = resolve_path(str(row["slabkitTomogramFile"]), source)
             else:
@@ -149,7 +157,7 @@ def pick_volumes(
                 f"the closest: {', '.join(close)}."
             )
         volumes[name] = PickVolume(
-            name, path, voxel_size or edge, contrast or listed, size, problem
+            name, path, voxel_size or edge, contrast or listed, size, problem, reading
         )
     return volumes
 

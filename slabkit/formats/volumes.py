@@ -13,6 +13,7 @@ import numpy.typing as npt
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.mrc import MrcStackWriter, open_mrc, open_stack, read_image, write_mrc
 from slabkit.formats.ome_zarr import is_zarr, open_ome_zarr
+from slabkit.formats.reading import reading_text
 from slabkit.formats.spooled import Compression
 from slabkit.formats.tiff import open_tiff
 from slabkit.formats.volume_paths import (
@@ -22,7 +23,7 @@ from slabkit.formats.volume_paths import (
     tomogram_paths,
 )
 from slabkit.formats.voxel_size import choose_voxel_size
-from slabkit.formats.voxels import FileVolume
+from slabkit.formats.voxels import FileVolume, FlippedVoxels
 from slabkit.tomogram import Tomogram, VoxelSource
 from slabkit.units import Contrast
 
@@ -66,6 +67,7 @@ def open_tomogram(
     fill_nonfinite: str | None = None,
     axis_order: str | None = None,
     uint8: bool | None = None,
+    flip_z: bool = False,
     level: int | str = 0,
     allow_missing_chunks: bool = False,
 ) -> Tomogram:
@@ -90,6 +92,9 @@ def open_tomogram(
         was not rotated. Swapping two axes mirrors the density; positions stay with the voxels.
     uint8 : bool, optional
         Whether bytes in MRC files are unsigned; default: as IMOD's flags say, else signed.
+    flip_z : bool, optional
+        Read the planes from the last to the first, for volumes that are mirrored in z; positions
+        are those in the volume so read.
     level : int or str, optional
         Resolution level of an OME-Zarr.
     allow_missing_chunks : bool, optional
@@ -138,16 +143,30 @@ def open_tomogram(
         fill_value = _sampled_median(volume.source, where)
         if fill_value is not None:
             notes.append(f"NaN and infinite voxels are replaced by the median, {fill_value:g}")
+    source = volume.source
+    if flip_z:
+        source = FlippedVoxels(source)
+        notes.append("planes are read from the last to the first (--flip-z)")
+    reading = {
+        "voxel_size": voxel_size,
+        "axis_order": axis_order,
+        "uint8": uint8,
+        "flip_z": flip_z,
+        "level": level,
+        "allow_missing_chunks": allow_missing_chunks,
+        "fill_nonfinite": fill_nonfinite,
+    }
     for text in (*volume.warnings, *chosen.warnings):
         warnings.warn(f"{where}: {text}.", SlabkitWarning, stacklevel=2)
     return Tomogram(
         name=tomogram_name(path) if name is None else name,
-        data=volume.source,
+        data=source,
         voxel_size=chosen.value,
         contrast=contrast,
         path=where,
         fill_value=fill_value,
         notes=tuple(notes),
+        reading=reading_text(reading),
     )
 
 

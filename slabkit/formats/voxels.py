@@ -140,6 +140,27 @@ class TransposedVoxels:
         return np.transpose(self.source[slices[0], slices[1], slices[2]], self.order)
 
 
+class FlippedVoxels:
+    """The planes of a source from the last to the first, without copying it.
+
+    Parameters
+    ----------
+    source : VoxelSource
+    """
+
+    def __init__(self, source: VoxelSource) -> None:
+        self.source = source
+        self.shape = tuple(int(size) for size in source.shape)
+        self.dtype = np.dtype(source.dtype)
+
+    def __getitem__(self, key: tuple[slice, slice, slice], /) -> npt.NDArray[Any]:
+        """Read a box, counted in the flipped volume."""
+        first, last, _ = key[0].indices(self.shape[0])
+        depth = self.shape[0]
+        planes = slice(depth - max(first, last), depth - first)
+        return self.source[planes, key[1], key[2]][::-1]
+
+
 def in_axis_order(source: VoxelSource, axes: str) -> VoxelSource:
     """Give a source whose axes are named in any order as ``(z, y, x)``.
 

@@ -208,7 +208,7 @@ def _round_ticks(low: float, high: float, most: int) -> list[float]:
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw)
     first = np.ceil(low / step - 1e-9)
     last = np.floor(high / step + 1e-9)
-    return [float(round(n * step, 10)) for n in np.arange(first, last + 1)]
+    return [float(round(n * step, 10)) + 0.0 for n in np.arange(first, last + 1)]  # no -0
 
 
 def _svg(body: str, label: str, size: tuple[int, int] = (_WIDTH, _HEIGHT)) -> str:

@@ -183,21 +183,21 @@ def _scores(page: Page, result: LoopResult) -> None:
         "A pick within half a particle's radius of a true one counts, one to one. These picks have "
         "no species, so recall is by species and precision is pooled.",
     )
-    for title, (table, total) in result.scores.items():
-        rows: list[tuple[object, ...]] = [
-            (row.species, row.truth, row.true_positives, float(row.recall), None)
-            for row in table.itertuples()
-        ]
-        rows.append(
-            (
-                f"all ({title})",
-                int(total["truth"]),
-                int(total["true_positives"]),
-                float(total["recall"]),
-                float(total["precision"]),
-            )
-        )
-        page.table((title, "true", "found", "recall", "precision"), rows)
+    tables = list(result.scores.values())
+    first = tables[0][0]
+    rows: list[list[object]] = [
+        [name, int(true)] for name, true in zip(first["species"], first["truth"], strict=True)
+    ]
+    for table, _ in tables:
+        for row, found, recall in zip(rows, table["true_positives"], table["recall"], strict=True):
+            row += [int(found), float(recall), None]
+    last: list[object] = ["all", int(tables[0][1]["truth"])]
+    for _, total in tables:
+        last += [int(total["true_positives"]), total["recall"], total["precision"]]
+    columns = ["", "true"]
+    for title in result.scores:
+        columns += [f"found in {title}", "recall", "precision"]
+    page.table(columns, [*rows, last])
 
 
 def _profiles(page: Page, result: LoopResult) -> None:

@@ -102,6 +102,7 @@ SLABS = Schema(
         Column("slabkitTomogramSizeX", "integer"),
         Column("slabkitTomogramSizeY", "integer"),
         Column("slabkitTomogramSizeZ", "integer"),
+        Column("slabkitTomogramReading", "string", ""),
     ),
 )
 
@@ -130,6 +131,7 @@ TOMOGRAMS = Schema(
         Column("slabkitTomogramSizeZ", "integer", 0),
         Column("slabkitVoxelSize", "real", _NAN),
         Column("slabkitTomogramContrast", "string", "dark"),
+        Column("slabkitTomogramReading", "string", ""),
     ),
 )
 
