@@ -101,16 +101,19 @@ def label(
     quiet: shared.Quiet = False,
     json_: shared.Json = False,
 ) -> None:
-    r"""Turn results on minislabs and galleries into labels: accepted, rejected or undecided.
+    """Turn results on minislabs and galleries into labels: accepted, rejected or undecided.
 
     Rows are joined by pick id, else by image name and number, else by the gallery's tile, never
     by their order. Several results are read as one; label them apart to have each vote in curate.
 
-    \b
-    CSV       pick_id,decision[,class,score] or gallery,row,column,decision (rows, columns from 0)
-    RELION    a selection from minislabs.star: listed is accepted, missing is rejected
-    Topaz     image_name, x_coord, y_coord, score of a gallery: the nearest tile is accepted;
-              tiles without a hit get no decision
+    A CSV file has the columns pick_id, decision[, class, score] or gallery, row, column, decision
+    (rows and columns from 0).
+
+    A particle STAR of RELION is a selection from minislabs.star: listed is accepted, missing is
+    rejected.
+
+    A Topaz table has image_name, x_coord, y_coord, score on galleries: the nearest tile is
+    accepted; a tile without a hit gets no decision.
     """
     from slabkit.formats.results import read_results
     from slabkit.formats.tables import read_minislabs, write_labels

@@ -46,10 +46,7 @@ _COMMANDS = (
 
 def _register() -> None:
     for name, module, attribute in _COMMANDS:
-        try:  # TEMPORARY while the commands are being written
-            command = getattr(importlib.import_module(f"slabkit.cli.{module}"), attribute)
-        except ModuleNotFoundError:
-            continue
+        command = getattr(importlib.import_module(f"slabkit.cli.{module}"), attribute)
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:

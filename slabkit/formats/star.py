@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MANY_ROWS = 10_000
+_PLAIN = re.compile(r"(?!data_|loop_)[A-Za-z0-9./@+-][A-Za-z0-9./@+_,:=-]*")  # nearly all values
 _TOKEN = re.compile(r'"([^"]*)"(?=\s|$)|\'([^\']*)\'(?=\s|$)|(\S+)')
 
 
@@ -251,6 +252,8 @@ def _text_value(value: object, name: str) -> str:
     if isinstance(value, (float, np.floating)):
         return real_text(float(value))
     text = "" if value is None else str(value)
+    if _PLAIN.fullmatch(text):
+        return text
     if text == "":
         return "none"
     if "#" in text or not text.isprintable():

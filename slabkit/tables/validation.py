@@ -213,8 +213,11 @@ def _typed(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[
 
 
 def _strings(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[Any]:
+    listed = values.tolist()
+    if set(map(type, listed)) <= {str} and not (column.required and "" in listed):
+        return np.asarray(listed, dtype=object)
     result = np.empty(len(values), dtype=object)
-    for row, value in enumerate(values):
+    for row, value in enumerate(listed):
         if not isinstance(value, str):
             if column.required or value is None or value != value:  # NaN is not itself
                 raise InputError(
