@@ -65,7 +65,7 @@ def test_a_particle_is_found_where_it_is_up_to_every_face(u, v, w, radius, hollo
     found = depths(volume, [(y, x)], radius, 0, depth - 1, sign=sign)[0]
     inside = radius <= z <= depth - 1 - radius
     # Where the volume cuts the particle off, the size decides where the middle of the rest is.
-    assert found[0] == pytest.approx(z, abs=0.06 if inside else 0.75)
+    assert found[0] == pytest.approx(z, abs=0.06 if inside else 1.0)
     assert found[1] > 0.4
     assert np.isnan(found[3])
 
@@ -113,7 +113,7 @@ def test_a_faint_second_particle_is_no_pair():
     assert np.isnan(found[3])
     # But it is a rival.
     alone = depths(balls(SHAPE, [(30, 30, 14.3)], 6.0), [(30, 30)], 6.0, 0, 51)[0]
-    assert found[1] < alone[1] - 0.05
+    assert found[1] < alone[1] - 0.02
 
 
 def test_one_long_particle_is_no_pair():

@@ -33,7 +33,7 @@ class DepthPeaks:
         Prominence: one less the highest score more than half a diameter away (not below zero) over
         the score at the peak; 0 (another place is as good) to 1 (nothing else in reach).
     at_border : ndarray of bool, shape (profiles,)
-        The scores still rise where the search ends.
+        The scores still rise where the search ends. Where the volume ends they end too.
     second_z_vox : ndarray of float64, shape (profiles,)
         Depth of a second particle stacked on the first; NaN where there is none.
     second_confidence : ndarray of float64, shape (profiles,)
@@ -149,8 +149,9 @@ def _vertex(value: Floats, index: Indices) -> Floats:
     left = value[every, np.maximum(index - 1, 0)]
     middle = value[every, index]
     right = value[every, np.minimum(index + 1, last)]
-    curvature = left - 2 * middle + right
-    proper = (curvature < 0) & (index > 0) & (index < last)
+    with np.errstate(invalid="ignore"):
+        curvature = left - 2 * middle + right
+    proper = (curvature < 0) & np.isfinite(curvature) & (index > 0) & (index < last)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(proper, np.clip(0.5 * (left - right) / curvature, -0.5, 0.5), 0.0)
 

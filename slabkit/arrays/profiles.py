@@ -26,10 +26,13 @@ Singles = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 ReadPlanes = Callable[[int, int], npt.NDArray[Any]]
 
-# (outer radius, inner radius) of the templates in units of the particle's radius. Real outlines
-# are softer than balls, and diameters are estimates, so the bank spans sizes; shells are apart
-# because the middle of a hollow particle looks like solvent.
-_TEMPLATES = ((0.6, 0.0), (0.8, 0.0), (1.0, 0.0), (0.8, 0.56), (1.0, 0.7), (1.2, 0.84), (1.4, 0.98))
+# (outer radius, inner radius) of the templates in units of the particle's radius. The bank spans
+# sizes because diameters are estimates and mean the longest side; balls end at 0.8 because real
+# outlines are softer and smaller; shells are apart because the middle of a hollow particle looks
+# like solvent. Chosen on simulated tomograms with diameters off by up to 30 %.
+_BALLS = ((0.4, 0.0), (0.5, 0.0), (0.65, 0.0), (0.8, 0.0))
+_SHELLS = ((0.8, 0.56), (1.0, 0.7), (1.2, 0.84), (1.4, 0.98))
+_TEMPLATES = _BALLS + _SHELLS
 _ANNULUS = (1.1, 1.6)  # the surroundings, in units of the template's outer radius
 _WIDEST = max(outer for outer, _ in _TEMPLATES)
 _RINGS_PER_RADIUS = 6.0
@@ -52,7 +55,7 @@ class DepthProfiles:
         Plane of the first score.
     scores : ndarray of float32, shape (positions, depths)
         Best score of the bank at planes ``start``, ``start + 1``, ...; any scale, comparable along
-        z; 0 where nothing sticks out of its surroundings.
+        z; 0 where nothing sticks out of its surroundings, minus infinity outside the volume.
     """
 
     rows: Indices
@@ -263,6 +266,8 @@ class _Chunk:
             scores *= self._cut_gain(there, template)
             np.maximum(best, sign * scores, out=best)
         best[np.abs(best) <= 2e-6 * size[:, None] * np.abs(self.kernels).sum(axis=(1, 2)).max()] = 0
+        scored = planes[:, self.reach : self.reach + self.scored]
+        best[(scored < 0) | (scored >= self.depth)] = -np.inf
         self.rings = np.zeros((0, 0), dtype=np.float32)
         self.weights = None
         return DepthProfiles(self.rows, self.start, best)

@@ -12,31 +12,18 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays import sampling
+from slabkit.arrays.plane_sums import Block, Column, Corner, Voxels, sum_columns
 from slabkit.arrays.sampling import Floats
 
 Images = npt.NDArray[np.float32]
-Corner = tuple[int, int, int]
-Block = npt.NDArray[Any]
 
-
-class Voxels(Protocol):
-    """Voxels that are read box by box."""
-
-    @property
-    def shape(self) -> Corner:
-        """Size as ``(z, y, x)``."""
-
-    def read(self, start: Corner, stop: Corner) -> Block:
-        """Read the box ``[start, stop)``, which is inside."""
-
-    def mend(self, block: Block, start: Corner) -> Block:
-        """Fill in, or refuse, the voxels of a block that are not finite numbers."""
+_RESAMPLED_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
@@ -83,31 +70,6 @@ def project_boxes(
     if tilt == 0:
         return _straight(voxels, centres, box)
     return _tilted(voxels, centres, box, tilt)
-
-
-def weighted_plane_sum(planes: npt.NDArray[Any], weights: Floats) -> Floats:
-    """Add up planes, the first and the last ones partly, without losing precision.
-
-    Parameters
-    ----------
-    planes : ndarray of real numbers, shape (z, y, x)
-        Any type; whole numbers are added up as such, others in double precision.
-    weights : ndarray of float64, shape (z,)
-        1 for all but the first and the last.
-
-    Returns
-    -------
-    ndarray of float64, shape (y, x)
-    """
-    total: Floats
-    if planes.dtype.kind in "iub" and planes.dtype.itemsize <= 2:
-        total = np.add.reduce(planes, axis=0, dtype=np.int32).astype(np.float64)
-    else:
-        total = np.add.reduce(planes.astype(np.float64), axis=0)
-    for end in {0, len(weights) - 1}:
-        if weights[end] != 1:
-            total += (weights[end] - 1) * planes[end].astype(np.float64)
-    return total
 
 
 def project_block(
@@ -258,30 +220,39 @@ def _straight(voxels: Voxels, centres: Floats, box: BoxShape) -> tuple[Images, F
     reach = sampling.line_reach(side, step)
     width = 2 * reach + 1
     middle = np.floor(centres[:, 1:] + 0.5)
-    sums = np.zeros((len(centres), width, width))
-    depth_inside = np.zeros(len(centres))
+    columns: dict[int, Column] = {}
     for index, (centre_z, (y, x)) in enumerate(zip(centres[:, 0], middle, strict=True)):
         first, weights = sampling.plane_weights(centre_z, box.depth_vox, nz)
         if not len(weights) or not _touches((y, x), reach, (ny, nx)):
             continue
-        top, left = int(y) - reach, int(x) - reach
-        plane = project_block(
-            voxels,
-            (first, top, left),
-            (first + len(weights), top + width, left + width),
-            functools.partial(weighted_plane_sum, weights=weights),
+        top, left = max(0, int(y) - reach), max(0, int(x) - reach)
+        size = min(ny, int(y) + reach + 1) - top, min(nx, int(x) + reach + 1) - left
+        if min(size) > 0:
+            columns[index] = Column((first, top, left), weights, size)
+    totals = dict(zip(columns, sum_columns(voxels, list(columns.values())), strict=True))
+    images = np.empty((len(centres), side, side), dtype=np.float32)
+    fractions = np.empty(len(centres))
+    for start in range(0, len(centres), _RESAMPLED_AT_ONCE):
+        part = slice(start, start + _RESAMPLED_AT_ONCE)
+        sums = np.zeros((len(centres[part]), width, width))
+        depth_inside = np.zeros(len(sums))
+        for row, index in enumerate(range(len(centres))[part]):
+            if index in totals:
+                y, x = middle[index]
+                corner = int(y) - reach, int(x) - reach
+                total = totals.pop(index)
+                depth_inside[row] = columns[index].weights.sum()
+                total /= depth_inside[row]
+                sums[row] = _padded(total, corner, (width, width), (ny, nx))
+        places = centres[part, 1:] - middle[part]
+        down = sampling.sampling_matrices(places[:, 0], side, step, reach)
+        across = sampling.sampling_matrices(places[:, 1], side, step, reach)
+        positions = sampling.line_positions(centres[part, 2], side, step)
+        share = sampling.inside_line(positions, nx) * (depth_inside / box.depth_vox)[:, np.newaxis]
+        images[part], fractions[part] = _filled(
+            down @ sums @ across.transpose(0, 2, 1), _inside_y(centres[part], box, ny), share
         )
-        if plane is not None:
-            depth_inside[index] = weights.sum()
-            sums[index] = _padded(plane, (top, left), (width, width), (ny, nx))
-            sums[index] /= depth_inside[index]
-    fraction = centres[:, 1:] - middle
-    rows = sampling.sampling_matrices(fraction[:, 0], side, step, reach)
-    columns = sampling.sampling_matrices(fraction[:, 1], side, step, reach)
-    images = rows @ sums @ columns.transpose(0, 2, 1)
-    inside_x = sampling.inside_line(sampling.line_positions(centres[:, 2], side, step), nx)
-    share = inside_x * (depth_inside / box.depth_vox)[:, np.newaxis]
-    return _filled(images, _inside_y(centres, box, ny), share)
+    return images, fractions
 
 
 def _tilted(voxels: Voxels, centres: Floats, box: BoxShape, tilt: float) -> tuple[Images, Floats]:

@@ -145,7 +145,12 @@ def sampling_matrices(centres: Floats, count: int, step: float, reach: int) -> F
     -------
     ndarray of float64, shape (n, count, 2 * reach + 1)
     """
-    first, weights = sampling_taps(line_positions(centres, count, step) + reach, step)
+    if step == 1:  # the same weights in every row, one voxel further on each
+        first, weights = sampling_taps(centres - count // 2 + reach, step)
+        first = first[:, np.newaxis] + np.arange(count)
+        weights = np.broadcast_to(weights[:, np.newaxis], (*first.shape, weights.shape[-1]))
+    else:
+        first, weights = sampling_taps(line_positions(centres, count, step) + reach, step)
     matrices = np.zeros((len(centres), count, 2 * reach + 1))
     taps = first[..., np.newaxis] + np.arange(weights.shape[-1])
     np.put_along_axis(matrices, taps, weights, axis=2)
