@@ -346,6 +346,53 @@ class TestPixelSize:
             )  # fmt: skip
 
 
+class TestManyPicks:
+    """Many boxes are summed by a running total over the volume: the same sums."""
+
+    def both_ways(self, monkeypatch, volume, positions, depth, fill=None):
+        tomogram = Tomogram("t", volume, 1.0, fill_value=fill)
+        picks = picks_at(positions, 1.0)
+        results = []
+        for cost in (0, np.inf):  # never, always
+            monkeypatch.setattr("slabkit.arrays.plane_sums._RUNNING_COST", cost)
+            monkeypatch.setattr("slabkit.arrays.plane_sums._BLOCK_BYTES", 20_000)
+            results.append(stack_minislabs(tomogram, picks, box=12, depth=depth))
+        return results
+
+    @given(
+        depth=st.floats(0.2, 50),
+        dtype=st.sampled_from([np.int8, np.uint16, np.float32, np.float64, ">f4"]),
+        seed=st.integers(0, 1000),
+    )
+    @settings(max_examples=60, deadline=None)
+    def test_the_same_as_box_by_box(self, depth, dtype, seed):
+        positions = np.random.default_rng(seed).uniform(-9, np.array(SHAPE) + 9, (30, 3))
+        positions[:10] = positions[:10].round()
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            one, other = self.both_ways(
+                monkeypatch, np.abs(noise(seed=seed)).astype(dtype), positions, depth
+            )
+        np.testing.assert_allclose(one.images, other.images, rtol=1e-6, atol=1e-6)
+        np.testing.assert_array_equal(one.inside_fraction, other.inside_fraction)
+
+    def test_huge_voxels_below_do_not_spoil_the_boxes_above(self, monkeypatch):
+        volume = noise((60, 43, 52))
+        volume[2] = 1e25
+        one, other = self.both_ways(monkeypatch, volume, [(50, 20, 25), (5, 20, 25)], 8)
+        np.testing.assert_allclose(one.images, other.images, rtol=1e-6)
+        assert np.abs(one.images[0]).max() < 100
+
+    def test_non_finite_voxels_matter_only_where_they_are(self, monkeypatch):
+        volume = noise((60, 43, 52))
+        volume[3, 20, 25] = np.nan
+        one, other = self.both_ways(monkeypatch, volume, [(50, 20, 25), (30, 20, 25)], 8)
+        np.testing.assert_array_equal(one.images, other.images)
+        with pytest.raises(InputError, match="1 voxels are NaN or infinite"):
+            self.both_ways(monkeypatch, volume, [(5, 20, 25), (30, 20, 25)], 8)
+        with pytest.warns(SlabkitWarning, match="in 1 minislabs were replaced by 5"):
+            self.both_ways(monkeypatch, volume, [(5, 20, 25), (30, 20, 25)], 8, fill=5.0)
+
+
 class TestReading:
     class Source:
         """An array that remembers what was read of it."""

@@ -167,6 +167,7 @@ def _plan(
 ) -> tuple[GalleryPlan, dict[str, SlabkitError]]:
     """Open each tomogram once, to find out what is wrong before anything is written."""
     from slabkit.galleries import GalleryLayout
+    from slabkit.minislabs import outside_circle
     from slabkit.units import length_to_even_voxels, length_to_voxels, voxel_sizes_equal
 
     failures: dict[str, SlabkitError] = {}
@@ -206,6 +207,8 @@ def _plan(
         options["columns"],
         length_to_voxels(border, pixel_size) if border else 0,
     )
+    if options["diameter"] is not None:
+        outside_circle(layout.tile_px, options["diameter"] / pixel_size)
     return (
         GalleryPlan(
             layout,

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from slabkit.errors import InputError
 
+_AT_ONCE = 64
+
 
 def normalise_minislabs(
     images: npt.NDArray[Any], *, diameter_px: float | None = None, sign: int = 1
@@ -39,24 +41,50 @@ def normalise_minislabs(
     """
     images = np.asarray(images)
     box = images.shape[-1]
-    diameter = float(box) if diameter_px is None else diameter_px
-    offsets = np.arange(box) - box // 2
-    outside = offsets[:, np.newaxis] ** 2 + offsets**2 > (diameter / 2) ** 2
+    outside = outside_circle(box, diameter_px)
+    result = np.empty(images.shape, dtype=np.float32)
+    for start in range(0, len(images), _AT_ONCE):
+        part = images[start : start + _AT_ONCE].astype(np.float64).reshape(-1, box * box)
+        background = part[:, outside.ravel()]
+        mean, spread = background.mean(axis=1), background.std(axis=1)
+        # Rounding leaves a little variation in an image that has none.
+        smallest = 1e-6 * np.abs(part).max(axis=1, initial=0)
+        varied = spread > smallest
+        if not varied.all():
+            rest = part[~varied]
+            mean[~varied], spread[~varied] = rest.mean(axis=1), rest.std(axis=1)
+            varied = spread > smallest
+        scale = np.divide(sign, spread, out=np.zeros_like(spread), where=varied)
+        part = (part - mean[:, np.newaxis]) * scale[:, np.newaxis]
+        part[~varied] = 0.0
+        result[start : start + _AT_ONCE] = part.reshape(-1, box, box)
+    return result
+
+
+def outside_circle(box_px: int, diameter_px: float | None = None) -> npt.NDArray[np.bool_]:
+    """Give the pixels of a box that are outside the particle circle.
+
+    Parameters
+    ----------
+    box_px : int
+    diameter_px : float, optional
+        Of the circle about pixel ``box_px // 2``; by default the inscribed circle.
+
+    Returns
+    -------
+    ndarray of bool, shape (box_px, box_px)
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    diameter = float(box_px) if diameter_px is None else diameter_px
+    offsets = np.arange(box_px) - box_px // 2
+    outside: npt.NDArray[np.bool_] = offsets[:, np.newaxis] ** 2 + offsets**2 > (diameter / 2) ** 2
     if not outside.any():
         raise InputError(
             f"a particle circle of {diameter:g} pixels leaves nothing outside it in a box of "
-            f"{box} pixels; give a smaller --diameter or a larger --box."
+            f"{box_px} pixels; give a smaller --diameter or a larger --box."
         )
-    result = np.empty(images.shape, dtype=np.float32)
-    for index, image in enumerate(images.astype(np.float64, copy=False)):
-        background = image[outside]
-        mean, spread = background.mean(), background.std()
-        # Rounding leaves a little variation in an image that has none.
-        smallest = 1e-6 * max(abs(image.max()), abs(image.min()))
-        if not spread > smallest:
-            mean, spread = image.mean(), image.std()
-        if spread > smallest:
-            result[index] = (image - mean) * (sign / spread)
-        else:
-            result[index] = 0.0
-    return result
+    return outside

@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 _LARGEST_TILT = 75.0
 _BATCH_BYTES = 32 << 20
-_GROUP_BYTES = 4 << 20
+_GROUP_BYTES = 24 << 20
 
 
 @dataclass(frozen=True)
@@ -278,6 +278,7 @@ class _TomogramVoxels:
     def __init__(self, tomogram: Tomogram) -> None:
         self.tomogram = tomogram
         self.shape = tomogram.shape
+        self.dtype = np.dtype(tomogram.data.dtype)
         self.mended = 0
 
     def read(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> npt.NDArray[Any]:

@@ -1,0 +1,110 @@
+"""`slabkit minislab` against slabpick's make_minislabs, as whole processes.
+
+5,000 picks in one tomogram of 630 × 630 × 184 float32 voxels of 10 Å (292 MB), boxes of 400 Å,
+300 Å deep, to galleries of 240; picks far enough inside that both cut full boxes. Say `--small` for
+500 picks.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+from common import compare, peer_python, report
+
+from slabkit.formats.tables import PickList, write_picks
+from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
+
+SHAPE, VOXEL_SIZE, NAME = (184, 630, 630), 10.0, "tomogram"
+
+
+def make_inputs(folder: Path, count: int) -> None:
+    """Write a volume, and the same picks as a slabkit list and as a copick project."""
+    rng = np.random.default_rng(0)
+    with mrcfile.new(folder / f"{NAME}.mrc") as volume:
+        volume.set_data(rng.standard_normal(SHAPE, dtype=np.float32))
+        volume.voxel_size = VOXEL_SIZE
+    margin = np.array([16, 22, 22])
+    z, y, x = rng.uniform(margin, np.array(SHAPE) - margin, (count, 3)).T * VOXEL_SIZE
+    names = [NAME] * count
+    columns = {
+        "slabkitPickId": new_pick_ids(names, x, y, z),
+        "slabkitTomogram": names,
+        "slabkitX": x,
+        "slabkitY": y,
+        "slabkitZ": z,
+    }
+    size = {f"slabkitTomogramSize{axis}": [n] for axis, n in zip("ZYX", SHAPE, strict=True)}
+    tomogram = {
+        "slabkitTomogram": [NAME],
+        "slabkitTomogramFile": [str(folder / f"{NAME}.mrc")],
+        "slabkitVoxelSize": [VOXEL_SIZE],
+        **size,
+    }
+    tables = PickList(make_table(PICKS, columns), make_table(TOMOGRAMS, tomogram))
+    write_picks(folder / "picks.star", tables)
+    picks = folder / "project" / "ExperimentRuns" / NAME / "Picks"
+    picks.mkdir(parents=True)
+    points = [{"location": {"x": a, "y": b, "z": c}} for a, b, c in np.stack([x, y, z], 1).tolist()]
+    named = {"pickable_object_name": "particle", "user_id": "user", "session_id": "0"}
+    content = {**named, "run_name": NAME, "unit": "angstrom", "points": points}
+    (picks / "user_0_particle.json").write_text(json.dumps(content))
+    config = {
+        "config_type": "filesystem",
+        "name": "benchmark",
+        "version": "1.0.0",
+        "pickable_objects": [{"name": "particle", "is_particle": True, "label": 1, "radius": 150}],
+        "overlay_root": f"local://{folder / 'project'}",
+        "overlay_fs_args": {"auto_mkdir": True},
+    }
+    (folder / "copick.json").write_text(json.dumps(config))
+
+
+def main() -> None:
+    count = 500 if "--small" in sys.argv else 5000
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
+        folder = Path(scratch)
+        make_inputs(folder, count)
+        slabkit = Path(sys.executable).with_name("slabkit")
+        out = folder / "out"
+
+        def clean() -> None:
+            shutil.rmtree(out, ignore_errors=True)
+
+        ours = [slabkit, "minislab", folder / "picks.star", "-o", out]
+        ours += ["--box", 400, "--depth", 300]
+        commands: dict[str, list[object]] = {
+            "slabkit minislab": ours,
+            "slabkit minislab --stack": [*ours, "--stack"],
+        }
+        peer = peer_python("slabpick==1.0.2")
+        if peer is not None:
+            commands["slabpick make_minislabs"] = [
+                *(peer.with_name("make_minislabs"), "--in_coords", folder / "copick.json"),
+                *("--in_vol", folder, "--extension", "mrc", "--out_dir", out),
+                *("--extract_shape", 400, 400, 300, "--voxel_spacing", VOXEL_SIZE),
+                *("--particle_name", "particle", "--user_id", "user", "--session_id", 0),
+            ]
+        result = compare(commands, before=dict.fromkeys(commands, clean))
+    lines = [
+        f"{name}: {m.seconds:.1f} s, peak {m.resident_mb:.0f} MB resident, "
+        f"{m.anonymous_mb:.0f} MB anonymous"
+        for name, m in result.items()
+    ]
+    if peer is not None:
+        mine, other = result["slabkit minislab"], result["slabpick make_minislabs"]
+        lines.append(
+            f"slabpick / slabkit, {count} picks: {other.seconds / mine.seconds:.1f} × in time "
+            f"(goal: at least 5), {other.resident_mb / mine.resident_mb:.1f} × in resident and "
+            f"{other.anonymous_mb / mine.anonymous_mb:.1f} × in anonymous memory (goal: above 1)"
+        )
+    report("minislabs", lines, {name: vars(m) for name, m in result.items()})
+
+
+if __name__ == "__main__":
+    main()
