@@ -1,0 +1,37 @@
+"""Makes slab_and_minislabs.png, the picture in the README, from a simulated tomogram."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import slabkit
+from slabkit.pictures import contrast_stretched, draw_picks
+
+tomogram, truth = slabkit.simulate_tomogram("readme", preset="small", seed=11)
+images, slabs = slabkit.project_slabs(tomogram, thickness=300, step=75)
+picks2d = slabkit.pick_blobs(images, slabs, diameter=(100, 350))
+picks, _ = slabkit.map_picks(picks2d, slabs, tomogram)
+
+middle = len(slabs) // 2
+low = slabs["slabkitZStart"][middle] * tomogram.voxel_size
+good = picks.nlargest(64, "slabkitScore")
+inside = good[good["slabkitZ"].between(low, low + 300)]
+x, y, radius = (
+    inside[name] / tomogram.voxel_size for name in ("slabkitX", "slabkitY", "slabkitDiameter")
+)
+slab = draw_picks(images[middle], x, y, radius / 2, smallest_side=768)
+
+best = good.reset_index(drop=True)
+tiles = slabkit.stack_minislabs(tomogram, best, box=400, depth=300).images
+grey = np.stack([contrast_stretched(tile, low=0.5, high=99.5) for tile in tiles])
+rows = [np.concatenate(list(grey[start : start + 8]), axis=1) for start in range(0, 64, 8)]
+gallery = Image.fromarray(np.concatenate(rows)).resize((768, 768), Image.Resampling.NEAREST)
+
+picture = Image.new("RGB", (768 * 2 + 16, 768), (255, 255, 255))
+picture.paste(Image.fromarray(slab).resize((768, 768)), (0, 0))
+picture.paste(gallery.convert("RGB"), (784, 0))
+small = picture.resize((1164, 576), Image.Resampling.LANCZOS)
+small.convert("P", palette=Image.Palette.ADAPTIVE, colors=160).save(
+    Path(__file__).with_name("slab_and_minislabs.png"), optimize=True
+)
