@@ -1,0 +1,37 @@
+"""All benchmarks in turn; one that fails does not stop the others. `--small` passes through."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+NO_BENCHMARKS = ("common.py", "run.py")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run all benchmarks in turn.")
+    parser.add_argument("--small", action="store_true", help="smaller inputs: minutes, not hours")
+    options = parser.parse_args()
+    arguments = ["--small"] if options.small else []
+    outcomes: list[tuple[str, str, float]] = []
+    for script in sorted(FOLDER.glob("*.py")):
+        if script.name in NO_BENCHMARKS:
+            continue
+        start = time.perf_counter()
+        code = subprocess.run([sys.executable, script, *arguments], check=False).returncode
+        outcome = f"FAILED ({code})" if code else "done"
+        outcomes.append((script.stem, outcome, time.perf_counter() - start))
+        print(flush=True)
+    print("== summary")
+    for name, outcome, seconds in outcomes:
+        print(f"   {name:15s} {outcome:12s} {seconds:7.0f} s")
+    print(f"   numbers are in {FOLDER / 'results'}")
+    return int(any(outcome != "done" for _, outcome, _ in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
