@@ -23,7 +23,7 @@ with open("picks.csv", newline="") as source, open("good.csv", "w", newline="") 
     writer = csv.writer(target)
     writer.writerow(["pick_id", "decision"])
     for row in csv.DictReader(source):
-        writer.writerow([row["pick_id"], "accepted" if float(row["score"]) > 12 else "rejected"])
+        writer.writerow([row["pick_id"], "accepted" if float(row["score"]) >= 7 else "rejected"])
 PYTHON
 
 slabkit label good.csv --minislabs minislabs/minislabs.star -o labels.star
