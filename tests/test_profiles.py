@@ -64,8 +64,9 @@ def test_a_particle_is_found_where_it_is_up_to_every_face(u, v, w, radius, hollo
     volume = 40 + sign * 3 * balls(SHAPE, [(x, y, z)], radius, inner)
     found = depths(volume, [(y, x)], radius, 0, depth - 1, sign=sign)[0]
     inside = radius <= z <= depth - 1 - radius
-    # Where the volume cuts the particle off, the size decides where the middle of the rest is.
-    assert found[0] == pytest.approx(z, abs=0.06 if inside else 1.0)
+    # Of a particle that the volume cuts off, up to a half is missing: its middle is found less than
+    # a third of its radius too deep.
+    assert found[0] == pytest.approx(z, abs=0.06 if inside else radius / 3)
     assert found[1] > 0.4
     assert np.isnan(found[3])
 

@@ -89,7 +89,7 @@ def depth_profiles(
         Radius of the particle in voxels, positive.
     low_vox, high_vox : ndarray of int64, shape (positions,)
         First and last plane of the search, inside the volume. Of a particle that is cut off by the
-        volume's face the part inside counts.
+        volume's face the part inside counts; it is found up to a third of its radius too deep.
     sign : {-1, 1}
         Factor that makes the particle bright.
     jobs : int, optional
