@@ -1,22 +1,27 @@
-"""What the benchmarks share: peers in an environment of their own, whole processes, ratios."""
+"""What the benchmarks share: options, peers in an environment of their own, whole processes."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".venv-peers"
 RESULTS = Path(__file__).resolve().parent / "results"
+DATA = Path(__file__).resolve().parent / ".data"
+SLABKIT = Path(sys.executable).with_name("slabkit")
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,21 @@ class Measurement:
     seconds: float
     anonymous_mb: float
     resident_mb: float
+
+
+def option_parser(description: str | None) -> argparse.ArgumentParser:
+    """Give a parser that knows what every benchmark knows: ``--small``."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("--small", action="store_true", help="smaller inputs, for a quick look")
+    return parser
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give a folder for a while, beside the benchmarks: /tmp may be small, or memory."""
+    DATA.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=DATA) as folder:
+        yield Path(folder)
 
 
 def peer_python(*requirements: str) -> Path | None:

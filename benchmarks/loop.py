@@ -20,17 +20,15 @@ What is reported, picks being without species and thus candidates for any:
 
 from __future__ import annotations
 
-import argparse
 import math
 import shutil
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import ROOT, data_folder, report, run_once
+from common import DATA, SLABKIT, data_folder, option_parser, report, run_once
 
 from slabkit.formats.picks import read_picks
 from slabkit.formats.tables import PickList
@@ -39,8 +37,7 @@ from slabkit.simulation import PRESETS
 from slabkit.simulation.species import CZII_COUNTS
 from slabkit.simulation.tomograms import scaled_count
 
-FOLDER = ROOT / "benchmarks" / ".data" / "loop"
-SLABKIT = Path(sys.executable).with_name("slabkit")
+FOLDER = DATA / "loop"
 STEPS: dict[str, list[object]] = {
     "side by side": [],
     "step 150": ["--step", 150],
@@ -183,8 +180,7 @@ def show(method: str, result: dict[str, Any], judge: bool) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Run the loop on tomograms with known particles.")
-    parser.add_argument("--small", action="store_true", help="simulate the small preset")
+    parser = option_parser(__doc__)
     parser.add_argument("--keep", action="store_true", help="leave slabs and picks on disk")
     options = parser.parse_args()
     data = data_folder()

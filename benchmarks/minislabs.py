@@ -1,7 +1,7 @@
 """`slabkit minislab` against slabpick's make_minislabs, as whole processes.
 
 5,000 picks in one tomogram of 630 × 630 × 184 float32 voxels of 10 Å (292 MB), boxes of 400 Å,
-300 Å deep, to galleries of 240; picks far enough inside that both cut full boxes. Say `--small` for
+300 Å deep, to galleries of 240; picks far enough inside that both cut full boxes. `--small` takes
 500 picks.
 """
 
@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-import tempfile
 from pathlib import Path
 
 import mrcfile
 import numpy as np
-from common import compare, peer_python, report
+from common import SLABKIT, compare, option_parser, peer_python, report, scratch_folder
 
 from slabkit.formats.tables import PickList, write_picks
 from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
@@ -66,17 +64,15 @@ def make_inputs(folder: Path, count: int) -> None:
 
 
 def main() -> None:
-    count = 500 if "--small" in sys.argv else 5000
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
-        folder = Path(scratch)
+    count = 500 if option_parser(__doc__).parse_args().small else 5000
+    with scratch_folder() as folder:
         make_inputs(folder, count)
-        slabkit = Path(sys.executable).with_name("slabkit")
         out = folder / "out"
 
         def clean() -> None:
             shutil.rmtree(out, ignore_errors=True)
 
-        ours = [slabkit, "minislab", folder / "picks.star", "-o", out]
+        ours = [SLABKIT, "minislab", folder / "picks.star", "-o", out]
         ours += ["--box", 400, "--depth", 300]
         commands: dict[str, list[object]] = {
             "slabkit minislab": ours,

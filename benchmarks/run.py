@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from common import RESULTS, option_parser
 
 FOLDER = Path(__file__).resolve().parent
 NO_BENCHMARKS = ("common.py", "run.py")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Run all benchmarks in turn.")
-    parser.add_argument("--small", action="store_true", help="smaller inputs: minutes, not hours")
-    options = parser.parse_args()
-    arguments = ["--small"] if options.small else []
+    arguments = ["--small"] if option_parser(__doc__).parse_args().small else []
     outcomes: list[tuple[str, str, float]] = []
     for script in sorted(FOLDER.glob("*.py")):
         if script.name in NO_BENCHMARKS:
@@ -29,7 +27,7 @@ def main() -> int:
     print("== summary")
     for name, outcome, seconds in outcomes:
         print(f"   {name:15s} {outcome:12s} {seconds:7.0f} s")
-    print(f"   numbers are in {FOLDER / 'results'}")
+    print(f"   numbers are in {RESULTS}")
     return int(any(outcome != "done" for _, outcome, _ in outcomes))
 
 

@@ -1,19 +1,17 @@
 """`slabkit slab` against `cat` and against slabpick's make_slabs, as whole processes.
 
 Four tomograms of 1260 × 1260 × 368 float32 voxels (2.3 GB each), read from a warm cache. Needs
-10 GB of disk and as much free memory. Say `--small` for an eighth of it.
+10 GB of disk and as much free memory. `--small` takes an eighth of it.
 """
 
 from __future__ import annotations
 
 import shutil
-import sys
-import tempfile
 from pathlib import Path
 
 import mrcfile
 import numpy as np
-from common import compare, peer_python, report
+from common import SLABKIT, compare, option_parser, peer_python, report, scratch_folder
 
 
 def make_volumes(folder: Path, shape: tuple[int, int, int], count: int) -> list[Path]:
@@ -30,12 +28,10 @@ def make_volumes(folder: Path, shape: tuple[int, int, int], count: int) -> list[
 
 
 def main() -> None:
-    small = "--small" in sys.argv
+    small = option_parser(__doc__).parse_args().small
     shape = (184, 630, 630) if small else (368, 1260, 1260)
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
-        folder = Path(scratch)
+    with scratch_folder() as folder:
         paths = make_volumes(folder, shape, 4)
-        slabkit = Path(sys.executable).with_name("slabkit")
         out = folder / "out"
 
         def clean() -> None:
@@ -43,9 +39,9 @@ def main() -> None:
 
         commands: dict[str, list[object]] = {
             "cat, four": ["sh", "-c", f"cat {folder}/tomograms/*.mrc > /dev/null"],
-            "slab, four": [slabkit, "slab", *paths, "-o", out],
-            "slab --step 75, four": [slabkit, "slab", *paths, "-o", out, "--step", 75],
-            "slab, one": [slabkit, "slab", paths[0], "-o", out],
+            "slab, four": [SLABKIT, "slab", *paths, "-o", out],
+            "slab --step 75, four": [SLABKIT, "slab", *paths, "-o", out, "--step", 75],
+            "slab, one": [SLABKIT, "slab", paths[0], "-o", out],
         }
         peer = peer_python("slabpick==1.0.2")
         if peer is not None:
