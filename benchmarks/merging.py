@@ -1,10 +1,8 @@
 """Merging a million picks: seconds, peak memory, and how both grow.
 
-    python benchmarks/merging.py [--count 1000000]
-
 Four places to lie: sparse; sparse with a distance of each pick's own; all within a few distances of
 one point; hundreds of dense spots. Each is merged in a process of its own, so that peak memory is
-its own, for a quarter, a half and all of the picks.
+its own, for a quarter, a half and all of the picks. `--small` takes 100,000.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ import sys
 import time
 
 import numpy as np
+from common import option_parser, report
 
 from slabkit.arrays.neighbours import group_neighbours
 
@@ -54,24 +53,27 @@ def measure(layout: str, count: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=1_000_000)
-    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser = option_parser(__doc__)
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # what a process of its own does
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(options.one, options.count)))
+        print(json.dumps(measure(options.one[0], int(options.one[1]))))
         return
-    print("layout           picks        kept  seconds  peak MB  bytes a pick")
+    total = 100_000 if options.small else 1_000_000
+    lines = ["layout           picks        kept  seconds  peak MB  bytes a pick"]
+    values: dict[str, object] = {}
     for layout in LAYOUTS:
         for part in (4, 2, 1):
-            count = options.count // part
-            command = [sys.executable, __file__, "--count", str(count), "--one", layout]
+            count = total // part
+            command = [sys.executable, __file__, "--one", layout, str(count)]
             found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-            print(
+            values[f"{layout}, {count}"] = found
+            lines.append(
                 f"{layout:14s} {count:8d} {found['kept']:10d} {found['seconds']:8.1f} "
-                f"{found['peak_mb']:8.0f} {found['bytes_a_pick']:13.0f}",
-                flush=True,
+                f"{found['peak_mb']:8.0f} {found['bytes_a_pick']:13.0f}"
             )
+    lines.append("goal: a million in less than 60 s; memory in proportion to the number of picks")
+    report("merging", lines, values)
 
 
 if __name__ == "__main__":
