@@ -160,7 +160,7 @@ def show(method: str, result: dict[str, Any], judge: bool) -> list[str]:
     def row(label: str, values: Iterable[str], *more: str) -> str:
         return f"    {label:22s}" + "".join(f"{value:>9s}" for value in (*values, *more))
 
-    best = (f"best {n}" for n in BUDGETS)
+    best = (f"top {n}" for n in BUDGETS)
     rows = [
         row(f"{method}: picks taken", ("all", *best)),
         row("picks", (str(one["picks"]) for one in lists.values())),
