@@ -217,3 +217,28 @@ def test_an_unknown_reduction_is_refused():
     tomogram = volume()
     with pytest.raises(InputError, match="must be 'mean' or 'sum', not 'max'"):
         list(iterate_slabs(tomogram, plan_slabs(tomogram, thickness=50), reduce="max"))
+
+
+@pytest.mark.parametrize("value", [1e30, -3e38])
+def test_one_absurd_voxel_spoils_only_the_slabs_it_lies_in(value):
+    tomogram = volume((90, 5, 6), dtype=np.float32)
+    tomogram.data[10, 2, 3] = value
+    images, slabs = project_slabs(tomogram, thickness=73, step=20)
+    for image, start in zip(images, slabs["slabkitZStart"], strict=True):
+        reference = tomogram.data[start : start + 10].mean(axis=0, dtype=np.float64)
+        np.testing.assert_array_max_ulp(image, reference.astype(np.float32), maxulp=1)
+
+
+def test_a_hole_stops_only_the_slabs_it_lies_in():
+    tomogram = volume((90, 5, 6), dtype=np.float32)
+    tomogram.data[80, 2, 3] = np.nan
+    slabs = iterate_slabs(tomogram, plan_slabs(tomogram, thickness=73, step=20))
+    seen = []
+    with pytest.raises(InputError, match="z=80, y=2, x=3"):
+        seen.extend(slabs)
+    assert len(seen) == 36
+    for index, image in seen:
+        start = plan_slabs(tomogram, thickness=73, step=20).starts[index]
+        assert start + 10 <= 80
+        reference = tomogram.data[start : start + 10].mean(axis=0, dtype=np.float64)
+        np.testing.assert_array_max_ulp(image, reference.astype(np.float32), maxulp=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -44,7 +45,9 @@ _COMMANDS = (
 )
 
 
+@functools.cache
 def _register() -> None:
+    """Import the commands, once a process."""
     for name, module, attribute in _COMMANDS:
         command = getattr(importlib.import_module(f"slabkit.cli.{module}"), attribute)
         if isinstance(command, typer.Typer):

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+_CHUNK = 1 << 15  # values that stay in the cache from one pass to the next
+
 
 class RunningStatistics:
     """Least, greatest, mean value and standard deviation of the finite values added so far.
@@ -38,25 +40,31 @@ class RunningStatistics:
         values : ndarray
             Real numbers, any shape.
         """
+        flat = values.reshape(-1)
+        for first in range(0, flat.size, _CHUNK):
+            self._add_chunk(flat[first : first + _CHUNK])
+
+    def _add_chunk(self, values: npt.NDArray[Any]) -> None:
         size = values.size
-        if values.dtype.kind == "f":
-            finite = np.isfinite(values)
-            if not finite.all():
-                values = values[finite]
-        self.nonfinite += size - values.size
-        if not values.size:
-            return
-        mean = float(values.mean(dtype=np.float64))
-        deviations = values.astype(np.float64).ravel() - mean
+        deviations = values.astype(np.float64)
+        mean = float(deviations.mean())
+        if not math.isfinite(mean):  # rare, and dearer to look for than to stumble on
+            deviations = deviations[np.isfinite(deviations)]
+            self.nonfinite += size - deviations.size
+            if not deviations.size:
+                return
+            mean = float(deviations.mean())
+        least, greatest = float(deviations.min()), float(deviations.max())
+        deviations -= mean
         # Chan, Golub & LeVeque (1983): no difference of large sums
-        total = self.count + values.size
+        total = self.count + deviations.size
         shift = mean - self.mean
         self._squares += float(deviations @ deviations)
-        self._squares += shift * shift * self.count * values.size / total
-        self.mean += shift * values.size / total
+        self._squares += shift * shift * self.count * deviations.size / total
+        self.mean += shift * deviations.size / total
         self.count = total
-        self.least = min(self.least, float(values.min()))
-        self.greatest = max(self.greatest, float(values.max()))
+        self.least = min(self.least, least)
+        self.greatest = max(self.greatest, greatest)
 
     @property
     def deviation(self) -> float:
