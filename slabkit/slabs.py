@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Reduction = Literal["mean", "sum"]
 
-_CHUNK_BYTES = 128 * 2**20
+_CHUNK_BYTES = 192 * 2**20
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 # Rounding of a running total may be this much of a sum's largest value: float32 shows far less.
 _SMALLEST_ERROR = 1e-9
+_MADV_POPULATE_READ = 22  # of Linux: read and map all pages at once
 _BAND_VOXELS = 128 * 1024  # 1 MiB of float64: a band's sum stays in the second-level cache
 
 
@@ -66,20 +67,31 @@ def sum_windows(
     open_at = {start: index for index, start in enumerate(starts)}
     close_at = {start + count - 1: index for index, start in enumerate(starts)}
     state = _State(starts, count)
+    closed: list[int] = []
+    running: list[Future[dict[int, float]]] = []
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         for first, block in chunks:
-            _will_need(block)
             end = first + len(block)
             events = [(z, open_at.get(z), close_at.get(z)) for z in range(first, end)]
-            state.prepare([opened for _, opened, _ in events if opened is not None], block)
-            _, height, width = block.shape
-            rows = max(1, _BAND_VOXELS // width)
-            bands = [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
+            for _ in pool.map(_will_need, np.array_split(block, max(1, jobs))):
+                pass
+            peaks = [future.result() for future in running]
+            state.prepare([index for _, index, _ in events if index is not None], block)
             work = state.band_work(block, first, events)
-            peaks = list(pool.map(work, bands) if jobs > 1 else map(work, bands))
-            for _, _, closed in events:
-                if closed is not None:
-                    yield state.finish(closed, max(peak.get(closed, 0.0) for peak in peaks))
+            running = [pool.submit(work, band) for band in _bands(block.shape)]
+            # While the threads are at this chunk, the caller gets what the one before completed.
+            for index in closed:
+                yield state.finish(index, peaks)
+            closed = [index for _, _, index in events if index is not None]
+        peaks = [future.result() for future in running]
+        for index in closed:
+            yield state.finish(index, peaks)
+
+
+def _bands(shape: tuple[int, ...]) -> list[slice]:
+    _, height, width = shape
+    rows = max(1, _BAND_VOXELS // width)
+    return [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
 
 
 class _State:
@@ -108,41 +120,43 @@ class _State:
         events: Sequence[tuple[int, int | None, int | None]],
     ) -> Callable[[slice], dict[int, float]]:
         """Give the work on a band; it gives the largest running total seen by each window."""
-        windows = self._groups_of_planes(first, len(block))
+        runs = self._runs(first, len(block), events)
         exact = block.dtype.kind in "iub"
+        for _, _, _, _, closed in runs:
+            if closed is not None and closed in self.totals and self._shared(closed):
+                self.at_start[closed] = np.empty(block.shape[1:])
 
         def work(band: slice) -> dict[int, float]:
             peaks: dict[int, float] = {}
-            for z, opened, closed in events:
-                group = windows[z - first]
-                if group is None:  # between windows
-                    continue
+            for begin, end, group, opened, closed in runs:
                 total = self.totals[group][band]
                 if opened is not None and opened != group:
                     np.copyto(self.at_start[opened][band], total)
-                np.add(total, block[z - first, band], out=total)
-                if closed is not None and closed != group:
+                planes = block[begin - first : end - first, band]
+                np.add(total, np.add.reduce(planes, axis=0, dtype=np.float64), out=total)
+                if closed is None:
+                    continue
+                if closed != group:
                     start = self.at_start[closed][band]
                     if not exact:
                         peaks[closed] = _largest(total, start)
                     np.subtract(total, start, out=start)
-                elif closed is not None and self._shared(group):
+                elif self._shared(group):
                     # The first window of a group: its sum is the total itself, which goes on.
-                    np.copyto(self._first_sum(group, block)[band], total)
+                    np.copyto(self.at_start[closed][band], total)
             return peaks
 
-        for _, _, closed in events:
-            if closed is not None and closed in self.totals and self._shared(closed):
-                self._first_sum(closed, block)
         return work
 
-    def finish(self, index: int, peak: float) -> WindowSum:
+    def finish(self, index: int, peaks: Sequence[dict[int, float]]) -> WindowSum:
+        """Hand out a window's sum and forget it."""
         if self.group[index] == index and not self._shared(index):
             return WindowSum(self.totals.pop(index))
         total = self.at_start.pop(index)
         if index + 1 == len(self.starts) or self.group[index + 1] != self.group[index]:
             del self.totals[self.group[index]]
         planes = self.starts[index] + self.count - self.starts[self.group[index]]
+        peak = max((band.get(index, 0.0) for band in peaks), default=0.0)
         error = planes * np.finfo(np.float64).eps * peak
         # Written so that a comparison with NaN leaves the sum in doubt.
         return WindowSum(total, bool(error <= _SMALLEST_ERROR * _largest(total)))
@@ -150,17 +164,33 @@ class _State:
     def _shared(self, group: int) -> bool:
         return group + 1 < len(self.starts) and self.group[group + 1] == group
 
-    def _first_sum(self, group: int, block: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        if group not in self.at_start:
-            self.at_start[group] = np.empty(block.shape[1:])
-        return self.at_start[group]
+    def _runs(
+        self, first: int, planes: int, events: Sequence[tuple[int, int | None, int | None]]
+    ) -> list[tuple[int, int, int, int | None, int | None]]:
+        """Cut the chunk's planes where windows open and close.
 
-    def _groups_of_planes(self, first: int, planes: int) -> list[int | None]:
-        groups: list[int | None] = [None] * planes
+        Gives (first plane, plane after the last, group, window that opens before the first, window
+        that closes after the last); planes between windows are left out.
+        """
+        group_of: list[int | None] = [None] * planes
         for index, start in enumerate(self.starts):
             for z in range(max(start, first), min(start + self.count, first + planes)):
-                groups[z - first] = self.group[index]
-        return groups
+                group_of[z - first] = self.group[index]
+        runs: list[tuple[int, int, int, int | None, int | None]] = []
+        begin, opening = first, None
+        for z, opened, closed in events:
+            if opened is not None:
+                group = group_of[z - 1 - first] if z > begin else None
+                if group is not None:
+                    runs.append((begin, z, group, opening, None))
+                begin, opening = z, opened
+            group = group_of[z - first]
+            if group is not None and (closed is not None or z + 1 == first + planes):
+                runs.append((begin, z + 1, group, opening, closed))
+                begin, opening = z + 1, None
+            elif group is None:
+                begin = z + 1
+        return runs
 
 
 def _largest(*arrays: npt.NDArray[np.float64]) -> float:
@@ -172,10 +202,13 @@ def _will_need(block: npt.NDArray[Any]) -> None:
     base: Any = block
     while isinstance(base, np.ndarray) and base.base is not None:
         base = base.base
-    if not isinstance(base, mmap.mmap) or not hasattr(mmap, "MADV_WILLNEED"):
-        return
-    if not block.flags.c_contiguous:
+    mapped = isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED")
+    if not mapped or not block.size or not block.flags.c_contiguous:
         return
     offset = block.ctypes.data - np.frombuffer(base, dtype=np.uint8, count=1).ctypes.data
     aligned = offset // mmap.PAGESIZE * mmap.PAGESIZE
-    base.madvise(mmap.MADV_WILLNEED, aligned, block.nbytes + offset - aligned)
+    length = block.nbytes + offset - aligned
+    try:
+        base.madvise(_MADV_POPULATE_READ, aligned, length)
+    except OSError:  # kernels before 5.14
+        base.madvise(mmap.MADV_WILLNEED, aligned, length)

@@ -81,6 +81,10 @@ def _show_warning(
 
 def main() -> None:
     """Run the command line; every error that slabkit foresees ends in one sentence and code 2."""
+    # One thread in linear algebra: --jobs is where work runs side by side, the matrices are small,
+    # and sums then come out the same on any number of processors.
+    for library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     warnings.showwarning = _show_warning
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", SlabkitWarning)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +14,8 @@ from slabkit.cli import shared
 from slabkit.errors import InputError, SlabkitError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from slabkit.formats.volume_paths import ListedTomogram
@@ -109,6 +114,8 @@ def _run(
     png: bool,
     jobs: int,
 ) -> None:
+    # The tables come last; loading pandas meanwhile costs no time of its own.
+    threading.Thread(target=importlib.import_module, args=("pandas",), daemon=True).start()
     tables: list[pd.DataFrame] = []
     rows: list[tuple[object, ...]] = []
     for listed in work.track(found, total=len(found), what="slab"):
@@ -197,25 +204,33 @@ def _write_images(
     from slabkit.formats.mrc import write_mrc
     from slabkit.slabs import iterate_slabs
 
+    def write(index: int, image: npt.NDArray[np.float32]) -> None:
+        start = plan.starts[index]
+        label = (
+            f"slabkit slab: {options['reduce']} of planes {start} to "
+            f"{start + plan.count_vox - 1} of {tomogram.name}"
+        )
+        write_mrc(files[index], image, plan.voxel_size, label=label)
+
     thumbnails = []
-    written: list[Path] = []
+    writing: list[Future[None]] = []
     try:
-        for index, image in iterate_slabs(
-            tomogram, plan, reduce=options["reduce"], invert=options["invert"], jobs=jobs
-        ):
-            start = plan.starts[index]
-            label = (
-                f"slabkit slab: {options['reduce']} of planes {start} to "
-                f"{start + plan.count_vox - 1} of {tomogram.name}"
-            )
-            write_mrc(files[index], image, plan.voxel_size, label=label)
-            written.append(files[index])
-            if sheet is not None:
-                thumbnails.append(image[:: max(1, len(image) // 512), :: max(1, len(image) // 512)])
+        with ThreadPoolExecutor(1) as writer:  # writes while the next slab is projected
+            for index, image in iterate_slabs(
+                tomogram, plan, reduce=options["reduce"], invert=options["invert"], jobs=jobs
+            ):
+                if len(writing) > 1:  # one being written, one waiting: memory stays bounded
+                    writing[-2].result()
+                writing.append(writer.submit(write, index, image))
+                if sheet is not None:
+                    every = max(1, len(image) // 512)
+                    thumbnails.append(image[::every, ::every].copy())
+        for future in writing:
+            future.result()
         if sheet is not None:
             _write_sheet(sheet, thumbnails, plan)
     except BaseException:
-        for file in written:  # nothing half-finished of a tomogram stays
+        for file in files[: len(writing)]:  # nothing half-finished of a tomogram stays
             file.unlink(missing_ok=True)
         raise
 

@@ -59,7 +59,8 @@ class RunningStatistics:
         # Chan, Golub & LeVeque (1983): no difference of large sums
         total = self.count + deviations.size
         shift = mean - self.mean
-        self._squares += float(deviations @ deviations)
+        np.multiply(deviations, deviations, out=deviations)  # a dot product would wake BLAS threads
+        self._squares += float(deviations.sum())
         self._squares += shift * shift * self.count * deviations.size / total
         self.mean += shift * deviations.size / total
         self.count = total
