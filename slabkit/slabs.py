@@ -5,6 +5,7 @@ The volume streams past once, a few tens of planes at a time, and is summed in d
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -323,22 +324,22 @@ def _finish(
     total: npt.NDArray[np.float64],
     factor: float,
 ) -> npt.NDArray[np.float32]:
-    total *= factor
-    if not np.isfinite(total).all():
+    image = np.empty(total.shape, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.multiply(total, factor, out=image, casting="same_kind")
+    least, greatest = float(image.min()), float(image.max())  # NaN if there is one
+    if not (math.isfinite(least) and math.isfinite(greatest)):
         start = plan.starts[index]
         for z in range(start, start + plan.count_vox):
             corner = (z, 0, 0)
             tomogram.check_finite(tomogram.read(corner, (z + 1, *tomogram.shape[1:])), corner)
-    with np.errstate(over="ignore"):
-        image = total.astype(np.float32)
-    if not np.isfinite(image).all():
         raise InputError(
             f"{tomogram.label}: the projection of slab {index} exceeds the range of float32; use "
             "the mean, or scale the volume."
         )
-    if image.min() == image.max():
+    if least == greatest:
         warnings.warn(
-            f"{tomogram.label}: slab {index} is constant ({image.flat[0]:g}): blank or padding.",
+            f"{tomogram.label}: slab {index} is constant ({least:g}): blank or padding.",
             SlabkitWarning,
             stacklevel=3,
         )

@@ -119,7 +119,7 @@ class _State:
         first: int,
         events: Sequence[tuple[int, int | None, int | None]],
     ) -> Callable[[slice], dict[int, float]]:
-        """Give the work on a band; it gives the largest running total seen by each window."""
+        """Give the work on a band; it gives the power of the running totals of each window."""
         runs = self._runs(first, len(block), events)
         exact = block.dtype.kind in "iub"
         for _, _, _, _, closed in runs:
@@ -139,7 +139,7 @@ class _State:
                 if closed != group:
                     start = self.at_start[closed][band]
                     if not exact:
-                        peaks[closed] = _largest(total, start)
+                        peaks[closed] = _power(total) + _power(start)
                     np.subtract(total, start, out=start)
                 elif self._shared(group):
                     # The first window of a group: its sum is the total itself, which goes on.
@@ -156,10 +156,10 @@ class _State:
         if index + 1 == len(self.starts) or self.group[index + 1] != self.group[index]:
             del self.totals[self.group[index]]
         planes = self.starts[index] + self.count - self.starts[self.group[index]]
-        peak = max((band.get(index, 0.0) for band in peaks), default=0.0)
-        error = planes * np.finfo(np.float64).eps * peak
+        before = np.sqrt(sum(band.get(index, 0.0) for band in peaks))
+        error = planes * np.finfo(np.float64).eps * before
         # Written so that a comparison with NaN leaves the sum in doubt.
-        return WindowSum(total, bool(error <= _SMALLEST_ERROR * _largest(total)))
+        return WindowSum(total, bool(error <= _SMALLEST_ERROR * np.sqrt(_power(total))))
 
     def _shared(self, group: int) -> bool:
         return group + 1 < len(self.starts) and self.group[group + 1] == group
@@ -193,8 +193,10 @@ class _State:
         return runs
 
 
-def _largest(*arrays: npt.NDArray[np.float64]) -> float:
-    return max(max(float(array.max()), -float(array.min())) for array in arrays)
+def _power(array: npt.NDArray[np.float64]) -> float:
+    """Give the sum of squares, in one pass and without BLAS."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.einsum("yx,yx->", array, array))
 
 
 def _will_need(block: npt.NDArray[Any]) -> None:
