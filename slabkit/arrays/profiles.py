@@ -38,8 +38,10 @@ _WIDEST = max(outer for outer, _ in _TEMPLATES)
 _RINGS_PER_RADIUS = 6.0
 _SIZE_STEP = 1.025  # templates are made for radii on this geometric ladder
 
-_PORTION = 2048  # picks worked on in one pass over their planes
-_CHUNK = 256  # picks in one sparse product
+_PORTION = 4096  # picks worked on in one pass over their planes
+_CHUNK = 256  # picks correlated at once
+_BATCH = 6  # picks whose boxes are cut out at once: neighbours in z, and they stay in the cache
+_PRODUCT = 2**18  # multiplications; a threaded library leaves so small a product to its caller
 _BLOCK_BYTES = 48 * 2**20  # of the planes in memory, as float32
 
 
@@ -131,8 +133,8 @@ def _fill(chunks: list[_Chunk], read_planes: ReadPlanes, block_planes: int, jobs
         for binning, group in itertools.groupby(
             sorted(chunks, key=lambda chunk: chunk.binning), key=lambda chunk: chunk.binning
         ):
-            columns = _columns(planes, binning)
-            for _ in _mapped(lambda chunk: chunk.add(columns, begin, end), list(group), jobs):  # noqa: B023
+            binned = _binned(planes, binning)
+            for _ in _mapped(lambda chunk: chunk.add(binned, begin, end), list(group), jobs):  # noqa: B023
                 pass
 
 
@@ -146,19 +148,21 @@ def _mapped(function: Callable[[Any], Any], items: list[Any], jobs: int) -> Iter
         yield from pool.map(function, items)
 
 
-def _columns(planes: npt.NDArray[Any], binning: int) -> Singles:
-    """Bin planes laterally and put z last: shape (y * x, z)."""
-    depth, height, width = planes.shape
+def _binned(planes: npt.NDArray[Any], binning: int) -> npt.NDArray[Any]:
+    """Average planes over squares of ``binning`` voxels; the last row or column may be left out."""
     if binning == 1:
-        return np.ascontiguousarray(planes.reshape(depth, -1).T, dtype=np.float32)
+        return planes
+    depth, height, width = planes.shape
     height, width = height // binning, width // binning
     whole = planes[:, : height * binning, : width * binning]
+    rows = np.zeros((depth, height, width * binning), dtype=np.float32)
+    for step in range(binning):
+        rows += whole[:, step::binning]
     binned = np.zeros((depth, height, width), dtype=np.float32)
-    for dy in range(binning):
-        for dx in range(binning):
-            binned += whole[:, dy::binning, dx::binning]
+    for step in range(binning):
+        binned += rows[:, :, step::binning]
     binned /= binning**2
-    return np.ascontiguousarray(binned.reshape(depth, -1).T)
+    return binned
 
 
 class _Chunk:
@@ -184,102 +188,128 @@ class _Chunk:
         self.depth = shape[0]
         self.start = low_vox[rows] - 1
         self.scored = int((high_vox[rows] - low_vox[rows]).max()) + 3
-        self.first = max(0, int(self.start.min()) - self.reach)
-        self.last = min(self.depth, int(high_vox[rows].max()) + 2 + self.reach)
-        self.weights = self._ring_weights(centres_vox[rows], shape)
-        rings = self.kernels.shape[1]
-        self.rings = np.zeros((len(rows) * rings, self.last - self.first), dtype=np.float32)
-
-    def _ring_weights(self, centres: Floats, shape: tuple[int, int, int]) -> Any:
-        """Make the sparse matrix from (binned) pixels to the rings of each position."""
-        from scipy.sparse import csr_array
-
-        rings = self.kernels.shape[1]
-        height, width = shape[1] // self.binning, shape[2] // self.binning
+        self.length = self.scored + 2 * self.reach
+        # Planes of each position that the rings are needed of.
+        self.low = np.maximum(self.start - self.reach, 0)
+        self.high = np.minimum(self.start - self.reach + self.length, self.depth)
+        self.first, self.last = int(self.low.min()), int(self.high.max())
         # The middle of binned pixel i lies at voxel i * binning + (binning - 1) / 2.
-        centres = (centres - (self.binning - 1) / 2) / self.binning
-        spacing = self.spacing / self.binning
-        half = int(np.ceil((rings - 1) * spacing)) + 1
-        step = np.arange(-half, half + 1)
-        offsets = np.stack(np.meshgrid(step, step, indexing="ij"), axis=-1).reshape(-1, 2)
-        offsets = offsets[np.hypot(*offsets.T) <= half]
-        whole = np.round(centres).astype(np.int64)
-        away = (offsets[None] - (centres - whole)[:, None]).astype(np.float32)
-        ring = np.hypot(away[..., 0], away[..., 1]) / np.float32(spacing)
-        y = whole[:, None, 0] + offsets[None, :, 0]
-        x = whole[:, None, 1] + offsets[None, :, 1]
-        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        lower = ring.astype(np.int32)
-        outer = ring - lower
-        position = np.broadcast_to(np.arange(len(centres), dtype=np.int32)[:, None], ring.shape)
-        first, second = inside & (lower < rings), inside & (lower < rings - 1)
-        pixel = (y * width + x).astype(np.int32)
-        ring_row = position * np.int32(rings) + lower
-        weights = csr_array(
-            (
-                np.concatenate([1 - outer[first], outer[second]]),
-                (
-                    np.concatenate([ring_row[first], ring_row[second] + 1]),
-                    np.concatenate([pixel[first], pixel[second]]),
-                ),
-            ),
-            shape=(len(centres) * rings, height * width),
-        )
-        total = weights.sum(axis=1)
-        self.empty = total.reshape(-1, rings) < 1e-3
-        total[total == 0] = 1
-        weights.data /= np.repeat(total, np.diff(weights.indptr)).astype(np.float32)
-        return weights
+        self.centres = (centres_vox[rows] - (self.binning - 1) / 2) / self.binning
+        rings = self.kernels.shape[1]
+        self.empty = np.zeros((len(rows), rings), dtype=bool)
+        self.rings = np.zeros((len(rows), rings, self.length), dtype=np.float32)
 
-    def add(self, columns: Singles, begin: int, end: int) -> None:
-        """Take in planes ``[begin, end)``, given as columns ``(y * x, z)``."""
-        low, high = max(begin, self.first), min(end, self.last)
-        if low < high:
-            part = np.ascontiguousarray(columns[:, low - begin : high - begin])
-            self.rings[:, low - self.first : high - self.first] = self.weights @ part
+    def add(self, planes: npt.NDArray[Any], begin: int, end: int) -> None:
+        """Take in (binned) planes ``[begin, end)``."""
+        half = int(np.ceil((self.kernels.shape[1] - 1) * self.spacing / self.binning)) + 1
+        side = 2 * half + 1
+        buffer = np.zeros(_BATCH * (end - begin) * side * side, dtype=np.float32)
+        together = max(1, _PRODUCT // (self.kernels.shape[1] * side * side))
+        corner = np.round(self.centres).astype(np.int64) - half
+        starts = np.clip(corner, 0, planes.shape[1:])
+        stops = np.clip(corner + side, 0, planes.shape[1:])
+        met = np.flatnonzero((self.low < end) & (self.high > begin))
+        for batch in np.split(met, range(_BATCH, len(met), _BATCH)):
+            if not len(batch):
+                continue
+            low = max(begin, int(self.low[batch].min()))
+            high = min(end, int(self.high[batch].max()))
+            part = planes[low - begin : high - begin]
+            taken = buffer[: len(batch) * (high - low) * side * side]
+            boxes = taken.reshape(len(batch), high - low, side, side)
+            for box, (y, x), (y0, x0), (y1, x1) in zip(
+                boxes,
+                corner[batch].tolist(),
+                starts[batch].tolist(),
+                stops[batch].tolist(),
+                strict=True,
+            ):
+                # What lies outside has no weight; what an earlier box left there is finite.
+                box[:, y0 - y : y1 - y, x0 - x : x1 - x] = part[:, y0:y1, x0:x1]
+            weights, self.empty[batch] = self._ring_weights(
+                self.centres[batch] - corner[batch],
+                starts[batch] - corner[batch],
+                stops[batch] - corner[batch],
+                side,
+            )
+            columns = boxes.reshape(len(batch), high - low, -1).transpose(0, 2, 1)
+            parts = range(0, high - low, together)
+            found = np.concatenate(
+                [np.matmul(weights, columns[:, :, z : z + together]) for z in parts], axis=2
+            )
+            for row, rings_found in zip(batch.tolist(), found, strict=True):
+                z0, z1 = max(low, int(self.low[row])), min(high, int(self.high[row]))
+                offset = int(self.start[row]) - self.reach
+                self.rings[row, :, z0 - offset : z1 - offset] = rings_found[:, z0 - low : z1 - low]
+
+    def _ring_weights(
+        self, centres: Floats, starts: Indices, stops: Indices, side: int
+    ) -> tuple[Singles, npt.NDArray[np.bool_]]:
+        """Give the weights from the pixels of boxes to the rings about their centres.
+
+        Shape (boxes, rings, side * side). Pixels from ``starts`` up to ``stops``, ``(y, x)``, are
+        inside the volume. Also which rings have none.
+        """
+        rings = self.kernels.shape[1]
+        step = np.arange(side)
+        y, x = (
+            ((step - centre[:, None]) / (self.spacing / self.binning)).astype(np.float32)
+            for centre in centres.T
+        )
+        away = np.sqrt(y[:, :, None] ** 2 + x[:, None, :] ** 2)
+        inside = (step >= starts[..., None]) & (step < stops[..., None])
+        away[~(inside[:, 0, :, None] & inside[:, 1, None, :])] = rings + 1
+        number = np.arange(rings, dtype=np.float32)[:, None]
+        weights = away.reshape(len(centres), 1, -1) - number
+        np.abs(weights, out=weights)
+        np.subtract(1, weights, out=weights)
+        np.maximum(weights, 0, out=weights)
+        total = weights.sum(axis=2, keepdims=True)
+        empty = total < 1e-3
+        total[empty] = 1
+        weights /= total
+        return weights, empty[..., 0]
 
     def profiles(self, sign: int) -> DepthProfiles:
         """Correlate with the bank along z and take the best template at each depth."""
         import scipy.fft
 
         templates, ring_count, _ = self.kernels.shape
-        rings = self.rings.reshape(len(self.rows), ring_count, -1)
+        rings = self.rings
         # A ring wholly outside the volume is taken to be like the last one inside.
         for ring in range(1, ring_count):
             out = self.empty[:, ring]
             rings[out, ring] = rings[out, ring - 1]
-        length = self.scored + 2 * self.reach
-        planes = self.start[:, None] - self.reach + np.arange(length)
+        planes = self.start[:, None] - self.reach + np.arange(self.length)
         there = (planes >= 0) & (planes < self.depth)
-        clipped = np.clip(planes, self.first, self.last - 1) - self.first
-        taken = np.take_along_axis(rings, clipped[:, None, :], axis=2)
-        size = np.abs(taken).max(axis=(1, 2))
+        size = np.abs(rings).max(axis=(1, 2))
         # The templates sum to zero in each plane, so a constant changes nothing but the rounding.
-        taken = (taken - taken.mean(axis=(1, 2), keepdims=True)) * there[:, None, :]
-        points = scipy.fft.next_fast_len(length, real=True)
-        spectra = scipy.fft.rfft(taken, points, axis=2)
+        mean = rings.mean(axis=1).sum(axis=1) / there.sum(axis=1)
+        rings -= mean[:, None, None]
+        rings *= there[:, None, :]
+        points = scipy.fft.next_fast_len(self.length, real=True)
+        spectra = scipy.fft.rfft(rings, points, axis=2)
         bank = np.conj(scipy.fft.rfft(self.kernels, points, axis=2))
         best = np.full((len(self.rows), self.scored), -np.inf, dtype=np.float32)
         for template in range(templates):
             product = np.einsum("nrf,rf->nf", spectra, bank[template])
             scores = scipy.fft.irfft(product, points, axis=1)[:, : self.scored]
-            scores *= self._cut_gain(there, template)
+            scores *= self._cut_gain(template)
             np.maximum(best, sign * scores, out=best)
         best[np.abs(best) <= 2e-6 * size[:, None] * np.abs(self.kernels).sum(axis=(1, 2)).max()] = 0
         scored = planes[:, self.reach : self.reach + self.scored]
         best[(scored < 0) | (scored >= self.depth)] = -np.inf
-        self.rings = np.zeros((0, 0), dtype=np.float32)
-        self.weights = None
+        self.rings = np.zeros((0, 0, 0), dtype=np.float32)
         return DepthProfiles(self.rows, self.start, best)
 
-    def _cut_gain(self, there: npt.NDArray[np.bool_], template: int) -> Singles:
+    def _cut_gain(self, template: int) -> Singles:
         """Make up for planes of a template that lie outside the volume: same response to noise."""
-        if there.all():
-            return np.ones((1, 1), dtype=np.float32)
-        energy = self.energies[template]
-        inside = np.lib.stride_tricks.sliding_window_view(there, len(energy), axis=1) @ energy
+        energy = np.append(0.0, np.cumsum(self.energies[template]))
+        first = self.start[:, None] - self.reach + np.arange(self.scored)
+        low, high = np.clip(-first, 0, None), np.clip(self.depth - first, None, 2 * self.reach + 1)
+        inside = energy[np.maximum(high, 0)] - energy[np.minimum(low, 2 * self.reach + 1)]
         # A centre inside the volume has half its template there; beyond, nothing is blown up.
-        share = np.maximum(inside[:, : self.scored] / energy.sum(), 0.25)
+        share = np.maximum(inside / energy[-1], 0.25)
         return np.asarray(1 / np.sqrt(share), dtype=np.float32)
 
 
