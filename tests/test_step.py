@@ -43,10 +43,10 @@ def test_finished_work_is_skipped_and_changed_work_refused(paths, capsys):
     assert run(out, source) is False
     assert run(out, source) is True
     assert "finished already" in capsys.readouterr().err
-    with pytest.raises(OutputExistsError, match="other parameters; give another -o, or --over"):
+    with pytest.raises(OutputExistsError, match=r"made otherwise: a was 1, is 2; .*--overwrite"):
         run(out, source, parameters={"a": 2})
     source.write_text("two")
-    with pytest.raises(OutputExistsError, match="exists already"):
+    with pytest.raises(OutputExistsError, match=r"in\.star has changed"):
         run(out, source)
     assert out.read_text() == "result"
     assert run(out, source, overwrite=True, text="new") is False
@@ -242,3 +242,62 @@ def test_small_tables_line_up():
         "a          1.500",
         "long name      –",
     ]
+
+
+def test_an_interrupted_replacement_is_never_taken_for_finished(paths):
+    out, source = paths
+    beside = out.parent / "a.mrc"
+
+    def write(text, parameters, overwrite=False, interrupt=False):
+        with Step("t", str(out), inputs=[source], parameters=parameters, overwrite=overwrite) as s:
+            if s.finished:
+                return "finished"
+            s.check_free([beside])
+            write_text(beside, text)
+            if interrupt:
+                raise KeyboardInterrupt
+            s.outputs.append(beside)
+            write_text(out, text)
+        return "done"
+
+    assert write("old", {"p": 1}) == "done"
+    with pytest.raises(KeyboardInterrupt):
+        write("new", {"p": 2}, overwrite=True, interrupt=True)
+    assert not out.exists()  # the table that spoke of the old image is gone
+    assert beside.read_text() == "new"
+    assert write("old again", {"p": 1}) == "done"  # and nobody says "finished"
+    assert beside.read_text() == out.read_text() == "old again"
+    assert write("-", {"p": 1}) == "finished"
+
+
+def test_a_result_changed_by_hand_is_not_finished_work(paths):
+    out, source = paths
+    run(out, source)
+    out.write_text("edited")
+    with pytest.raises(OutputExistsError, match="was changed since it was made"):
+        run(out, source)
+    assert out.read_text() == "edited"
+
+
+def test_a_repaired_input_may_be_tried_again(paths):
+    out, source = paths
+    step = Step("test", str(out), inputs=[source], parameters={"a": 1})
+    step.__enter__()
+    write_text(out, "part")
+    step.fail("TS_2", InputError("truncated"))
+    with pytest.raises(typer.Exit):
+        step.__exit__(None, None, None)
+    source.write_text("repaired")
+    assert run(out, source, text="whole") is False
+    assert out.read_text() == "whole"
+
+
+def test_a_lock_that_nobody_can_own_is_cleared(paths):
+    out, source = paths
+    out.parent.mkdir()
+    lock = out.parent / ".out.star.lock"
+    lock.write_text("")
+    with pytest.raises(OutputExistsError, match="another run"):  # its owner may be about to sign
+        run(out, source)
+    os.utime(lock, (0, 0))
+    assert run(out, source) is False

@@ -205,6 +205,9 @@ def test_paths_are_found_from_the_working_directory_or_the_table(tmp_path, monke
     assert files.path_for_table(image) == "slabs/a.mrc"
     assert files.resolve_path("slabs/a.mrc", table).samefile(image)
     monkeypatch.chdir(tmp_path / "slabs")
-    assert files.resolve_path("slabs/a.mrc", "slabs.star").samefile(image)
     assert files.resolve_path("a.mrc", table).samefile(image)
+    # Which folder the names start in is taken from the record, never guessed from what lies around.
+    assert str(files.resolve_path("slabs/a.mrc", "slabs.star")) == "slabs/a.mrc"
+    (tmp_path / "slabs" / "slabs.star.json").write_text('{"working_directory": ".."}')
+    assert files.resolve_path("slabs/a.mrc", "slabs.star").samefile(image)
     assert str(files.resolve_path("nowhere.mrc", table)) == "nowhere.mrc"

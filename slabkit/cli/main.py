@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import json
@@ -116,7 +117,10 @@ def _run() -> int:
 def _refuse(message: str) -> int:
     say(f"error: {message}")
     if "--json" in sys.argv:
-        emit(json.dumps({"status": "error", "error": message}, ensure_ascii=False))
+        with contextlib.suppress(
+            SlabkitError, OSError
+        ):  # stdout may be at fault
+            emit(json.dumps({"status": "error", "error": message}, ensure_ascii=False))
     return 2
 
 

@@ -6,19 +6,21 @@ import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 
+from slabkit.formats.atomic import write_text
+
 WARNINGS: list[str] = []
 """Warnings shown so far, each once; `slabkit.cli.main` fills it."""
 
 
 def say(text: str = "") -> None:
     """Print to standard error, where progress, tables and warnings go."""
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):  # nobody listens: the exit code still tells
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def emit(text: str) -> None:
     """Print data to standard output."""
-    print(text, flush=True)  # noqa: T201
+    write_text("-", f"{text}\n")
 
 
 def format_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

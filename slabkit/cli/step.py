@@ -86,18 +86,13 @@ class Step(contextlib.AbstractContextManager["Step"]):
         self._record: Record | None = None
         self._stack = contextlib.ExitStack()
         self._old_outputs: set[Path] = set()
+        self._begun = False
 
     def __enter__(self) -> Step:
         if self.out is None:
             return self
         from slabkit.execution.locks import output_lock
-        from slabkit.execution.records import (
-            Record,
-            describe_inputs,
-            describe_text,
-            load_record,
-            record_path,
-        )
+        from slabkit.execution.records import Record, describe_inputs, describe_text, load_record
 
         described = describe_inputs(self._inputs)
         described += [describe_text(name, text) for name, text in self._text_inputs.items()]
@@ -109,23 +104,39 @@ class Step(contextlib.AbstractContextManager["Step"]):
             self._old_outputs = {self.out.parent / name for name in old.outputs}
         if self.out.is_dir():
             raise InputError(f"{self.out}: is a folder; -o wants a file here.")
-        if self.out.exists() and not self.overwrite:
-            if old is None or not old.same_work(self._record):
-                why = (
-                    "made from other inputs or with other parameters"
-                    if old is not None
-                    else f"not recorded as made by slabkit (no {record_path(self.out).name})"
-                )
-                raise OutputExistsError(
-                    f"{self.out}: exists already, {why}; give another -o, or --overwrite to "
-                    "replace it."
-                )
-            if not old.failures and all(path.exists() for path in self._old_outputs):
-                self.finished = True
-                self.summary = old.summary
-                return self
+        if self.out.exists() and not self.overwrite and self._is_finished(old):
+            self.finished = True
+            self.summary = old.summary if old is not None else {}
+            return self
         self._stack.enter_context(output_lock(self.out))
         return self
+
+    def _is_finished(self, old: Record | None) -> bool:
+        """Tell whether the result that stands is this work's; refuse if it is another's."""
+        from slabkit.execution.records import describe_input, record_path
+
+        assert self.out is not None
+        assert self._record is not None
+        remedy = "name another file or folder, or give --overwrite to replace it."
+        if old is None:
+            raise OutputExistsError(
+                f"{self.out}: exists already, not recorded as made by slabkit (no "
+                f"{record_path(self.out).name}); {remedy}"
+            )
+        changed = self._record.differences(old)
+        repaired = old.failures and all("changed" in text for text in changed)
+        if changed and not repaired:
+            more = f" (and {len(changed) - 2} more)" if len(changed) > 2 else ""
+            raise OutputExistsError(
+                f"{self.out}: exists already, made otherwise: {'; '.join(changed[:2])}{more}; "
+                f"{remedy}"
+            )
+        if old.finished and old.result:
+            now = describe_input(self.out)
+            if (now["size"], now["hash"]) != (old.result["size"], old.result["hash"]):
+                raise OutputExistsError(f"{self.out}: was changed since it was made; {remedy}")
+        unfinished = old.failures or not old.finished or changed
+        return not unfinished and all(path.exists() for path in self._old_outputs)
 
     def __exit__(
         self,
@@ -136,8 +147,18 @@ class Step(contextlib.AbstractContextManager["Step"]):
         try:
             if error is None:
                 self._finish()
+            elif self._begun:
+                self._forget_if_clean()
         finally:
             self._stack.close()
+
+    def _forget_if_clean(self) -> None:
+        """After an error that left no file behind, leave no record of an unfinished run either."""
+        from slabkit.execution.records import record_path
+
+        assert self.out is not None
+        if not any(path.exists() for path in self._old_outputs):
+            record_path(self.out).unlink(missing_ok=True)
 
     def check_free(self, paths: Iterable[Path]) -> None:
         """Refuse to replace files that are not of this step's earlier result.
@@ -152,15 +173,39 @@ class Step(contextlib.AbstractContextManager["Step"]):
         OutputExistsError
             One exists and ``overwrite`` is not given.
         """
-        if self.overwrite:
-            return
-        foreign = [path for path in paths if path.exists() and path not in self._old_outputs]
-        if foreign:
+        planned = list(paths)
+        foreign = [path for path in planned if path.exists() and path not in self._old_outputs]
+        if foreign and not self.overwrite:
             more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
             raise OutputExistsError(
-                f"{foreign[0]}: exists already{more}; give another -o, or --overwrite to replace "
-                "it."
+                f"{foreign[0]}: exists already{more}; name another file or folder, or give "
+                "--overwrite to replace it."
             )
+        self._begin(planned)
+
+    def _begin(self, planned: Iterable[Path]) -> None:
+        """Say on disk that files are being replaced, so that nothing takes them for finished.
+
+        The main file names the others: it goes first and comes last. Should the run be interrupted,
+        the record knows which files are its own and may be replaced.
+        """
+        if self._record is None or self.out is None:
+            return
+        from slabkit.execution.records import save_record
+
+        self._old_outputs |= {*planned, self.out}
+        self._record.outputs = self._relative(sorted(self._old_outputs))
+        save_record(self._record, self.out)
+        self._begun = True
+        self.out.unlink(missing_ok=True)
+
+    def _relative(self, paths: Iterable[Path]) -> list[str]:
+        assert self.out is not None
+        folder = self.out.parent
+        return [
+            path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+            for path in paths
+        ]
 
     def note(self, text: str) -> None:
         """Say something on standard error, unless ``--quiet``."""
@@ -191,25 +236,19 @@ class Step(contextlib.AbstractContextManager["Step"]):
 
     def _finish(self) -> None:
         if self._record is not None and self.out is not None and not self.finished:
-            from slabkit.execution.records import save_record
+            from slabkit.execution.records import finish_record
 
             written = [self.out, *(path for path in self.outputs if path != self.out)]
             if self.out.exists():
                 for stale in sorted(self._old_outputs - set(written)):
                     stale.unlink(missing_ok=True)  # an earlier run's file that nothing names now
-                folder = self.out.parent
-                self._record.outputs = [
-                    path.relative_to(folder).as_posix()
-                    if path.is_relative_to(folder)
-                    else str(path)
-                    for path in written
-                ]
+                self._record.outputs = self._relative(written)
                 self._record.summary = self.summary
                 self._record.warnings = list(WARNINGS)
                 self._record.failures = [
                     {"item": item, "error": error} for item, error in self.failures.items()
                 ]
-                save_record(self._record, self.out)
+                finish_record(self._record, self.out)
         status = "skipped" if self.finished else "partial" if self.failures else "done"
         if self.json:
             report = {

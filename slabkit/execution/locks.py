@@ -6,10 +6,13 @@ import contextlib
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from slabkit.errors import OutputExistsError, SlabkitError
+
+_UNSIGNED_SECONDS = 10.0  # a lock is signed at once after it is made
 
 
 @contextlib.contextmanager
@@ -45,8 +48,12 @@ def output_lock(result: str | os.PathLike[str]) -> Iterator[None]:
             except FileExistsError:
                 _clear_if_stale(lock, result)
                 continue
-            with os.fdopen(handle, "w") as file:
-                json.dump(owner, file)
+            try:
+                with os.fdopen(handle, "w") as file:
+                    json.dump(owner, file)
+            except BaseException:  # a full disk, say: no lock without an owner
+                lock.unlink(missing_ok=True)
+                raise
             break
         else:
             raise OutputExistsError(f"{result}: another run is writing it ({lock}).")
@@ -65,6 +72,9 @@ def _clear_if_stale(lock: Path, result: Path) -> None:
     except FileNotFoundError:
         return
     except (ValueError, KeyError, TypeError):
+        if time.time() - lock.stat().st_mtime > _UNSIGNED_SECONDS:
+            lock.unlink(missing_ok=True)  # its writer did not live to sign it
+            return
         host, pid = "an unknown host", 0
     if host == socket.gethostname() and pid > 0 and not _runs(pid):
         lock.unlink(missing_ok=True)

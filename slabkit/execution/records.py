@@ -46,7 +46,11 @@ class Record:
     failures : list of dict
         ``item`` and ``error`` of what could not be done.
     finished : str
-        Local time with offset, ISO 8601.
+        Local time with offset, ISO 8601; empty while the step runs, and after it was interrupted.
+    result : dict
+        The main file itself, as `describe_input` says.
+    working_directory : str
+        Where the command ran, relative to the record's folder; paths in tables start there.
     """
 
     step: str
@@ -59,6 +63,39 @@ class Record:
     warnings: list[str] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
     finished: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+    working_directory: str = "."
+
+    def differences(self, other: Record) -> list[str]:
+        """Name what differs from another record: the step, parameters, inputs.
+
+        Parameters
+        ----------
+        other : Record
+
+        Returns
+        -------
+        list of str
+            Empty for the same work.
+        """
+        if self.step != other.step:
+            return [f"it was made by {other.step}"]
+        mine, others = _plain(self.parameters), _plain(other.parameters)
+        found = [
+            f"{name} was {others.get(name)}, is {mine.get(name)}"
+            for name in dict.fromkeys([*mine, *others])
+            if mine.get(name) != others.get(name)
+        ]
+        inputs = {i["name"]: (i["size"], i["hash"]) for i in self.inputs}
+        earlier = {i["name"]: (i["size"], i["hash"]) for i in other.inputs}
+        found += [f"{name} is a new input" for name in inputs if name not in earlier]
+        found += [f"{name} is no input now" for name in earlier if name not in inputs]
+        found += [
+            f"{name} has changed"
+            for name in inputs
+            if earlier.get(name, inputs[name]) != inputs[name]
+        ]
+        return found
 
     def same_work(self, other: Record) -> bool:
         """Tell whether another record is of the same step, parameters and input contents.
@@ -71,11 +108,7 @@ class Record:
         -------
         bool
         """
-        mine, others = (
-            (r.step, _plain(r.parameters), [(i["name"], i["size"], i["hash"]) for i in r.inputs])
-            for r in (self, other)
-        )
-        return mine == others
+        return not self.differences(other)
 
 
 def record_path(result: str | os.PathLike[str]) -> Path:
@@ -107,9 +140,28 @@ def save_record(record: Record, result: str | os.PathLike[str]) -> None:
     SlabkitError
         It cannot be written.
     """
-    record.finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    record.working_directory = Path(os.path.relpath(".", Path(result).parent)).as_posix()
     text = json.dumps(_plain(asdict(record)), indent=1, ensure_ascii=False)
     write_text(record_path(result), text + "\n")
+
+
+def finish_record(record: Record, result: str | os.PathLike[str]) -> None:
+    """Write the record of a step that is done, with the time and the result's own hash.
+
+    Parameters
+    ----------
+    record : Record
+    result : path-like
+
+    Raises
+    ------
+    SlabkitError
+        It cannot be written.
+    """
+    record.finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    if Path(result).exists():
+        record.result = describe_input(result)
+    save_record(record, result)
 
 
 def load_record(result: str | os.PathLike[str]) -> Record | None:

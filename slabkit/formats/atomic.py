@@ -77,8 +77,14 @@ def write_text(target: str | os.PathLike[str], text: str) -> None:
         The file cannot be written.
     """
     if str(target) == "-":
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except (OSError, AttributeError) as error:  # no attribute: the stream is closed
+            reason = getattr(error, "strerror", None) or "it is closed"
+            raise SlabkitError(f"standard output: cannot be written ({reason}).") from error
         return
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NAMING_FILES = ("rlnMicrographName", "slabkitTomogramFile")
 
 
 def resolve_path(written: str, table: str | os.PathLike[str]) -> Path:
@@ -19,17 +26,52 @@ def resolve_path(written: str, table: str | os.PathLike[str]) -> Path:
     Returns
     -------
     Path
-        The path as it is (relative to the working directory) if that exists, else relative to the
-        table's folder or the nearest folder above it where it exists; else as it is.
+        The path as it is (relative to the working directory) if that exists; else relative to the
+        directory in which the table was written, if the record beside it tells; else relative to
+        the table's folder; as it is where none of them exists.
     """
     path = Path(written)
     if path.is_absolute() or path.exists() or str(table) == "-":
         return path
-    folder = Path(os.path.abspath(table)).parent
-    for base in (folder, *folder.parents):
+    for base in _bases(os.path.abspath(table)):
         if (base / path).exists():
-            return base / path
+            return Path(os.path.normpath(base / path))
     return path
+
+
+def _bases(table: str) -> list[Path]:
+    folder = Path(table).parent
+    try:
+        record = json.loads(Path(f"{table}.json").read_text(encoding="utf-8"))
+        return [folder / str(record["working_directory"]), folder]
+    except (OSError, ValueError, KeyError, TypeError):
+        return [folder]
+
+
+def with_paths_from_here(table: pd.DataFrame, source: str | os.PathLike[str]) -> pd.DataFrame:
+    """Rewrite the paths in a table that was written in another directory to be found from here.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Changed in its columns that name micrographs and tomograms, where a file is found.
+    source : path-like or "-"
+        Where the table was read from.
+
+    Returns
+    -------
+    DataFrame
+        The same.
+    """
+    for column in _NAMING_FILES:
+        if column not in table.columns:
+            continue
+        names = dict.fromkeys(str(name) for name in table[column])
+        found = {name: resolve_path(name, source) for name in names if name}
+        moved = {name: path_for_table(p) for name, p in found.items() if p != Path(name)}
+        if moved:
+            table[column] = table[column].replace(moved)
+    return table
 
 
 def path_for_table(path: str | os.PathLike[str]) -> str:

@@ -38,6 +38,8 @@ class Source:
             It cannot be read.
         """
         try:
+            if str(source) == "-" and sys.stdin is None:
+                raise InputError("standard input: is closed; give a file instead of -.")
             data = sys.stdin.buffer.read() if str(source) == "-" else Path(source).read_bytes()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.atomic import write_text
+from slabkit.formats.paths import with_paths_from_here
 from slabkit.formats.star import format_star, parse_star
-from slabkit.tables import Schema, validate_table
+from slabkit.tables import PICKS2D, SLABS, TOMOGRAMS, Schema, validate_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,8 @@ def read_text(source: str | os.PathLike[str]) -> str:
     FormatError
         It is not text.
     """
+    if str(source) == "-" and sys.stdin is None:
+        raise InputError("standard input: is closed; give a file instead of -.")
     try:
         data = sys.stdin.buffer.read() if str(source) == "-" else Path(source).read_bytes()
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
@@ -65,6 +68,8 @@ def table_block(
     for column in schema.columns:
         if column.kind == "string" and column.default == "" and column.name in table.columns:
             table[column.name] = table[column.name].replace("none", "")
+    if schema in (SLABS, PICKS2D, TOMOGRAMS):
+        table = with_paths_from_here(table, where)
     return validate_table(table, schema, where)
 
 
