@@ -1,0 +1,198 @@
+"""2D picks on slabs, as slabkit and other programs write them, brought to one table.
+
+To add a dialect, write a module ``pick2d_<name>.py`` with a `Pick2dDialect` in it (see
+`slabkit.formats.pick2d_dialect`) and put that into the list below.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.formats import pick2d_cryolo, pick2d_eman, pick2d_relion
+from slabkit.formats.micrograph_names import MicrographNames
+from slabkit.formats.pick2d_dialect import Pick2dDialect, Slabs, pooled
+from slabkit.formats.pick_source import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PathLike = str | os.PathLike[str]
+
+_DIALECTS: tuple[Pick2dDialect, ...] = (
+    pick2d_relion.PARTICLES,
+    pick2d_relion.PER_MICROGRAPH,
+    pick2d_relion.LIST,
+    pick2d_eman.BOX,
+    pick2d_eman.INFO,
+    pick2d_cryolo.CBOX,
+)
+
+
+def pick2d_dialects() -> tuple[Pick2dDialect, ...]:
+    """Give every dialect, in the order of the documentation."""
+    return _DIALECTS
+
+
+def load_picks2d(paths: Sequence[PathLike]) -> list[Source]:
+    """Load files of 2D picks.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        One may be ``-`` for standard input.
+
+    Returns
+    -------
+    list of Source
+
+    Raises
+    ------
+    InputError
+        One cannot be read, or is given twice.
+    """
+    seen: dict[str, str] = {}
+    for path in map(str, paths):
+        real = path if path == "-" else os.path.realpath(path)
+        if real in seen:
+            raise InputError(
+                f"{path}: the file of 2D picks is given twice (as {seen[real]}); give it once."
+            )
+        seen[real] = path
+    return [Source.load(path) for path in paths]
+
+
+def files_behind(sources: Sequence[Source]) -> list[Path]:
+    """List the further files that lists of files name, RELION's for instance.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+
+    Returns
+    -------
+    list of Path
+    """
+    found: list[Path] = []
+    for source in sources:
+        dialect = detect_dialect(source)
+        if dialect.files is not None:
+            found += dialect.files(source)
+    return found
+
+
+def read_picks2d_any(
+    sources: Sequence[PathLike | Source],
+    slabs: pd.DataFrame,
+    *,
+    y_axis: Literal["up", "down"] | None = None,
+) -> pd.DataFrame:
+    """Read the 2D picks that slabkit or another program made on slabs.
+
+    Parameters
+    ----------
+    sources : sequence of path-like or Source
+        Any number of files, of any dialects.
+    slabs : DataFrame
+        Columns of `slabkit.tables.SLABS`.
+    y_axis : {"up", "down"}, optional
+        Whether y counts from the last row of the image file upwards, or from the first row
+        downwards, as all known programs do; not given: downwards, with a warning for programs of
+        which it is not certain.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `slabkit.tables.PICKS2D`, ``rlnMicrographName`` as the slab table has it, and
+        what else the files hold, as strings. Rows in the order of the files.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, is given twice or lacks something; a micrograph is not in the slab
+        table (the closest are listed).
+    FormatError
+        A file is of no known dialect.
+
+    Warns
+    -----
+    SlabkitWarning
+        The direction of y had to be assumed, or shifts were applied.
+    """
+    paths = [source for source in sources if not isinstance(source, Source)]
+    loaded = iter(load_picks2d(paths))
+    files = [source if isinstance(source, Source) else next(loaded) for source in sources]
+    known = Slabs(slabs, MicrographNames(slabs["rlnMicrographName"].tolist()))
+    by_dialect: dict[str, list[Source]] = {}
+    dialects: dict[str, Pick2dDialect] = {}
+    for file in files:
+        dialect = detect_dialect(file)
+        dialects[dialect.name] = dialect
+        by_dialect.setdefault(dialect.name, []).append(file)
+    tables = []
+    for name, own in by_dialect.items():
+        where = ", ".join(source.where for source in own[:3]) + ", ..." * (len(own) > 3)
+        table = dialects[name].read(own, known)
+        found = known.names.match(table["rlnMicrographName"].tolist(), where)
+        table["rlnMicrographName"] = [found[one] for one in table["rlnMicrographName"]]
+        if y_axis is None and not dialects[name].y_settled and len(table):
+            warnings.warn(
+                f"{where}: nothing tells which way y counts on slabs; it was taken to count down "
+                "from the first row of the file (--y-axis down says so, --y-axis up the contrary).",
+                SlabkitWarning,
+                stacklevel=2,
+            )
+        tables.append(table)
+    picks2d = pooled(tables)
+    if y_axis == "up":
+        rows = known.values("slabkitTomogramSizeY", picks2d["rlnMicrographName"].tolist())
+        picks2d["rlnCoordinateY"] = np.array(rows) - 1 - picks2d["rlnCoordinateY"]
+    return picks2d
+
+
+def detect_dialect(source: Source) -> Pick2dDialect:
+    """Tell the dialect of a file by its content and declared name.
+
+    Parameters
+    ----------
+    source : Source
+
+    Returns
+    -------
+    Pick2dDialect
+
+    Raises
+    ------
+    FormatError
+        None or several fit.
+    """
+    fitting = [dialect for dialect in _DIALECTS if dialect.sniff(source)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        names = ", ".join(dialect.name for dialect in fitting)
+        raise FormatError(f"{source.where}: could be {names}; 2D picks of one kind are needed.")
+    titles = "; ".join(dialect.title for dialect in _DIALECTS)
+    raise FormatError(
+        f"{source.where}: holds no 2D picks that can be told by content or name; known are: "
+        f"{titles}."
+    )
+
+
+def dialect_table() -> str:
+    """Give the table of dialects in the documentation, as Markdown.
+
+    Returns
+    -------
+    str
+    """
+    header = ("2D picks of", "what it is", "unit", "zero point", "index base")
+    rows = [(f"`{one.name}`", one.title, one.unit, one.origin, one.index_base) for one in _DIALECTS]
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
