@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.mapping import map_picks, match_micrographs, tomogram_table
+from slabkit.mapping.grouping import projected_mass
 from slabkit.tables import PICKS, PICKS2D, empty_table
 from slabkit.tomogram import Tomogram
 
@@ -84,6 +85,44 @@ def test_hits_of_overlapping_slabs_become_one_pick(one_ball):
     kept, _ = map_picks(hits, slabs, tomogram, min_distance=0)
     assert kept.slabkitScore.tolist() == [9.0, 5.0, 4.0]
     assert kept.slabkitPickId.is_unique
+
+
+def test_a_small_dense_part_does_not_stand_for_the_whole():
+    """The part scores higher in one slab; the whole, within whose radius it lies, is the pick."""
+    part = balls(SHAPE, [(38.5, 40.2, 17.3)], 3.0)
+    density = balls(SHAPE, [(31.4, 40.2, 17.3)], 11.0) + part
+    tomogram = tomogram_of(density, 7.3)
+    slabs = slab_table_of(tomogram, RANGES)
+    hits = hits_of(slabs, [(0, 38.5, 40.2, 20.0, 50.0), (1, 31.4, 40.2, 14.0, 160.0)])
+    picks, counts = map_picks(hits, slabs, tomogram)
+    assert (counts.merged, counts.picks) == (1, 1)
+    row = picks.iloc[0]
+    assert (row.slabkitX, row.slabkitY) == (31.4 * 7.3, 40.2 * 7.3)
+    assert row.slabkitDiameter == 160.0
+    assert row.rlnMicrographName == "slabs/T1_slab001.mrc"
+    assert row.slabkitSlabCount == 2
+    assert row.slabkitScore == 20.0  # the best of the group is kept
+    # A weak large hit does not swallow a strong small one.
+    weak = hits.assign(rlnAutopickFigureOfMerit=[20.0, 6.0])
+    picks, _ = map_picks(weak, slabs, tomogram)
+    assert picks.slabkitX.tolist() == [38.5 * 7.3]
+    assert picks.slabkitScore.tolist() == [20.0]
+
+
+def test_the_order_is_that_of_the_scores_kept(one_ball):
+    tomogram, slabs = one_ball
+    rows = [(0, 15, 15, 12.0, 60.0), (0, 50, 45, 8.0, 160.0), (0, 55, 45, 15.0, 70.0)]
+    picks, _ = map_picks(hits_of(slabs, rows), slabs, tomogram, refine_z=False)
+    assert picks.slabkitScore.tolist() == [15.0, 12.0]
+    assert picks.slabkitX.tolist() == [50 * 7.3, 15 * 7.3]
+
+
+def test_negative_scores_rank_by_themselves_among_hits_of_one_size():
+    score = np.array([-4.0, -1.0, 0.0, 2.0, np.nan])
+    mass = projected_mass(score, np.full(5, 120.0))
+    assert np.argsort(mass).tolist() == [0, 1, 2, 3, 4]
+    same = projected_mass(score, np.array([10.0, 20.0, np.nan, 5.0, 1.0]))
+    np.testing.assert_array_equal(same, score)
 
 
 def test_a_hit_at_the_border_yields_to_one_that_is_not(one_ball):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.neighbours import group_neighbours
 from slabkit.errors import InputError
+from slabkit.mapping.grouping import merge_hits
 from slabkit.mapping.joining import check_slabs, image_contrast, inside_image, match_micrographs
 from slabkit.mapping.refinement import Depths, refine_depths, slab_middles
-from slabkit.tables import PICKS, PICKS2D, new_pick_ids, rows_named, validate_table
+from slabkit.tables import PICKS, PICKS2D, rows_named, validate_table
 from slabkit.tomogram import Tomogram
 from slabkit.units import Contrast
 
@@ -70,9 +70,10 @@ def map_picks(
 
     x and y are the pixel coordinates times the voxel size. z is the depth at which a ball or shell
     of about the particle's diameter fits the tomogram best, within the slab and ``margin`` beyond.
-    Hits of one particle in several slabs are merged, the best score first, a hit whose search
-    ended while the score still rose (``z-border``) yielding to one that is not. Only hits of one
-    species and one kind of score are merged with each other.
+    Hits of one particle in several slabs are merged (`slabkit.mapping.grouping.merge_hits`): the
+    hit that explains most matter, score times diameter, stands for them all with the best score
+    among them; a hit whose search ended while the score still rose (``z-border``) yields to one
+    that is not. Only hits of one species and one kind of score are merged with each other.
 
     Parameters
     ----------
@@ -104,9 +105,10 @@ def map_picks(
     picks : DataFrame
         Columns of `slabkit.tables.PICKS`, then ``rlnMicrographName``, ``rlnCoordinateX`` and
         ``rlnCoordinateY`` of the hit that stands for the pick, ``rlnAnglePsi``, ``rlnClassNumber``
-        and what else the 2D picks carry; best score first, ties by z, y, x. Flags: ``z-border``;
-        ``z-flat``, nothing sticks out at any depth and z is the slab's middle; ``stacked``, one of
-        two particles of one hit; ``near-face``, the particle reaches out of the volume.
+        and what else the 2D picks carry; all but the score is of that one hit. Best score first,
+        ties by z, y, x. Flags: ``z-border``; ``z-flat``, nothing sticks out at any depth and z is
+        the slab's middle; ``stacked``, one of two particles of one hit; ``near-face``, the particle
+        reaches out of the volume.
         Ids are made of the tomogram, the position, the species and the kind of score.
     counts : MapCounts
 
@@ -149,7 +151,7 @@ def map_picks(
     else:
         depths = slab_middles(z_start, z_count)
     candidates = _candidates(hits, slab, depths, tomogram, single)
-    picks = _merge(candidates, min_distance)
+    picks = merge_hits(candidates, min_distance)
     flags = picks["slabkitFlags"]
     counts = MapCounts(
         hits=len(picks2d),
@@ -242,48 +244,3 @@ def _joined(flags: dict[str, Booleans]) -> list[str]:
     names = list(flags)
     rows = np.column_stack(list(flags.values())).tolist()
     return [",".join(name for name, on in zip(names, row, strict=True) if on) for row in rows]
-
-
-def _merge(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataFrame:
-    """Merge hits of one particle, count their slabs, and put the picks in order with their ids."""
-    import pandas as pd
-
-    order = ["slabkitScore", "slabkitZ", "slabkitY", "slabkitX", "rlnMicrographName"]
-    order += ["slabkitSpecies", "slabkitScoreKind"]
-    candidates = candidates.sort_values(
-        order, ascending=[False] + [True] * 6, kind="stable", ignore_index=True
-    )
-    groups = candidates.groupby(["slabkitSpecies", "slabkitScoreKind"]).ngroup()
-    distance = (
-        candidates["slabkitDiameter"].to_numpy() / 2
-        if min_distance is None
-        else np.full(len(candidates), min_distance)
-    )
-    keeper = group_neighbours(
-        candidates[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy(),
-        distance,
-        np.column_stack([~candidates["_border"], candidates["slabkitScore"]]).astype(float),
-        groups.to_numpy(),
-    )
-    support = pd.DataFrame({"keeper": keeper, "slab": candidates["_slab"]}).drop_duplicates()
-    slab_count = support.groupby("keeper").size()
-    kept = np.unique(keeper)
-    picks = candidates.iloc[kept].reset_index(drop=True).drop(columns=["_border", "_slab"])
-    picks.insert(0, "slabkitSlabCount", slab_count.loc[kept].to_numpy())
-    picks.insert(0, "slabkitPickId", "")
-    ids: list[str] = []
-    for (species, kind), rows in sorted(
-        picks.groupby(["slabkitSpecies", "slabkitScoreKind"]).indices.items()
-    ):
-        part = picks.iloc[rows]
-        new = new_pick_ids(
-            part["slabkitTomogram"],
-            part["slabkitX"],
-            part["slabkitY"],
-            part["slabkitZ"],
-            salt=f"{species}\0{kind}",
-            taken=ids,
-        )
-        ids += new
-        picks.iloc[rows, 0] = new
-    return validate_table(picks, PICKS)

@@ -1,0 +1,111 @@
+"""Hits that are one particle: which of them stands for it.
+
+A particle is hit in each of the overlapping slabs that hold it, and not always at one place: a
+small dense part of it, or something small beside it, may score higher in one slab than the whole
+does in any. Taking the best score first then loses the particle, for the whole lies within its
+radius and goes into the part. A blob's score is its contrast over the noise of a mean over its
+area, so score times diameter is the contrast summed over the area, the projected mass. The hit
+that accounts for most of it is taken first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.neighbours import group_neighbours
+from slabkit.tables import PICKS, new_pick_ids, validate_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+
+def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataFrame:
+    """Merge hits of one particle, count their slabs, and put the picks in order with their ids.
+
+    Hits of one species and kind of score are taken one after the other, those at the border of
+    their search last, the others by score times diameter; each takes in the later ones that are
+    closer than the distance. Its score becomes the best of those it takes in, unless they are at
+    the border and it is not; all else of it stays as it is.
+
+    Parameters
+    ----------
+    candidates : DataFrame
+        Columns of `slabkit.tables.PICKS` but the id, and the position of the hit on its slab; with
+        ``_border``, whether it is at the border of its search, and ``_slab``, the slab's number.
+    min_distance : float, optional
+        In Å; default half the larger diameter of the two. 0 merges nothing.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `slabkit.tables.PICKS` and what else the candidates have; best score first, ties
+        by z, y, x.
+    """
+    import pandas as pd
+
+    order = ["slabkitScore", "slabkitZ", "slabkitY", "slabkitX", "rlnMicrographName"]
+    order += ["slabkitSpecies", "slabkitScoreKind"]
+    ascending = [False] + [True] * 6
+    candidates = candidates.sort_values(
+        order, ascending=ascending, kind="stable", ignore_index=True
+    )
+    groups = candidates.groupby(["slabkitSpecies", "slabkitScoreKind"]).ngroup()
+    diameter = candidates["slabkitDiameter"].to_numpy(dtype=float)
+    score = candidates["slabkitScore"].to_numpy(dtype=float)
+    border = candidates["_border"].to_numpy(dtype=bool)
+    distance = diameter / 2 if min_distance is None else np.full(len(candidates), min_distance)
+    keeper = group_neighbours(
+        candidates[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy(),
+        distance,
+        np.column_stack([~border, projected_mass(score, diameter), score]),
+        groups.to_numpy(),
+    )
+    support = pd.DataFrame({"keeper": keeper, "slab": candidates["_slab"]}).drop_duplicates()
+    slab_count = support.groupby("keeper").size()
+    best = pd.Series(np.where(border & ~border[keeper], np.nan, score)).groupby(keeper).max()
+    kept = np.unique(keeper)
+    picks = candidates.iloc[kept].drop(columns=["_border", "_slab"])
+    picks["slabkitScore"] = best.loc[kept].to_numpy()
+    picks.insert(0, "slabkitSlabCount", slab_count.loc[kept].to_numpy())
+    picks.insert(0, "slabkitPickId", "")
+    picks = picks.sort_values(order, ascending=ascending, kind="stable", ignore_index=True)
+    ids: list[str] = []
+    for (species, kind), rows in sorted(
+        picks.groupby(["slabkitSpecies", "slabkitScoreKind"]).indices.items()
+    ):
+        part = picks.iloc[rows]
+        new = new_pick_ids(
+            part["slabkitTomogram"],
+            part["slabkitX"],
+            part["slabkitY"],
+            part["slabkitZ"],
+            salt=f"{species}\0{kind}",
+            taken=ids,
+        )
+        ids += new
+        picks.iloc[rows, 0] = new
+    return validate_table(picks, PICKS)
+
+
+def projected_mass(score: Floats, diameter: Floats) -> Floats:
+    """Give what ranks hits of different sizes: score times diameter.
+
+    Parameters
+    ----------
+    score, diameter : ndarray, shape (hits,)
+        Scores may be negative: they are divided by the diameter, so that a higher score is still
+        better than a lower one of the same size. Where no diameter is known, the score alone ranks
+        all hits.
+
+    Returns
+    -------
+    ndarray, shape (hits,)
+    """
+    if np.isnan(diameter).any():
+        return score
+    return np.where(score < 0, score / diameter, score * diameter)
