@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Reduction = Literal["mean", "sum"]
 
+_MUCH_BLANK, _FEWEST_BLANK = 0.05, 30  # part of the area; pixels of every sixteenth
 _CHUNK_BYTES = 192 * 2**20
 
 
@@ -113,6 +114,13 @@ def plan_slabs(
                 f"{tomogram.label}: a step of {step:g} Å is below the voxel size of "
                 f"{voxel_size:g} Å."
             )
+    if not 0.8 <= count * voxel_size / thickness <= 1.25:
+        warnings.warn(
+            f"{tomogram.label}: with voxels of {voxel_size:g} Å a slab of {thickness:g} Å becomes "
+            f"one of {count * voxel_size:g} Å.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
     if depth < count:
         warnings.warn(
             f"{tomogram.label}: {depth} planes of {voxel_size:g} Å are thinner than a slab of "
@@ -276,9 +284,19 @@ def iterate_slabs(
         raise InputError(f"reduce must be 'mean' or 'sum', not {reduce!r}.")
     factor = (-1.0 if invert else 1.0) / (plan.count_vox if reduce == "mean" else 1)
     sums = sum_windows(_chunks(tomogram, plan), plan.starts, plan.count_vox, jobs=jobs)
+    blank = 0.0
     for index, window in enumerate(sums):
         total = window.total if window.trusted else _direct_sum(tomogram, plan, index)
-        yield index, _finish(tomogram, plan, index, total, factor)
+        image = _finish(tomogram, plan, index, total, factor)
+        blank = max(blank, _blank_part(image))
+        yield index, image
+    if _MUCH_BLANK < blank < 1:
+        warnings.warn(
+            f"{tomogram.label}: up to {blank:.0%} of a slab's area is blank (one exact value from "
+            "a corner on): padding, in which nothing is picked.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
 
 
 def _range_planes(tomogram: Tomogram, z_range: tuple[float, float] | None) -> tuple[int, int]:
@@ -308,6 +326,14 @@ def _chunks(tomogram: Tomogram, plan: SlabPlan) -> Iterator[tuple[int, npt.NDArr
         if tomogram.fill_value is not None:
             block = tomogram.check_finite(block, start)
         yield z, block
+
+
+def _blank_part(image: npt.NDArray[np.float32]) -> float:
+    """Give the largest part of an image that has exactly the value of one of its corners."""
+    corners = {float(image[y, x]) for y in (0, -1) for x in (0, -1)}
+    sample = image[::4, ::4]
+    most = max(int(np.count_nonzero(sample == np.float32(value))) for value in corners)
+    return most / sample.size if most >= _FEWEST_BLANK else 0.0
 
 
 def _direct_sum(tomogram: Tomogram, plan: SlabPlan, index: int) -> npt.NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -183,6 +184,7 @@ def test_demo_writes_a_page_that_needs_nothing_else(tmp_path):
     shell("slabkit demo -o demo --count 1", tmp_path)
     page = (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") >= 4
+    assert not re.search(r"\bnan\b", re.sub(r"base64,[^\"]*", "", page))
     for outside in ("http://", "https://", "<script", "<link"):
         assert outside not in page
     commands = [line for line in page.splitlines() if line.startswith("slabkit ")]

@@ -242,3 +242,16 @@ def test_a_hole_stops_only_the_slabs_it_lies_in():
         assert start + 10 <= 80
         reference = tomogram.data[start : start + 10].mean(axis=0, dtype=np.float64)
         np.testing.assert_array_max_ulp(image, reference.astype(np.float32), maxulp=1)
+
+
+def test_padding_is_said_once():
+    tomogram = volume((60, 40, 64), dtype=np.float32)
+    tomogram.data[:, :, :32] = 0
+    with pytest.warns(SlabkitWarning, match="up to 50% of a slab's area is blank") as caught:
+        project_slabs(tomogram, thickness=100)
+    assert len(caught) == 1
+
+
+def test_a_thickness_that_rounding_changes_much_is_said():
+    with pytest.warns(SlabkitWarning, match="a slab of 3 Å becomes one of 7.3 Å"):
+        plan_slabs(volume(), thickness=3)

@@ -58,6 +58,9 @@ def curate(
     sources = [picks, *labels]
     if sources.count("-") > 1 or (out == "-" and rejected == "-"):
         raise InputError("only one table can come from standard input, and one go out (-).")
+    twice = [name for name in dict.fromkeys(labels) if labels.count(name) > 1]
+    if twice:
+        raise InputError(f"{twice[0]}: is given twice, and its votes would count twice.")
     taken = {Path(name).resolve() for name in (out, *sources)}
     if rejected not in (None, "-") and Path(str(rejected)).resolve() in taken:
         raise InputError(f"{rejected}: --rejected is an input or -o already.")
@@ -81,9 +84,9 @@ def curate(
             return
         if json_ and rejected == "-":
             raise InputError("--json and --rejected - both want standard output.")
+        result = curate_picks(pick_list.picks, tables, policy=policy, keep=keep, species=species)  # type: ignore[arg-type]
         if rejected is not None and rejected != "-":
             step.check_free([Path(rejected)])
-        result = curate_picks(pick_list.picks, tables, policy=policy, keep=keep, species=species)  # type: ignore[arg-type]
         if rejected is not None:
             write_picks(rejected, PickList(result.dropped, pick_list.tomograms))
             step.outputs += [Path(rejected)] if rejected != "-" else []

@@ -175,12 +175,13 @@ def _run(
 
     from slabkit.errors import SlabkitWarning
     from slabkit.formats.tables import PickList, write_picks
-    from slabkit.mapping import map_picks, tomogram_table
+    from slabkit.mapping import MapCounts, map_picks, tomogram_table
     from slabkit.tables import PICKS, empty_table
 
     tables: list[pd.DataFrame] = []
     counts: dict[str, MapCounts] = {}
     names = [name for name in volumes if name in hits]
+    counts.update((name, MapCounts(*[0] * 8)) for name in volumes if name not in hits)
     for name in work.track(names, total=len(names), what="map"):
         own = slabs[slabs["rlnTomoName"] == name].reset_index(drop=True)
         try:
@@ -198,7 +199,15 @@ def _run(
         warnings.warn("there are no picks; the table is empty.", SlabkitWarning, stacklevel=2)
     done = slabs[~slabs["rlnTomoName"].isin(list(work.failures))]
     write_picks(out, PickList(picks, tomogram_table(done, options["contrast"])))
-    rows = [(name, *asdict(one).values()) for name, one in counts.items()]
+    if counts and len(picks):
+        empty = [name for name in volumes if name not in hits]
+        if empty:
+            warnings.warn(
+                f"no hit on any slab of {', '.join(empty)}; is the contrast right (--contrast)?",
+                SlabkitWarning,
+                stacklevel=2,
+            )
+    rows = [(name, *asdict(counts[name]).values()) for name in volumes if name in counts]
     columns = ("tomogram", "2D hits", "outside", "stacked", "merged", "picks", "at border", "flat")
     work.table("", (*columns, "near face"), rows)
     totals = {

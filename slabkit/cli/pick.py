@@ -183,6 +183,13 @@ def _run(
             SlabkitWarning,
             stacklevel=2,
         )
+    elif any(row[2] == 0 for row in rows):
+        empty = ", ".join(str(row[0]) for row in rows if row[2] == 0)
+        warnings.warn(
+            f"no blob on any slab of {empty}; is the contrast right (--contrast)?",
+            SlabkitWarning,
+            stacklevel=2,
+        )
     write_picks2d(out, found)
     work.table("", ("tomogram", "slabs", "picks", "best score"), rows)
     work.summary.update(tomograms=len(parts), slabs=sum(int(str(r[1])) for r in rows))

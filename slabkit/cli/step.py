@@ -181,7 +181,8 @@ class Step(contextlib.AbstractContextManager["Step"]):
                 f"{foreign[0]}: exists already{more}; name another file or folder, or give "
                 "--overwrite to replace it."
             )
-        self._begin(planned)
+        if planned:
+            self._begin(planned)
 
     def _begin(self, planned: Iterable[Path]) -> None:
         """Say on disk that files are being replaced, so that nothing takes them for finished.

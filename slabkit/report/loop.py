@@ -80,7 +80,7 @@ def loop_page(result: LoopResult, title: str = "slabkit demo") -> str:
     after = list(result.scores.values())[-1][1]
     page.numbers(
         [
-            (str(len(result.tomograms)), "tomograms"),
+            (str(len(result.tomograms)), "tomogram" if len(result.tomograms) == 1 else "tomograms"),
             (str(len(result.slabs)), "slabs"),
             (f"{len(result.picks2d):,}", "hits in 2D"),
             (f"{len(result.picks):,}", "picks in 3D"),
@@ -235,6 +235,7 @@ def _profile(tomogram: Tomogram, pick: pd.Series, truth: pd.DataFrame) -> Curve:
     )
     score = profile.scores[0].astype(float)
     z = (profile.start[0] + np.arange(len(score))) * size
+    z, score = z[np.isfinite(score)], score[np.isfinite(score)]  # beyond the volume there is none
     marks = {"found": float(pick["slabkitZ"])}
     away = np.hypot(truth["slabkitX"] - pick["slabkitX"], truth["slabkitY"] - pick["slabkitY"])
     beside = truth[(away < 100).to_numpy()]

@@ -133,6 +133,14 @@ def score_picks(
             SlabkitWarning,
             stacklevel=2,
         )
+    bare = truth[~truth["slabkitTomogram"].isin(set(picks["slabkitTomogram"]))]
+    if len(bare) and len(picks):
+        names = ", ".join(bare["slabkitTomogram"].unique()[:3])
+        warnings.warn(
+            f"there is no pick in {names}; {len(bare)} particles there count as missed.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
     species = _species_to_report(picks, truth, known_radii, mode)
     weights = {**CZII_WEIGHTS, **(weights or {})}
     if mode == "czii":
