@@ -435,10 +435,8 @@ def test_upside_down_coordinates(tmp_path):
     labels, report = label_text(tmp_path, topaz(rows), minislabs, "c.txt", y_axis="up")
     assert decisions(labels) == {f"p{n:05d}": "accepted" for n in range(12, 16)}
     assert (report.y_axis, report.filler) == ("up", 0)
-    with pytest.warns(SlabkitWarning) as caught:
-        _, report = label_text(tmp_path, topaz(rows), minislabs, "c.txt", y_axis="down")
-    assert "--y-axis down was given" in str(caught[0].message)
-    assert report.filler == 4
+    with pytest.raises(InputError, match=r"contradicts --y-axis down; give --y-axis up\."):
+        label_text(tmp_path, topaz(rows), minislabs, "c.txt", y_axis="down")
 
 
 def test_no_evidence_for_the_y_axis_is_said(tmp_path):

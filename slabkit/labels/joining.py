@@ -75,7 +75,7 @@ def join_results(
         How tiles lie in the galleries.
     y_axis : {"down", "up"}, optional
         Whether y counts from the first row of the file downwards or from the last one upwards.
-        None: downwards, unless the empty tiles of the galleries speak against it.
+        None: downwards. The empty tiles of the galleries must not speak against it.
     tolerance : float, optional
         How far from a tile's centre a place may be, in tile sides.
 
@@ -198,9 +198,8 @@ def _judge_y_axis(here: int, mirrored: int, chosen: YAxis, given: YAxis | None) 
             f"{here} places lie on empty tiles if y counts {chosen}wards from the "
             f"{'first' if chosen == 'down' else 'last'} row, {mirrored} if it counts {other}wards"
         )
-        if given is None:
-            raise InputError(f"{text}; give --y-axis {other}, or --y-axis {chosen} if it is right.")
-        warnings.warn(f"{text}; --y-axis {chosen} was given.", SlabkitWarning, stacklevel=5)
+        against = "" if given is None else f", which contradicts --y-axis {chosen}"
+        raise InputError(f"{text}{against}; give --y-axis {other}.")
     elif here == mirrored and given is None:
         warnings.warn(
             "no empty tile of a gallery tells which way y counts; it was taken to count downwards "
