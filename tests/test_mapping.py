@@ -109,6 +109,36 @@ def test_a_small_dense_part_does_not_stand_for_the_whole():
     assert picks.slabkitScore.tolist() == [20.0]
 
 
+def test_among_hits_of_one_size_the_best_score_has_the_position(one_ball):
+    tomogram, slabs = one_ball
+    # The second explains most, but is of the first one's size; the third is smaller.
+    rows = [(0, 31.4, 40.2, 9.0, 80.0), (1, 33.0, 40.2, 8.0, 95.0), (1, 34.0, 40.2, 9.5, 55.0)]
+    picks, _ = map_picks(hits_of(slabs, rows), slabs, tomogram)
+    assert picks.slabkitX.tolist() == [31.4 * 7.3]
+    assert picks.slabkitDiameter.tolist() == [80.0]
+    assert picks.slabkitScore.tolist() == [9.5]
+    assert picks.slabkitSlabCount.tolist() == [2]
+
+
+def test_no_two_picks_are_closer_than_the_distance():
+    """Also where the hit that stands for a group is not the one that gathered it."""
+    random = np.random.default_rng(3)
+    tomogram = Tomogram("T1", np.zeros(SHAPE, dtype=np.float32), 10.0)
+    slabs = slab_table_of(tomogram, RANGES)
+    count = 400
+    columns = [random.integers(0, 3, count), random.random(count) * 70, random.random(count) * 62]
+    columns += [random.uniform(3, 9, count), random.uniform(60, 160, count)]
+    hits = hits_of(slabs, list(zip(*(c.tolist() for c in columns), strict=True)))
+    picks, counts = map_picks(hits, slabs, tomogram, refine_z=False)
+    assert 20 < counts.picks < 300
+    place = picks[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy()
+    apart = np.linalg.norm(place[:, None] - place[None], axis=2)
+    reach = picks.slabkitDiameter.to_numpy() / 2
+    close = apart < np.maximum(reach[:, None], reach[None])
+    assert close.sum() == len(picks)  # each with itself
+    assert picks.slabkitScore.max() == hits.rlnAutopickFigureOfMerit.max()
+
+
 def test_the_order_is_that_of_the_scores_kept(one_ball):
     tomogram, slabs = one_ball
     rows = [(0, 15, 15, 12.0, 60.0), (0, 50, 45, 8.0, 160.0), (0, 55, 45, 15.0, 70.0)]

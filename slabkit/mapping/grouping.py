@@ -5,7 +5,8 @@ small dense part of it, or something small beside it, may score higher in one sl
 does in any. Taking the best score first then loses the particle, for the whole lies within its
 radius and goes into the part. A blob's score is its contrast over the noise of a mean over its
 area, so score times diameter is the contrast summed over the area, the projected mass. The hit
-that accounts for most of it is taken first.
+that accounts for most of it gathers the group; among those of its size, whose scores compare, the
+best has the position.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+# Hits are of one size when their diameters differ by less than this factor: a picker is that unsure
+# of a particle, and parts of particles are smaller still.
+_ONE_SIZE = 1.3
 
 
 def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataFrame:
@@ -29,8 +35,10 @@ def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataF
 
     Hits of one species and kind of score are taken one after the other, those at the border of
     their search last, the others by score times diameter; each takes in the later ones that are
-    closer than the distance. Its score becomes the best of those it takes in, unless they are at
-    the border and it is not; all else of it stays as it is.
+    closer than the distance. The best-scored hit of a group, among those as large as the first and
+    no more at the border, stands for it; groups whose stand-ins are closer than the distance are
+    merged in the same order. The score becomes the best of the group, hits at the border left out
+    unless the stand-in is one; all else is that of the stand-in.
 
     Parameters
     ----------
@@ -59,11 +67,13 @@ def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataF
     score = candidates["slabkitScore"].to_numpy(dtype=float)
     border = candidates["_border"].to_numpy(dtype=bool)
     distance = diameter / 2 if min_distance is None else np.full(len(candidates), min_distance)
-    keeper = group_neighbours(
+    priority = np.column_stack([~border, projected_mass(score, diameter), score])
+    keeper = _stand_ins(
         candidates[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy(),
         distance,
-        np.column_stack([~border, projected_mass(score, diameter), score]),
+        priority,
         groups.to_numpy(),
+        diameter,
     )
     support = pd.DataFrame({"keeper": keeper, "slab": candidates["_slab"]}).drop_duplicates()
     slab_count = support.groupby("keeper").size()
@@ -90,6 +100,24 @@ def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataF
         ids += new
         picks.iloc[rows, 0] = new
     return validate_table(picks, PICKS)
+
+
+def _stand_ins(
+    position: Floats, distance: Floats, priority: Floats, groups: Indices, diameter: Floats
+) -> Indices:
+    """Give each hit the one that stands for it; hits come with the best score first."""
+    first = group_neighbours(position, distance, priority, groups)
+    smaller, larger = np.sort([diameter, diameter[first]], axis=0)
+    alike = ~(larger > _ONE_SIZE * smaller) & (priority[:, 0] == priority[first, 0])
+    candidate = np.flatnonzero(alike)  # a first hit is like itself, so every group has one
+    owner, best = np.unique(first[candidate], return_index=True)
+    chosen = np.arange(len(first))
+    chosen[owner] = candidate[best]
+    kept = np.sort(chosen[owner])
+    again = kept[group_neighbours(position[kept], distance[kept], priority[kept], groups[kept])]
+    final = np.arange(len(first))
+    final[kept] = again
+    return np.asarray(final[chosen[first]])
 
 
 def projected_mass(score: Floats, diameter: Floats) -> Floats:
