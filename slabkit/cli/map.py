@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +14,7 @@ from slabkit.errors import InputError, SlabkitError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from slabkit.formats.pick_source import Source
     from slabkit.mapping import MapCounts
     from slabkit.tomogram import Tomogram
 
@@ -24,7 +24,9 @@ def map_(
         list[str],
         typer.Argument(
             metavar="PICKS2D...",
-            help="2D picks on the slabs; - for standard input.",
+            help="2D picks on the slabs, any number of files: of slabkit, RELION (particles, one "
+            "file a micrograph, lists of such files), CryoSPARC, Topaz, EMAN, crYOLO; - for "
+            "standard input.",
             show_default=False,
         ),
     ],
@@ -62,9 +64,14 @@ def map_(
         float | None, typer.Option(metavar="Å", help="Diameter of picks that have none.")
     ] = None,
     y_axis: Annotated[
-        str,
-        typer.Option(metavar="up|down", help="Whether y counts from the last or the first row."),
-    ] = "down",
+        str | None,
+        typer.Option(
+            metavar="up|down",
+            help="Whether y counts from the last row of the images upwards or from the first row "
+            "down; default: down.",
+            show_default=False,
+        ),
+    ] = None,
     contrast: shared.ContrastOption = None,
     voxel_size: shared.VoxelSizeOption = None,
     fill_nonfinite: shared.FillNonfinite = None,
@@ -78,9 +85,10 @@ def map_(
     z is where a ball or shell of about the pick's diameter fits the tomogram best, within the slab
     and half a diameter beyond. Lengths are in Å.
     """
-    from slabkit.formats.tables import read_slabs, read_text, resolve_path
+    from slabkit.formats.picks2d import files_behind, load_picks2d
+    from slabkit.formats.tables import read_slabs, resolve_path
 
-    if y_axis not in ("up", "down"):
+    if y_axis not in ("up", "down", None):
         raise InputError(f"--y-axis must be up or down, not {y_axis!r}.")
     options: dict[str, Any] = {
         "min_distance": min_distance,
@@ -91,72 +99,47 @@ def map_(
         "contrast": shared.parse_contrast(contrast),
     }
     opening = {"voxel_size": voxel_size, "fill_nonfinite": fill_nonfinite}
-    check_given_once(picks2d, "file of 2D picks")
+    sources = load_picks2d(picks2d)
     slab_table = read_slabs(slabs)
     first = slab_table.drop_duplicates("rlnTomoName")
     volumes = {
         name: resolve_path(written, slabs)
         for name, written in zip(first["rlnTomoName"], first["slabkitTomogramFile"], strict=True)
     }
-    piped = {"-": read_text("-")} if "-" in picks2d else {}
     with shared.Step(
         "map",
         out,
-        inputs=[*picks2d, slabs, *(path for path in volumes.values() if path.exists())],
+        inputs=[
+            *picks2d,
+            *files_behind(sources),
+            slabs,
+            *(path for path in volumes.values() if path.exists()),
+        ],
         parameters={**options, **opening, "y_axis": y_axis},
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
-        text_inputs=piped,
+        text_inputs={source.where: source.text for source in sources if source.where == "-"},
     ) as work:
         if work.finished:
             return
-        hits = _read(picks2d, piped, slab_table, y_axis == "up")
+        hits = _read(sources, slab_table, y_axis)  # type: ignore[arg-type]
         options["jobs"] = shared.worker_count(jobs)
         _run(work, out, hits, slab_table, volumes, options, opening)
 
 
-def check_given_once(paths: list[str], what: str) -> None:
-    """Refuse a file that is named twice, by whatever path."""
-    seen: dict[str, str] = {}
-    for path in paths:
-        real = path if path == "-" else os.path.realpath(path)
-        if real in seen:
-            raise InputError(f"{path}: the {what} is given twice (as {seen[real]}); give it once.")
-        seen[real] = path
-
-
 def _read(
-    paths: list[str], piped: dict[str, str], slabs: pd.DataFrame, y_up: bool
+    sources: list[Source], slabs: pd.DataFrame, y_axis: Literal["up", "down"] | None
 ) -> dict[str, pd.DataFrame]:
     """Read all 2D picks and sort them by tomogram; refuses micrographs that are not known."""
-    import pandas as pd
+    from slabkit.formats.picks2d import read_picks2d_any
 
-    from slabkit.formats.star import parse_star
-    from slabkit.formats.table_blocks import table_block
-    from slabkit.formats.tables import read_picks2d
-    from slabkit.mapping import match_micrographs
-    from slabkit.tables import PICKS2D, empty_table
-
-    tables = [empty_table(PICKS2D)]
-    numbers = []
-    for path in paths:
-        table = (
-            table_block(parse_star(piped[path], path), "particles", PICKS2D, path, "")
-            if path in piped
-            else read_picks2d(path)
-        )
-        number = match_micrographs(table, slabs, path)
-        if y_up:
-            height = slabs["slabkitTomogramSizeY"].to_numpy()[number]
-            table["rlnCoordinateY"] = height - 1 - table["rlnCoordinateY"]
-        numbers += number.tolist()
-        tables.append(table)
-    hits = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
-    tomogram = slabs["rlnTomoName"].to_numpy()[numbers] if numbers else []
+    hits = read_picks2d_any(sources, slabs, y_axis=y_axis)
+    tomograms = dict(zip(slabs["rlnMicrographName"], slabs["rlnTomoName"], strict=True))
+    tomogram = hits["rlnMicrographName"].map(tomograms)
     return {
-        name: hits.iloc[rows].reset_index(drop=True)
-        for name, rows in pd.Series(tomogram, dtype=object).groupby(tomogram).indices.items()
+        str(name): hits.iloc[rows].reset_index(drop=True)
+        for name, rows in tomogram.groupby(tomogram).indices.items()
     }
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slabkit.cli import shared
-from slabkit.cli.map import check_given_once
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,8 +39,10 @@ def merge(
     species are merged.
     """
     distances = parse_distances(distance)
-    check_given_once(picks, "pick list")
+    from slabkit.formats.paths import check_given_once
     from slabkit.formats.pick_source import Source
+
+    check_given_once(picks, "pick list")
 
     piped = Source.load("-") if "-" in picks else None
     with shared.Step(

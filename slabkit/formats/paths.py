@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from slabkit.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,3 +90,26 @@ def path_for_table(path: str | os.PathLike[str]) -> str:
         With forward slashes; symbolic links are not resolved.
     """
     return Path(os.path.relpath(path)).as_posix()
+
+
+def check_given_once(paths: Iterable[str | os.PathLike[str]], what: str) -> None:
+    """Refuse a file that is named twice, by whatever path.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+        ``-`` is standard input.
+    what : str
+        What the files are, for the message.
+
+    Raises
+    ------
+    InputError
+        Names both.
+    """
+    seen: dict[str, str] = {}
+    for path in map(str, paths):
+        real = path if path == "-" else os.path.realpath(path)
+        if real in seen:
+            raise InputError(f"{path}: the {what} is given twice (as {seen[real]}); give it once.")
+        seen[real] = path

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.errors import FormatError, SlabkitWarning
 from slabkit.formats import pick2d_cryolo, pick2d_eman, pick2d_relion
 from slabkit.formats.micrograph_names import MicrographNames
+from slabkit.formats.paths import check_given_once
 from slabkit.formats.pick2d_dialect import Pick2dDialect, Slabs, pooled
 from slabkit.formats.pick_source import Source
 
@@ -57,14 +58,7 @@ def load_picks2d(paths: Sequence[PathLike]) -> list[Source]:
     InputError
         One cannot be read, or is given twice.
     """
-    seen: dict[str, str] = {}
-    for path in map(str, paths):
-        real = path if path == "-" else os.path.realpath(path)
-        if real in seen:
-            raise InputError(
-                f"{path}: the file of 2D picks is given twice (as {seen[real]}); give it once."
-            )
-        seen[real] = path
+    check_given_once(paths, "file of 2D picks")
     return [Source.load(path) for path in paths]
 
 
