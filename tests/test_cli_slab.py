@@ -94,7 +94,8 @@ def test_nonfinite_voxels_stop_a_tomogram_midway_and_leave_nothing(slabkit, tmp_
     ("arguments", "message"),
     [
         (["nowhere.mrc"], "nowhere.mrc"),
-        (["t.mrc", "--thickness", "0"], "must be a positive number"),
+        (["t.mrc", "--thickness", "0"], "--thickness must be a positive number of Å, not 0"),
+        (["t.mrc", "--step", "nan"], "--step must be a positive number of Å, not nan"),
         (["t.mrc", "--step", "5"], "step of 5 Å is below the voxel size of 10 Å"),
         (["t.mrc", "--step", "100", "--cover"], "exclude each other"),
         (["t.mrc", "--z-range", "9:1"], "--z-range takes MIN:MAX"),
@@ -110,6 +111,7 @@ def test_bad_input_is_one_sentence_and_nothing_written(slabkit, tmp_path, argume
     done = slabkit("slab", *arguments, "-o", "s", code=2)
     assert message in done.stderr
     assert done.stderr.count("error:") == 1
+    assert done.stderr.count(message) == 1
     assert not list(tmp_path.glob("s/*"))
 
 

@@ -412,3 +412,10 @@ def test_many_picks_need_no_matrix():
 def test_assignment_allows_zero_costs():
     first, second = np.array([0, 0, 1]), np.array([0, 1, 1])
     assert pair_one_to_one(first, second, np.zeros(3)).tolist() == [True, False, True]
+
+
+def test_a_radius_for_a_species_that_is_not_there_is_refused():
+    truth = table(("a", "ribosome", 0, 0, 0))
+    with pytest.raises(InputError, match="a radius is given for ribosom, which neither"):
+        score_picks(truth, truth, radii={"ribosom": 150})
+    score_picks(truth, truth, radii={"thyroglobulin": 120})  # of the challenge, though not here

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 def slab(
     tomograms: Annotated[
         list[str],
-        typer.Argument(help="Volumes, folders, globs or tables of tomograms.", show_default=False),
+        typer.Argument(
+            help="Volumes, folders, globs, tables of tomograms, copick:CONFIG.json.",
+            show_default=False,
+        ),
     ],
     out: shared.OutFolder,
     thickness: Annotated[float, typer.Option(metavar="Å", help="Thickness of a slab.")] = 300.0,
@@ -45,6 +48,7 @@ def slab(
         typer.Option(metavar="MIN:MAX", help="Project these depths only (Å; either may be empty)."),
     ] = None,
     voxel_size: shared.VoxelSizeOption = None,
+    tomo_type: shared.TomoType = None,
     contrast: shared.ContrastOption = None,
     invert: Annotated[bool, typer.Option("--invert", help="Invert the images' contrast.")] = False,
     fill_nonfinite: shared.FillNonfinite = None,
@@ -54,7 +58,7 @@ def slab(
     level: shared.Level = 0,
     allow_missing_chunks: shared.AllowMissingChunks = False,
     png: Annotated[
-        bool, typer.Option("--png", help="Also a contact sheet a tomogram, slabs.png.")
+        bool, typer.Option("--png", help="Also a contact sheet, <tomogram>_slabs.png.")
     ] = False,
     overwrite: shared.Overwrite = False,
     jobs: shared.Jobs = 0,
@@ -71,8 +75,8 @@ def slab(
     if reduce not in ("mean", "sum"):
         raise InputError(f"--reduce must be mean or sum, not {reduce!r}.")
     options: dict[str, Any] = {
-        "thickness": thickness,
-        "step": step,
+        "thickness": shared.positive(thickness, "--thickness"),
+        "step": shared.positive(step, "--step"),
         "cover": cover,
         "z_range": None if z_range is None else shared.parse_range(z_range, "--z-range", True),
         "reduce": reduce,
@@ -88,7 +92,7 @@ def slab(
         "level": level,
         "allow_missing_chunks": allow_missing_chunks,
     }
-    found = list_tomograms(tomograms)
+    found = list_tomograms(tomograms, voxel_size=voxel_size, tomo_type=tomo_type)
     if not found:
         raise InputError(f"{' '.join(tomograms)}: no tomogram there.")
     table = Path(out) / "slabs.star"
@@ -149,12 +153,15 @@ def _open(listed: ListedTomogram, contrast: Any, opening: dict[str, Any]) -> Tom
     """Open a tomogram; what its table says of voxel size and contrast holds."""
     from slabkit.formats.volumes import open_tomogram
 
+    given, expected = listed.voxel_sizes(opening["voxel_size"])
+    if listed.in_project and opening["level"]:
+        expected = None  # the folder's name is of the full resolution
     return open_tomogram(
         listed.path,
         name=listed.name,
-        expected_voxel_size=None if opening["voxel_size"] else listed.voxel_size,
+        expected_voxel_size=expected,
         contrast=contrast or listed.contrast or "dark",
-        **opening,
+        **{**opening, "voxel_size": given},
     )
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_WRITE_STAR = ("pick blob", "map", "label", "curate", "merge")
+
+
 class Step(contextlib.AbstractContextManager["Step"]):
     """The frame around one command: refuse or skip, run, record, report.
 
@@ -87,6 +90,7 @@ class Step(contextlib.AbstractContextManager["Step"]):
         self._stack = contextlib.ExitStack()
         self._old_outputs: set[Path] = set()
         self._begun = False
+        self._total: int | None = None
 
     def __enter__(self) -> Step:
         if self.out is None:
@@ -102,6 +106,11 @@ class Step(contextlib.AbstractContextManager["Step"]):
         old = load_record(self.out)
         if old is not None:
             self._old_outputs = {self.out.parent / name for name in old.outputs}
+        if self.name in _WRITE_STAR and self.out.suffix not in ("", ".star"):
+            raise InputError(
+                f"{self.out}: {self.name} writes STAR; name it .star, and turn it into "
+                f"{self.out.suffix} with slabkit convert."
+            )
         if self.out.is_dir():
             raise InputError(f"{self.out}: is a folder; -o wants a file here.")
         if self.out.exists() and not self.overwrite and self._is_finished(old):
@@ -216,10 +225,12 @@ class Step(contextlib.AbstractContextManager["Step"]):
     def fail(self, item: str, error: SlabkitError) -> None:
         """Keep an item's failure: said now, recorded, and the exit code becomes 1."""
         self.failures[item] = str(error)
-        say(f"failed: {item}: {error}")
+        if self._total != 1:  # of a single item the error itself is enough
+            say(f"failed: {item}: {error}")
 
     def track(self, items: Iterable[T], total: int | None = None, what: str = "") -> Iterator[T]:
         """Pass items through, with a progress bar where a person watches."""
+        self._total = total
         if self.quiet or not sys.stderr.isatty():
             yield from items
             return

@@ -18,7 +18,13 @@ import numpy as np
 
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.scoring.matching import match_picks, pairs_in_reach
-from slabkit.scoring.species import CZII_WEIGHTS, known_species_radii, with_known_species
+from slabkit.scoring.species import (
+    CZII_RADII,
+    CZII_WEIGHTS,
+    canonical_species,
+    known_species_radii,
+    with_known_species,
+)
 from slabkit.tables import PICKS, rows_named, validate_table
 
 if TYPE_CHECKING:
@@ -132,6 +138,13 @@ def score_picks(
             f"({', '.join(ignored.index[:3])}{', ...' if len(ignored) > 3 else ''}); ignored.",
             SlabkitWarning,
             stacklevel=2,
+        )
+    present = {*picks["slabkitSpecies"], *truth["slabkitSpecies"]} - {""}
+    strange = {canonical_species(name) for name in radii or {}} - present - set(CZII_RADII)
+    if strange:
+        raise InputError(
+            f"a radius is given for {', '.join(sorted(strange))}, which neither picks nor truth "
+            f"have; they have {', '.join(sorted(present)) or 'no species'}."
         )
     bare = truth[~truth["slabkitTomogram"].isin(set(picks["slabkitTomogram"]))]
     if len(bare) and len(picks):
