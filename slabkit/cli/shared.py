@@ -17,6 +17,7 @@ line or before it, never at the top of the file: `slabkit --help` must be quick.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -42,6 +43,7 @@ __all__ = [
     "Overwrite",
     "Quiet",
     "Step",
+    "TomoType",
     "Uint8",
     "VoxelSizeOption",
     "all_failed",
@@ -50,6 +52,7 @@ __all__ = [
     "parse_contrast",
     "parse_pairs",
     "parse_range",
+    "positive",
     "say",
     "worker_count",
 ]
@@ -83,6 +86,15 @@ VoxelSizeOption = Annotated[
     float | None,
     typer.Option("--voxel-size", metavar="Å", help="Voxel size, where the file's is wrong."),
 ]
+TomoType = Annotated[
+    str | None,
+    typer.Option(
+        "--tomo-type",
+        metavar="NAME",
+        help="copick:CONFIG.json: which tomograms (wbp, denoised...); --voxel-size says the "
+        "spacing.",
+    ),
+]
 AxisOrder = Annotated[
     str | None,
     typer.Option(
@@ -114,6 +126,29 @@ FillNonfinite = Annotated[
         help="Replace NaN and infinite voxels by the median instead of stopping.",
     ),
 ]
+
+
+def positive(value: float | None, option: str) -> float | None:
+    """Check that a length is a positive number of Å; None passes.
+
+    Parameters
+    ----------
+    value : float or None
+    option : str
+        Its name, for the message.
+
+    Returns
+    -------
+    float or None
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise InputError(f"{option} must be a positive number of Å, not {value:g}.")
+    return value
 
 
 def worker_count(jobs: int) -> int:
