@@ -40,6 +40,7 @@ _COMMANDS = (
     ("merge", "merge", "merge"),
     ("score", "score", "score"),
     ("convert", "convert", "convert"),
+    ("export", "export", "app"),
     ("simulate", "simulate", "simulate"),
     ("info", "info", "info"),
     ("demo", "demo", "demo"),
@@ -117,9 +118,7 @@ def _run() -> int:
 def _refuse(message: str) -> int:
     say(f"error: {message}")
     if "--json" in sys.argv:
-        with contextlib.suppress(
-            SlabkitError, OSError
-        ):  # stdout may be at fault
+        with contextlib.suppress(SlabkitError, OSError):  # stdout may be at fault
             emit(json.dumps({"status": "error", "error": message}, ensure_ascii=False))
     return 2
 

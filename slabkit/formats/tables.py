@@ -305,7 +305,7 @@ def write_minislabs(
 
     minislabs = validate_table(minislabs, MINISLABS)
     row = geometry.iloc[0]
-    optics = _optics([float(row["slabkitPixelSize"])])
+    optics = optics_table([float(row["slabkitPixelSize"])])
     optics["rlnImagePixelSize"] = optics["pixel_size"]
     optics["rlnMicrographPixelSize"] = optics["pixel_size"]
     optics["rlnImageSize"] = int(row["slabkitTileSize"])
@@ -354,10 +354,24 @@ def read_minislabs(source: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.Dat
 def _with_optics(table: pd.DataFrame, column: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     sizes = sorted(set(table[column].tolist()))
     groups = {size: group for group, size in enumerate(sizes, 1)}
-    return table.assign(rlnOpticsGroup=table[column].map(groups).astype("int64")), _optics(sizes)
+    return table.assign(rlnOpticsGroup=table[column].map(groups).astype("int64")), optics_table(
+        sizes
+    )
 
 
-def _optics(pixel_sizes: list[float]) -> pd.DataFrame:
+def optics_table(pixel_sizes: list[float]) -> pd.DataFrame:
+    """Make the optics block that RELION wants, one group a pixel size.
+
+    Parameters
+    ----------
+    pixel_sizes : list of float
+        In Å.
+
+    Returns
+    -------
+    DataFrame
+        With a column ``pixel_size``, to be renamed to what it is the pixel size of.
+    """
     import pandas as pd
 
     groups = np.arange(1, len(pixel_sizes) + 1)
