@@ -27,7 +27,9 @@ PICK_COLOUR = (255, 176, 0)
 
 _BACKGROUND = (255, 255, 255)
 _INK = (30, 30, 30)
+_LINE = (255, 255, 255)
 _MIDDLE_GREY = 128
+_SMALLEST_TILE = 64
 
 
 def contrast_stretched(
@@ -185,6 +187,54 @@ def contact_sheet(
         text = _shortened(label.replace("Å", "A"), font, width)
         draw.text((left + width / 2, top + height + band / 2), text, _INK, font, anchor="mm")
     return np.asarray(sheet, dtype=np.uint8)
+
+
+def numbered_gallery(
+    gallery: npt.NDArray[Any], tile_px: int, *, border_px: int = 0, tiles: int | None = None
+) -> npt.NDArray[np.uint8]:
+    """Draw a gallery with its rows and columns numbered, as label files count them.
+
+    Parameters
+    ----------
+    gallery : ndarray, shape (y, x)
+        Rows of square tiles inside a border.
+    tile_px : int
+        Side of a tile in pixels.
+    border_px : int, optional
+        Width of the border.
+    tiles : int, optional
+        How many tiles are filled, row by row; rows without any are left out of the picture.
+
+    Returns
+    -------
+    ndarray of uint8, shape (y, x, 3)
+        Tiles enlarged to 64 pixels at least, thin lines between them, numbers from 0 on the left
+        and above.
+    """
+    from PIL import Image, ImageDraw
+
+    inner = gallery[border_px : len(gallery) - border_px, border_px : gallery.shape[1] - border_px]
+    columns = inner.shape[1] // tile_px
+    rows = inner.shape[0] // tile_px
+    if tiles is not None:
+        rows = max(1, min(rows, -(-tiles // columns)))
+    grey = Image.fromarray(contrast_stretched(inner[: rows * tile_px]))
+    scale = max(1, -(-_SMALLEST_TILE // tile_px))
+    side, margin = tile_px * scale, 26
+    grey = grey.resize((columns * side, rows * side), Image.Resampling.BICUBIC)
+    picture = Image.new("RGB", (columns * side + margin, rows * side + margin), _BACKGROUND)
+    picture.paste(grey.convert("RGB"), (margin, margin))
+    draw = ImageDraw.Draw(picture)
+    font = _font(13)
+    for column in range(columns):
+        x = margin + column * side
+        draw.text((x + side / 2, margin / 2), str(column), _INK, font, anchor="mm")
+        draw.line((x, margin, x, margin + rows * side), _LINE)
+    for row in range(rows):
+        y = margin + row * side
+        draw.text((margin / 2, y + side / 2), str(row), _INK, font, anchor="mm")
+        draw.line((margin, y, margin + columns * side, y), _LINE)
+    return np.asarray(picture, dtype=np.uint8)
 
 
 def png_bytes(picture: npt.NDArray[np.uint8]) -> bytes:

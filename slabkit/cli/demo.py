@@ -127,7 +127,7 @@ def _collect(commands: list[str]) -> LoopResult:
 
     picks, curated = read_picks("picks.star"), read_picks("curated.star")
     truth = read_picks("tomograms/truth.star").picks
-    minislabs, _ = read_minislabs("minislabs/minislabs.star")
+    minislabs, geometry = read_minislabs("minislabs/minislabs.star")
     found = np.zeros(len(picks.picks), dtype=bool)
     found[match_picks(picks.picks, truth)["pick"].to_numpy()] = True
     scores = {
@@ -147,6 +147,7 @@ def _collect(commands: list[str]) -> LoopResult:
         truth=truth,
         read_image=lambda path: read_image(path)[0],
         galleries=list(dict.fromkeys(minislabs["rlnMicrographName"])),
+        tile_px=int(geometry["slabkitTileSize"].iloc[0]),
         threshold=_THRESHOLD,
         scores={title: (score.table, score.total) for title, score in scores.items()},
         found=found,

@@ -100,17 +100,19 @@ class GalleryFiles:
             write_mrc(path, light, plan.pixel_size, label=f"{what}, light on dark", stack=True)
             self.written.append(path)
         if plan.png:
-            self._write_picture(self.path(index, ".png"), gallery)
+            self._write_picture(self.path(index, ".png"), gallery, len(tiles))
         self._rows.append(minislabs.row)
         self._tilts.append(minislabs.tilt)
         self._fractions.append(minislabs.inside_fraction)
 
-    def _write_picture(self, path: Path, gallery: npt.NDArray[np.float32]) -> None:
+    def _write_picture(self, path: Path, gallery: npt.NDArray[np.float32], tiles: int) -> None:
         from slabkit.formats.atomic import atomic_path
-        from slabkit.pictures import contrast_stretched, png_bytes
+        from slabkit.pictures import numbered_gallery, png_bytes
 
+        layout = self.plan.layout
+        picture = numbered_gallery(gallery, layout.tile_px, border_px=layout.border_px, tiles=tiles)
         with atomic_path(path, sync=False) as temporary:
-            temporary.write_bytes(png_bytes(contrast_stretched(gallery)))
+            temporary.write_bytes(png_bytes(picture))
         self.written.append(path)
 
     def remove(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.profiles import depth_profiles
-from slabkit.pictures import contrast_stretched, draw_picks, png_bytes
+from slabkit.pictures import contrast_stretched, draw_picks, numbered_gallery, png_bytes
 from slabkit.report.charts import Curve, bar_chart, histogram, line_charts
 from slabkit.report.page import Page
 from slabkit.tomogram import Tomogram
@@ -38,6 +38,8 @@ class LoopResult:
         Path of a slab image or gallery to its pixels, shape ``(y, x)``.
     galleries : list of str
         Paths of the galleries.
+    tile_px : int
+        Side of their tiles in pixels.
     threshold : float
         Score at and above which picks were accepted.
     scores : dict of str to (DataFrame, dict)
@@ -55,6 +57,7 @@ class LoopResult:
     truth: pd.DataFrame
     read_image: Callable[[str], npt.NDArray[Any]]
     galleries: Sequence[str]
+    tile_px: int
     threshold: float
     scores: Mapping[str, tuple[pd.DataFrame, Mapping[str, float]]]
     found: npt.NDArray[np.bool_]
@@ -249,10 +252,12 @@ def _galleries(page: Page, result: LoopResult) -> None:
     if not result.galleries:
         return
     first = result.galleries[0]
-    picture = png_bytes(contrast_stretched(result.read_image(first)))
+    tiles = len(result.picks) if len(result.galleries) == 1 else None
+    gallery = numbered_gallery(result.read_image(first), result.tile_px, tiles=tiles)
+    picture = png_bytes(gallery)
     page.section(
         "Minislabs",
         "One small projection a pick, tiled as the mock micrographs that single-particle programs "
-        "take. The tile's place leads back to the pick.",
+        "take. The tile's row and column lead back to the pick.",
     )
     page.pictures([(picture, f"{first}, the first of {len(result.galleries)}")], wide=True)

@@ -25,7 +25,6 @@ pre { background:var(--raised); border:1px solid var(--line); border-radius:8px;
 .figures { display:grid; gap:16px; grid-template-columns:repeat(auto-fit,minmax(300px,1fr)) }
 figure { margin:0 } figcaption { color:var(--soft); font-size:.86rem; margin-top:4px }
 img { display:block; width:100%; height:auto; border-radius:6px; border:1px solid var(--line) }
-.wide img { image-rendering:pixelated }
 .numbers { display:flex; flex-wrap:wrap; gap:12px; margin:18px 0 }
 .numbers div { background:var(--raised); border:1px solid var(--line); border-radius:10px;
   padding:10px 16px; min-width:130px }
