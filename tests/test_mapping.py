@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.mapping import map_picks, match_micrographs, tomogram_table
-from slabkit.mapping.grouping import projected_mass
+from slabkit.mapping.grouping import weight_of_evidence
 from slabkit.tables import PICKS, PICKS2D, empty_table
 from slabkit.tomogram import Tomogram
 
@@ -103,7 +103,7 @@ def test_a_small_dense_part_does_not_stand_for_the_whole():
     assert row.slabkitSlabCount == 2
     assert row.slabkitScore == 20.0  # the best of the group is kept
     # A weak large hit does not swallow a strong small one.
-    weak = hits.assign(rlnAutopickFigureOfMerit=[20.0, 6.0])
+    weak = hits.assign(rlnAutopickFigureOfMerit=[20.0, 3.0])
     picks, _ = map_picks(weak, slabs, tomogram)
     assert picks.slabkitX.tolist() == [38.5 * 7.3]
     assert picks.slabkitScore.tolist() == [20.0]
@@ -147,12 +147,32 @@ def test_the_order_is_that_of_the_scores_kept(one_ball):
     assert picks.slabkitX.tolist() == [50 * 7.3, 15 * 7.3]
 
 
-def test_negative_scores_rank_by_themselves_among_hits_of_one_size():
+def test_evidence_grows_with_score_size_and_sureness():
+    one = np.ones(5)
     score = np.array([-4.0, -1.0, 0.0, 2.0, np.nan])
-    mass = projected_mass(score, np.full(5, 120.0))
-    assert np.argsort(mass).tolist() == [0, 1, 2, 3, 4]
-    same = projected_mass(score, np.array([10.0, 20.0, np.nan, 5.0, 1.0]))
-    np.testing.assert_array_equal(same, score)
+    for sign in (1.0, -1.0):
+        scores = sign * np.array([2.0, 2.0, 2.0])
+        sized = weight_of_evidence(scores, np.array([10.0, 20.0, 30.0]), one[:3])
+        sure = weight_of_evidence(scores, one[:3], np.array([np.nan, 0.1, 0.9]))
+        assert (np.diff(sized) > 0).all()
+        assert (np.diff(sure) > 0).all()
+    assert np.argsort(weight_of_evidence(score, 120 * one, one)).tolist() == [0, 1, 2, 3, 4]
+    unknown = weight_of_evidence(score, np.array([10.0, 20.0, np.nan, 5.0, 1.0]), 0.5 * one)
+    np.testing.assert_array_equal(unknown, score)
+
+
+def test_a_hit_whose_depth_is_sure_stands_before_one_that_has_a_rival():
+    """Two equal balls in one column, a third beside the upper: its hit has no rival."""
+    tomogram = tomogram_of(balls(SHAPE, [(31, 30, 12), (31, 30, 28), (37, 30, 12)], 5.0), 7.3)
+    slabs = slab_table_of(tomogram, [(0, 40)])
+    hits = hits_of(slabs, [(0, 31, 30, 10.0, 73.0), (0, 37, 30, 9.0, 73.0)])
+    apart, _ = map_picks(hits, slabs, tomogram, single=True, min_distance=0)
+    unsure, sure = apart.slabkitZConfidence
+    assert (unsure + 0.5) * 10 < (sure + 0.5) * 9
+    sizes = hits.assign(slabkitDiameter=[73.0, 99.0])  # so that the sure hit has the position too
+    picks, _ = map_picks(sizes, slabs, tomogram, single=True, min_distance=150.0)
+    assert picks.slabkitX.tolist() == [37 * 7.3]
+    assert picks.slabkitScore.tolist() == [10.0]
 
 
 def test_a_hit_at_the_border_yields_to_one_that_is_not(one_ball):

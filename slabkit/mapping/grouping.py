@@ -5,7 +5,8 @@ small dense part of it, or something small beside it, may score higher in one sl
 does in any. Taking the best score first then loses the particle, for the whole lies within its
 radius and goes into the part. A blob's score is its contrast over the noise of a mean over its
 area, so score times diameter is the contrast summed over the area, the projected mass. The hit
-that accounts for most of it gathers the group; among those of its size, whose scores compare, the
+that accounts for most of it gathers the group, and more so the surer its depth is, for what is no
+particle of its own has rivals above and below. Among hits of its size, whose scores compare, the
 best has the position.
 """
 
@@ -28,17 +29,19 @@ Indices = npt.NDArray[np.int64]
 # Hits are of one size when their diameters differ by less than this factor: a picker is that unsure
 # of a particle, and parts of particles are smaller still.
 _ONE_SIZE = 1.3
+# A hit of sure depth counts up to three times as much as one with an equal rival in its column.
+_SURE_DEPTH = 0.5
 
 
 def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataFrame:
     """Merge hits of one particle, count their slabs, and put the picks in order with their ids.
 
     Hits of one species and kind of score are taken one after the other, those at the border of
-    their search last, the others by score times diameter; each takes in the later ones that are
-    closer than the distance. The best-scored hit of a group, among those as large as the first and
-    no more at the border, stands for it; groups whose stand-ins are closer than the distance are
-    merged in the same order. The score becomes the best of the group, hits at the border left out
-    unless the stand-in is one; all else is that of the stand-in.
+    their search last, the others by their `weight_of_evidence`; each takes in the later ones that
+    are closer than the distance. The best-scored hit of a group, among those as large as the first
+    and no more at the border, stands for it; groups whose stand-ins are closer than the distance
+    are merged in the same order. The score becomes the best of the group, hits at the border left
+    out unless the stand-in is one; all else is that of the stand-in.
 
     Parameters
     ----------
@@ -67,7 +70,9 @@ def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataF
     score = candidates["slabkitScore"].to_numpy(dtype=float)
     border = candidates["_border"].to_numpy(dtype=bool)
     distance = diameter / 2 if min_distance is None else np.full(len(candidates), min_distance)
-    priority = np.column_stack([~border, projected_mass(score, diameter), score])
+    confidence = candidates["slabkitZConfidence"].to_numpy(dtype=float)
+    evidence = weight_of_evidence(score, diameter, confidence)
+    priority = np.column_stack([~border, evidence, score])
     keeper = _stand_ins(
         candidates[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy(),
         distance,
@@ -120,20 +125,22 @@ def _stand_ins(
     return np.asarray(final[chosen[first]])
 
 
-def projected_mass(score: Floats, diameter: Floats) -> Floats:
-    """Give what ranks hits of different sizes: score times diameter.
+def weight_of_evidence(score: Floats, diameter: Floats, confidence: Floats) -> Floats:
+    """Give what ranks hits of different sizes: score × diameter × (1/2 + confidence).
 
     Parameters
     ----------
     score, diameter : ndarray, shape (hits,)
-        Scores may be negative: they are divided by the diameter, so that a higher score is still
-        better than a lower one of the same size. Where no diameter is known, the score alone ranks
-        all hits.
+        Negative scores are divided by the rest, so that more of each is still better. Where no
+        diameter is known they do not count for any hit.
+    confidence : ndarray, shape (hits,)
+        How sure the depth is, 0 to 1; NaN, not known, counts as 0.
 
     Returns
     -------
     ndarray, shape (hits,)
     """
-    if np.isnan(diameter).any():
-        return score
-    return np.where(score < 0, score / diameter, score * diameter)
+    factor = _SURE_DEPTH + np.nan_to_num(confidence)
+    if not np.isnan(diameter).any():
+        factor = factor * diameter
+    return np.where(score < 0, score / factor, score * factor)

@@ -71,10 +71,10 @@ def map_picks(
     x and y are the pixel coordinates times the voxel size. z is the depth at which a ball or shell
     of about the particle's diameter fits the tomogram best, within the slab and ``margin`` beyond.
     Hits of one particle in several slabs are merged (`slabkit.mapping.grouping.merge_hits`): those
-    about the hit that explains most matter, score times diameter, are one, and the best-scored of
-    its size stands for them with the best score of all. A hit whose search ended while the score
-    still rose (``z-border``) yields to one that is not. Only hits of one species and one kind of
-    score are merged with each other.
+    about the hit that explains most matter, by score, diameter and how sure its depth is, are one,
+    and the best-scored of its size stands for them with the best score of all. A hit whose search
+    ended while the score still rose (``z-border``) yields to one that is not. Only hits of one
+    species and one kind of score are merged with each other.
 
     Parameters
     ----------
