@@ -23,7 +23,7 @@ demo: $(READY) ## Simulate, run the whole chain, score it, write demo/report.htm
 	$(BIN)/slabkit demo -o demo --overwrite
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --ignore tests/clients
 
 lint: $(READY) ## Check style and formatting, change nothing
 	$(BIN)/ruff check
