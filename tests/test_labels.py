@@ -152,7 +152,7 @@ def test_several_files_are_one_result(tmp_path):
 def test_binary_and_missing_files(tmp_path):
     path = tmp_path / "particles.cs"
     np.save(path.open("wb"), np.zeros(3))
-    with pytest.raises(FormatError, match="is a CryoSPARC file"):
+    with pytest.raises(FormatError, match="is a plain array without fields"):
         read_results([path])
     with pytest.raises(InputError, match=r"nowhere.csv: cannot be read"):
         read_results([tmp_path / "nowhere.csv"])

@@ -35,7 +35,8 @@ def label(
         list[str],
         typer.Argument(
             metavar="RESULT...",
-            help="CSV, particle STAR of RELION, classified.star, or table of Topaz.",
+            help="CSV, particle STAR of RELION, classified.star, table of Topaz, or .cs and .csg "
+            "of CryoSPARC.",
             show_default=False,
         ),
     ],
@@ -64,7 +65,8 @@ def label(
         typer.Option(
             metavar="rejected|undecided",
             help="What a minislab is that the result does not list. Default: rejected for a "
-            "RELION selection (without --classes or --threshold), else undecided.",
+            "selection from our table or stacks (without --classes or --threshold), else "
+            "undecided.",
             show_default=False,
         ),
     ] = None,
@@ -112,6 +114,9 @@ def label(
     A particle STAR of RELION is a selection from minislabs.star: listed is accepted, missing is
     rejected.
 
+    Of CryoSPARC, give the .csg of an output, or its .cs and the passthrough .cs with it: listed is
+    accepted; excluded particles, if given too, are rejected. Classes count from 0 there.
+
     A Topaz table has image_name, x_coord, y_coord, score on galleries: the nearest tile is
     accepted; a tile without a hit gets no decision.
     """
@@ -122,8 +127,9 @@ def label(
 
     if [*results, minislabs].count("-") > 1:
         raise InputError("only one table can come from standard input (-).")
-    read = read_results(results)
     table, geometry = read_minislabs(minislabs)
+    layout = layout_of(geometry, minislabs)
+    read = read_results(results, table, layout)
     if unlisted is None:
         unlisted = read.unlisted(by_value=classes is not None or threshold is not None)
     options: dict[str, Any] = {
@@ -141,7 +147,7 @@ def label(
     with shared.Step(
         "label",
         out,
-        inputs=[*results, minislabs],
+        inputs=[*results, minislabs, *read.files],
         parameters=options,
         overwrite=overwrite,
         quiet=quiet,
@@ -154,9 +160,7 @@ def label(
     ) as step:
         if step.finished:
             return
-        labels, report = label_minislabs(
-            read.table, table, layout_of(geometry, minislabs), **options
-        )
+        labels, report = label_minislabs(read.table, table, layout, **options)
         write_labels(out, labels)
         _show(step, report)
 

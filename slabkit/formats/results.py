@@ -1,8 +1,8 @@
 """Results of other programs and of people on minislabs and galleries, brought to one table.
 
 Read are CSV files that people fill in, particle STAR files of RELION (and ``classified.star``,
-which has the same columns), and coordinate tables of Topaz. All become a table with the column
-names of the minislab and label tables, which `slabkit.labels.label_minislabs` joins.
+which has the same columns), coordinate tables of Topaz, and CryoSPARC's files. All become a table
+with the column names of the minislab and label tables, for `slabkit.labels.label_minislabs`.
 """
 
 from __future__ import annotations
@@ -14,32 +14,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats.pick_values import coordinates, optional_numbers
-from slabkit.formats.star import parse_star
+from slabkit.formats.results_cryosparc import is_cryosparc, read_cryosparc
+from slabkit.formats.results_relion import read_relion_results
+from slabkit.formats.results_values import require_key, typed_results
 from slabkit.formats.tables import read_text
-from slabkit.tables import rows_named
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["csv", "relion", "topaz"]
+    from slabkit.arrays.tiling import GalleryLayout
 
-_ACCEPTED = ["accepted", "accept", "1", "1.0", "yes", "y", "true", "t"]
-_ACCEPTED += ["good", "keep", "kept", "selected", "+"]
-_REJECTED = ["rejected", "reject", "0", "0.0", "no", "n", "false", "f"]
-_REJECTED += ["bad", "junk", "discard", "drop", "-"]
-_UNDECIDED = ["", "undecided", "unsure", "maybe", "unknown", "none", "nan", "na", "<na>", "?"]
-DECISION_WORDS = {
-    **dict.fromkeys(_ACCEPTED, "accepted"),
-    **dict.fromkeys(_REJECTED, "rejected"),
-    **dict.fromkeys(_UNDECIDED, "undecided"),
-}
-"""How people write decisions, in small letters."""
+Kind = Literal["csv", "relion", "topaz", "cryosparc"]
 
 _CSV_NAMES = {
     "slabkitPickId": "pick_id pickid id particle_id slabkitpickid",
@@ -64,24 +54,6 @@ _IGNORED = re.compile(
     r"score_kind|diameter|confidence|z_confidence|flags|source|slab_count|"  # a pick list as CSV
 )
 
-_SCORE_COLUMNS = ("slabkitScore", "rlnAutopickFigureOfMerit", "rlnMaxValueProbDistribution")
-_KEPT_FROM_STAR = (
-    "slabkitPickId",
-    "rlnParticleName",
-    "rlnImageName",
-    "rlnMicrographName",
-    "slabkitTileRow",
-    "slabkitTileColumn",
-    "rlnCoordinateX",
-    "rlnCoordinateY",
-    "slabkitDecision",
-    "slabkitSpecies",
-    "slabkitTilt",
-    "slabkitGallerySet",
-)
-_WHOLE = ("slabkitTileRow", "slabkitTileColumn")
-_REAL = ("rlnCoordinateX", "rlnCoordinateY", "slabkitTilt")
-
 
 @dataclass(frozen=True)
 class Results:
@@ -94,12 +66,15 @@ class Results:
         name, ``line`` the row in it (from 1, the header not counted); the other columns are named
         as in `slabkit.tables.MINISLABS` and `slabkit.tables.LABELS`, and are there where a file has
         them.
-    kind : {"csv", "relion", "topaz"}
+    kind : {"csv", "relion", "topaz", "cryosparc"}
         How the files are meant: ``relion`` lists what was selected, ``topaz`` has coordinates.
+    files : tuple of Path
+        Files that were read besides those that were given.
     """
 
     table: pd.DataFrame
     kind: Kind
+    files: tuple[Path, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Results: {len(self.table)} rows ({self.kind})>"
@@ -115,8 +90,8 @@ class Results:
         Returns
         -------
         {"rejected", "undecided"}
-            ``rejected`` for a selection made in RELION, from which things are left out on purpose;
-            else ``undecided``.
+            ``rejected`` for a selection made in RELION or, on our stacks, in CryoSPARC, from which
+            things are left out on purpose; else ``undecided``.
 
         Raises
         ------
@@ -128,16 +103,30 @@ class Results:
                 f"{self.table['source'].iloc[0] if len(self.table) else 'CSV file'}: has no column "
                 "decision; add one, or give --classes or --threshold."
             )
-        return "rejected" if self.kind == "relion" and not by_value else "undecided"
+        selection = self.kind == "relion" or (
+            # Of what CryoSPARC extracts itself it drops what is near an edge.
+            self.kind == "cryosparc"
+            and "slabkitDecision" not in self.table.columns
+            and "rlnImageName" in self.table.columns
+        )
+        return "rejected" if selection and not by_value else "undecided"
 
 
-def read_results(paths: Sequence[str | os.PathLike[str]]) -> Results:
+def read_results(
+    paths: Sequence[str | os.PathLike[str]],
+    minislabs: pd.DataFrame | None = None,
+    layout: GalleryLayout | None = None,
+) -> Results:
     """Read result files of one kind as one result.
 
     Parameters
     ----------
     paths : sequence of path-like
         One may be ``-`` for standard input.
+    minislabs : DataFrame, optional
+        Columns of `slabkit.tables.MINISLABS`; some kinds cannot be read without it.
+    layout : GalleryLayout, optional
+        How tiles lie in the galleries, likewise.
 
     Returns
     -------
@@ -156,10 +145,17 @@ def read_results(paths: Sequence[str | os.PathLike[str]]) -> Results:
     for index, name in enumerate(names):
         if real[index] in real[:index]:
             raise InputError(f"{name}: is given twice.")
-    parts = [_read_one(name) for name in names]
-    if not parts:
+    if not names:
         raise InputError("no result file is given.")
-    kinds = {kind: name for name, (kind, _) in zip(names, parts, strict=True)}
+    foreign = [name for name in names if is_cryosparc(name)]
+    if foreign == names:  # their rows may belong together
+        table, files = read_cryosparc(names, minislabs, layout)
+        return Results(table, "cryosparc", tuple(files))
+    parts = [_read_one(name) for name in names if name not in foreign]
+    texts = [name for name in names if name not in foreign]
+    kinds: dict[str, str] = {kind: name for name, (kind, _) in zip(texts, parts, strict=True)}
+    if foreign:
+        kinds["cryosparc"] = foreign[0]
     if len(kinds) > 1:
         listed = ", ".join(f"{name} ({kind})" for kind, name in kinds.items())
         raise InputError(
@@ -172,7 +168,14 @@ def read_results(paths: Sequence[str | os.PathLike[str]]) -> Results:
 def _pooled(tables: list[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
-    may_lack = {"slabkitClass": "", "slabkitScore": np.nan, "slabkitSpecies": ""}
+    may_lack = {
+        "slabkitClass": "",
+        "slabkitScore": np.nan,
+        "slabkitScoreKind": "",
+        "slabkitSpecies": "",
+        "slabkitShiftX": np.nan,
+        "slabkitShiftY": np.nan,
+    }
     first = set(tables[0].columns) - set(may_lack)
     for table, name in zip(tables, names, strict=True):
         different = first ^ (set(table.columns) - set(may_lack))
@@ -190,13 +193,11 @@ def _pooled(tables: list[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
 
 
 def _read_one(path: str) -> tuple[Kind, pd.DataFrame]:
-    if path != "-":
-        _refuse_binary(path)
     text = read_text(path)
     first = next((line.strip() for line in text.split("\n") if _is_content(line)), "")
     if first.startswith("data_"):
         kind: Kind = "relion"
-        table = _read_star(text, path)
+        table = read_relion_results(text, path)
     else:
         table = _read_csv(text, first, path)
         placed = {"rlnCoordinateX", "slabkitDecision", "slabkitPickId"} & set(table.columns)
@@ -208,43 +209,6 @@ def _read_one(path: str) -> tuple[Kind, pd.DataFrame]:
 
 def _is_content(line: str) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith("#")
-
-
-def _refuse_binary(path: str) -> None:
-    try:
-        with Path(path).open("rb") as file:
-            magic = file.read(6)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    if magic in (b"\x93NUMPY", b"\x95CSDAT"):
-        raise FormatError(
-            f"{path}: is a CryoSPARC file (.cs), which label does not read; write its particles as "
-            "a STAR file."
-        )
-
-
-def _read_star(text: str, where: str) -> pd.DataFrame:
-    import pandas as pd
-
-    blocks = parse_star(text, where)
-    name = next((name for name in ("particles", "images", "") if name in blocks), None)
-    if name is None:
-        raise InputError(
-            f"{where}: has no block data_particles (it has {', '.join(blocks)}), so it is not a "
-            "RELION particle STAR."
-        )
-    block = blocks[name]
-    found = {c: block[c].tolist() for c in _KEPT_FROM_STAR if c in block.columns}
-    if "rlnClassNumber" in block.columns:
-        found["slabkitClass"] = block["rlnClassNumber"].tolist()
-    score = next((column for column in _SCORE_COLUMNS if column in block.columns), None)
-    if score is not None:
-        found["slabkitScore"] = block[score].tolist()
-    for column in ("slabkitPickId", "rlnParticleName", "slabkitSpecies", "slabkitGallerySet"):
-        if column in found:
-            found[column] = ["" if value == "none" else value for value in found[column]]
-    _require_key(found, where, [str(column) for column in block.columns])
-    return pd.DataFrame(_typed(found, where), index=range(len(block)))
 
 
 def _read_csv(text: str, header: str, where: str) -> pd.DataFrame:
@@ -270,8 +234,8 @@ def _read_csv(text: str, header: str, where: str) -> pd.DataFrame:
         known.append(usual)
     columns = zip(*rows, strict=True) if rows else [()] * len(known)
     found = {name: list(values) for name, values in zip(known, columns, strict=True) if name}
-    _require_key(found, where, names)
-    return pd.DataFrame(_typed(found, where), index=range(len(rows)))
+    require_key(found, where, names)
+    return pd.DataFrame(typed_results(found, where), index=range(len(rows)))
 
 
 def _csv_rows(text: str, delimiter: str, where: str) -> tuple[list[str], list[list[str]]]:
@@ -295,53 +259,3 @@ def _csv_rows(text: str, delimiter: str, where: str) -> tuple[list[str], list[li
     if not rows:
         raise FormatError(f"{where}: is empty; a header line is needed.")
     return rows[0], rows[1:]
-
-
-def _require_key(found: dict[str, list[str]], where: str, names: Sequence[str]) -> None:
-    gallery = "rlnMicrographName" in found
-    if not (
-        {"slabkitPickId", "rlnParticleName", "rlnImageName"} & set(found)
-        or (gallery and {"slabkitTileRow", "slabkitTileColumn"} <= set(found))
-        or (gallery and {"rlnCoordinateX", "rlnCoordinateY"} <= set(found))
-    ):
-        raise InputError(
-            f"{where}: nothing in it says which minislab a row means (its columns are "
-            f"{', '.join(names) or 'none'}); it needs pick_id, or gallery with row and column or "
-            "with x and y (RELION: rlnParticleName, rlnImageName, or rlnMicrographName with "
-            "coordinates)."
-        )
-
-
-def _typed(found: dict[str, list[str]], where: str) -> dict[str, Any]:
-    typed: dict[str, Any] = dict(found)
-    for column in _REAL:
-        if column in found:
-            typed[column] = coordinates(found[column], column, where)
-    for column in _WHOLE:
-        if column in found:
-            numbers = coordinates(found[column], column, where)
-            wrong = numbers != np.round(numbers)
-            if wrong.any():
-                value = found[column][int(np.flatnonzero(wrong)[0])]
-                raise InputError(f"{where}: {column} is {value!r} in {rows_named(wrong)}.")
-            typed[column] = numbers.astype(np.int64)
-    if "slabkitScore" in found:
-        typed["slabkitScore"] = optional_numbers(found["slabkitScore"], "score", where)
-    if "slabkitDecision" in found:
-        typed["slabkitDecision"] = _decisions(found["slabkitDecision"], where)
-    if "slabkitClass" in found:
-        # Spreadsheets make 3.0 of class 3.
-        typed["slabkitClass"] = [re.sub(r"(?<=\d)\.0+$", "", c) for c in found["slabkitClass"]]
-    return typed
-
-
-def _decisions(values: Sequence[str], where: str) -> list[str]:
-    decisions = [DECISION_WORDS.get(value.strip().lower(), "?") for value in values]
-    wrong = np.array([decision == "?" for decision in decisions], dtype=bool)
-    if wrong.any():
-        value = values[int(np.flatnonzero(wrong)[0])]
-        raise InputError(
-            f"{where}: the decision is {value!r} in {rows_named(wrong)}; it must be one of "
-            f"{', '.join(_ACCEPTED)} or {', '.join(_REJECTED)}, or empty."
-        )
-    return decisions
