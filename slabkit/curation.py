@@ -22,6 +22,9 @@ Keep = Literal["accepted", "rejected", "undecided", "all"]
 POLICIES = ("latest", "all", "any", "majority")
 KEEPS = ("accepted", "rejected", "undecided", "all")
 
+_POSITION = ("slabkitX", "slabkitY", "slabkitZ")
+_CENTRE = ("slabkitCentreX", "slabkitCentreY", "slabkitCentreZ")
+
 
 @dataclass(frozen=True)
 class Curation:
@@ -32,15 +35,20 @@ class Curation:
     kept, dropped : DataFrame
         Together the picks of the input, each in the input's order. Columns of
         `slabkit.tables.PICKS` and, of the label that decided, ``slabkitClass``,
-        ``slabkitLabelScore``, ``slabkitLabelSource``, ``slabkitLabelRound``; and how many votes
-        there were, ``slabkitVotesAccepted`` and ``slabkitVotesRejected``. The dropped ones say why
-        in ``slabkitReason``.
+        ``slabkitLabelScore``, ``slabkitLabelScoreKind``, ``slabkitLabelSource``,
+        ``slabkitLabelRound``; and how many votes there were, ``slabkitVotesAccepted`` and
+        ``slabkitVotesRejected``; where picks were recentred, how far in Å, ``slabkitMoved``. The
+        dropped ones say why in ``slabkitReason``.
     funnel : DataFrame
         Columns ``step`` and ``picks``: how many came in, were decided, went and stayed.
     contradictory : int
         Picks of which the labels say both; the policy decided.
     unknown_labels : int
         Label rows of picks that are not in the list; ignored.
+    recentred : int
+        Kept picks that were moved to where a label says the particle is.
+    mean_move, largest_move : float
+        How far, in Å; 0 where none was.
     """
 
     kept: pd.DataFrame
@@ -48,6 +56,9 @@ class Curation:
     funnel: pd.DataFrame
     contradictory: int
     unknown_labels: int
+    recentred: int = 0
+    mean_move: float = 0.0
+    largest_move: float = 0.0
 
     def __repr__(self) -> str:
         return f"<Curation: {len(self.kept)} picks kept, {len(self.dropped)} dropped>"
@@ -60,6 +71,7 @@ def curate_picks(
     policy: Policy = "latest",
     keep: Keep = "accepted",
     species: str = "",
+    recentre: bool = False,
 ) -> Curation:
     """Apply labels to picks.
 
@@ -80,6 +92,9 @@ def curate_picks(
     species : str, optional
         Species of the kept picks that are not rejected; default: that of the deciding label where
         it has one, else the pick's own.
+    recentre : bool, optional
+        Move the kept picks that are not rejected to where the latest agreeing label says that the
+        particle is; their ids stay. That place is absolute, so doing it twice changes nothing.
 
     Returns
     -------
@@ -88,7 +103,8 @@ def curate_picks(
     Raises
     ------
     InputError
-        No label is of a pick in the list, or a choice is unknown.
+        No label is of a pick in the list, a choice is unknown, or the picks are to be recentred
+        and no label says where they are.
 
     Warns
     -----
@@ -123,6 +139,7 @@ def curate_picks(
         named = stays & (decision != "rejected")
         curated["slabkitSpecies"] = curated["slabkitSpecies"].where(~named, species)
     how = np.where(tied, " (votes balance)", np.where(voted, " by label", " (no label)"))
+    moves = _recentre(curated, votes, decision, stays) if recentre else np.empty(0)
     reason = decision.astype(object) + how.astype(object)
     if "slabkitReason" in curated.columns:
         curated = curated.drop(columns="slabkitReason")
@@ -131,7 +148,14 @@ def curate_picks(
     funnel = _funnel(reason, stays)
     _warn(len(picks), len(kept), contradictory, unknown, policy)
     return Curation(
-        validate_table(kept, PICKS), validate_table(dropped, PICKS), funnel, contradictory, unknown
+        validate_table(kept, PICKS),
+        validate_table(dropped, PICKS),
+        funnel,
+        contradictory,
+        unknown,
+        recentred=len(moves),
+        mean_move=float(moves.mean()) if len(moves) else 0.0,
+        largest_move=float(moves.max(initial=0.0)),
     )
 
 
@@ -188,6 +212,7 @@ def _carry(
     for target, source, default in (
         ("slabkitClass", "slabkitClass", ""),
         ("slabkitLabelScore", "slabkitScore", np.nan),
+        ("slabkitLabelScoreKind", "slabkitScoreKind", ""),
         ("slabkitLabelSource", "slabkitSource", ""),
         ("slabkitLabelRound", "slabkitRound", ""),
     ):
@@ -205,6 +230,34 @@ def _carry(
     species[rows[named]] = winner["slabkitSpecies"].to_numpy(dtype=object)[named]
     curated["slabkitSpecies"] = species
     return curated
+
+
+def _recentre(
+    curated: pd.DataFrame,
+    votes: pd.DataFrame,
+    decision: npt.NDArray[np.object_],
+    stays: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float64]:
+    """Move the picks in place; gives how far each went."""
+    pick = votes["pick"].to_numpy()
+    agrees = votes["slabkitDecision"].to_numpy() == decision[pick]
+    placed = votes[list(_CENTRE)].notna().all(axis=1).to_numpy()
+    if not placed.any():
+        raise InputError(
+            "no label says where its particle is: shifts come from 2D classification in RELION or "
+            "CryoSPARC, of minislabs that this version of slabkit made; leave out --recentre."
+        )
+    chosen = votes[agrees & placed & stays[pick] & (decision[pick] != "rejected")]
+    chosen = chosen.drop_duplicates("pick", keep="last")
+    rows = chosen["pick"].to_numpy()
+    moved = np.full(len(curated), np.nan)
+    before = curated[list(_POSITION)].to_numpy()[rows]
+    after = chosen[list(_CENTRE)].to_numpy()
+    moved[rows] = np.linalg.norm(after - before, axis=1)
+    for axis, name in enumerate(_POSITION):
+        curated.iloc[rows, curated.columns.get_loc(name)] = after[:, axis]
+    curated["slabkitMoved"] = moved
+    return np.asarray(moved[rows], dtype=np.float64)
 
 
 def _funnel(reason: npt.NDArray[np.object_], stays: npt.NDArray[np.bool_]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ The geometry of tiles is `GalleryLayout`; here are the tables that say what the 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,7 @@ def minislab_table(
     tilts: npt.ArrayLike,
     inside_fraction: npt.ArrayLike,
     set_id: str,
+    centres: npt.ArrayLike = math.nan,
 ) -> pd.DataFrame:
     """Make the table that says which pick is in which tile.
 
@@ -91,6 +93,8 @@ def minislab_table(
     tilts, inside_fraction : array-like of float, shape (n,)
     set_id : str
         As `gallery_set_id` gives it.
+    centres : array-like of float, shape (n, 3), optional
+        x, y, z in Å of the place in the tomogram that is at the centre of each tile.
 
     Returns
     -------
@@ -103,6 +107,7 @@ def minislab_table(
     gallery, row, column = layout.place(numbers)
     x, y = layout.tile_centre(row, column)
     ids = np.array(pick_ids, dtype=object)
+    centre = np.broadcast_to(np.asarray(centres, dtype=np.float64), (len(numbers), 3))
     names = pd.Series(galleries, dtype=object).reindex(gallery).to_numpy()
     images: Any = ""
     if stacks is not None:
@@ -126,6 +131,7 @@ def minislab_table(
             "slabkitTilt": np.asarray(tilts, dtype=np.float64),
             "slabkitInsideFraction": np.asarray(inside_fraction, dtype=np.float64),
             "slabkitGallerySet": set_id,
+            **{f"slabkitCentre{axis}": centre[:, i] for i, axis in enumerate("XYZ")},
         },
     )
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slabkit.cli import shared
 from slabkit.errors import InputError
+
+if TYPE_CHECKING:
+    from slabkit.curation import Curation
 
 
 def curate(
@@ -44,6 +47,14 @@ def curate(
     species: Annotated[
         str, typer.Option(metavar="NAME", help="Species of the picks that stay.")
     ] = "",
+    recentre: Annotated[
+        bool,
+        typer.Option(
+            "--recentre",
+            help="Move the picks that stay to where the labels say the particle is (by the shifts "
+            "of a 2D classification, in the plane of the image).",
+        ),
+    ] = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
     json_: shared.Json = False,
@@ -74,7 +85,13 @@ def curate(
         "curate",
         out,
         inputs=sources,
-        parameters={"policy": policy, "keep": keep, "rejected": rejected, "species": species},
+        parameters={
+            "policy": policy,
+            "keep": keep,
+            "rejected": rejected,
+            "species": species,
+            "recentre": recentre,
+        },
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
@@ -84,7 +101,14 @@ def curate(
             return
         if json_ and rejected == "-":
             raise InputError("--json and --rejected - both want standard output.")
-        result = curate_picks(pick_list.picks, tables, policy=policy, keep=keep, species=species)  # type: ignore[arg-type]
+        result = curate_picks(
+            pick_list.picks,
+            tables,
+            policy=policy,  # type: ignore[arg-type]
+            keep=keep,  # type: ignore[arg-type]
+            species=species,
+            recentre=recentre,
+        )
         if rejected is not None and rejected != "-":
             step.check_free([Path(rejected)])
         if rejected is not None:
@@ -100,4 +124,13 @@ def curate(
             contradictory=result.contradictory,
             unknown_labels=result.unknown_labels,
             funnel=[{"step": name, "picks": count} for name, count in steps],
+            **_moves(result) if recentre else {},
         )
+
+
+def _moves(result: Curation) -> dict[str, float]:
+    return {
+        "recentred": result.recentred,
+        "mean_move": result.mean_move,
+        "largest_move": result.largest_move,
+    }

@@ -155,6 +155,7 @@ class GalleryFiles:
             tilts=tilts,
             inside_fraction=np.concatenate([np.empty(0), *self._fractions]),
             set_id=set_id,
+            centres=picks[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy()[row],
         )
         geometry = geometry_table(
             plan.layout,

@@ -27,6 +27,7 @@ _ROWS = (
     ("  rejected", "rejected"),
     ("  no decision", "undecided"),
     ("    of these with views that balance", "tied"),
+    ("  with a place (curate --recentre)", "placed"),
 )
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Views = Literal["majority", "any", "all"]
 
+_CENTRE = ("slabkitCentreX", "slabkitCentreY", "slabkitCentreZ")
+
 
 @dataclass(frozen=True)
 class LabelReport:
@@ -53,6 +55,8 @@ class LabelReport:
         Picks without a decision: not listed, listed without one, or views that tie.
     tied : int
         Picks whose views say both and balance.
+    placed : int
+        Picks of which the result says where in the tomogram they are.
     """
 
     rows: int
@@ -71,6 +75,7 @@ class LabelReport:
     rejected: int
     undecided: int
     tied: int
+    placed: int = 0
 
 
 def label_minislabs(
@@ -97,9 +102,10 @@ def label_minislabs(
         ``slabkitPickId``, ``rlnImageName``, or ``rlnMicrographName`` (the gallery) with
         ``slabkitTileRow`` and ``slabkitTileColumn`` (from 0) or with ``rlnCoordinateX`` and
         ``rlnCoordinateY`` (px); see `slabkit.labels.join_results`. Optional: ``slabkitDecision``,
-        ``slabkitClass``, ``slabkitScore``, ``slabkitSpecies``, ``slabkitTilt``,
-        ``slabkitGallerySet``, ``source`` and ``line``. Without decisions, classes and threshold,
-        what is listed is accepted.
+        ``slabkitClass``, ``slabkitScore``, ``slabkitScoreKind``, ``slabkitSpecies``,
+        ``slabkitTilt``, ``slabkitGallerySet``, ``source``, ``line``, and where the particle lies
+        from the image's centre, in Å: ``slabkitShiftX``, ``slabkitShiftY``. Without
+        decisions, classes and threshold, what is listed is accepted.
     minislabs : DataFrame
         Columns of `slabkit.tables.MINISLABS`.
     layout : GalleryLayout
@@ -124,7 +130,9 @@ def label_minislabs(
     -------
     labels : DataFrame
         Columns of `slabkit.tables.LABELS`, one row a pick that the result speaks of, in the order
-        of the minislab table. Class, score and source are those of the best view that agrees.
+        of the minislab table. Class, score, source and the particle's place (``slabkitCentreX``,
+        ``Y``, ``Z``; a shift in the image is one in the view's plane) are those of the best view
+        that agrees.
     report : LabelReport
 
     Raises
@@ -184,7 +192,15 @@ def _one_row_a_minislab(
     """Keep the row with the best score of those on one minislab, and count such minislabs."""
     import pandas as pd
 
-    optional = {"slabkitClass": "", "slabkitScore": np.nan, "slabkitSpecies": "", "source": ""}
+    optional = {
+        "slabkitClass": "",
+        "slabkitScore": np.nan,
+        "slabkitScoreKind": "",
+        "slabkitSpecies": "",
+        "source": "",
+        "slabkitShiftX": np.nan,
+        "slabkitShiftY": np.nan,
+    }
     votes = pd.DataFrame({"tile": tile, "slabkitDecision": decisions})
     for name, default in optional.items():
         votes[name] = results[name].to_numpy() if name in results.columns else default
@@ -248,13 +264,28 @@ def _combine_views(
         ["pick", "slabkitScore", "tile"], ascending=[True, False, True], na_position="last"
     ).drop_duplicates("pick")
     spoken_of = np.flatnonzero((listed > 0) | (rejected > 0))
-    carried = ["slabkitClass", "slabkitScore", "slabkitSpecies", "source"]
-    labels = winner.set_index("pick")[carried].reindex(spoken_of)
-    for name in ("slabkitClass", "slabkitSpecies", "source"):
+    texts = ["slabkitClass", "slabkitScoreKind", "slabkitSpecies", "source"]
+    winner = winner.assign(**_centres(winner, minislabs))
+    labels = winner.set_index("pick")[["slabkitScore", *texts, *_CENTRE]].reindex(spoken_of)
+    for name in texts:
         labels[name] = labels[name].fillna("")
     labels.insert(0, "slabkitPickId", ids[spoken_of])
     labels.insert(1, "slabkitDecision", outcome[spoken_of])
     return labels.reset_index(drop=True), tied
+
+
+def _centres(votes: pd.DataFrame, minislabs: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+    """Give the particle's place in the tomogram: the image's centre plus the shift in its plane."""
+    view = minislabs.iloc[votes["tile"].to_numpy()]
+    x, y, z = (view[name].to_numpy(dtype=np.float64) for name in _CENTRE)
+    along, down = (votes[f"slabkitShift{axis}"].to_numpy(dtype=np.float64) for axis in "XY")
+    # A view tilted by t shows x cos(t) + z sin(t) along its columns.
+    tilt = np.deg2rad(view["slabkitTilt"].to_numpy(dtype=np.float64))
+    places = (x + along * np.cos(tilt), y + down, z + along * np.sin(tilt))
+    unknown = np.isnan(along) | np.isnan(down)
+    return {
+        name: np.where(unknown, np.nan, place) for name, place in zip(_CENTRE, places, strict=True)
+    }
 
 
 def _sources(named: pd.Series, results: pd.DataFrame, source: str | None) -> Any:
@@ -296,6 +327,7 @@ def _report(
         rejected=rejected,
         undecided=picks - accepted - rejected,
         tied=tied,
+        placed=int(labels[_CENTRE[0]].notna().sum()),
     )
 
 

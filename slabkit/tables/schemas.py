@@ -172,6 +172,10 @@ MINISLABS = Schema(
         Column("slabkitTilt", "real", 0.0),
         Column("slabkitInsideFraction", "real", 1.0),
         Column("slabkitGallerySet", "string", ""),
+        # The place in the tomogram, in Å, that is at the image's centre.
+        Column("slabkitCentreX", "real", _NAN),
+        Column("slabkitCentreY", "real", _NAN),
+        Column("slabkitCentreZ", "real", _NAN),
     ),
 )
 
@@ -185,5 +189,10 @@ LABELS = Schema(
         Column("slabkitSource", "string", ""),
         Column("slabkitRound", "string", ""),
         Column("slabkitSpecies", "string", ""),
+        Column("slabkitScoreKind", "string", ""),
+        # Where the result says that the particle lies in the tomogram, in Å.
+        Column("slabkitCentreX", "real", _NAN),
+        Column("slabkitCentreY", "real", _NAN),
+        Column("slabkitCentreZ", "real", _NAN),
     ),
 )
