@@ -88,9 +88,6 @@ def quick(tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["slabkit", *map(str, arguments)])
         monkeypatch.setattr(main, "WARNINGS", [])
-        monkeypatch.setattr(main, "_COMMANDS", (("minislab", "minislab", "minislab"),))
-        monkeypatch.setattr(main.app, "registered_commands", [])
-        monkeypatch.setattr(main.app, "registered_groups", [])
         with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
             main.main()
         done = capsys.readouterr()

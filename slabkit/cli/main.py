@@ -12,14 +12,25 @@ import warnings
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 import slabkit
 from slabkit.cli.shared import WARNINGS, emit, say
 from slabkit.errors import SlabkitError, SlabkitWarning
 
+
+class _InOrder(TyperGroup):
+    """Lists commands and groups in the order of the pipeline."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Give the names in the order of `_COMMANDS`."""
+        return [name for name, _, _ in _COMMANDS if name in self.commands]
+
+
 # Plain help: coloured boxes would double the time to show it.
 app = typer.Typer(
     name="slabkit",
+    cls=_InOrder,
     help="Pick particles in cryo-electron tomograms with 2D tools: tomogram to slabs, 2D picks, "
     "x, y, z, minislabs, labels, curated picks. Lengths are in Å.",
     no_args_is_help=True,
