@@ -16,6 +16,7 @@ from slabkit.errors import InputError, SlabkitWarning
 _FIT = 0.95
 _BINNINGS = (2, 4, 6, 8)
 _FEW_PICKS = 10
+_READINGS = {"angstrom": ("Å", "px"), "px": ("px", "Å"), "fraction": ("fractions", "px")}
 
 
 def check_bounds(
@@ -40,11 +41,11 @@ def check_bounds(
         Size of each pick's tomogram in voxels, x, y, z; 0 where not known.
     voxel_size : ndarray, shape (picks,)
         In Å; NaN where not known.
-    unit_length : ndarray, shape (picks,) or float
+    unit_length : ndarray, shape (picks,) or (picks, 3), or float
         Å per unit of the file.
     zero : ndarray, shape (picks, 3) or float
         Position in Å of the file's 0, 0, 0.
-    unit : {"angstrom", "px"}
+    unit : {"angstrom", "px", "fraction"}
         The file's unit.
     where : str
         What messages begin with.
@@ -59,13 +60,15 @@ def check_bounds(
     if not known.any():
         return
     p, size, voxel = positions[known], sizes[known], voxel_size[known, None]
-    length = np.broadcast_to(np.asarray(unit_length, dtype=float), known.shape)[known, None]
+    length = np.asarray(unit_length, dtype=float)
+    length = length[:, None] if length.ndim == 1 else length
+    length = np.broadcast_to(length, positions.shape)[known]
     origin = np.broadcast_to(np.asarray(zero, dtype=float), positions.shape)[known]
     in_file_units = (p - origin) / length
     fits = _inside(p, size, voxel)
-    other_length = voxel if unit == "angstrom" else np.ones_like(voxel)
+    other_length = np.ones_like(voxel) if unit == "px" else voxel
     other = _inside(in_file_units * other_length + origin, size, voxel)
-    as_unit, as_other = ("Å", "px") if unit == "angstrom" else ("px", "Å")
+    as_unit, as_other = _READINGS[unit]
     if fits < _FIT:
         divided = [
             factor

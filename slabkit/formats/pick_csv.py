@@ -196,4 +196,5 @@ FORMAT = PickFormat(
     write=write,
     keeps=frozenset(PICKS.names),
     keeps_extra=True,
+    units=("angstrom", "px"),
 )

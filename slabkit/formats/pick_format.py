@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from slabkit.errors import InputError
 from slabkit.formats.pick_source import Source
+from slabkit.formats.tomogram_aliases import known_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,10 @@ class Context:
         Species of every pick.
     unit : {"angstrom", "px"}, optional
         Unit of a format that does not fix it.
+    index_base : {0, 1}, optional
+        Coordinate of the first voxel in a format whose writers do not agree about it.
+    tomogram_index : dict of str to str, optional
+        Number to name of the tomograms, for formats that number them.
     """
 
     tomograms: pd.DataFrame | None = None
@@ -61,6 +66,8 @@ class Context:
     centre: Centre = "size/2"
     species: str | None = None
     unit: Unit | None = None
+    index_base: int | None = None
+    tomogram_index: dict[str, str] | None = None
 
     def names(
         self, named: Iterable[str] | None, count: int, where: str, kind: str = "this format"
@@ -81,6 +88,7 @@ class Context:
         Returns
         -------
         list of str
+            As ``tomograms`` has them, where only a suffix or prefix differs (`known_names`).
 
         Raises
         ------
@@ -89,6 +97,8 @@ class Context:
         """
         if named is not None:
             names = list(named)
+            if self.tomograms is not None:
+                names = known_names(names, self.tomograms["slabkitTomogram"].tolist(), where)
             others = sorted(set(names) - {self.tomogram})
             if self.tomogram is not None and others:
                 raise InputError(
@@ -189,7 +199,7 @@ class Reading:
     columns : dict of str to array-like
         Columns of `slabkit.tables.PICKS`, at least the tomogram and x, y, z in Å; anything else
         is kept as an extra column.
-    unit_length : ndarray, shape (picks,) or float
+    unit_length : ndarray, shape (picks,) or (picks, 3), or float
         Å per unit of the file.
     zero : ndarray, shape (picks, 3) or float
         Position in Å of the file's 0, 0, 0.
@@ -227,7 +237,7 @@ class PickFormat:
     sniff : callable
         Tell by content, never by the size of values, whether a `Source` is of this format.
     read, write : callable
-        See `Reader` and `Writer`.
+        See `Reader` and `Writer`; without ``write`` the format is only read.
     keeps : frozenset of str
         Columns of `slabkit.tables.PICKS` that survive being written, besides x, y, z.
     keeps_extra : bool
@@ -238,8 +248,16 @@ class PickFormat:
         Path inside a folder for such a part of a list; needed with ``one_file_per``.
     folder_glob : str
         What to read of a folder; empty when a folder is not read.
-    in_corner_unit : {"angstrom", "px", ""}
+    in_corner_unit : {"angstrom", "px", "fraction", ""}
         What bounds are checked for; empty for slabkit's own tables, where there is no doubt.
+    units : tuple of str
+        What ``--unit`` may say; empty where the format fixes it.
+    index_bases : bool
+        Whether ``--index-base`` means something.
+    numbered : bool
+        Whether tomograms are numbers, so that ``--tomogram-index`` means something.
+    companion : (str, callable), optional
+        Suffix and writer of a second file beside each file.
     """
 
     name: str
@@ -251,13 +269,28 @@ class PickFormat:
     lost: str
     sniff: Sniffer
     read: Reader
-    write: Writer
+    write: Writer | None
     keeps: frozenset[str] = field(default_factory=frozenset)
     keeps_extra: bool = False
     one_file_per: tuple[str, ...] = ()
     file_name: Callable[[PickList], str] | None = None
     folder_glob: str = ""
     in_corner_unit: str = "angstrom"
+    units: tuple[str, ...] = ()
+    index_bases: bool = False
+    numbered: bool = False
+    companion: tuple[str, Writer] | None = None
+
+    def written(self, picks: PickList, context: Context) -> str:
+        """Give the text of a file, or refuse where the format is only read.
+
+        Raises
+        ------
+        InputError
+        """
+        if self.write is None:
+            raise InputError(f"slabkit reads {self.name} but does not write it; give another --to.")
+        return self.write(picks, context)
 
 
 def require_known_tomograms(names: Iterable[str], known: Iterable[str], where: str) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from slabkit.formats.pick_format import Context, PickFormat, Reading
 from slabkit.formats.pick_source import Source
 from slabkit.tables import PICKS, TOMOGRAMS
@@ -21,8 +19,6 @@ def read(source: Source, context: Context) -> Reading:
     picks = parse_native_picks(source.text, source.where)
     context.names(picks.picks["slabkitTomogram"], len(picks.picks), source.where)
     columns = {name: picks.picks[name].to_numpy() for name in picks.picks.columns}
-    for name in set(columns) - set(PICKS.names):  # STAR has no empty text; its word is none
-        columns[name] = np.where(columns[name] == "none", "", columns[name])
     return Reading(columns, tomograms=picks.tomograms)
 
 

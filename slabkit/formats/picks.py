@@ -54,7 +54,10 @@ def read_picks(
     centre: Centre = "size/2",
     species: str | None = None,
     unit: Unit | None = None,
+    index_base: int | None = None,
+    tomogram_index: dict[str, str] | None = None,
     check_bounds: bool = True,
+    keep_duplicates: bool = False,
 ) -> PickList:
     """Read picks in any known format; several files become one list.
 
@@ -78,9 +81,16 @@ def read_picks(
     species : str, optional
         Set for every pick.
     unit : {"angstrom", "px"}, optional
-        Unit of a CSV file.
+        Unit of a format that does not fix it (CSV, PolNet).
+    index_base : {0, 1}, optional
+        Coordinate of the first voxel in a Dynamo table; 1, as Dynamo has it, without it.
+    tomogram_index : dict of str to str, optional
+        Number to name of the tomograms (Dynamo, DeepFinder); see
+        `slabkit.formats.tomogram_index.read_tomogram_index`.
     check_bounds : bool, optional
         Whether to refuse a list of which more than 5 % lies outside known volumes.
+    keep_duplicates : bool, optional
+        Whether picks that stand there twice stay, each with an id of its own.
 
     Returns
     -------
@@ -102,7 +112,9 @@ def read_picks(
         sources = [source]
     else:
         sources = list(source)
-    context = _context(tomograms, tomogram, voxel_size, binning, centre, species, unit)
+    context = _context(
+        tomograms, tomogram, voxel_size, binning, centre, species, unit, index_base, tomogram_index
+    )
     chosen = format_named(format) if format is not None else None
     parts: list[pd.DataFrame] = []
     lists: list[pd.DataFrame] = []
@@ -119,7 +131,9 @@ def read_picks(
         warnings.warn(f"{where}: holds no picks.", SlabkitWarning, stacklevel=2)
     if species is not None:
         table = set_species(table, species, where)
-    table = give_ids(drop_duplicates(table, where), where)
+    if not keep_duplicates:
+        table = drop_duplicates(table, where)
+    table = give_ids(table, where)
     known = known_tomograms(table["slabkitTomogram"].unique(), lists, context, where)
     return check_pick_list(PickList(table, known), where)
 
@@ -132,6 +146,7 @@ def write_picks(
     binning: float | None = None,
     centre: Centre = "size/2",
     species: str | None = None,
+    index_base: int | None = None,
 ) -> list[Path]:
     """Write picks in any known format.
 
@@ -149,6 +164,8 @@ def write_picks(
         Zero of RELION 5 positions.
     species : str, optional
         Set for every pick.
+    index_base : {0, 1}, optional
+        Coordinate of the first voxel in a Dynamo table.
 
     Returns
     -------
@@ -169,7 +186,8 @@ def write_picks(
     picks = check_pick_list(picks)
     if species is not None:
         picks = PickList(set_species(picks.picks, species, "pick list"), picks.tomograms)
-    context = _context(picks.tomograms, None, None, binning, centre, species, None)
+    context = _context(picks.tomograms, None, None, binning, centre, species, None, index_base)
+    _require_meant(chosen, context, str(target))
     check_names(picks.picks["slabkitTomogram"].unique(), "tomogram", "pick list")
     _say_what_is_lost(picks, chosen)
     # Everything is made before anything is written, so that an error leaves nothing half done.
@@ -177,7 +195,8 @@ def write_picks(
         files = _files(Path(target), picks, chosen, context)
     else:
         _require_one_file(target, picks, chosen)
-        files = {str(target): chosen.write(picks, context)}
+        files = {str(target): chosen.written(picks, context)}
+        files |= _companion(target, picks, chosen, context)
     for path, text in files.items():
         write_text(path, text)
     return [] if str(target) == "-" else [Path(path) for path in files]
@@ -204,9 +223,29 @@ def is_folder(target: PathLike, format: str | None = None) -> bool:
         There is no such format, or the name does not say one.
     """
     chosen = format_named(format) if format is not None else format_to_write(target)
+    if chosen.write is None:
+        raise InputError(f"slabkit reads {chosen.name} but does not write it; give another --to.")
     if not chosen.one_file_per or str(target) == "-":
         return False
     return Path(target).is_dir() or not Path(target).suffix
+
+
+def companion_file(target: PathLike, format: str) -> Path | None:
+    """Give the second file that `write_picks` makes beside a file, if the format has one.
+
+    Parameters
+    ----------
+    target : path-like or "-"
+    format : str
+
+    Returns
+    -------
+    Path or None
+    """
+    companion = format_named(format).companion
+    if companion is None or str(target) == "-":
+        return None
+    return Path(target).with_suffix(companion[0])
 
 
 def planned_files(folder: PathLike, picks: PickList, format: str) -> list[Path]:
@@ -257,9 +296,20 @@ def _parts(folder: Path, picks: PickList, chosen: PickFormat) -> dict[str, PickL
 
 def _files(folder: Path, picks: PickList, chosen: PickFormat, context: Context) -> dict[str, str]:
     parts = _parts(folder, picks, chosen)
-    files = {path: chosen.write(part, context) for path, part in parts.items()}
-    files[str(folder / "picks.star")] = format_named("native").write(picks, context)
+    files = {path: chosen.written(part, context) for path, part in parts.items()}
+    files[str(folder / "picks.star")] = format_named("native").written(picks, context)
     return files
+
+
+def _companion(
+    target: PathLike, picks: PickList, chosen: PickFormat, context: Context
+) -> dict[str, str]:
+    path = companion_file(target, chosen.name)
+    if path is None or chosen.companion is None:
+        return {}
+    if path == Path(target):
+        raise InputError(f"{target}: is the name of the table of tomograms; give another suffix.")
+    return {str(path): chosen.companion[1](picks, context)}
 
 
 def _context(
@@ -270,6 +320,8 @@ def _context(
     centre: Centre,
     species: str | None,
     unit: Unit | None,
+    index_base: int | None = None,
+    tomogram_index: dict[str, str] | None = None,
 ) -> Context:
     from slabkit.tables import TOMOGRAMS, require_unique, validate_table
 
@@ -280,6 +332,8 @@ def _context(
         raise InputError(f"--centre must be {' or '.join(CENTRES)}, not {centre!r}.")
     if unit not in (None, "angstrom", "px"):
         raise InputError(f"--unit must be angstrom or px, not {unit!r}.")
+    if index_base not in (None, 0, 1):
+        raise InputError(f"--index-base must be 0 or 1, not {index_base!r}.")
     if tomogram is not None:
         check_names([tomogram], "tomogram", "--tomogram")
     if species is not None:
@@ -289,7 +343,36 @@ def _context(
         require_unique(tomograms, "slabkitTomogram", "table of tomograms")
         if voxel_size is not None:
             tomograms = tomograms.assign(slabkitVoxelSize=float(voxel_size))
-    return Context(tomograms, tomogram, voxel_size, binning, centre, species, unit)
+    return Context(
+        tomograms,
+        tomogram,
+        voxel_size,
+        binning,
+        centre,
+        species,
+        unit,
+        index_base,
+        tomogram_index,
+    )
+
+
+def _require_meant(pick_format: PickFormat, context: Context, where: str) -> None:
+    """Refuse options that a format has no use for, before they are believed to have worked."""
+    if context.unit is not None and context.unit not in pick_format.units:
+        raise InputError(
+            f"{where}: --unit is for formats that do not fix it, CSV for one; the unit of "
+            f"{pick_format.name} is {pick_format.unit}."
+        )
+    if context.index_base is not None and not pick_format.index_bases:
+        raise InputError(
+            f"{where}: --index-base is for Dynamo tables; the first voxel of {pick_format.name} "
+            f"is {pick_format.index_base}."
+        )
+    if context.tomogram_index is not None and not pick_format.numbered:
+        raise InputError(
+            f"{where}: --tomogram-index is for formats that number their tomograms, and "
+            f"{pick_format.name} does not."
+        )
 
 
 def _read(
@@ -302,11 +385,7 @@ def _read(
     if source.empty:
         raise InputError(f"{source.where}: is empty, not even a table without picks.")
     pick_format = chosen or detect_format(source)
-    if context.unit is not None and pick_format.name != "csv":
-        raise InputError(
-            f"{source.where}: --unit is for CSV; the unit of {pick_format.name} is "
-            f"{pick_format.unit}."
-        )
+    _require_meant(pick_format, context, source.where)
     return pick_format.read(source, context), pick_format
 
 

@@ -65,9 +65,11 @@ def table_block(
             f"{schema.name} table; {hint}."
         )
     table = blocks[block]
-    for column in schema.columns:
-        if column.kind == "string" and column.default == "" and column.name in table.columns:
-            table[column.name] = table[column.name].replace("none", "")
+    known = {column.name: column for column in schema.columns}
+    for name in table.columns:
+        column = known.get(name)
+        if column is None or (column.kind == "string" and column.default == ""):
+            table[name] = table[name].replace("none", "")
     if schema in (SLABS, PICKS2D, TOMOGRAMS):
         table = with_paths_from_here(table, where)
     return validate_table(table, schema, where)

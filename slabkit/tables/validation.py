@@ -183,6 +183,8 @@ def _typed(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[
     if column.kind == "string":
         return _strings(values, column, where)
     try:
+        if not _plain(values):
+            raise ValueError
         numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         numbers = np.array([_number(value) for value in values], dtype=np.float64)
@@ -232,7 +234,17 @@ def _strings(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArra
     return result
 
 
+def _plain(values: npt.NDArray[Any]) -> bool:
+    """Tell whether no text has ``_`` or the digits of other scripts, which Python reads."""
+    if values.dtype.kind not in "OUST":
+        return True
+    text = "".join(value for value in values.tolist() if isinstance(value, str))
+    return "_" not in text and text.isascii()
+
+
 def _number(value: object) -> float | None:
+    if isinstance(value, str) and ("_" in value or not value.isascii()):
+        return None
     try:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
