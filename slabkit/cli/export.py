@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from slabkit.cli.export_cryosparc import cryosparc
 from slabkit.cli.export_relion import relion
 
 app = typer.Typer(
@@ -13,3 +14,4 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="relion")(relion)
+app.command(name="cryosparc")(cryosparc)
