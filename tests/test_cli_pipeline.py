@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import slabkit
+from slabkit.errors import SlabkitWarning
 from slabkit.scoring import match_picks
 
 SLABKIT = f"{shlex.quote(sys.executable)} -m slabkit.cli.main"
@@ -163,7 +164,8 @@ def test_no_picks_at_all_flow_through(loop):
         loop,
     )
     assert "warning: " in done.stderr
-    assert len(slabkit.read_picks(loop / "none_curated.star").picks) == 0
+    with pytest.warns(SlabkitWarning, match="holds no picks"):
+        assert len(slabkit.read_picks(loop / "none_curated.star").picks) == 0
 
 
 def test_a_reader_that_leaves_early_is_no_error(loop):
@@ -187,7 +189,37 @@ def test_demo_writes_a_page_that_needs_nothing_else(tmp_path):
     assert not re.search(r"\bnan\b", re.sub(r"base64,[^\"]*", "", page))
     for outside in ("http://", "https://", "<script", "<link"):
         assert outside not in page
-    commands = [line for line in page.splitlines() if line.startswith("slabkit ")]
+    commands = [
+        line for line in re.sub("<[^>]*>", "", page).splitlines() if line.startswith("slabkit ")
+    ]
     again = shell("\n".join(commands[-1:]), Path(tmp_path / "demo"))
     assert "ribosome" in again.stdout + again.stderr
     assert os.listdir(tmp_path) == ["demo"]
+
+
+def test_tables_may_be_used_from_another_directory(loop):
+    other = loop / "elsewhere"
+    other.mkdir()
+    shell(
+        """
+        slabkit pick blob ../slabs/slabs.star -o picks2d.star --diameter 100:350
+        slabkit map picks2d.star --slabs ../slabs/slabs.star -o picks.star
+        slabkit minislab picks.star -o minislabs --box 400 --depth 300
+        slabkit merge ../picks.star -o merged.star --distance 50
+        slabkit minislab merged.star -o again --box 400 --depth 300
+        """,
+        other,
+    )
+    here, there = (slabkit.read_picks(f / "picks.star") for f in (other, loop))
+    assert here.picks["slabkitPickId"].tolist() == there.picks["slabkitPickId"].tolist()
+    assert here.tomograms["slabkitTomogramFile"][0] == "../tomograms/sim_001.mrc"
+    first = next((other / "minislabs").glob("*_000.mrc"))
+    assert first.read_bytes() == (loop / "minislabs" / first.name).read_bytes()
+
+
+def test_a_namesake_in_a_folder_above_is_not_taken(loop):
+    inner = loop / "project"
+    inner.mkdir()
+    (inner / "picks.star").write_text((loop / "picks.star").read_text())
+    done = shell("slabkit minislab picks.star -o m --box 400 --depth 300", inner, code=2)
+    assert "tomograms/sim_001.mrc" in done.stderr

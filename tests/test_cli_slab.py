@@ -21,8 +21,7 @@ def write(path, shape=(40, 12, 20), voxel_size=10.0, seed=0, dtype=np.int16):
     return data
 
 
-def test_slabs_are_micrographs_with_a_table(slabkit, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_slabs_are_micrographs_with_a_table(slabkit, tmp_path):
     volumes = {
         name: write(tmp_path / f"{name}.mrc", seed=i) for i, name in enumerate(("cmr", "T.1"))
     }

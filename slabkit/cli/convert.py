@@ -112,6 +112,7 @@ def _convert(
     options: dict[str, Any],
     frame: tuple[bool, bool, bool],
 ) -> None:
+    from slabkit.formats.paths import with_paths_from_here
     from slabkit.formats.pick_source import Source
     from slabkit.formats.picks import is_folder, planned_files, read_picks, write_picks
     from slabkit.formats.registry import format_named, format_to_write
@@ -143,6 +144,8 @@ def _convert(
             tomograms=table,
             **options,
         )
+        if len(sources) == 1:
+            with_paths_from_here(picks.tomograms, sources[0])
         if folder:
             step.check_free(planned_files(Path(target), picks, chosen.name))
         step.outputs += write_picks(

@@ -64,6 +64,7 @@ def curate(
     A pick without a label keeps the decision it has: no decision is not a rejection.
     """
     from slabkit.curation import curate_picks
+    from slabkit.formats.paths import with_paths_from_here
     from slabkit.formats.tables import PickList, read_labels, read_native_picks, write_picks
 
     sources = [picks, *labels]
@@ -76,6 +77,7 @@ def curate(
     if rejected not in (None, "-") and Path(str(rejected)).resolve() in taken:
         raise InputError(f"{rejected}: --rejected is an input or -o already.")
     pick_list = read_native_picks(picks)
+    with_paths_from_here(pick_list.tomograms, picks)
     tables = [read_labels(name) for name in labels]
     piped = {}
     if "-" in sources:

@@ -96,8 +96,9 @@ def _extra(command: str, jobs: int) -> list[str]:
 
 
 def _run(arguments: list[str]) -> None:
-    from slabkit.cli.main import app
+    from slabkit.cli.main import app, register
 
+    register()  # `python -m` runs another copy of that module
     code = app(arguments, standalone_mode=False)
     if code:
         raise SlabkitError(f"slabkit {shlex.join(arguments)} ended with exit code {code}.")

@@ -59,7 +59,7 @@ _COMMANDS = (
 
 
 @functools.cache
-def _register() -> None:
+def register() -> None:
     """Import the commands, once a process."""
     for name, module, attribute in _COMMANDS:
         command = getattr(importlib.import_module(f"slabkit.cli.{module}"), attribute)
@@ -106,7 +106,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        _register()
+        register()
         app()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))

@@ -85,8 +85,9 @@ def map_(
     z is where a ball or shell of about the pick's diameter fits the tomogram best, within the slab
     and half a diameter beyond. Lengths are in Å.
     """
+    from slabkit.formats.paths import with_paths_from_here
     from slabkit.formats.picks2d import files_behind, load_picks2d
-    from slabkit.formats.tables import read_slabs, resolve_path
+    from slabkit.formats.tables import read_slabs
 
     if y_axis not in ("up", "down", None):
         raise InputError(f"--y-axis must be up or down, not {y_axis!r}.")
@@ -100,10 +101,10 @@ def map_(
     }
     opening = {"voxel_size": voxel_size, "fill_nonfinite": fill_nonfinite}
     sources = load_picks2d(picks2d)
-    slab_table = read_slabs(slabs)
+    slab_table = with_paths_from_here(read_slabs(slabs), slabs)
     first = slab_table.drop_duplicates("rlnTomoName")
     volumes = {
-        name: resolve_path(written, slabs)
+        name: Path(written)
         for name, written in zip(first["rlnTomoName"], first["slabkitTomogramFile"], strict=True)
     }
     with shared.Step(

@@ -78,11 +78,14 @@ def _merge(work: shared.Step, sources: list[Any], out: str, distances: dict[str,
     import warnings
 
     from slabkit.errors import SlabkitWarning
+    from slabkit.formats.paths import with_paths_from_here
     from slabkit.formats.picks import read_picks
     from slabkit.formats.tables import PickList, write_picks
     from slabkit.merging import merge_picks, merge_tomograms
 
     lists: list[PickList] = [read_picks(source, check_bounds=False) for source in sources]
+    for one, source in zip(lists, sources, strict=True):
+        with_paths_from_here(one.tomograms, getattr(source, "where", source))
     tomograms = merge_tomograms([one.tomograms for one in lists])
     merged, counts = merge_picks([one.picks for one in lists], distances)
     there = {name for one in lists for name in one.picks["slabkitSpecies"]}

@@ -122,6 +122,7 @@ def blob(
 
 
 def _parsed(text: str, source: str) -> pd.DataFrame:
+    from slabkit.formats.paths import with_paths_from_here
     from slabkit.formats.star import parse_star
     from slabkit.formats.table_blocks import table_block
     from slabkit.tables import SLABS, require_unique
@@ -129,7 +130,7 @@ def _parsed(text: str, source: str) -> pd.DataFrame:
     blocks = parse_star(text, source)
     table = table_block(blocks, "micrographs", SLABS, source, "`slabkit slab` writes one")
     require_unique(table, "rlnMicrographName", source)
-    return table
+    return with_paths_from_here(table, source)
 
 
 def _paths(table: pd.DataFrame, source: str) -> list[Path]:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.atomic import write_text
-from slabkit.formats.paths import with_paths_from_here
 from slabkit.formats.star import format_star, parse_star
-from slabkit.tables import PICKS2D, SLABS, TOMOGRAMS, Schema, validate_table
+from slabkit.tables import Schema, validate_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,8 +69,6 @@ def table_block(
         column = known.get(name)
         if column is None or (column.kind == "string" and column.default == ""):
             table[name] = table[name].replace("none", "")
-    if schema in (SLABS, PICKS2D, TOMOGRAMS):
-        table = with_paths_from_here(table, where)
     return validate_table(table, schema, where)
 
 
