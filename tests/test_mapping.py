@@ -103,7 +103,7 @@ def test_a_small_dense_part_does_not_stand_for_the_whole():
     assert row.slabkitSlabCount == 2
     assert row.slabkitScore == 20.0  # the best of the group is kept
     # A weak large hit does not swallow a strong small one.
-    weak = hits.assign(rlnAutopickFigureOfMerit=[20.0, 3.0])
+    weak = hits.assign(rlnAutopickFigureOfMerit=[20.0, 1.0])
     picks, _ = map_picks(weak, slabs, tomogram)
     assert picks.slabkitX.tolist() == [38.5 * 7.3]
     assert picks.slabkitScore.tolist() == [20.0]

@@ -80,6 +80,20 @@ def test_a_wrong_diameter_does_not_move_the_depth(factor, inner):
     assert found[0] == pytest.approx(z, abs=0.06)
 
 
+def test_soft_particles_larger_than_said_are_found_in_noise():
+    """A bank without balls of the given size and above errs by up to two voxels here."""
+    random = np.random.default_rng(1)
+    centres = [(y, x) for y in range(20, 150, 40) for x in range(20, 150, 40)]
+    middles = 20 + random.random(len(centres)) * 8
+    z, y, x = np.ogrid[:48, :160, :160]
+    volume = 0.5 * random.normal(size=(48, 160, 160))
+    for (cy, cx), cz in zip(centres, middles, strict=True):
+        volume += np.exp(-((z - cz) ** 2 + (y - cy) ** 2 + (x - cx) ** 2) / (2 * 4.0**2))
+    errors = np.abs(depths(volume, centres, 5.0, 5, 42)[:, 0] - middles)
+    assert np.quantile(errors, 0.9) < 1.0
+    assert np.median(errors) < 0.4
+
+
 def test_a_pick_off_the_middle_still_finds_the_depth():
     volume = balls(SHAPE, [(33.4, 30.2, 21.6)], 8.0)
     found = depths(volume, [(30.2 + 2, 33.4 - 2)], 8.0, 5, 46)[0]
