@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ import numpy as np
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.pick_format import Context, require_known_tomograms
 from slabkit.formats.pick_values import TEXT_NAMES
+from slabkit.formats.relion_tomograms import UNBINNED
 from slabkit.tables import PICKS, TOMOGRAMS, empty_table, make_table, new_pick_ids
 from slabkit.units import voxel_sizes_equal
 
@@ -192,7 +194,8 @@ def known_tomograms(
     rows: dict[str, dict[str, Any]] = {}
     given = [] if context.tomograms is None else [context.tomograms]
     for table in [*given, *lists]:
-        for row in table[TOMOGRAMS.names].to_dict("records"):
+        kept = [name for name in (*TOMOGRAMS.names, *UNBINNED) if name in table.columns]
+        for row in table[kept].to_dict("records"):
             name = row["slabkitTomogram"]
             rows[name] = _merged(rows[name], row, context, where) if name in rows else row
     wanted = list(dict.fromkeys(names))
@@ -229,15 +232,18 @@ def _merged(
         )
     keys = [f"slabkitTomogramSize{axis}" for axis in "XYZ"]
     shapes = [tuple(row[key] for key in keys) for row in (first, second)]
-    if min(shapes[0]) > 0 and min(shapes[1]) > 0 and shapes[0] != shapes[1]:
+    # RELION's table has unbinned sizes, which programs round differently when they bin.
+    off_by = max(abs(int(a) - int(b)) for a, b in zip(*shapes, strict=True))
+    rounded = off_by == 1 and UNBINNED[0] in first and math.isfinite(float(first[UNBINNED[0]]))
+    if min(shapes[0]) > 0 and min(shapes[1]) > 0 and shapes[0] != shapes[1] and not rounded:
         raise InputError(
             f"{where}: {name} has {' × '.join(map(str, shapes[1]))} voxels (x, y, z) in the file "
             f"and {' × '.join(map(str, shapes[0]))} elsewhere; the tomograms are not the same."
         )
-    merged = dict(first)
+    merged = {**{key: second[key] for key in UNBINNED if key in second}, **first}
     if first["slabkitVoxelSize"] != first["slabkitVoxelSize"]:
         merged["slabkitVoxelSize"] = second["slabkitVoxelSize"]
-    if min(shapes[0]) < 1:
+    if min(shapes[0]) < 1 or rounded:
         merged.update({key: second[key] for key in keys})
     merged["slabkitTomogramFile"] = first["slabkitTomogramFile"] or second["slabkitTomogramFile"]
     return merged

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from slabkit.errors import InputError
 from slabkit.formats.pick_source import Source
+from slabkit.formats.relion_tomograms import unbinned_columns
 from slabkit.formats.tomogram_aliases import known_names
 
 if TYPE_CHECKING:
@@ -184,6 +185,30 @@ class Context:
                     "tomogram's centre; give --tomograms."
                 )
         return np.array([known[name] for name in names], dtype=float).reshape(-1, 3)
+
+    def unbinned(
+        self, names: Sequence[str]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Give what RELION's ``tomograms.star`` says of the unbinned volumes.
+
+        Parameters
+        ----------
+        names : sequence of str
+
+        Returns
+        -------
+        pixel_sizes : ndarray, shape (picks,)
+            Of the tilt series in Å; NaN where not known, or where ``voxel_size`` overrules it.
+        sizes : ndarray, shape (picks, 3)
+            x, y, z in those pixels; NaN likewise.
+        """
+        if self.tomograms is None or self.voxel_size is not None:
+            return np.full(len(names), np.nan), np.full((len(names), 3), np.nan)
+        columns = np.column_stack(list(unbinned_columns(self.tomograms).values()))
+        rows = dict(zip(self.tomograms["slabkitTomogram"], columns.tolist(), strict=True))
+        nothing = [np.nan] * columns.shape[1]
+        values = np.array([rows.get(name, nothing) for name in names], dtype=float).reshape(-1, 4)
+        return values[:, 3], values[:, :3]
 
     def _require_known(self, name: str, where: str) -> None:
         if self.tomograms is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from slabkit.formats.pick_format import Context, PickFormat, Reading
 from slabkit.formats.pick_source import Source
 from slabkit.tables import PICKS, TOMOGRAMS
@@ -17,9 +19,16 @@ def read(source: Source, context: Context) -> Reading:
     from slabkit.formats.tables import parse_native_picks
 
     picks = parse_native_picks(source.text, source.where)
-    context.names(picks.picks["slabkitTomogram"], len(picks.picks), source.where)
+    written = picks.picks["slabkitTomogram"].tolist()
+    names = context.names(written, len(written), source.where)
     columns = {name: picks.picks[name].to_numpy() for name in picks.picks.columns}
-    return Reading(columns, tomograms=picks.tomograms)
+    columns["slabkitTomogram"] = np.array(names, dtype=object)
+    # What the user calls a tomogram otherwise is called so in the list of tomograms too.
+    called = dict(zip(written, names, strict=True))
+    tomograms = picks.tomograms.assign(
+        slabkitTomogram=[called.get(name, name) for name in picks.tomograms["slabkitTomogram"]]
+    )
+    return Reading(columns, tomograms=tomograms)
 
 
 def write(picks: PickList, context: Context) -> str:

@@ -2,8 +2,9 @@
 
 RELION 5 subtracts the tomogram's centre, ``size / 2`` of the unbinned volume as a real number in
 its C++ core; other parts of it use ``size / 2 - 1``, hence ``--centre``. In Å, half the unbinned
-size is half the binned size. A particle's position is its coordinate less the origin shift, which
-is turned by the subtomogram's angles where there are any.
+size is half the binned size, unless that was rounded: then ``tomograms.star`` says it. A particle's
+position is its coordinate less the origin shift, which is turned by the subtomogram's angles where
+there are any.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError, SlabkitWarning
+from slabkit.formats.orientations import (
+    RELION_ANGLES,
+    SUBTOMOGRAM_ANGLES,
+    relion_angles,
+    rotations,
+    settled_rotations,
+)
 from slabkit.formats.pick_format import Context, PickFormat, Reading
+from slabkit.formats.pick_json import ROTATION
 from slabkit.formats.pick_source import Source
 from slabkit.formats.pick_values import optional_numbers
 from slabkit.formats.relion_geometry import (
@@ -28,6 +37,7 @@ from slabkit.formats.relion_geometry import (
     pixel_sizes,
     pixel_sizes_to_write,
     triple,
+    zero_of_centred,
 )
 from slabkit.formats.star import format_star, parse_star
 from slabkit.tables import PICKS
@@ -69,8 +79,7 @@ def read_relion5(source: Source, context: Context) -> Reading:
     where = source.where
     particles = _particles(source, CENTRED)
     names = _names(particles, context, where)
-    voxel_size = context.voxel_sizes(names, where)
-    zero = context.sizes(names, where) * voxel_size[:, None] / 2
+    zero = zero_of_centred(names, context, where)
     centred = triple(particles, CENTRED, where)
     corner = triple(particles, CORNER, where) if set(CORNER) <= set(particles.columns) else None
     pixel_size = None
@@ -125,7 +134,7 @@ def write_relion5(picks: PickList, context: Context) -> str:
     table = picks.picks
     names = table["slabkitTomogram"].tolist()
     pixel_size = pixel_sizes_to_write(table, names, context)
-    zero = context.sizes(names, "relion5") * context.voxel_sizes(names, "relion5")[:, None] / 2
+    zero = zero_of_centred(names, context, "relion5")
     if context.centre == "size/2-1":
         zero = zero - pixel_size[:, None]
     positions = table[list(_POSITIONS)].to_numpy() - zero
@@ -252,6 +261,8 @@ def _reading(
     for name in particles.columns:
         if name not in used and name not in found:
             found[name] = particles[name].replace("none", "").tolist()
+    if {ROTATION, *RELION_ANGLES} <= set(particles.columns):
+        found[ROTATION] = settled_rotations(particles, where)
     return Reading(found, unit_length, zero)
 
 
@@ -277,10 +288,33 @@ def _text(
         columns["rlnAutopickFigureOfMerit"] = table["slabkitScore"].to_numpy()
     left_out = {*_POSITIONS, "slabkitTomogram", PIXEL, IMAGE_PIXEL, IMAGE_BINNING, *_OPTICS}
     left_out |= {*CENTRED, *CORNER, *SHIFTS, *SHIFTS_PX}
+    angles = _angles(table)
+    columns |= angles
+    if angles:
+        left_out |= set(SUBTOMOGRAM_ANGLES)
     for name in table.columns:
         if name not in columns and name not in left_out:
             columns[name] = table[name].to_numpy()
     return format_star({"optics": optics, "particles": pd.DataFrame(columns)})
+
+
+def _angles(table: pd.DataFrame) -> dict[str, Any]:
+    """Give RELION's angles, unless every pick has them as RELION wrote them."""
+    own = (
+        set(RELION_ANGLES) <= set(table.columns)
+        and not (table[list(RELION_ANGLES)] == "").to_numpy().any()
+    )
+    if own and (ROTATION not in table.columns or _unmoved(table)):
+        return {}
+    turned = rotations(table, "relion")
+    if turned is None:
+        return {}
+    return dict(zip(RELION_ANGLES, relion_angles(turned).T, strict=True))
+
+
+def _unmoved(table: pd.DataFrame) -> bool:
+    own = table[ROTATION].tolist()
+    return settled_rotations(table, "relion") == own
 
 
 _COMMON: dict[str, Any] = {

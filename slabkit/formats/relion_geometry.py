@@ -80,11 +80,12 @@ def pixel_sizes(
     if in_file is not None and (in_file <= 0).any():
         raise InputError(f"{where}: a pixel size is {in_file.min():g} Å; it must be positive.")
     if context.binning is None:
+        in_file = _agreed(in_file, names, context, where)
         if in_file is None and needed and names:
             raise InputError(
                 f"{where}: does not say the pixel size of the tilt series ({PIXEL}); give "
                 "--binning (tomogram voxel size / tilt-series pixel size) with --tomograms or "
-                "--voxel-size."
+                "--voxel-size, or RELION's tomograms.star as --tomograms."
             )
         if in_file is not None:
             known = context.known_voxel_sizes(names)
@@ -104,6 +105,54 @@ def pixel_sizes(
             stacklevel=5,
         )
     return pixel_size
+
+
+def _agreed(
+    in_file: npt.NDArray[np.float64] | None, names: list[str], context: Context, where: str
+) -> npt.NDArray[np.float64] | None:
+    """Give what the file and RELION's table of tomograms say, which must be the same."""
+    listed, _ = context.unbinned(names)
+    if in_file is None:
+        return listed if len(listed) and np.isfinite(listed).all() else None
+    differ = abs(in_file / listed - 1) > 1e-3
+    if differ.any():
+        row = int(np.flatnonzero(differ)[0])
+        raise InputError(
+            f"{where}: the tilt series of {names[row]} has {in_file[row]:g} Å pixels here and "
+            f"{listed[row]:g} Å in the table of tomograms; settle it with --binning."
+        )
+    return in_file
+
+
+def zero_of_centred(names: list[str], context: Context, where: str) -> npt.NDArray[np.float64]:
+    """Give the place of RELION 5's zero: half the unbinned size.
+
+    Parameters
+    ----------
+    names : list of str
+        Tomogram of each pick.
+    context : Context
+        Where it has no unbinned sizes (``tomograms.star`` has), the binned ones serve.
+    where : str
+
+    Returns
+    -------
+    ndarray, shape (picks, 3)
+        x, y, z in Å.
+
+    Raises
+    ------
+    InputError
+        A size or voxel size is not known.
+    """
+    pixel_size, sizes = context.unbinned(names)
+    zero = sizes * pixel_size[:, None] / 2
+    unknown = ~np.isfinite(zero).all(axis=1)
+    rest = [names[row] for row in np.flatnonzero(unknown).tolist()]
+    if rest:
+        voxel_size = context.voxel_sizes(rest, where)
+        zero[unknown] = context.sizes(rest, where) * voxel_size[:, None] / 2
+    return zero
 
 
 def pixel_sizes_to_write(
@@ -138,11 +187,15 @@ def pixel_sizes_to_write(
     if PIXEL in table.columns and (table[PIXEL] != "").all():
         values = [str(value) for value in table[PIXEL]]
         return coordinates(values, PIXEL, "pick list")
+    listed, _ = context.unbinned(names)
+    if np.isfinite(listed).all():
+        return listed
     voxel_size = context.voxel_sizes(names, "relion")
     if len(names):
         warnings.warn(
             "relion: the binning of the tomograms is not known; it was written as 1, the "
-            "tilt-series pixel size equal to the voxel size. Give --binning if it is not so.",
+            "tilt-series pixel size equal to the voxel size. Give --binning or "
+            "--tomograms tomograms.star if it is not so.",
             SlabkitWarning,
             stacklevel=4,
         )
