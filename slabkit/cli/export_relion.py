@@ -34,8 +34,8 @@ def relion(
     one place a tile and its pick id, and coordinates.star, the list of those for RELION 4 and 5.
     The stack route needs none of it: minislabs.star is a particle STAR as it is.
 
-    Of slabs: micrographs.star, or one file a pixel size where there are several, because RELION
-    picks in micrographs of one pixel size at a time.
+    Of slabs: micrographs.star, or a file for each image and pixel size where there are several,
+    because RELION picks in micrographs of one size at a time.
     """
     from slabkit.formats.atomic import write_text
     from slabkit.formats.export_relion import export_relion

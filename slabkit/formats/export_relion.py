@@ -133,22 +133,24 @@ def _slabs(table: str | os.PathLike[str], folder: Path) -> Exported:
         raise InputError(f"{table}: has no slabs, so there is nothing to export.")
     names = _project_paths(slabs["rlnMicrographName"].tolist(), table)
     slabs = slabs.assign(rlnMicrographName=slabs["rlnMicrographName"].map(names))
-    groups: list[tuple[float, list[int]]] = []
+    shapes = slabs[["slabkitTomogramSizeX", "slabkitTomogramSizeY"]].to_numpy().tolist()
+    groups: list[tuple[float, list[int], list[int]]] = []
     for position, size in enumerate(slabs["slabkitVoxelSize"].tolist()):
-        same = next((rows for one, rows in groups if voxel_sizes_equal(one, size)), None)
-        if same is None:
-            groups.append((size, [position]))
+        for edge, shape, rows in groups:
+            if shape == shapes[position] and voxel_sizes_equal(edge, size):
+                rows.append(position)
+                break
         else:
-            same.append(position)
+            groups.append((size, shapes[position], [position]))
     files: dict[Path, str] = {}
-    for size, rows in groups:
-        own = slabs.iloc[rows]
-        file = "micrographs.star" if len(groups) == 1 else f"micrographs_{size:g}A.star"
-        files[folder / file] = _micrographs(own["rlnMicrographName"].tolist(), size)
+    for edge, (width, height), rows in groups:
+        file = f"micrographs_{width}x{height}_{edge:g}A.star"
+        path = folder / ("micrographs.star" if len(groups) == 1 else file)
+        files[path] = _micrographs(slabs["rlnMicrographName"].iloc[rows].tolist(), edge)
     invert = " --Log_invert" if slabs["slabkitContrast"].iloc[0] == "bright" else ""
     return Exported(
         files,
-        {"slabs": len(slabs), "pixel_sizes": len(groups)},
+        {"slabs": len(slabs), "files": len(groups)},
         f"relion_autopick --i {path_for_table(next(iter(files)))} --odir AutoPick/ "
         f"--pickname autopick --LoG --LoG_diam_min MIN --LoG_diam_max MAX --shrink 0 --lowpass 20"
         f"{invert}",
