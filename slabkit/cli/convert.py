@@ -13,7 +13,10 @@ from slabkit.errors import InputError
 if TYPE_CHECKING:
     from slabkit.formats.tables import PickList
 
-_FORMATS = "native csv ndjson copick relion5 relion4 imod"
+_FORMATS = (
+    "native csv ndjson copick relion5 relion4 dynamo eman imod artiax artiax-tsv tomotwin "
+    "cryolo-coords cryolo pytom warp warp-px deepfinder polnet slabpick"
+)
 
 
 def convert(
@@ -39,7 +42,7 @@ def convert(
             "--to",
             metavar="FORMAT",
             help="Format of OUT; default by its suffix: .star (native), .csv, .ndjson, .json "
-            "(copick).",
+            "(copick), .tbl (dynamo), .coords (artiax).",
         ),
     ] = None,
     tomograms: Annotated[
@@ -53,7 +56,9 @@ def convert(
     voxel_size: shared.VoxelSizeOption = None,
     binning: Annotated[
         float | None,
-        typer.Option(metavar="N", help="RELION: tomogram voxel size / tilt-series pixel size."),
+        typer.Option(
+            metavar="N", help="RELION, EMAN2, Warp: tomogram voxel size / tilt-series pixel size."
+        ),
     ] = None,
     centre: Annotated[
         str,
@@ -70,7 +75,23 @@ def convert(
     ] = None,
     unit: Annotated[
         str | None,
-        typer.Option(metavar="angstrom|px", help="Unit of x, y, z in a CSV; default Å."),
+        typer.Option(metavar="angstrom|px", help="Unit of x, y, z in CSV and PolNet; default Å."),
+    ] = None,
+    index_base: Annotated[
+        int | None,
+        typer.Option(
+            metavar="0|1",
+            help="Dynamo: coordinate of the first voxel; default 1, as Dynamo has it.",
+            show_default=False,
+        ),
+    ] = None,
+    tomogram_index: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Dynamo, DeepFinder: which number is which tomogram: a .doc with lines 'number "
+            "path', or a .vll list of volumes.",
+        ),
     ] = None,
     check_bounds: Annotated[
         bool,
@@ -86,7 +107,8 @@ def convert(
     """Convert pick lists from any format to any other, exactly.
 
     Several IN files become one list. A format of which one file holds a single tomogram or
-    species (copick, ndjson, imod) is written to a folder: give a name without suffix, and --to.
+    species (copick, ndjson, eman, imod, artiax, tomotwin) is written to a folder: give a name
+    without suffix, and --to.
     """
     if len(paths) < 2:
         raise InputError("convert takes at least two names: IN OUT.")
@@ -99,6 +121,8 @@ def convert(
         "centre": centre,
         "species": species,
         "unit": unit,
+        "index_base": index_base,
+        "tomogram_index": tomogram_index,
         "check_bounds": check_bounds,
     }
     _convert(sources, target, to, tomograms or [], options, (overwrite, quiet, json_))
@@ -114,20 +138,29 @@ def _convert(
 ) -> None:
     from slabkit.formats.paths import with_paths_from_here
     from slabkit.formats.pick_source import Source
-    from slabkit.formats.picks import is_folder, planned_files, read_picks, write_picks
+    from slabkit.formats.picks import (
+        companion_file,
+        is_folder,
+        planned_files,
+        read_picks,
+        write_picks,
+    )
     from slabkit.formats.registry import format_named, format_to_write
+    from slabkit.formats.tomogram_index import read_tomogram_index
     from slabkit.formats.tomogram_list import read_tomograms
 
     chosen = format_named(to) if to is not None else format_to_write(target)
     if options["format"] is not None:
         format_named(options["format"])
     folder = is_folder(target, chosen.name)
+    beside = None if folder else companion_file(target, chosen.name)
+    index = options["tomogram_index"]
     piped = Source.load("-") if "-" in sources else None
     overwrite, quiet, json_ = frame
     with shared.Step(
         "convert",
         str(Path(target) / "picks.star") if folder else target,
-        inputs=[*sources, *_files_of(tomograms)],
+        inputs=[*sources, *_files_of(tomograms), *([index] if index else [])],
         parameters={**options, "to": chosen.name, "tomograms": tomograms},
         overwrite=overwrite,
         quiet=quiet,
@@ -142,12 +175,18 @@ def _convert(
         picks = read_picks(
             [piped if piped is not None and path == "-" else path for path in sources],
             tomograms=table,
-            **options,
+            **{
+                **options,
+                "tomogram_index": read_tomogram_index(index) if index else None,
+                "index_base": _base_read(sources, options, chosen.index_bases),
+            },
         )
         if len(sources) == 1:
             with_paths_from_here(picks.tomograms, sources[0])
         if folder:
             step.check_free(planned_files(Path(target), picks, chosen.name))
+        if beside is not None:
+            step.check_free([beside])
         step.outputs += write_picks(
             target,
             picks,
@@ -155,8 +194,16 @@ def _convert(
             binning=options["binning"],
             centre=options["centre"],
             species=options["species"],
+            index_base=options["index_base"] if chosen.index_bases else None,
         )
         step.summary.update(_summary(picks), to=chosen.name)
+
+
+def _base_read(sources: list[str], options: dict[str, Any], written: bool) -> int | None:
+    """Give ``--index-base`` for the input; it may speak of the output alone."""
+    dynamo = options["format"] == "dynamo" or all(s.lower().endswith(".tbl") for s in sources)
+    base: int | None = options["index_base"]
+    return base if dynamo or not written else None
 
 
 def _summary(picks: PickList) -> dict[str, Any]:

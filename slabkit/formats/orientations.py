@@ -156,6 +156,8 @@ def with_rotations(table: pd.DataFrame) -> pd.DataFrame:
     texts[~known] = ""
     if ROTATION in table.columns:
         own = table[ROTATION].to_numpy(dtype=object)
+        # Beside picks that have a matrix, angles of 0 are those of a pick that has none.
+        texts[~(angles.any(axis=1) | outer.any(axis=1))] = ""
         texts = np.where(own == "", texts, own)
     return table.assign(**{ROTATION: texts})
 

@@ -79,7 +79,8 @@ def sniff(source: Source) -> bool:
     """Tell by a header line that names x, y and z."""
     first = next(_lines(source.text), "")
     names = [name.strip().lower() for name in first.split(_delimiter(first))]
-    return {"x", "y", "z"} <= set(names)
+    # PolNet's motif lists have these names too, and others that say they are its.
+    return {"x", "y", "z"} <= set(names) and not {"type", "label", "code"} <= set(names)
 
 
 def _texts(column: pd.Series) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import FormatError
+from slabkit.formats.orientations import with_rotations
 from slabkit.formats.pick_format import Context, PickFormat, Reading
 from slabkit.formats.pick_json import (
     ROTATION,
@@ -90,7 +91,7 @@ def write(picks: PickList, context: Context) -> str:
 
 
 def _items(picks: PickList, context: Context) -> Iterator[dict[str, Any]]:
-    table = picks.picks
+    table = with_rotations(picks.picks)
     voxel_size = context.voxel_sizes(table["slabkitTomogram"].tolist(), "ndjson")[:, None]
     points = (table[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy() / voxel_size).tolist()
     for (x, y, z), others in zip(points, pick_objects(table, _OWN_KEYS), strict=True):

@@ -313,7 +313,7 @@ def _angles(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _unmoved(table: pd.DataFrame) -> bool:
-    own = table[ROTATION].tolist()
+    own: list[str] = table[ROTATION].tolist()
     return settled_rotations(table, "relion") == own
 
 

@@ -10,7 +10,23 @@ import os
 from pathlib import Path
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats import pick_copick, pick_csv, pick_imod, pick_native, pick_ndjson, pick_relion
+from slabkit.formats import (
+    pick_artiax,
+    pick_coords,
+    pick_copick,
+    pick_cryolo,
+    pick_csv,
+    pick_deepfinder,
+    pick_dynamo,
+    pick_eman,
+    pick_imod,
+    pick_matching,
+    pick_native,
+    pick_ndjson,
+    pick_polnet,
+    pick_relion,
+    pick_slabpick,
+)
 from slabkit.formats.pick_format import PickFormat
 from slabkit.formats.pick_source import Source
 
@@ -34,7 +50,20 @@ for _format in (
     pick_copick.FORMAT,
     pick_relion.RELION5,
     pick_relion.RELION4,
+    pick_dynamo.FORMAT,
+    pick_eman.FORMAT,
     pick_imod.FORMAT,
+    pick_coords.ARTIAX,
+    pick_artiax.FORMAT,
+    pick_coords.TOMOTWIN,
+    pick_coords.CRYOLO_COORDS,
+    pick_cryolo.FORMAT,
+    pick_matching.PYTOM,
+    pick_matching.WARP,
+    pick_matching.WARP_PX,
+    pick_deepfinder.FORMAT,
+    pick_polnet.FORMAT,
+    pick_slabpick.FORMAT,
 ):
     add_format(_format)
 
@@ -152,7 +181,7 @@ def format_table() -> str:
         (
             f"`{known.name}`",
             known.title,
-            ", ".join(f"`{suffix}`" for suffix in known.suffixes) or f"`--to {known.name}`",
+            _written_for(known),
             known.unit,
             known.origin,
             known.index_base,
@@ -162,6 +191,12 @@ def format_table() -> str:
     ]
     lines = [header, tuple("---" for _ in header), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _written_for(known: PickFormat) -> str:
+    if known.write is None:
+        return "(only read)"
+    return ", ".join(f"`{suffix}`" for suffix in known.suffixes) or f"`--to {known.name}`"
 
 
 def _by_suffix(name: str) -> PickFormat | None:

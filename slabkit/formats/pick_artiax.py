@@ -1,0 +1,153 @@
+"""ArtiaX's generic particle list: tab-separated, positions, shifts and angles in voxels."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.formats.orientations import (
+    RELION_ANGLES,
+    artiax_angles,
+    artiax_matrices,
+    rotation_texts,
+    rotations,
+)
+from slabkit.formats.pick_format import Context, PickFormat, Reading
+from slabkit.formats.pick_json import ROTATION
+from slabkit.formats.pick_rows import POSITIONS, placed, triples
+from slabkit.formats.pick_source import Source
+from slabkit.formats.pick_values import optional_numbers
+from slabkit.formats.star import real_text
+
+if TYPE_CHECKING:
+    from slabkit.formats.tables import PickList
+
+_XYZ = tuple(f"pos_{axis}" for axis in "xyz")
+_SHIFT = tuple(f"shift_{axis}" for axis in "xyz")
+_ANGLES = ("phi", "the", "psi")
+_SCORE = "score"
+
+
+def read(source: Source, context: Context) -> Reading:
+    """Read positions plus shifts; the angles phi, the, psi become an orientation.
+
+    Parameters
+    ----------
+    source : Source
+    context : Context
+        The tomogram's name and voxel size are needed.
+
+    Returns
+    -------
+    Reading
+
+    Raises
+    ------
+    InputError
+        A column is missing, a row is short or long, a number is none, or the tomogram is not known.
+
+    Warns
+    -----
+    SlabkitWarning
+        Shifts were applied.
+    """
+    where = source.where
+    columns = _columns(source)
+    xyz = triples([columns.pop(name) for name in _XYZ], " ".join(_XYZ), where)
+    shift = triples([columns.pop(name) for name in _SHIFT], " ".join(_SHIFT), where)
+    angles = triples([columns.pop(name) for name in _ANGLES], " ".join(_ANGLES), where)
+    moved = int(shift.any(axis=1).sum())
+    if moved:
+        warnings.warn(
+            f"{where}: {moved} of {len(xyz)} particles had a shift; it was added to their "
+            "positions.",
+            SlabkitWarning,
+            stacklevel=4,
+        )
+    names = context.names(None, len(xyz), where, "ArtiaX's particle list")
+    unit = context.voxel_sizes(names, where)
+    found: dict[str, Any] = placed(names, (xyz + shift) * unit[:, None])
+    if angles.any():
+        found[ROTATION] = rotation_texts(artiax_matrices(angles))
+    if _SCORE in columns:
+        found["slabkitScore"] = optional_numbers(columns.pop(_SCORE), _SCORE, where)
+        found["slabkitScoreKind"] = ["artiax"] * len(xyz)
+    return Reading(found | columns, unit)
+
+
+def write(picks: PickList, context: Context) -> str:
+    """Write positions, angles and scores of one tomogram; the shifts are 0."""
+    table = picks.picks
+    unit = context.voxel_sizes(table["slabkitTomogram"].tolist(), "artiax-tsv")[:, None]
+    columns: dict[str, Any] = dict(
+        zip(_XYZ, (table[list(POSITIONS)].to_numpy() / unit).T, strict=True)
+    )
+    columns |= dict.fromkeys((*_SHIFT, *_ANGLES), np.zeros(len(table)))
+    turned = rotations(table, "artiax-tsv")
+    if turned is not None:
+        columns |= dict(zip(_ANGLES, artiax_angles(turned).T, strict=True))
+    scores = table["slabkitScore"].to_numpy()
+    if len(scores) and np.isfinite(scores).all():  # ArtiaX takes numbers only
+        columns[_SCORE] = scores
+    rows = zip(*([real_text(v) for v in values] for values in columns.values()), strict=True)
+    return "".join("\t".join(row) + "\n" for row in [tuple(columns), *rows])
+
+
+def sniff(source: Source) -> bool:
+    """Tell by the header line."""
+    first = source.text.split("\n", 1)[0].split("\t")
+    return {*_XYZ, *_SHIFT} <= {name.strip() for name in first}
+
+
+def _columns(source: Source) -> dict[str, list[str]]:
+    try:
+        rows = list(csv.reader(io.StringIO(source.text), delimiter="\t", strict=True))
+    except csv.Error as error:
+        raise FormatError(f"{source.where}: is not well-formed ({error}).") from error
+    rows = [row for row in rows if any(map(str.strip, row))]
+    header = [name.strip() for name in rows[0]] if rows else []
+    missing = [name for name in (*_XYZ, *_SHIFT, *_ANGLES) if name not in header]
+    if missing or len(set(header)) != len(header):
+        what = f"has no column {missing[0]}" if missing else "has a column twice"
+        raise InputError(
+            f"{source.where}: {what}; ArtiaX's particle list has {' '.join((*_XYZ, *_SHIFT))} "
+            f"{' '.join(_ANGLES)}, tab-separated."
+        )
+    for number, row in enumerate(rows[1:], 1):
+        if len(row) != len(header):
+            raise FormatError(
+                f"{source.where}: row {number} has {len(row)} values for {len(header)} columns."
+            )
+    columns = list(zip(*rows[1:], strict=True)) or [()] * len(header)
+    return {
+        name: [value.strip() for value in values]
+        for name, values in zip(header, columns, strict=True)
+    }
+
+
+def _file_name(picks: PickList) -> str:
+    return f"{picks.picks['slabkitTomogram'].iloc[0]}.tsv"
+
+
+FORMAT = PickFormat(
+    name="artiax-tsv",
+    title="ArtiaX generic particle list (pos_x, shift_x, phi, the, psi)",
+    suffixes=(),
+    unit="voxels",
+    origin="centre of the first voxel = 0; shifts are added",
+    index_base="0",
+    lost="names, ids, species; one tomogram a file",
+    sniff=sniff,
+    read=read,
+    write=write,
+    keeps=frozenset({"slabkitTomogram", "slabkitScore", ROTATION, *RELION_ANGLES}),
+    one_file_per=("slabkitTomogram",),
+    file_name=_file_name,
+    folder_glob="",
+    in_corner_unit="px",
+)
