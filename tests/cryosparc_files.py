@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
+import pandas as pd
 
 from slabkit.arrays.tiling import GalleryLayout
 from slabkit.formats.cryosparc_dataset import write_dataset
-from slabkit.galleries import gallery_set_id, minislab_table
+from slabkit.formats.mrc import write_mrc
+from slabkit.formats.tables import write_minislabs
+from slabkit.galleries import gallery_set_id, geometry_table, minislab_table
+from slabkit.tables import SLABS, make_table
 
 LAYOUT = GalleryLayout(20, 3, 4, 7)  # 74 × 94 pixels (y, x): not square
 
@@ -85,3 +91,73 @@ def write(path, uids, *slots):
     path.parent.mkdir(parents=True, exist_ok=True)
     write_dataset(path, {"uid": uids, **{k: v for slot in slots for k, v in slot.items()}})
     return path
+
+
+def write_set(folder, count, *, layout=LAYOUT, stacks=True, contrast="dark", **options):
+    """A set of galleries on disk: the table, and files that stand for the images."""
+    table = minislabs(count, layout=layout, stacks=stacks, **options)
+    for column in ("rlnMicrographName", "rlnImageName"):
+        table[column] = table[column].str.replace("minislabs/", f"{folder.name}/", n=1)
+    geometry = geometry_table(
+        layout,
+        tiles=len(table),
+        pixel_size=7.3,
+        box=layout.tile_px * 7.3,
+        depth=200,
+        contrast=contrast,
+        set_id=table["slabkitGallerySet"].iloc[0],
+    )
+    folder.mkdir(exist_ok=True)
+    for gallery in table["rlnMicrographName"].unique():
+        image = np.zeros(layout.shape, np.float32)
+        write_mrc(folder / os.path.basename(gallery), image, 7.3, label="gallery")
+        if stacks:
+            (folder / os.path.basename(gallery)).with_suffix(".mrcs").write_bytes(b"stack")
+    write_minislabs(folder / "minislabs.star", table, geometry)
+    return table
+
+
+def slab_rows():
+    """Slabs of two tomograms: sizes and voxel sizes differ, and none is square."""
+    rows = []
+    for name, size, (y, x) in (("a.1", 7.3, (61, 83)), ("00255", 10.012, (40, 70))):
+        for number in range(2):
+            rows.append(
+                {
+                    "rlnMicrographName": f"slabs/{name}_slab{number:03d}.mrc",
+                    "rlnTomoName": name,
+                    "slabkitZStart": 20 * number,
+                    "slabkitZCount": 20,
+                    "slabkitVoxelSize": size,
+                    "slabkitContrast": "dark",
+                    "slabkitTomogramContrast": "dark",
+                    "slabkitTomogramSizeX": x,
+                    "slabkitTomogramSizeY": y,
+                    "slabkitTomogramSizeZ": 40,
+                }
+            )
+    return make_table(SLABS, pd.DataFrame(rows).to_dict("list"))
+
+
+def picks_on_slabs(folder, rng, up=False, **extra):
+    """Picks of CryoSPARC on the slabs, in no order: the truth, and the file."""
+    slabs = slab_rows()
+    row = rng.integers(0, 4, 20)
+    height = slabs["slabkitTomogramSizeY"].to_numpy()[row]
+    width = slabs["slabkitTomogramSizeX"].to_numpy()[row]
+    x, y = rng.integers(0, width), rng.integers(0, height)
+    names = slabs["rlnMicrographName"].to_numpy()[row]
+    written = height - 1 - y if up else y
+    path = write(
+        folder / "topaz_picked_particles.cs",
+        random_uids(20),
+        {
+            "location/micrograph_path": np.array([imported(n) for n in names], dtype=object),
+            "location/micrograph_shape": np.stack([height, width], axis=1).astype(np.uint32),
+            "location/center_x_frac": (x / width).astype(np.float32),
+            "location/center_y_frac": (written / height).astype(np.float32),
+            "pick_stats/ncc_score": np.arange(20, dtype=np.float32),
+        },
+        extra,
+    )
+    return slabs, path, names, x, y

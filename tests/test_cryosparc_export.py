@@ -6,9 +6,16 @@ import json
 import os
 
 import numpy as np
-import pandas as pd
 import pytest
-from cryosparc_files import LAYOUT, imported, minislabs, random_uids, write
+from cryosparc_files import (
+    LAYOUT,
+    imported,
+    picks_on_slabs,
+    random_uids,
+    slab_rows,
+    write,
+    write_set,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,62 +26,12 @@ from slabkit.formats.cryosparc_dataset import read_dataset, write_dataset
 from slabkit.formats.cryosparc_group import group_files
 from slabkit.formats.cryosparc_slots import fractions, transfer_function
 from slabkit.formats.export_cryosparc import export_cryosparc
-from slabkit.formats.mrc import write_mrc
 from slabkit.formats.picks2d import read_picks2d_any
 from slabkit.formats.results import read_results
 from slabkit.formats.results_cryosparc import minislab_uids
 from slabkit.formats.star import read_star
-from slabkit.formats.tables import write_minislabs, write_slabs
-from slabkit.galleries import geometry_table
+from slabkit.formats.tables import write_slabs
 from slabkit.labels import label_minislabs
-from slabkit.tables import SLABS, make_table
-
-
-def write_set(folder, count, *, layout=LAYOUT, stacks=True, contrast="dark", **options):
-    """A set of galleries on disk: the table, and files that stand for the images."""
-    table = minislabs(count, layout=layout, stacks=stacks, **options)
-    for column in ("rlnMicrographName", "rlnImageName"):
-        table[column] = table[column].str.replace("minislabs/", f"{folder.name}/", n=1)
-    geometry = geometry_table(
-        layout,
-        tiles=len(table),
-        pixel_size=7.3,
-        box=layout.tile_px * 7.3,
-        depth=200,
-        contrast=contrast,
-        set_id=table["slabkitGallerySet"].iloc[0],
-    )
-    folder.mkdir(exist_ok=True)
-    for gallery in table["rlnMicrographName"].unique():
-        image = np.zeros(layout.shape, np.float32)
-        write_mrc(folder / os.path.basename(gallery), image, 7.3, label="gallery")
-        if stacks:
-            (folder / os.path.basename(gallery)).with_suffix(".mrcs").write_bytes(b"stack")
-    write_minislabs(folder / "minislabs.star", table, geometry)
-    return table
-
-
-def slab_rows():
-    """Slabs of two tomograms: sizes and voxel sizes differ, and none is square."""
-    rows = []
-    for name, size, (y, x) in (("a.1", 7.3, (61, 83)), ("00255", 10.012, (40, 70))):
-        for number in range(2):
-            rows.append(
-                {
-                    "rlnMicrographName": f"slabs/{name}_slab{number:03d}.mrc",
-                    "rlnTomoName": name,
-                    "slabkitZStart": 20 * number,
-                    "slabkitZCount": 20,
-                    "slabkitVoxelSize": size,
-                    "slabkitContrast": "dark",
-                    "slabkitTomogramContrast": "dark",
-                    "slabkitTomogramSizeX": x,
-                    "slabkitTomogramSizeY": y,
-                    "slabkitTomogramSizeZ": 40,
-                }
-            )
-    return make_table(SLABS, pd.DataFrame(rows).to_dict("list"))
-
 
 # ---- one place a tile, and stacks -----------------------------------------------------------
 
@@ -301,30 +258,6 @@ def test_slabs_of_two_pixel_sizes(tmp_path, monkeypatch):
     )
     with pytest.raises(InputError, match="are for the tiles of galleries"):
         export_cryosparc("slabs/slabs.star", "cs", y_axis="up")
-
-
-def picks_on_slabs(folder, rng, up=False, **extra):
-    """Picks of CryoSPARC on the slabs, in no order: the truth, and the file."""
-    slabs = slab_rows()
-    row = rng.integers(0, 4, 20)
-    height = slabs["slabkitTomogramSizeY"].to_numpy()[row]
-    width = slabs["slabkitTomogramSizeX"].to_numpy()[row]
-    x, y = rng.integers(0, width), rng.integers(0, height)
-    names = slabs["rlnMicrographName"].to_numpy()[row]
-    written = height - 1 - y if up else y
-    path = write(
-        folder / "topaz_picked_particles.cs",
-        random_uids(20),
-        {
-            "location/micrograph_path": np.array([imported(n) for n in names], dtype=object),
-            "location/micrograph_shape": np.stack([height, width], axis=1).astype(np.uint32),
-            "location/center_x_frac": (x / width).astype(np.float32),
-            "location/center_y_frac": (written / height).astype(np.float32),
-            "pick_stats/ncc_score": np.arange(20, dtype=np.float32),
-        },
-        extra,
-    )
-    return slabs, path, names, x, y
 
 
 @pytest.mark.parametrize("axis", ["down", "up"])
