@@ -57,8 +57,8 @@ def stack_fields(table, rows):
     }
 
 
-def place_fields(table, rows, layout=LAYOUT, up=False, off=(0.0, 0.0)):
-    """``location`` of tiles of galleries."""
+def place_fields(table, rows, layout=LAYOUT, up=False, off=(1.3, -0.8)):
+    """``location`` of picks near the centres of tiles of galleries."""
     own = table.iloc[rows]
     height, width = layout.shape
     x = own["rlnCoordinateX"].to_numpy() + off[0]

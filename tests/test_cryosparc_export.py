@@ -71,7 +71,7 @@ def test_every_minislab_is_exported_once_and_comes_back(tmp_path, monkeypatch, c
     assert images == table["rlnImageName"].tolist()
     assert set(particles["blob/sign"]) == {1.0}
     for name in ("tiles", "particles"):
-        read = read_results([f"cs/{name}.csg"], table, LAYOUT)
+        read = read_results([f"cs/{name}.csg"], table, LAYOUT, "down")
         with pytest.warns(Warned, match="EVERYTHING IS ACCEPTED"):
             labels, report = label_minislabs(read.table, table, LAYOUT)
         assert labels["slabkitPickId"].tolist() == table["slabkitPickId"].tolist()

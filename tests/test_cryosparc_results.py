@@ -36,7 +36,8 @@ RNG = np.random.default_rng(5)
 
 def decided(paths, table, layout=LAYOUT, **options):
     """Label as the command does; give decisions by pick id, and the report."""
-    read = read_results([str(path) for path in paths], table, layout)
+    said = options.get("y_axis")
+    read = read_results([str(path) for path in paths], table, layout, said)
     by_value = "classes" in options or "threshold" in options
     options.setdefault("unlisted", read.unlisted(by_value))
     labels, report = label_minislabs(read.table, table, layout, **options)
@@ -345,6 +346,16 @@ def test_empty_tiles_tell_which_way_y_counts(tmp_path):
         decided([up], table)
     with pytest.raises(InputError, match=r"contradicts --y-axis up; give --y-axis down"):
         decided([down], table, y_axis="up")
+
+
+def test_places_that_slabkit_wrote_tell_nothing_of_y(tmp_path):
+    table = minislabs(16)
+    rows = np.array([15, 2, 13])
+    path = write(tmp_path / "a.cs", random_uids(3), place_fields(table, rows, off=(0, 0)))
+    with pytest.warns(Warned, match=r"a.cs: the places are exactly those of tiles.*--y-axis down"):
+        found, _ = decided([path], table)
+    assert set(found) == ids_of(table, rows)
+    assert accepted([path], table, y_axis="down") == ids_of(table, rows)
 
 
 def test_full_galleries_tell_nothing_and_that_is_said(tmp_path):

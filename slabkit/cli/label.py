@@ -130,7 +130,7 @@ def label(
         raise InputError("only one table can come from standard input (-).")
     table, geometry = read_minislabs(minislabs)
     layout = layout_of(geometry, minislabs)
-    read = read_results(results, table, layout)
+    read = read_results(results, table, layout, y_axis)
     if unlisted is None:
         unlisted = read.unlisted(by_value=classes is not None or threshold is not None)
     options: dict[str, Any] = {

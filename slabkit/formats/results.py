@@ -116,6 +116,7 @@ def read_results(
     paths: Sequence[str | os.PathLike[str]],
     minislabs: pd.DataFrame | None = None,
     layout: GalleryLayout | None = None,
+    y_axis: str | None = None,
 ) -> Results:
     """Read result files of one kind as one result.
 
@@ -127,6 +128,8 @@ def read_results(
         Columns of `slabkit.tables.MINISLABS`; some kinds cannot be read without it.
     layout : GalleryLayout, optional
         How tiles lie in the galleries, likewise.
+    y_axis : {"up", "down"}, optional
+        What the user says of places; where nothing is said, some readers warn.
 
     Returns
     -------
@@ -149,7 +152,7 @@ def read_results(
         raise InputError("no result file is given.")
     foreign = [name for name in names if is_cryosparc(name)]
     if foreign == names:  # their rows may belong together
-        table, files = read_cryosparc(names, minislabs, layout)
+        table, files = read_cryosparc(names, minislabs, layout, y_axis)
         return Results(table, "cryosparc", tuple(files))
     parts = [_read_one(name) for name in names if name not in foreign]
     texts = [name for name in names if name not in foreign]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slabkit.errors import InputError
+from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.cryosparc_dataset import is_dataset, plain_name, unique_ids
 from slabkit.formats.cryosparc_group import is_group
 from slabkit.formats.cryosparc_joining import files_behind, read_particles
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from slabkit.arrays.tiling import GalleryLayout
 
+_AT_CENTRE_PX = 0.01
 _LEFT_OUT = re.compile(r"(?<![A-Za-z])(excluded|rejected)(?![A-Za-z])", re.IGNORECASE)
 
 
@@ -64,6 +66,7 @@ def read_cryosparc(
     paths: Sequence[str | os.PathLike[str]],
     minislabs: pd.DataFrame | None = None,
     layout: GalleryLayout | None = None,
+    y_axis: str | None = None,
 ) -> tuple[pd.DataFrame, list[Path]]:
     """Read what CryoSPARC says of minislabs.
 
@@ -78,6 +81,8 @@ def read_cryosparc(
         Columns of `slabkit.tables.MINISLABS`; needed to know our ids and stacks again.
     layout : GalleryLayout, optional
         Needed for places on galleries.
+    y_axis : {"up", "down"}, optional
+        What the user says; only whether anything is said counts here.
 
     Returns
     -------
@@ -93,6 +98,11 @@ def read_cryosparc(
     FormatError, InputError, MissingDependencyError
         A file cannot be read, or nothing in it says which minislab a particle is; the fields
         found and needed are listed.
+
+    Warns
+    -----
+    SlabkitWarning
+        The places are those that slabkit wrote, and nothing is said about y.
     """
     import pandas as pd
 
@@ -106,6 +116,8 @@ def read_cryosparc(
             "line": np.arange(1, len(part) + 1),
             **_identity(part, minislabs, layout),
         }
+        if y_axis is None and layout is not None and "rlnImageName" not in found:
+            _warn_of_our_places(part, found, layout)
         classes, scores = part.classes(), part.scores()
         if classes is not None:
             found["slabkitClass"] = classes
@@ -147,6 +159,25 @@ def _identity(
         )
         raise InputError(f"{part.where}: the layout of the galleries is needed to read places.")
     return found
+
+
+def _warn_of_our_places(part: Particles, found: dict[str, Any], layout: GalleryLayout) -> None:
+    """Say that places which slabkit wrote cannot tell how CryoSPARC counts y when it cuts images.
+
+    Picks that a program found lie near the centres of tiles, not at them.
+    """
+    if "rlnCoordinateY" not in found or not len(part):
+        return
+    *_, distance = layout.tile_of(found["rlnCoordinateX"], found["rlnCoordinateY"])
+    if (distance < _AT_CENTRE_PX).all():
+        warnings.warn(
+            f"{part.where}: the places are exactly those of tiles, as slabkit wrote them, so they "
+            "do not show which way CryoSPARC counted y when it cut the images; it was taken to "
+            "count down from the first row (docs/cryosparc.md says how to make sure; --y-axis down "
+            "says so).",
+            SlabkitWarning,
+            stacklevel=4,
+        )
 
 
 def _by_uid(part: Particles, minislabs: pd.DataFrame) -> dict[str, Any]:
