@@ -186,7 +186,33 @@ def slab_table(
     micrographs: list[str] | None = None,
     tomogram_file: str | None = None,
 ) -> pd.DataFrame:
-    """Make the slab table of one tomogram.
+    """Make the slab table of one tomogram: `slab_columns`, checked, as a `DataFrame`.
+
+    Parameters
+    ----------
+    tomogram, plan, invert, micrographs, tomogram_file
+        As `slab_columns`.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `slabkit.tables.SLABS`, one row a slab.
+    """
+    columns = slab_columns(
+        tomogram, plan, invert=invert, micrographs=micrographs, tomogram_file=tomogram_file
+    )
+    return make_table(SLABS, columns)
+
+
+def slab_columns(
+    tomogram: Tomogram,
+    plan: SlabPlan,
+    *,
+    invert: bool = False,
+    micrographs: list[str] | None = None,
+    tomogram_file: str | None = None,
+) -> dict[str, list[Any]]:
+    """List the columns of the slab table of one tomogram.
 
     Parameters
     ----------
@@ -201,19 +227,17 @@ def slab_table(
 
     Returns
     -------
-    DataFrame
-        Columns of `slabkit.tables.SLABS`, one row a slab.
+    dict of str to list
+        Columns of `slabkit.tables.SLABS`, one value a slab.
     """
     depth, height, width = tomogram.shape
     count = len(plan.starts)
     names = micrographs or [slab_name(tomogram.name, index) for index in range(count)]
     contrast = tomogram.contrast
-    columns: dict[str, Any] = {
-        "rlnMicrographName": names,
+    same: dict[str, Any] = {
         "rlnOpticsGroup": 1,
         "rlnTomoName": tomogram.name,
         "slabkitTomogramFile": tomogram_file if tomogram_file is not None else tomogram.path or "",
-        "slabkitZStart": list(plan.starts),
         "slabkitZCount": plan.count_vox,
         "slabkitVoxelSize": plan.voxel_size,
         "slabkitThickness": plan.thickness,
@@ -224,7 +248,9 @@ def slab_table(
         "slabkitTomogramSizeZ": depth,
         "slabkitTomogramReading": tomogram.reading,
     }
-    return make_table(SLABS, columns)
+    columns = {name: [value] * count for name, value in same.items()}
+    columns |= {"rlnMicrographName": names, "slabkitZStart": list(plan.starts)}
+    return {name: columns[name] for name in SLABS.names}
 
 
 def slab_name(tomogram_name: str, index: int) -> str:

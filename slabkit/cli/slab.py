@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +14,6 @@ from slabkit.errors import InputError, SlabkitError
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    import pandas as pd
 
     from slabkit.formats.volume_paths import ListedTomogram
     from slabkit.slabs import SlabPlan
@@ -118,9 +115,7 @@ def _run(
     png: bool,
     jobs: int,
 ) -> None:
-    # The tables come last; loading pandas meanwhile costs no time of its own.
-    threading.Thread(target=importlib.import_module, args=("pandas",), daemon=True).start()
-    tables: list[pd.DataFrame] = []
+    tables: list[dict[str, list[Any]]] = []  # no DataFrame: loading pandas costs as long as a slab
     rows: list[tuple[object, ...]] = []
     for listed in work.track(found, total=len(found), what="slab"):
         try:
@@ -135,16 +130,15 @@ def _run(
     failed = shared.all_failed(work.failures, len(found))
     if failed:
         raise failed
-    import pandas as pd
-
     from slabkit.formats.tables import write_slabs
 
-    write_slabs(table, pd.concat(tables, ignore_index=True))
+    every = {name: [value for one in tables for value in one[name]] for name in tables[0]}
+    write_slabs(table, every)
     columns = ("tomogram", "slabs", "planes each", "Å each", "Å left below", "Å left above")
     work.table("", columns, rows)
     work.summary.update(
         tomograms=len(tables),
-        slabs=sum(len(slabs) for slabs in tables),
+        slabs=len(every["slabkitZStart"]),
         margins={str(row[0]): [row[4], row[5]] for row in rows},
     )
 
@@ -172,9 +166,9 @@ def _one_tomogram(
     options: dict[str, Any],
     png: bool,
     jobs: int,
-) -> tuple[pd.DataFrame, tuple[object, ...], list[Path]]:
+) -> tuple[dict[str, list[Any]], tuple[object, ...], list[Path]]:
     from slabkit.formats.tables import path_for_table
-    from slabkit.slabs import plan_slabs, slab_name, slab_table
+    from slabkit.slabs import plan_slabs, slab_columns, slab_name
 
     name = tomogram.name
     plan = plan_slabs(
@@ -188,7 +182,7 @@ def _one_tomogram(
     sheet = folder / f"{name}_slabs.png"
     work.check_free([*files, sheet] if png else files)
     _write_images(tomogram, plan, files, sheet if png else None, options, jobs)
-    slabs = slab_table(
+    slabs = slab_columns(
         tomogram,
         plan,
         invert=options["invert"],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,14 +184,16 @@ def _tokens(line: str) -> list[str]:
     return [a or b or c for a, b, c in _TOKEN.findall(line)]
 
 
-def format_star(blocks: Mapping[str, pd.DataFrame], lists: tuple[str, ...] = ()) -> str:
+def format_star(
+    blocks: Mapping[str, pd.DataFrame | Mapping[str, Sequence[object]]], lists: tuple[str, ...] = ()
+) -> str:
     """Write tables as STAR text: same tables, same bytes.
 
     Parameters
     ----------
-    blocks : mapping of str to DataFrame
-        Block name to table, written in this order. Floats are written so that they read back
-        equal; NaN as ``nan``; empty strings as ``none``.
+    blocks : mapping of str to DataFrame or mapping
+        Block name to table (or to lists by column name), written in this order. Floats are written
+        so that they read back equal; NaN as ``nan``; empty strings as ``none``.
     lists : tuple of str, optional
         Blocks of one row to write as a list of pairs instead of a loop.
 
@@ -206,19 +208,23 @@ def format_star(blocks: Mapping[str, pd.DataFrame], lists: tuple[str, ...] = ())
     """
     parts = ["# version 30001\n"]
     for name, table in blocks.items():
-        columns = [_text_column(table[column].to_numpy(), str(column)) for column in table.columns]
+        names = [str(column) for column in table]
+        columns = [_text_column(_values(table[column]), str(column)) for column in table]
         parts.append(f"\ndata_{name}\n\n")
-        if name in lists and len(table) == 1:
+        if name in lists and len(columns[0]) == 1:
             parts.extend(
-                f"_{column} {values[0]}\n"
-                for column, values in zip(table.columns, columns, strict=True)
+                f"_{column} {values[0]}\n" for column, values in zip(names, columns, strict=True)
             )
         else:
             parts.append("loop_\n")
-            parts.extend(f"_{column} #{i}\n" for i, column in enumerate(table.columns, 1))
+            parts.extend(f"_{column} #{i}\n" for i, column in enumerate(names, 1))
             parts.extend("\t".join(row) + "\n" for row in zip(*columns, strict=True))
         parts.append("\n")
     return "".join(parts)
+
+
+def _values(column: Any) -> Any:
+    return column.to_numpy() if hasattr(column, "to_numpy") else column
 
 
 def _text_column(values: Any, name: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.atomic import write_text
@@ -73,7 +73,7 @@ def table_block(
 
 
 def write_blocks(
-    target: str | os.PathLike[str], blocks: dict[str, pd.DataFrame], lists: tuple[str, ...] = ()
+    target: str | os.PathLike[str], blocks: dict[str, Any], lists: tuple[str, ...] = ()
 ) -> None:
     """Write tables as a STAR file, or to standard output for ``-``."""
     write_text(target, format_star(blocks, lists))

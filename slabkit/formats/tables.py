@@ -7,10 +7,9 @@ the rows on reading, so that in memory each table is one `DataFrame`.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
 from slabkit.formats.paths import path_for_table, resolve_path
@@ -73,25 +72,33 @@ class PickList:
         return f"<PickList: {len(self.picks)} picks in {len(self.tomograms)} tomograms>"
 
 
-def write_slabs(target: str | os.PathLike[str], slabs: pd.DataFrame) -> None:
+def write_slabs(
+    target: str | os.PathLike[str], slabs: pd.DataFrame | Mapping[str, list[Any]]
+) -> None:
     """Write a slab table as a RELION micrograph STAR.
 
     Parameters
     ----------
     target : path-like or "-"
-    slabs : DataFrame
-        Columns of `slabkit.tables.SLABS`; one optics group a voxel size is made.
+    slabs : DataFrame or dict of str to list
+        Columns of `slabkit.tables.SLABS`; one optics group a voxel size is made. A dict, as
+        `slabkit.slabs.slab_columns` gives it, is taken as it is.
 
     Raises
     ------
     InputError
         If the table is not a slab table.
     """
-    slabs = validate_table(slabs, SLABS)
-    slabs, optics = _with_optics(slabs, "slabkitVoxelSize")
-    optics["rlnMicrographPixelSize"] = optics["pixel_size"]
-    optics["rlnMicrographOriginalPixelSize"] = optics["pixel_size"]
-    write_blocks(target, {"optics": optics.drop(columns="pixel_size"), "micrographs": slabs})
+    if isinstance(slabs, Mapping):
+        columns = dict(slabs)
+    else:
+        table = validate_table(slabs, SLABS)
+        columns = {str(name): table[name].tolist() for name in table.columns}
+    sizes = sorted(set(columns["slabkitVoxelSize"]))
+    columns["rlnOpticsGroup"] = [sizes.index(s) + 1 for s in columns["slabkitVoxelSize"]]
+    optics = _optics_columns(sizes)
+    optics["rlnMicrographPixelSize"] = optics["rlnMicrographOriginalPixelSize"] = sizes
+    write_blocks(target, {"optics": optics, "micrographs": columns})
 
 
 def read_slabs(source: str | os.PathLike[str]) -> pd.DataFrame:
@@ -351,14 +358,6 @@ def read_minislabs(source: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.Dat
     return minislabs, blocks["galleries"]
 
 
-def _with_optics(table: pd.DataFrame, column: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    sizes = sorted(set(table[column].tolist()))
-    groups = {size: group for group, size in enumerate(sizes, 1)}
-    return table.assign(rlnOpticsGroup=table[column].map(groups).astype("int64")), optics_table(
-        sizes
-    )
-
-
 def optics_table(pixel_sizes: list[float]) -> pd.DataFrame:
     """Make the optics block that RELION wants, one group a pixel size.
 
@@ -374,14 +373,15 @@ def optics_table(pixel_sizes: list[float]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    groups = np.arange(1, len(pixel_sizes) + 1)
-    return pd.DataFrame(
-        {
-            "rlnOpticsGroupName": [f"opticsGroup{group}" for group in groups],
-            "rlnOpticsGroup": groups,
-            "rlnVoltage": _VOLTAGE,
-            "rlnSphericalAberration": _SPHERICAL_ABERRATION,
-            "rlnAmplitudeContrast": _AMPLITUDE_CONTRAST,
-            "pixel_size": np.asarray(pixel_sizes, dtype=float),
-        }
-    )
+    return pd.DataFrame({**_optics_columns(pixel_sizes), "pixel_size": pixel_sizes})
+
+
+def _optics_columns(pixel_sizes: list[float]) -> dict[str, list[Any]]:
+    groups = list(range(1, len(pixel_sizes) + 1))
+    return {
+        "rlnOpticsGroupName": [f"opticsGroup{group}" for group in groups],
+        "rlnOpticsGroup": groups,
+        "rlnVoltage": [_VOLTAGE] * len(groups),
+        "rlnSphericalAberration": [_SPHERICAL_ABERRATION] * len(groups),
+        "rlnAmplitudeContrast": [_AMPLITUDE_CONTRAST] * len(groups),
+    }
