@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck examples bench lock clean
+.PHONY: help demo test test-clients lint format typecheck examples bench lock clean
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -24,6 +24,19 @@ demo: $(READY) ## Simulate, run the whole chain, score it, write demo/report.htm
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest -n auto --ignore tests/clients
+
+CLIENTS := $(patsubst tests/clients/requirements-%.txt,.venv-clients/%/.ready,\
+	$(wildcard tests/clients/requirements-*.txt))
+
+test-clients: $(READY) $(CLIENTS) ## Run the tests with the real programs, each in its own environment
+	$(BIN)/python -m pytest tests/clients
+
+# A program that cannot be installed is named, and its tests skip.
+.venv-clients/%/.ready: tests/clients/requirements-%.txt
+	@echo "installing $* for the tests"
+	@$(PYTHON) -m venv .venv-clients/$*
+	@if .venv-clients/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<; \
+		then touch $@; else echo "$* cannot be installed here; its tests will skip"; fi
 
 lint: $(READY) ## Check style and formatting, change nothing
 	$(BIN)/ruff check
@@ -54,4 +67,4 @@ lock: ## Renew requirements.lock from pyproject.toml
 	rm -rf .venv-lock
 
 clean: ## Remove what make made
-	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-clients .venv-peers demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
