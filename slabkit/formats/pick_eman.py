@@ -7,6 +7,7 @@ files of before 2018 have no such key and count voxels from the corner.
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from slabkit.formats.tables import PickList
 
 _UNBINNED = "emanApixUnbin"
+_UNNAMED = re.compile(r"particles_\d+", re.ASCII)  # what EMAN2 calls a class that nobody named
 _DEFAULT_BOX = 64  # what EMAN2 gives a class that has none
 
 
@@ -75,7 +77,7 @@ def read(source: Source, context: Context) -> Reading:
         if number != round(number):
             raise FormatError(f"{place}: class is {number}; it must be a whole number.")
         numbers.append(str(int(number)))
-    if content.get("curves"):
+    if isinstance(content.get("curves"), list) and content["curves"]:
         warnings.warn(
             f"{where}: {len(content['curves'])} points of curves are no picks and were left out.",
             SlabkitWarning,
@@ -146,7 +148,8 @@ def _classes(content: Any, where: str) -> dict[str, tuple[str, str]]:
     for number, entry in content.items():
         size = entry.get("boxsize")
         text = "" if size is None else f"{json_number(size, 'boxsize', where):g}"
-        classes[number] = (json_text(entry.get("name"), "name", where), text)
+        name = json_text(entry.get("name"), "name", where)
+        classes[number] = ("" if _UNNAMED.fullmatch(name) else name, text)
     return classes
 
 
