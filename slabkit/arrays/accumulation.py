@@ -61,7 +61,8 @@ def sum_windows(
     Yields
     ------
     WindowSum
-        One a window, in order; the caller owns it. Exact for integers. In memory are only those of
+        One a window, in order; its array is used again for another window once the next is asked
+        for. Exact for integers. In memory are only those of
         windows that overlap one another.
     """
     open_at = {start: index for index, start in enumerate(starts)}
@@ -82,10 +83,12 @@ def sum_windows(
             # While the threads are at this chunk, the caller gets what the one before completed.
             for index in closed:
                 yield state.finish(index, peaks)
+                state.recycle()
             closed = [index for _, _, index in events if index is not None]
         peaks = [future.result() for future in running]
         for index in closed:
             yield state.finish(index, peaks)
+            state.recycle()
 
 
 def _bands(shape: tuple[int, ...]) -> list[slice]:
@@ -105,13 +108,26 @@ class _State:
             self.group[index] = index if apart else self.group[index - 1]
         self.totals: dict[int, npt.NDArray[np.float64]] = {}
         self.at_start: dict[int, npt.NDArray[np.float64]] = {}
+        self.handed_out: npt.NDArray[np.float64] | None = None
+        self.spare: list[npt.NDArray[np.float64]] = []
 
     def prepare(self, opened: Iterable[int], block: npt.NDArray[Any]) -> None:
         for index in opened:
             if self.group[index] == index:
-                self.totals[index] = np.zeros(block.shape[1:])
+                self.totals[index] = self._buffer(block)
+                self.totals[index].fill(0)
             else:
-                self.at_start[index] = np.empty(block.shape[1:])
+                self.at_start[index] = self._buffer(block)
+
+    def _buffer(self, block: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        # Fresh memory costs more than what is written to it.
+        return self.spare.pop() if self.spare else np.empty(block.shape[1:])
+
+    def recycle(self) -> None:
+        """Take back the array that was handed out last."""
+        if self.handed_out is not None:
+            self.spare.append(self.handed_out)
+            self.handed_out = None
 
     def band_work(
         self,
@@ -124,7 +140,7 @@ class _State:
         exact = block.dtype.kind in "iub"
         for _, _, _, _, closed in runs:
             if closed is not None and closed in self.totals and self._shared(closed):
-                self.at_start[closed] = np.empty(block.shape[1:])
+                self.at_start[closed] = self._buffer(block)
 
         def work(band: slice) -> dict[int, float]:
             peaks: dict[int, float] = {}
@@ -151,10 +167,11 @@ class _State:
     def finish(self, index: int, peaks: Sequence[dict[int, float]]) -> WindowSum:
         """Hand out a window's sum and forget it."""
         if self.group[index] == index and not self._shared(index):
-            return WindowSum(self.totals.pop(index))
-        total = self.at_start.pop(index)
+            self.handed_out = self.totals.pop(index)
+            return WindowSum(self.handed_out)
+        total = self.handed_out = self.at_start.pop(index)
         if index + 1 == len(self.starts) or self.group[index + 1] != self.group[index]:
-            del self.totals[self.group[index]]
+            self.spare.append(self.totals.pop(self.group[index]))
         planes = self.starts[index] + self.count - self.starts[self.group[index]]
         before = np.sqrt(sum(band.get(index, 0.0) for band in peaks))
         error = planes * np.finfo(np.float64).eps * before

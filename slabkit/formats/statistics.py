@@ -42,30 +42,31 @@ class RunningStatistics:
         """
         flat = values.reshape(-1)
         for first in range(0, flat.size, _CHUNK):
-            self._add_chunk(flat[first : first + _CHUNK])
+            chunk = flat[first : first + _CHUNK]
+            least, greatest = float(chunk.min()), float(chunk.max())  # NaN if there is one
+            if not (math.isfinite(least) and math.isfinite(greatest)):
+                finite = chunk[np.isfinite(chunk)]
+                self.nonfinite += chunk.size - finite.size
+                if not finite.size:
+                    continue
+                chunk, least, greatest = finite, float(finite.min()), float(finite.max())
+            self._add_chunk(chunk)
+            self.least = min(self.least, least)
+            self.greatest = max(self.greatest, greatest)
 
     def _add_chunk(self, values: npt.NDArray[Any]) -> None:
-        size = values.size
-        deviations = values.astype(np.float64)
-        mean = float(deviations.mean())
-        if not math.isfinite(mean):  # rare, and dearer to look for than to stumble on
-            deviations = deviations[np.isfinite(deviations)]
-            self.nonfinite += size - deviations.size
-            if not deviations.size:
-                return
-            mean = float(deviations.mean())
-        least, greatest = float(deviations.min()), float(deviations.max())
-        deviations -= mean
-        # Chan, Golub & LeVeque (1983): no difference of large sums
-        total = self.count + deviations.size
-        shift = mean - self.mean
+        # About a value of their own, sums of squares lose nothing to a large mean.
+        near = float(values[0])
+        deviations = np.subtract(values, near, dtype=np.float64)
+        offset = float(deviations.sum()) / values.size
         np.multiply(deviations, deviations, out=deviations)  # a dot product would wake BLAS threads
-        self._squares += float(deviations.sum())
-        self._squares += shift * shift * self.count * deviations.size / total
-        self.mean += shift * deviations.size / total
+        squares = float(deviations.sum()) - values.size * offset * offset
+        # Chan, Golub & LeVeque (1983): no difference of large sums
+        total = self.count + values.size
+        shift = near + offset - self.mean
+        self._squares += max(0.0, squares) + shift * shift * self.count * values.size / total
+        self.mean += shift * values.size / total
         self.count = total
-        self.least = min(self.least, least)
-        self.greatest = max(self.greatest, greatest)
 
     @property
     def deviation(self) -> float:
