@@ -52,6 +52,7 @@ _COMMANDS = (
     ("score", "score", "score"),
     ("convert", "convert", "convert"),
     ("export", "export", "app"),
+    ("import", "import_", "app"),
     ("simulate", "simulate", "simulate"),
     ("info", "info", "info"),
     ("demo", "demo", "demo"),
