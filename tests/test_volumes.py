@@ -204,8 +204,8 @@ def test_links_keep_their_own_names() -> None:
     ]
 
 
-def test_copick_comes_later() -> None:
-    with pytest.raises(InputError, match="copick projects come with a later version"):
+def test_a_copick_project_must_be_there() -> None:
+    with pytest.raises(InputError, match="config.json: cannot be read"):
         tomogram_paths(["copick:config.json"])
 
 

@@ -59,12 +59,14 @@ def minislab(
         list[str] | None,
         typer.Option(
             metavar="VOLUME|FOLDER",
-            help="Take the tomograms, by name, from here: a volume, folder, quoted pattern or "
-            "table. May be repeated. Default: the files that the pick list names.",
+            help="Take the tomograms, by name, from here: a volume, folder, quoted pattern, "
+            "table or copick:CONFIG.json. May be repeated. Default: the files that the pick "
+            "list names.",
             show_default=False,
         ),
     ] = None,
     voxel_size: shared.VoxelSizeOption = None,
+    tomo_type: shared.TomoType = None,
     pixel_size: Annotated[
         float | None,
         typer.Option(metavar="Å", help="Resample the images to this; default: the voxel size."),
@@ -127,19 +129,26 @@ def minislab(
         "png": png,
     }
     source = Source.load(picks)
-    pick_list = _read(source, tomograms, voxel_size)
+    pick_list = _read(source, tomograms, voxel_size, tomo_type)
     volumes = pick_volumes(
-        pick_list, picks, tomograms, contrast=options["contrast"], voxel_size=voxel_size
+        pick_list,
+        picks,
+        tomograms,
+        contrast=options["contrast"],
+        voxel_size=voxel_size,
+        tomo_type=tomo_type,
     )
     plan, failures = _plan(pick_list, volumes, options)
-    listed = [] if tomograms is None else [t.path for t in list_tomograms(tomograms)]
+    listed = []
+    if tomograms is not None:
+        listed = list_tomograms(tomograms, voxel_size=voxel_size, tomo_type=tomo_type)
     used = {str(v.path): None for n, v in volumes.items() if n not in failures}
     with shared.Step(
         "minislab",
         str(Path(out) / "minislabs.star"),
         inputs=[picks, *used],
         text_inputs={"-": source.text} if picks == "-" else None,
-        parameters={**options, "tomograms": [str(path) for path in listed]},
+        parameters={**options, "tomograms": [str(t.path) for t in listed]},
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
@@ -150,7 +159,9 @@ def minislab(
             _run(work, Path(out), pick_list, volumes, plan, options)
 
 
-def _read(source: Source, tomograms: list[str] | None, voxel_size: float | None) -> PickList:
+def _read(
+    source: Source, tomograms: list[str] | None, voxel_size: float | None, tomo_type: str | None
+) -> PickList:
     from slabkit.formats.picks import read_picks
     from slabkit.formats.registry import detect_format
     from slabkit.formats.tomogram_list import read_tomograms
@@ -159,7 +170,7 @@ def _read(source: Source, tomograms: list[str] | None, voxel_size: float | None)
     if native or tomograms is None:
         # slabkit's own list knows its tomograms, which may have another voxel size than those here
         return read_picks(source, check_bounds=False)
-    return read_picks(source, tomograms=read_tomograms(tomograms, voxel_size))
+    return read_picks(source, tomograms=read_tomograms(tomograms, voxel_size, tomo_type))
 
 
 def _plan(

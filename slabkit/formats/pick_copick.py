@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.formats.orientations import with_rotations
 from slabkit.formats.pick_format import Context, PickFormat, Reading
 from slabkit.formats.pick_json import (
     ROTATION,
@@ -74,7 +75,7 @@ def read(source: Source, context: Context) -> Reading:
     xyz, rotations, scores, others = _points(points, where)
     extras = extra_columns(others)
     found: dict[str, Any] = {
-        "slabkitTomogram": context.names(_run(content, where, len(points)), len(points), where),
+        "slabkitTomogram": context.names(_run(content, source, len(points)), len(points), where),
         "slabkitSpecies": [json_text(content["pickable_object_name"], "name", where)] * len(points),
         "slabkitScore": scores,
     }
@@ -133,9 +134,19 @@ def _points(points: list[Any], where: str) -> tuple[Any, list[str], Any, list[di
     return xyz, rotations, scores, others
 
 
-def _run(content: dict[str, Any], where: str, count: int) -> list[str] | None:
-    """Give the run's name: what the file says, else the folder above ``Picks``."""
+def _run(content: dict[str, Any], source: Source, count: int) -> list[str] | None:
+    """Give the run's name: its folder in a project, what the file says, the folder of ``Picks``."""
+    where = source.where
     name = json_text(content.get("run_name"), "run_name", where)
+    if source.tomogram:
+        if name not in ("", source.tomogram):
+            warnings.warn(
+                f"{where}: says that its run is {name}, and stands in the folder of "
+                f"{source.tomogram}; the folder holds, as it does for copick.",
+                SlabkitWarning,
+                stacklevel=4,
+            )
+        return [source.tomogram] * count
     path = Path(where)
     if not name and path.parent.name == "Picks":
         name = path.absolute().parent.parent.name
@@ -144,7 +155,7 @@ def _run(content: dict[str, Any], where: str, count: int) -> list[str] | None:
 
 def write(picks: PickList, context: Context) -> str:
     """Write the picks of one tomogram and species."""
-    table = picks.picks
+    table = with_rotations(picks.picks)
     names = picks.tomograms["slabkitTomogram"]
     run = table["slabkitTomogram"].iloc[0] if len(table) else names.iloc[0] if len(names) else None
     species = table["slabkitSpecies"].iloc[0] if len(table) else context.species or ""
@@ -155,15 +166,16 @@ def write(picks: PickList, context: Context) -> str:
         )
     spacing = context.known_voxel_sizes([run])[0] if run is not None else np.nan
     content: dict[str, Any] = {
-        "pickable_object_name": _safe(species or "unknown"),
-        "user_id": _safe(_only(picks, "user_id") or _USER),
-        "session_id": _safe(_only(picks, "session_id") or _SESSION),
+        "pickable_object_name": safe_name(species or "unknown"),
+        "user_id": safe_name(_only(picks, "user_id") or _USER),
+        "session_id": safe_name(_only(picks, "session_id") or _SESSION),
         "run_name": run,
         "voxel_spacing": float(spacing) if np.isfinite(spacing) else None,
         "unit": "angstrom",
     }
-    if _only(picks, "trust_orientation"):
-        content["trust_orientation"] = _only(picks, "trust_orientation") == "true"
+    # Without orientations the matrices say nothing, and copick would take them at their word.
+    trusted = _only(picks, "trust_orientation") or str(ROTATION in table.columns)
+    content["trust_orientation"] = trusted.lower() == "true"
     points = []
     positions = table[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy().tolist()
     scores = table["slabkitScore"].tolist()
@@ -201,8 +213,9 @@ def _only(picks: PickList, column: str) -> str:
     return str(values.pop()) if len(values) == 1 else ""
 
 
-def _safe(name: str) -> str:
-    safe = _escaped(name)
+def safe_name(name: str) -> str:
+    """Give a name as `escaped_name` does, and say so where it is another."""
+    safe = escaped_name(name)
     if safe != name:
         warnings.warn(
             f"copick: the name {name!r} was written as {safe!r}, because copick allows no '_', "
@@ -213,7 +226,8 @@ def _safe(name: str) -> str:
     return safe
 
 
-def _escaped(name: str) -> str:
+def escaped_name(name: str) -> str:
+    """Give a name as copick allows it: dashes for what it does not allow."""
     return _FORBIDDEN.sub("-", name).strip("-") or "unknown"
 
 
@@ -224,7 +238,7 @@ def _file_name(picks: PickList) -> str:
         _only(picks, "session_id") or _SESSION,
         first["slabkitSpecies"],
     )
-    return f"{first['slabkitTomogram']}/Picks/{'_'.join(map(_escaped, parts))}.json"
+    return f"{first['slabkitTomogram']}/Picks/{'_'.join(map(escaped_name, parts))}.json"
 
 
 FORMAT = PickFormat(

@@ -13,6 +13,8 @@ from slabkit.errors import FormatError, InputError
 
 PathLike = str | os.PathLike[str]
 
+_PICKLES = tuple(bytes((0x80, protocol)) for protocol in (2, 3, 4, 5))
+
 
 @dataclass(frozen=True)
 class Source:
@@ -23,14 +25,23 @@ class Source:
     where : str
         What messages begin with: the path as given, or ``-``.
     data : bytes
+    tomogram : str, optional
+        The tomogram that the file's place in a project says, whatever stands in it.
     """
 
     where: str
     data: bytes
+    tomogram: str = ""
 
     @classmethod
-    def load(cls, source: str | os.PathLike[str]) -> Source:
+    def load(cls, source: str | os.PathLike[str], tomogram: str = "") -> Source:
         """Read a file, or standard input for ``-``.
+
+        Parameters
+        ----------
+        source : path-like or "-"
+        tomogram : str, optional
+            Where its place in a project says it.
 
         Raises
         ------
@@ -44,7 +55,7 @@ class Source:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"{source}: cannot be read ({reason}).") from error
-        return cls(str(source), data)
+        return cls(str(source), data, tomogram)
 
     @cached_property
     def text(self) -> str:
@@ -59,6 +70,17 @@ class Source:
             raise FormatError(
                 f"{self.where}: is a binary IMOD model; make text of it with IMOD's model2point "
                 "and give that with --from imod."
+            )
+        if self.data.startswith(_PICKLES):
+            raise FormatError(
+                f"{self.where}: is a Python pickle (TomoTwin's .tloc and .temb are), which can run "
+                "any program when it is opened, so slabkit does not; write .coords with "
+                "tomotwin_pick.py and give those with --from tomotwin."
+            )
+        if self.data.startswith(b"PK\x03\x04"):
+            raise FormatError(
+                f"{self.where}: is a zip archive or spreadsheet; save it as CSV or, in DeepFinder, "
+                "as XML."
             )
         try:
             text = self.data.decode("utf-8-sig")
@@ -107,11 +129,12 @@ def load_sources(
             raise InputError(f"{name}: is given twice (also as {by_path[same]}).")
         by_path[same] = name
     loaded = [path if isinstance(path, Source) else Source.load(path) for path in paths]
-    by_content: dict[bytes, str] = {}
+    by_content: dict[tuple[str, bytes], str] = {}
     for item in loaded:
-        if not item.empty and item.data in by_content:
-            raise InputError(f"{item.where}: is the same file as {by_content[item.data]}.")
-        by_content[item.data] = item.where
+        key = (item.tomogram, item.data)
+        if not item.empty and key in by_content:
+            raise InputError(f"{item.where}: is the same file as {by_content[key]}.")
+        by_content[key] = item.where
     return loaded
 
 

@@ -41,6 +41,8 @@ class PickVolume:
         Why there is no path.
     reading : str, optional
         How the volume is read, where not in the usual way; see `slabkit.formats.reading`.
+    expected_voxel_size : float, optional
+        In Å; the file may say it more precisely.
     """
 
     name: str
@@ -50,6 +52,7 @@ class PickVolume:
     size: tuple[float, float, float] | None = None
     problem: str = ""
     reading: str = ""
+    expected_voxel_size: float | None = None
 
     def open(self, fill_nonfinite: str | None = None) -> Tomogram:
         """Open the tomogram and check that it is as large as the pick list says.
@@ -78,6 +81,7 @@ class PickVolume:
             self.path,
             name=self.name,
             contrast=self.contrast,
+            expected_voxel_size=self.expected_voxel_size,
             **reading,
         )
         if self.size is not None:
@@ -100,6 +104,7 @@ def pick_volumes(
     *,
     contrast: Contrast | None = None,
     voxel_size: float | None = None,
+    tomo_type: str | None = None,
 ) -> dict[str, PickVolume]:
     """Find the volumes of the tomograms that have picks.
 
@@ -114,7 +119,10 @@ def pick_volumes(
     contrast : {"dark", "bright"}, optional
         Of all; by default as the tables say.
     voxel_size : float, optional
-        Of all, in Å; by default as the tables or else the files say.
+        Of all, in Å; by default as the tables or else the files say. Of a copick project, it says
+        which tomograms are meant.
+    tomo_type : str, optional
+        Which tomograms of a copick project.
 
     Returns
     -------
@@ -126,7 +134,10 @@ def pick_volumes(
     InputError
         As `slabkit.formats.volumes.list_tomograms`.
     """
-    given = None if arguments is None else {t.name: t for t in list_tomograms(arguments)}
+    given = None
+    if arguments is not None:
+        found = list_tomograms(arguments, voxel_size=voxel_size, tomo_type=tomo_type)
+        given = {tomogram.name: tomogram for tomogram in found}
     rows = picks.tomograms.set_index("slabkitTomogram")
     volumes = {}
     for name in dict.fromkeys(picks.picks["slabkitTomogram"].tolist()):
@@ -138,7 +149,7 @@ def pick_volumes(
         if edge is not None and min(counts) > 0:
             size = (counts[0] * edge, counts[1] * edge, counts[2] * edge)
         listed: Contrast = row["slabkitTomogramContrast"]
-        path, problem, reading = None, "", ""
+        path, problem, reading, expected = None, "", "", None
         if given is None:
             reading = str(row["slabkitTomogramReading"])
             if row["slabkitTomogramFile"]:
@@ -150,6 +161,8 @@ def pick_volumes(
         elif name in given:
             path = given[name].path
             edge, listed = given[name].voxel_size, given[name].contrast or listed
+            if given[name].in_project:
+                edge, expected = None, edge
         else:
             close = difflib.get_close_matches(name, given, 3, 0) or ["none"]
             problem = (
@@ -157,7 +170,14 @@ def pick_volumes(
                 f"the closest: {', '.join(close)}."
             )
         volumes[name] = PickVolume(
-            name, path, voxel_size or edge, contrast or listed, size, problem, reading
+            name,
+            path,
+            edge if expected else voxel_size or edge,
+            contrast or listed,
+            size,
+            problem,
+            reading,
+            expected,
         )
     return volumes
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
 from slabkit.formats.paths import path_for_table
+from slabkit.formats.relion_tomograms import is_relion_tomograms, relion_tomogram_table
 from slabkit.formats.star import parse_star
 from slabkit.formats.table_blocks import read_text, table_block
 from slabkit.tables import SLABS, TOMOGRAMS, empty_table, make_table, require_unique
@@ -20,7 +21,9 @@ _SIZES = [f"slabkitTomogramSize{axis}" for axis in "XYZ"]
 
 
 def read_tomograms(
-    arguments: Sequence[str | os.PathLike[str]], voxel_size: float | None = None
+    arguments: Sequence[str | os.PathLike[str]],
+    voxel_size: float | None = None,
+    tomo_type: str | None = None,
 ) -> pd.DataFrame:
     """Make a table of tomograms.
 
@@ -28,15 +31,19 @@ def read_tomograms(
     ----------
     arguments : sequence of str or path-like
         Volumes, folders, globs (see `slabkit.formats.volumes.tomogram_paths`), pick lists or slab
-        tables of slabkit. Only the headers of volumes are read, and those that a table names are
-        not opened where the table says their size.
+        tables of slabkit, or RELION's ``tomograms.star``. Only the headers of volumes are read, and
+        those that a slabkit table names are not opened where it says their size.
     voxel_size : float, optional
-        Å, of every tomogram; wins over what files say.
+        Å, of every tomogram; wins over what files say, except in a copick project, where it says
+        which tomograms are meant.
+    tomo_type : str, optional
+        Which tomograms of a copick project.
 
     Returns
     -------
     DataFrame
-        Columns of `slabkit.tables.TOMOGRAMS`.
+        Columns of `slabkit.tables.TOMOGRAMS`; from RELION's ``tomograms.star`` also
+        `slabkit.formats.relion_tomograms.UNBINNED`.
 
     Raises
     ------
@@ -51,7 +58,7 @@ def read_tomograms(
         if path.suffix.lower() == ".star" and path.is_file():
             tables.append(_from_table(path, voxel_size))
         else:
-            tables.append(_from_volumes(argument, voxel_size))
+            tables.append(_from_volumes(argument, voxel_size, tomo_type))
     if not tables:
         return empty_table(TOMOGRAMS)
     table = pd.concat(tables, ignore_index=True)
@@ -68,6 +75,8 @@ def _from_table(path: Path, voxel_size: float | None) -> pd.DataFrame:
         slabs = table_block(blocks, "micrographs", SLABS, where, "`slabkit slab` writes one")
         slabs = slabs.rename(columns={"rlnTomoName": "slabkitTomogram"})
         table = slabs[TOMOGRAMS.names].drop_duplicates(ignore_index=True)
+    elif is_relion_tomograms(blocks):
+        return relion_tomogram_table(blocks, where, voxel_size)
     else:
         raise InputError(f"{where}: has no block data_tomograms, so it is no table of tomograms.")
     if voxel_size is not None:
@@ -75,16 +84,23 @@ def _from_table(path: Path, voxel_size: float | None) -> pd.DataFrame:
     return make_table(TOMOGRAMS, dict(table[TOMOGRAMS.names].items()))
 
 
-def _from_volumes(argument: str | os.PathLike[str], voxel_size: float | None) -> pd.DataFrame:
-    from slabkit.formats.volumes import open_tomogram, tomogram_paths
+def _from_volumes(
+    argument: str | os.PathLike[str], voxel_size: float | None, tomo_type: str | None
+) -> pd.DataFrame:
+    from slabkit.formats.copick_project import is_project
+    from slabkit.formats.volumes import list_tomograms, open_tomogram
 
     rows: list[dict[str, Any]] = []
-    for name, path in tomogram_paths([argument]):
-        tomogram = open_tomogram(path, name=name, voxel_size=voxel_size)
+    kind = tomo_type if is_project(argument) else None
+    for listed in list_tomograms([argument], voxel_size=voxel_size, tomo_type=kind):
+        given, expected = listed.voxel_sizes(voxel_size)
+        tomogram = open_tomogram(
+            listed.path, name=listed.name, voxel_size=given, expected_voxel_size=expected
+        )
         rows.append(
             {
-                "slabkitTomogram": name,
-                "slabkitTomogramFile": path_for_table(path),
+                "slabkitTomogram": listed.name,
+                "slabkitTomogramFile": path_for_table(listed.path),
                 **dict(zip(_SIZES, reversed(tomogram.shape), strict=True)),
                 "slabkitVoxelSize": tomogram.voxel_size,
                 "slabkitTomogramContrast": tomogram.contrast,

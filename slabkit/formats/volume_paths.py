@@ -8,15 +8,20 @@ import os
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.formats.copick_project import is_project, open_project
 from slabkit.formats.ome_zarr import is_zarr
 from slabkit.units import Contrast
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIXES = (
     ".ome.tiff",
@@ -51,12 +56,33 @@ class ListedTomogram:
         In Å, where a table says so.
     contrast : {"dark", "bright"}, optional
         Where a table says so.
+    in_project : bool, optional
+        Whether it was chosen out of a copick project by its voxel size, so that the file's own,
+        which may be more precise, is still to be read and checked against `voxel_size`.
     """
 
     name: str
     path: Path
     voxel_size: float | None = None
     contrast: Contrast | None = None
+    in_project: bool = False
+
+    def voxel_sizes(self, given: float | None) -> tuple[float | None, float | None]:
+        """Give what `open_tomogram` is to be told of the voxel size.
+
+        Parameters
+        ----------
+        given : float or None
+            What the user says, in Å.
+
+        Returns
+        -------
+        voxel_size, expected_voxel_size : float or None
+            What wins over the file, and what the file is checked against.
+        """
+        if self.in_project:
+            return None, self.voxel_size
+        return given, self.voxel_size if given is None else None
 
 
 def tomogram_name(path: str | os.PathLike[str]) -> str:
@@ -89,12 +115,17 @@ def tomogram_name(path: str | os.PathLike[str]) -> str:
     return name
 
 
-def tomogram_paths(arguments: Sequence[str | os.PathLike[str]]) -> list[tuple[str, Path]]:
+def tomogram_paths(
+    arguments: Sequence[str | os.PathLike[str]],
+    *,
+    voxel_size: float | None = None,
+    tomo_type: str | None = None,
+) -> list[tuple[str, Path]]:
     """Find the tomograms that the arguments of a command mean.
 
     Parameters
     ----------
-    arguments : sequence of str or path-like
+    arguments, voxel_size, tomo_type
         As `list_tomograms`.
 
     Returns
@@ -107,18 +138,30 @@ def tomogram_paths(arguments: Sequence[str | os.PathLike[str]]) -> list[tuple[st
     InputError
         As `list_tomograms`.
     """
-    return [(tomogram.name, tomogram.path) for tomogram in list_tomograms(arguments)]
+    found = list_tomograms(arguments, voxel_size=voxel_size, tomo_type=tomo_type)
+    return [(tomogram.name, tomogram.path) for tomogram in found]
 
 
-def list_tomograms(arguments: Sequence[str | os.PathLike[str]]) -> list[ListedTomogram]:
+def list_tomograms(
+    arguments: Sequence[str | os.PathLike[str]],
+    *,
+    voxel_size: float | None = None,
+    tomo_type: str | None = None,
+) -> list[ListedTomogram]:
     """Find the tomograms that the arguments of a command mean, with what tables say of them.
 
     Parameters
     ----------
     arguments : sequence of str or path-like
         Each a file; a folder (its tomograms, not those in folders below; a Zarr folder is a
-        tomogram itself); a glob pattern; or a STAR table with a ``tomograms`` block. Half maps and
-        masks are left out of folders and patterns, with a warning that lists them.
+        tomogram itself); a glob pattern; a STAR table with a ``tomograms`` block;
+        RELION's ``tomograms.star``; or
+        ``copick:CONFIG.json``, a copick project (one tomogram a run, named as the run). Half maps
+        and masks are left out of folders and patterns, with a warning that lists them.
+    voxel_size : float, optional
+        Å: which tomograms of a copick project.
+    tomo_type : str, optional
+        ``wbp``, ``denoised``...: likewise.
 
     Returns
     -------
@@ -134,9 +177,12 @@ def list_tomograms(arguments: Sequence[str | os.PathLike[str]]) -> list[ListedTo
     found: list[ListedTomogram] = []
     for argument in (os.fspath(given) for given in arguments):
         path = Path(argument)
-        if argument.startswith("copick:"):
-            raise InputError(f"{argument}: copick projects come with a later version of slabkit.")
-        if path.suffix.lower() == ".star" and path.is_file():
+        if is_project(argument):
+            found += [
+                ListedTomogram(one.run, one.path, one.spacing, in_project=True)
+                for one in open_project(argument).tomograms(voxel_size, tomo_type)
+            ]
+        elif path.suffix.lower() == ".star" and path.is_file():
             found += _from_table(path)
         elif path.is_dir() and not is_zarr(path):
             entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
@@ -152,6 +198,8 @@ def list_tomograms(arguments: Sequence[str | os.PathLike[str]]) -> list[ListedTo
             found += _chosen(argument, known, sorted(set(entries) - set(known)))
         else:
             raise InputError(f"{argument}: there is no such file, folder or pattern match.")
+    if tomo_type is not None and not any(is_project(argument) for argument in arguments):
+        raise InputError("--tomo-type is for copick projects, given as copick:CONFIG.json.")
     _check_names(found)
     return found
 
@@ -223,10 +271,13 @@ def _holds_labels(path: Path) -> bool:
 
 def _from_table(path: Path) -> list[ListedTomogram]:
     from slabkit.formats.paths import resolve_path
+    from slabkit.formats.relion_tomograms import is_relion_tomograms
     from slabkit.formats.star import read_star
     from slabkit.tables import TOMOGRAMS, validate_table
 
     blocks = read_star(path)
+    if is_relion_tomograms(blocks):
+        return _from_relion(blocks, path)
     if "tomograms" not in blocks:
         raise InputError(
             f"{path}: has no block data_tomograms (it has {', '.join(blocks)}), so it lists no "
@@ -249,6 +300,18 @@ def _from_table(path: Path) -> list[ListedTomogram]:
                 row.slabkitTomogramContrast,
             )
         )
+    return found
+
+
+def _from_relion(blocks: Mapping[str, pd.DataFrame], path: Path) -> list[ListedTomogram]:
+    from slabkit.formats.relion_tomograms import list_relion_tomograms
+
+    found = []
+    for one in list_relion_tomograms(blocks, str(path)):
+        if one.path is None:
+            raise InputError(f"{path}: has no reconstructed volume for the tomogram {one.name}.")
+        edge = one.voxel_size
+        found.append(ListedTomogram(one.name, one.path, None if math.isnan(edge) else edge))
     return found
 
 

@@ -158,9 +158,11 @@ def _reconciled(
     if abs(value - expected) <= _NOISE * value:
         return ChosenVoxelSize(value, (), notes)
     if abs(value - expected) > _ROUNDED_NAME_TOLERANCE * max(value, expected):
+        # In a copick project --voxel-size says which tomograms are meant, not what is true of them.
+        itself = "this file itself and " if "/VoxelSpacing" in where else ""
         raise InputError(
             f"{where}: its header says {value:g} Å per voxel, the table or project says "
-            f"{expected:g} Å; say which is true with --voxel-size."
+            f"{expected:g} Å; say which is true by giving {itself}--voxel-size."
         )
     precise = max((value, expected), key=lambda size: len(f"{size:.8g}"))
     text = (
