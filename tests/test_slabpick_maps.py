@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slabpick_files import PLACES, TILTS, VOXEL, make_project, make_results, mrc
 
+from slabkit.cli.import_ import minislab_tables
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
 from slabkit.formats.picks import read_picks
 from slabkit.formats.slabpick import read_particle_map, read_slab_map
@@ -50,7 +51,7 @@ def test_slab_map_is_a_slab_table(project: Path) -> None:
 
 def test_particle_map_is_a_minislab_table(project: Path) -> None:
     picks = picks_of(project)
-    minislabs, geometry = read_particle_map("mini/particle_map.csv", picks)
+    minislabs, geometry = minislab_tables(read_particle_map("mini/particle_map.csv", picks))
     table = picks.picks.set_index("slabkitPickId")
     names = ["00255"] * 3 + ["cmr_01_Vol"] * 6
     assert minislabs["slabkitTomogram"].tolist() == names
@@ -79,7 +80,8 @@ def test_particle_map_is_a_minislab_table(project: Path) -> None:
 
 
 def test_a_stack_has_images_from_one(project: Path) -> None:
-    minislabs, geometry = read_particle_map("stack/particle_map.csv", picks_of(project))
+    found = read_particle_map("stack/particle_map.csv", picks_of(project))
+    minislabs, geometry = minislab_tables(found)
     assert minislabs["rlnImageName"].tolist()[:2] == [
         "000001@stack/particles.mrcs",
         "000002@stack/particles.mrcs",
@@ -92,15 +94,14 @@ def test_inverted_galleries_have_the_other_contrast(project: Path) -> None:
     record = json.loads(path.read_text())
     record["parameters"]["invert_contrast"] = True
     path.write_text(json.dumps(record))
-    geometry = read_particle_map("mini/particle_map.csv", picks_of(project))[1]
-    assert geometry["slabkitContrast"].tolist() == ["bright"]
+    found = read_particle_map("mini/particle_map.csv", picks_of(project))
+    assert minislab_tables(found)[1]["slabkitContrast"].tolist() == ["bright"]
 
 
 def test_without_the_record_the_tiles_are_counted_or_asked_for(project: Path) -> None:
     (project / "mini" / "make_minislabs.json").unlink()
     picks = picks_of(project)
-    geometry = read_particle_map("mini/particle_map.csv", picks)[1]
-    assert geometry["slabkitGalleryRows"].tolist() == [2]
+    assert read_particle_map("mini/particle_map.csv", picks).layout.rows == 2
     with pytest.raises(InputError, match="Say the right number"):
         read_particle_map("mini/particle_map.csv", picks, tiles=(4, 6))
     lines = Path("mini/particle_map.csv").read_text().splitlines()
@@ -109,18 +110,23 @@ def test_without_the_record_the_tiles_are_counted_or_asked_for(project: Path) ->
     few = type(few)(few.picks[few.picks["slabkitTomogram"] == "00255"], few.tomograms)
     with pytest.raises(InputError, match="give --tiles ROWSxCOLUMNS"):
         read_particle_map("mini/particle_map.csv", few)
-    assert len(read_particle_map("mini/particle_map.csv", few, tiles=(2, 3))[0]) == 3
+    assert len(read_particle_map("mini/particle_map.csv", few, tiles=(2, 3)).minislabs) == 3
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("slabs/slab_map.csv", "zstart", "start", "is no slab_map.csv of slabpick"),
+        (
+            "slabs/slab_map.csv",
+            "zstart",
+            "start",
+            "no column zstart; slabpick's slab_map.csv has",
+        ),
         ("slabs/slab_map.csv", ",20,15", ",30,15", "planes 30 to 44 of a tomogram with 40"),
         ("slabs/slab_map.csv", ",5,15", ",5.5,15", "zstart must be whole numbers"),
         ("slabs/slab_map.csv", "slab_001", "slab_000", "a slab stands there twice"),
         ("slabs/slab_map.csv", "tomos/00255", "tomos/none", "none.mrc"),
-        ("mini/particle_map.csv", "particle,", "index,", "is no particle_map.csv of slabpick"),
+        ("mini/particle_map.csv", "particle,", "index,", "has no column particle"),
         ("mini/particle_map.csv", "cmr_01_Vol,1", "cmr_01_Vol,2", "has 3 particles in cmr_01_Vol"),
         ("mini/particle_map.csv", "00255,0", "00255,-1", "particle is -1"),
         ("mini/particle_map.csv", ",1,0,2", ",1,0,1", "is the file whole"),

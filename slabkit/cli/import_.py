@@ -13,6 +13,8 @@ from slabkit.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from slabkit.formats.slabpick import ParticleMap
+
 app = typer.Typer(
     help="Take over a project of another program mid-way: its slabs, picks and galleries.",
     no_args_is_help=True,
@@ -145,14 +147,31 @@ def _read(
             keep_duplicates=True,  # the map counts them too
         )
         results["picks"] = pick_list
-        results["minislabs"] = read_particle_map(
-            particle_map,
-            pick_list,
-            tiles=options["tiles"],
-            contrast=options["contrast"],
+        found = read_particle_map(
+            particle_map, pick_list, tiles=options["tiles"], contrast=options["contrast"]
         )
+        results["minislabs"] = minislab_tables(found)
         step.summary.update(picks=len(pick_list.picks), minislabs=len(results["minislabs"][0]))
     return results
+
+
+def minislab_tables(found: ParticleMap) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give the minislab table with the name of its set, and the geometry of its galleries."""
+    from slabkit.galleries import gallery_set_id, geometry_table
+
+    table = found.minislabs
+    ids, tilts = table["slabkitPickId"].tolist(), table["slabkitTilt"].to_numpy()
+    set_id = gallery_set_id(found.layout, found.pixel_size, ids, tilts)
+    geometry = geometry_table(
+        found.layout,
+        tiles=len(table),
+        pixel_size=found.pixel_size,
+        box=found.box,
+        depth=found.depth,
+        contrast=found.contrast,
+        set_id=set_id,
+    )
+    return table.assign(slabkitGallerySet=set_id), geometry
 
 
 def _write(folder: Path, results: dict[str, Any]) -> None:

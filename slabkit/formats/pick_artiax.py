@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.errors import SlabkitWarning
+from slabkit.formats.csv_columns import csv_columns
 from slabkit.formats.orientations import (
     RELION_ANGLES,
     artiax_angles,
@@ -57,7 +56,9 @@ def read(source: Source, context: Context) -> Reading:
         Shifts were applied.
     """
     where = source.where
-    columns = _columns(source)
+    columns = csv_columns(
+        source.text, (*_XYZ, *_SHIFT, *_ANGLES), "ArtiaX's particle list", where, "\t"
+    )
     xyz = triples([columns.pop(name) for name in _XYZ], " ".join(_XYZ), where)
     shift = triples([columns.pop(name) for name in _SHIFT], " ".join(_SHIFT), where)
     angles = triples([columns.pop(name) for name in _ANGLES], " ".join(_ANGLES), where)
@@ -102,32 +103,6 @@ def sniff(source: Source) -> bool:
     """Tell by the header line."""
     first = source.text.split("\n", 1)[0].split("\t")
     return {*_XYZ, *_SHIFT} <= {name.strip() for name in first}
-
-
-def _columns(source: Source) -> dict[str, list[str]]:
-    try:
-        rows = list(csv.reader(io.StringIO(source.text), delimiter="\t", strict=True))
-    except csv.Error as error:
-        raise FormatError(f"{source.where}: is not well-formed ({error}).") from error
-    rows = [row for row in rows if any(map(str.strip, row))]
-    header = [name.strip() for name in rows[0]] if rows else []
-    missing = [name for name in (*_XYZ, *_SHIFT, *_ANGLES) if name not in header]
-    if missing or len(set(header)) != len(header):
-        what = f"has no column {missing[0]}" if missing else "has a column twice"
-        raise InputError(
-            f"{source.where}: {what}; ArtiaX's particle list has {' '.join((*_XYZ, *_SHIFT))} "
-            f"{' '.join(_ANGLES)}, tab-separated."
-        )
-    for number, row in enumerate(rows[1:], 1):
-        if len(row) != len(header):
-            raise FormatError(
-                f"{source.where}: row {number} has {len(row)} values for {len(header)} columns."
-            )
-    columns = list(zip(*rows[1:], strict=True)) or [()] * len(header)
-    return {
-        name: [value.strip() for value in values]
-        for name, values in zip(header, columns, strict=True)
-    }
 
 
 def _file_name(picks: PickList) -> str:

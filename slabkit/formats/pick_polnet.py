@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
-from slabkit.errors import FormatError, InputError
+from slabkit.formats.csv_columns import csv_columns
 from slabkit.formats.pick_format import Context, PickFormat, Reading
 from slabkit.formats.pick_rows import names_of_file, placed, series_name, triples
 from slabkit.formats.pick_source import Source
@@ -35,7 +33,7 @@ def read(source: Source, context: Context) -> Reading:
         A column is missing, a row is short or long, a number is none, or a tomogram is not known.
     """
     where = source.where
-    columns = _columns(source)
+    columns = csv_columns(source.text, _NEEDED, "PolNet's motif list", where, "\t")
     xyz = triples([columns[axis] for axis in "XYZ"], "X Y Z", where)
     if "Tomo3D" in columns:
         named = [series_name(text) for text in columns["Tomo3D"]]
@@ -54,26 +52,6 @@ def read(source: Source, context: Context) -> Reading:
 def sniff(source: Source) -> bool:
     """Tell by the header line."""
     return set(_NEEDED) <= set(source.text.split("\n", 1)[0].split("\t"))
-
-
-def _columns(source: Source) -> dict[str, list[str]]:
-    try:
-        rows = list(csv.reader(io.StringIO(source.text), delimiter="\t", strict=True))
-    except csv.Error as error:
-        raise FormatError(f"{source.where}: is not well-formed ({error}).") from error
-    rows = [[value.strip() for value in row] for row in rows if any(map(str.strip, row))]
-    header = rows[0] if rows else []
-    missing = [name for name in _NEEDED if name not in header]
-    if missing or len(set(header)) != len(header):
-        what = f"has no column {missing[0]}" if missing else "has a column twice"
-        raise InputError(f"{source.where}: {what}; PolNet's motif list has {', '.join(_NEEDED)}.")
-    for number, row in enumerate(rows[1:], 1):
-        if len(row) != len(header):
-            raise FormatError(
-                f"{source.where}: row {number} has {len(row)} values for {len(header)} columns."
-            )
-    columns = list(zip(*rows[1:], strict=True)) or [()] * len(header)
-    return {name: list(values) for name, values in zip(header, columns, strict=True)}
 
 
 FORMAT = PickFormat(

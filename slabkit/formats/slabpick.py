@@ -11,16 +11,17 @@ tomogram's contrast unless inverted.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slabkit.arrays.tiling import GalleryLayout
 from slabkit.errors import FormatError, InputError
+from slabkit.formats.csv_columns import csv_columns, whole_numbers
 from slabkit.formats.mrc import read_header
 from slabkit.formats.paths import path_for_table, resolve_path
 from slabkit.formats.pick_values import coordinates
@@ -28,7 +29,6 @@ from slabkit.formats.table_blocks import read_text
 from slabkit.formats.tomogram_aliases import known_names
 from slabkit.formats.volume_paths import tomogram_name
 from slabkit.formats.volumes import open_tomogram
-from slabkit.galleries import GalleryLayout, gallery_set_id, geometry_table
 from slabkit.tables import MINISLABS, SLABS, make_table
 from slabkit.units import opposite_contrast, voxel_sizes_equal
 
@@ -45,6 +45,32 @@ _PARTICLE_COLUMNS = ("tomogram", "particle", "tilt")
 _PLACE = ("gallery", "row", "col")
 POSITIONS = ("slabkitX", "slabkitY", "slabkitZ")
 CENTRES = ("slabkitCentreX", "slabkitCentreY", "slabkitCentreZ")
+
+
+@dataclass(frozen=True)
+class ParticleMap:
+    """What `read_particle_map` found.
+
+    Parameters
+    ----------
+    minislabs : DataFrame
+        Columns of `slabkit.tables.MINISLABS`, with the ids of the picks; no gallery set yet.
+    layout : GalleryLayout
+    pixel_size, box, depth : float
+        In Å.
+    contrast : {"dark", "bright"}
+        Of the images.
+    """
+
+    minislabs: pd.DataFrame
+    layout: GalleryLayout
+    pixel_size: float
+    box: float
+    depth: float
+    contrast: Contrast
+
+    def __repr__(self) -> str:
+        return f"<ParticleMap: {len(self.minislabs)} minislabs>"
 
 
 def read_slab_map(
@@ -72,9 +98,9 @@ def read_slab_map(
         wide.
     """
     where = str(path)
-    columns = _read_csv(path, _SLAB_COLUMNS, "slab_map.csv")
-    starts = _whole(columns["zstart"], "zstart", where)
-    depths = _whole(columns["zdepth"], "zdepth", where)
+    columns = csv_columns(read_text(path), _SLAB_COLUMNS, "slabpick's slab_map.csv", where)
+    starts = whole_numbers(columns["zstart"], "zstart", where)
+    depths = whole_numbers(columns["zdepth"], "zdepth", where)
     if len(set(columns["slab"])) < len(starts):
         raise FormatError(f"{where}: a slab stands there twice.")
     rows: list[dict[str, Any]] = []
@@ -114,7 +140,7 @@ def read_particle_map(
     *,
     tiles: tuple[int, int] | None = None,
     contrast: Contrast | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> ParticleMap:
     """Read ``particle_map.csv`` as a minislab table.
 
     Parameters
@@ -131,10 +157,7 @@ def read_particle_map(
 
     Returns
     -------
-    minislabs : DataFrame
-        Columns of `slabkit.tables.MINISLABS`, with the ids of the picks.
-    geometry : DataFrame
-        As `slabkit.galleries.geometry_table`.
+    ParticleMap
 
     Raises
     ------
@@ -143,13 +166,13 @@ def read_particle_map(
         size does not fit.
     """
     where = str(path)
-    columns = _read_csv(path, _PARTICLE_COLUMNS, "particle_map.csv")
+    columns = csv_columns(read_text(path), _PARTICLE_COLUMNS, "slabpick's particle_map.csv", where)
     settings = _settings(Path(path).parent / "make_minislabs.json")
     tilts = coordinates(columns["tilt"], "tilt", where)
     ids, names = _pick_ids(columns, picks, where)
     places = picks.picks.set_index("slabkitPickId").loc[ids, list(POSITIONS)].to_numpy()
     if all(name in columns for name in _PLACE):
-        place = [_whole(columns[name], name, where) for name in _PLACE]
+        place = [whole_numbers(columns[name], name, where) for name in _PLACE]
         gallery, row, column = (np.array(values, dtype=np.int64) for values in place)
         layout, files, pixel_size = _galleries(path, gallery, row, column, tiles, settings)
         images: Any = ""
@@ -162,7 +185,6 @@ def read_particle_map(
     x, y = layout.tile_centre(row, column)
     # slabpick cuts positions down to whole voxels; the images are centred on those.
     centres = np.trunc(places / pixel_size) * pixel_size
-    set_id = gallery_set_id(layout, pixel_size, ids, tilts)
     minislabs = make_table(
         MINISLABS,
         {
@@ -176,7 +198,6 @@ def read_particle_map(
             "slabkitTileRow": row,
             "slabkitTileColumn": column,
             "slabkitTilt": tilts,
-            "slabkitGallerySet": set_id,
             **dict(zip(CENTRES, centres.T, strict=True)),
         },
     )
@@ -185,16 +206,14 @@ def read_particle_map(
     box = depth = layout.tile_px * pixel_size
     if isinstance(shape, list) and len(shape) == 3:
         depth = float(coordinates([str(shape[2])], "extract_shape", where)[0])
-    geometry = geometry_table(
+    return ParticleMap(
+        minislabs,
         layout,
-        tiles=len(ids),
-        pixel_size=pixel_size,
-        box=box,
-        depth=depth,
-        contrast=opposite_contrast(own) if settings.get("invert_contrast") is True else own,
-        set_id=set_id,
+        pixel_size,
+        box,
+        depth,
+        opposite_contrast(own) if settings.get("invert_contrast") is True else own,
     )
-    return minislabs, geometry
 
 
 def _tomogram(
@@ -228,7 +247,7 @@ def _pick_ids(
     columns: dict[str, list[str]], picks: PickList, where: str
 ) -> tuple[list[str], list[str]]:
     """Give the pick and the tomogram of each row; both lists must be of the same particles."""
-    numbers = _whole(columns["particle"], "particle", where)
+    numbers = whole_numbers(columns["particle"], "particle", where)
     sessions: dict[str, str] = {}
     for name, session in zip(
         columns["tomogram"], columns.get("session", columns["tomogram"]), strict=True
@@ -361,31 +380,3 @@ def _contrast(picks: PickList, where: str) -> Contrast:
     if len(contrasts) > 1:
         raise InputError(f"{where}: protein is dark in some tomograms and bright in others.")
     return "bright" if contrasts == {"bright"} else "dark"
-
-
-def _read_csv(path: PathLike, needed: tuple[str, ...], what: str) -> dict[str, list[str]]:
-    where = str(path)
-    try:
-        rows = list(csv.reader(io.StringIO(read_text(path)), strict=True))
-    except csv.Error as error:
-        raise FormatError(f"{where}: is not well-formed CSV ({error}).") from error
-    rows = [[value.strip() for value in row] for row in rows if any(map(str.strip, row))]
-    header = rows[0] if rows else []
-    missing = [name for name in needed if name not in header]
-    if missing or len(set(header)) < len(header):
-        raise FormatError(
-            f"{where}: is no {what} of slabpick, which has the columns {', '.join(needed)}; it has "
-            f"{', '.join(header)[:200] or 'none'}."
-        )
-    for number, row in enumerate(rows[1:], 1):
-        if len(row) != len(header):
-            raise FormatError(f"{where}: row {number} has {len(row)} values for {len(header)}.")
-    columns = list(zip(*rows[1:], strict=True)) or [()] * len(header)
-    return {name: list(values) for name, values in zip(header, columns, strict=True)}
-
-
-def _whole(values: list[str], name: str, where: str) -> list[int]:
-    numbers = coordinates(values, name, where)
-    if (numbers != np.round(numbers)).any() or (abs(numbers) > 1e9).any():
-        raise FormatError(f"{where}: {name} must be whole numbers.")
-    return [int(number) for number in numbers]

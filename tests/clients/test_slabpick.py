@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from slabpick_files import PLACES, TILTS, TOMOGRAMS, VOXEL, make_project  # noqa: E402
 
+from slabkit.cli.import_ import minislab_tables  # noqa: E402
 from slabkit.formats.picks import read_picks  # noqa: E402
 from slabkit.formats.slabpick import read_particle_map, read_slab_map  # noqa: E402
 
@@ -49,8 +50,8 @@ def test_its_maps_mean_what_we_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             mrcfile.read(row["rlnMicrographName"]), planes.sum(axis=0), atol=1e-3
         )
     picks = read_picks("project", keep_duplicates=True)
-    minislabs, geometry = read_particle_map("mini/particle_map.csv", picks)
-    stacked, _ = read_particle_map("stack/particle_map.csv", picks)
+    minislabs, geometry = minislab_tables(read_particle_map("mini/particle_map.csv", picks))
+    stacked = read_particle_map("stack/particle_map.csv", picks).minislabs
     assert stacked["slabkitPickId"].tolist() == minislabs["slabkitPickId"].tolist()
     stack = mrcfile.read("stack/particles.mrcs")
     half = int(geometry["slabkitTileSize"].iloc[0]) // 2
