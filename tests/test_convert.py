@@ -180,3 +180,29 @@ def test_result_is_not_replaced_unasked(slabkit: Any, picks: Path, tmp_path: Pat
     slabkit("convert", "picks.csv", "out.star", "--species", "x", code=2)
     slabkit("convert", "picks.csv", "other.star")
     assert (tmp_path / "other.star").read_bytes() == before
+
+
+def test_dynamo_with_its_map(slabkit: Any, picks: Path, tmp_path: Path) -> None:
+    volumes(tmp_path)
+    known = ("--tomograms", "*.mrc")
+    slabkit("convert", "picks.csv", "p.tbl", *known)
+    assert (tmp_path / "p.doc").read_text() == "1 00255.mrc\n2 TS_2.mrc\n"
+    refused = slabkit("convert", "p.tbl", "back.csv", *known, code=2)
+    assert "--tomogram-index" in refused.stderr
+    index = ("--tomogram-index", "p.doc")
+    slabkit("convert", "p.tbl", "back.csv", *known, *index)
+    assert positions(tmp_path / "back.csv") == positions(picks)
+    # From zero on both sides, and on one side only.
+    slabkit("convert", "picks.csv", "zero.tbl", *known, "--index-base", 0)
+    slabkit("convert", "zero.tbl", "zero.csv", *known, *index, "--index-base", 0)
+    assert positions(tmp_path / "zero.csv") == positions(picks)
+    # The map beside a table is not replaced unasked.
+    (tmp_path / "other.doc").write_text("mine\n")
+    refused = slabkit("convert", "picks.csv", "other.tbl", *known, code=2)
+    assert "other.doc: exists already" in refused.stderr
+    assert not (tmp_path / "other.tbl").exists()
+
+
+def test_what_is_only_read_is_refused_before_anything_is_read(slabkit: Any, picks: Path) -> None:
+    refused = slabkit("convert", "picks.csv", "p.xml", "--to", "deepfinder", code=2)
+    assert "reads deepfinder but does not write it" in refused.stderr
