@@ -206,10 +206,8 @@ def test_what_is_no_rotation_has_no_angles(tmp_path: Path) -> None:
     mirror = np.diag([1.0, 1.0, -1.0])
     picks = pick_list(np.stack([np.eye(3), mirror]))
     for name in ("dynamo", "relion5", "artiax-tsv"):
-        with (
-            warnings.catch_warnings(),
-            pytest.raises(InputError, match=r"of pick 2 \(1.0,.*is no rotation"),
-        ):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", SlabkitWarning)
-            write_picks(tmp_path / "p.any", picks, format=name)
+            with pytest.raises(InputError, match=r"of pick 2 \(1.0,.*is no rotation"):
+                write_picks(tmp_path / "p.any", picks, format=name)
     assert not list(tmp_path.iterdir())

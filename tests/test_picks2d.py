@@ -164,9 +164,7 @@ def test_equal_names_in_two_folders_are_told_by_the_folder():
     assert set(found.rlnMicrographName) == {"b/slabs/00255_slab001.mrc"}
     with pytest.raises(InputError, match=r"could be of a/slabs/00255_slab001\.mrc or b/slabs"):
         read(AUTOPICK, "00255_slab001_autopick.star", slabs)
-    with pytest.raises(
-        InputError, match=r"micrograph slabs/TS_1_7\.30Apx_slab000.* could be a/"
-    ):
+    with pytest.raises(InputError, match=r"micrograph slabs/TS_1_7\.30Apx_slab000.* could be a/"):
         read(PARTICLES, "p.star", slabs)
 
 

@@ -205,7 +205,7 @@ def test_links_keep_their_own_names() -> None:
 
 
 def test_a_copick_project_must_be_there() -> None:
-    with pytest.raises(InputError, match="config.json: cannot be read"):
+    with pytest.raises(InputError, match=r"config\.json: cannot be read"):
         tomogram_paths(["copick:config.json"])
 
 
