@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from slabkit.cli import shared
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
+    from slabkit.formats.pick_source import Source
     from slabkit.formats.tables import PickList
 
 _FORMATS = (
@@ -24,7 +26,8 @@ def convert(
         list[str],
         typer.Argument(
             metavar="IN... OUT",
-            help="Pick lists to read and the one to write; - for standard input or output.",
+            help="Pick lists to read and the one to write; - for standard input or output, "
+            "copick:CONFIG.json for the picks of a copick project.",
             show_default=False,
         ),
     ],
@@ -49,11 +52,32 @@ def convert(
         list[str] | None,
         typer.Option(
             metavar="VOLUME|TABLE",
-            help="Volumes, a folder, a quoted glob or a slabkit table: sizes and voxel sizes. "
-            "May be repeated.",
+            help="Volumes, a folder, a quoted glob, a slabkit table or copick:CONFIG.json: sizes "
+            "and voxel sizes. May be repeated.",
         ),
     ] = None,
     voxel_size: shared.VoxelSizeOption = None,
+    tomo_type: shared.TomoType = None,
+    object_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--object",
+            metavar="NAME",
+            help="From a copick project: only picks of this object. May be repeated.",
+        ),
+    ] = None,
+    user: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="From a copick project: only picks by this user (may be repeated); to one: the "
+            "user of what is written, default slabkit.",
+        ),
+    ] = None,
+    session: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="As --user; of what is written: default 1."),
+    ] = None,
     binning: Annotated[
         float | None,
         typer.Option(
@@ -109,6 +133,8 @@ def convert(
     Several IN files become one list. A format of which one file holds a single tomogram or
     species (copick, ndjson, eman, imod, artiax, tomotwin) is written to a folder: give a name
     without suffix, and --to.
+
+    Into a copick project only new files are written: picks that are there are never replaced.
     """
     if len(paths) < 2:
         raise InputError("convert takes at least two names: IN OUT.")
@@ -125,7 +151,13 @@ def convert(
         "tomogram_index": tomogram_index,
         "check_bounds": check_bounds,
     }
-    _convert(sources, target, to, tomograms or [], options, (overwrite, quiet, json_))
+    copick = {
+        "object": object_ or [],
+        "user": user or [],
+        "session": session or [],
+        "tomo_type": tomo_type,
+    }
+    _convert(sources, target, to, tomograms or [], options, copick, (overwrite, quiet, json_))
 
 
 def _convert(
@@ -134,34 +166,44 @@ def _convert(
     to: str | None,
     tomograms: list[str],
     options: dict[str, Any],
+    copick: dict[str, Any],
     frame: tuple[bool, bool, bool],
 ) -> None:
-    from slabkit.formats.paths import with_paths_from_here
+    from slabkit.cli import convert_copick
     from slabkit.formats.pick_source import Source
-    from slabkit.formats.picks import (
-        companion_file,
-        is_folder,
-        planned_files,
-        read_picks,
-        write_picks,
-    )
+    from slabkit.formats.picks import companion_file, is_folder, planned_files, write_picks
     from slabkit.formats.registry import format_named, format_to_write
-    from slabkit.formats.tomogram_index import read_tomogram_index
-    from slabkit.formats.tomogram_list import read_tomograms
 
-    chosen = format_named(to) if to is not None else format_to_write(target)
+    convert_copick.check_options([*sources, target], tomograms, copick)
     if options["format"] is not None:
         format_named(options["format"])
+    if convert_copick.is_project(target):
+        piped = Source.load("-") if "-" in sources else None
+        given = [piped if piped is not None and path == "-" else path for path in sources]
+        picks = _read(given, tomograms, options, copick, False)
+        files = [*sources, *_files_of(tomograms, options["voxel_size"], copick["tomo_type"])]
+        parameters = {**options, **copick, "tomograms": tomograms}
+        with convert_copick.writing(
+            target, picks, copick, to, files, parameters, frame, piped
+        ) as step:
+            step.summary.update(_summary(picks), to="copick")
+        return
+    chosen = format_named(to) if to is not None else format_to_write(target)
     folder = is_folder(target, chosen.name)
     beside = None if folder else companion_file(target, chosen.name)
     index = options["tomogram_index"]
     piped = Source.load("-") if "-" in sources else None
+    given = convert_copick.with_project_files(sources, copick)
     overwrite, quiet, json_ = frame
     with shared.Step(
         "convert",
         str(Path(target) / "picks.star") if folder else target,
-        inputs=[*sources, *_files_of(tomograms), *([index] if index else [])],
-        parameters={**options, "to": chosen.name, "tomograms": tomograms},
+        inputs=[
+            *(path.where if isinstance(path, Source) else path for path in given),
+            *_files_of(tomograms, options["voxel_size"], copick["tomo_type"]),
+            *([index] if index else []),
+        ],
+        parameters={**options, **copick, "to": chosen.name, "tomograms": tomograms},
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
@@ -169,20 +211,8 @@ def _convert(
     ) as step:
         if step.finished:
             return
-        table = None
-        if tomograms:
-            table = read_tomograms(tomograms, options["voxel_size"])
-        picks = read_picks(
-            [piped if piped is not None and path == "-" else path for path in sources],
-            tomograms=table,
-            **{
-                **options,
-                "tomogram_index": read_tomogram_index(index) if index else None,
-                "index_base": _base_read(sources, options, chosen.index_bases),
-            },
-        )
-        if len(sources) == 1:
-            with_paths_from_here(picks.tomograms, sources[0])
+        given = [piped if piped is not None and path == "-" else path for path in given]
+        picks = _read(given, tomograms, options, copick, chosen.index_bases)
         if folder:
             step.check_free(planned_files(Path(target), picks, chosen.name))
         if beside is not None:
@@ -199,9 +229,38 @@ def _convert(
         step.summary.update(_summary(picks), to=chosen.name)
 
 
-def _base_read(sources: list[str], options: dict[str, Any], written: bool) -> int | None:
+def _read(
+    sources: Sequence[str | Source],
+    tomograms: list[str],
+    options: dict[str, Any],
+    copick: dict[str, Any],
+    base_written: bool,
+) -> PickList:
+    from slabkit.cli.convert_copick import is_project
+    from slabkit.formats.paths import with_paths_from_here
+    from slabkit.formats.picks import read_picks
+    from slabkit.formats.tomogram_index import read_tomogram_index
+    from slabkit.formats.tomogram_list import read_tomograms
+
+    table, options, index = None, dict(options), options["tomogram_index"]
+    if tomograms:
+        table = read_tomograms(tomograms, options["voxel_size"], copick["tomo_type"])
+        if any(is_project(argument) for argument in tomograms):
+            options["voxel_size"] = None  # it said which tomograms are meant; the table has theirs
+    options["index_base"] = _base_read(sources, options, base_written)
+    options["tomogram_index"] = read_tomogram_index(index) if index else None
+    picks = read_picks(sources, tomograms=table, **options)
+    if len(sources) == 1 and isinstance(sources[0], str):
+        with_paths_from_here(picks.tomograms, sources[0])
+    return picks
+
+
+def _base_read(
+    sources: Sequence[str | Source], options: dict[str, Any], written: bool
+) -> int | None:
     """Give ``--index-base`` for the input; it may speak of the output alone."""
-    dynamo = options["format"] == "dynamo" or all(s.lower().endswith(".tbl") for s in sources)
+    names = [path if isinstance(path, str) else path.where for path in sources]
+    dynamo = options["format"] == "dynamo" or all(n.lower().endswith(".tbl") for n in names)
     base: int | None = options["index_base"]
     return base if dynamo or not written else None
 
@@ -215,12 +274,18 @@ def _summary(picks: PickList) -> dict[str, Any]:
     }
 
 
-def _files_of(tomograms: list[str]) -> list[Path]:
+def _files_of(tomograms: list[str], voxel_size: float | None, tomo_type: str | None) -> list[Path]:
+    from slabkit.cli.convert_copick import is_project
     from slabkit.formats.volumes import tomogram_paths
 
     files: list[Path] = []
     for argument in tomograms:
         path = Path(argument)
         is_table = path.suffix.lower() == ".star"
-        files += [path] if is_table else [found for _, found in tomogram_paths([argument])]
+        if is_table:
+            files.append(path)
+            continue
+        kind = tomo_type if is_project(argument) else None
+        found = tomogram_paths([argument], voxel_size=voxel_size, tomo_type=kind)
+        files += [file for _, file in found]
     return files

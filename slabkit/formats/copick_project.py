@@ -242,17 +242,9 @@ class CopickProject:
             sources.setdefault((f"{run}/{path.name}", source.data), source)
         return list(sources.values())
 
-    def picks_path(self, run: str, user: str, session: str, name: str) -> Path:
-        """Give the path of a picks file in the overlay.
-
-        Parameters
-        ----------
-        run, user, session, name : str
-            As copick allows them; `name` of the object.
-
-        Returns
-        -------
-        Path
+    @property
+    def written_root(self) -> Path:
+        """The folder that is written to.
 
         Raises
         ------
@@ -264,7 +256,11 @@ class CopickProject:
                 f"{PREFIX}{self.config}: {self.remote}, and slabkit writes to this machine's disks "
                 "only; write a folder (--to copick) and copy it there."
             )
-        return self.overlay / _RUNS / run / "Picks" / f"{user}_{session}_{name}.json"
+        return self.overlay
+
+    def picks_path(self, run: str, user: str, session: str, name: str) -> Path:
+        """Give the path of a picks file to be written; names as copick allows them."""
+        return self.written_root / _RUNS / run / "Picks" / f"{user}_{session}_{name}.json"
 
     def standing(self, paths: Iterable[Path]) -> list[Path]:
         """Give those picks files that are there already, in any of the roots."""

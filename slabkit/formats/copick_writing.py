@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from slabkit.errors import InputError, OutputExistsError, SlabkitError
@@ -31,14 +31,12 @@ def plan_project_picks(
     Returns
     -------
     dict of Path to str
-        Path and content; nothing is written.
+        Path and content; nothing is written, and nobody has looked what is there.
 
     Raises
     ------
     InputError
         A run or an object is not of the project, a pick has no species, or two names become one.
-    OutputExistsError
-        There are such picks already: they are never replaced.
 
     Warns
     -----
@@ -65,10 +63,26 @@ def plan_project_picks(
         if path in files:
             raise InputError(f"{path}: two species have this name in copick; rename one.")
         files[path] = text
+    return files
+
+
+def require_new(project: CopickProject, files: Iterable[Path]) -> None:
+    """Refuse picks files that are there already, in any root of the project.
+
+    Parameters
+    ----------
+    project : CopickProject
+    files : iterable of Path
+        As `plan_project_picks` gives them.
+
+    Raises
+    ------
+    OutputExistsError
+        They are never replaced.
+    """
     standing = project.standing(files)
     if standing:
         raise OutputExistsError(_refusal(standing[0], len(standing)))
-    return files
 
 
 def write_project_picks(files: Mapping[Path, str]) -> None:
