@@ -128,7 +128,7 @@ def writing(
     project = open_project(target)
     user, session = (copick["user"] or [_USER])[0], (copick["session"] or [_SESSION])[0]
     species = sorted({escaped_name(name) for name in picks.picks["slabkitSpecies"] if name})
-    name = "_".join(map(escaped_name, (user, session, "+".join(species)[:120])))
+    name = "_".join([escaped_name(user), escaped_name(session), "+".join(species)[:120]])
     table = project.written_root / "slabkit" / f"{name}.star"
     files = plan_project_picks(project, picks, user, session)
     if not table.exists():

@@ -174,6 +174,8 @@ def list_tomograms(
         Something does not exist or holds no tomogram, two tomograms have the same name (or names
         that differ only in case), or a name cannot be used.
     """
+    if tomo_type is not None and not any(is_project(argument) for argument in arguments):
+        raise InputError("--tomo-type is for copick projects, given as copick:CONFIG.json.")
     found: list[ListedTomogram] = []
     for argument in (os.fspath(given) for given in arguments):
         path = Path(argument)
@@ -198,8 +200,6 @@ def list_tomograms(
             found += _chosen(argument, known, sorted(set(entries) - set(known)))
         else:
             raise InputError(f"{argument}: there is no such file, folder or pattern match.")
-    if tomo_type is not None and not any(is_project(argument) for argument in arguments):
-        raise InputError("--tomo-type is for copick projects, given as copick:CONFIG.json.")
     _check_names(found)
     return found
 
