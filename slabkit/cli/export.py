@@ -6,6 +6,7 @@ import typer
 
 from slabkit.cli.export_cryosparc import cryosparc
 from slabkit.cli.export_relion import relion
+from slabkit.cli.export_topaz import topaz
 
 app = typer.Typer(
     help="Write what RELION, CryoSPARC or Topaz import: micrographs, coordinates, particles.",
@@ -15,3 +16,4 @@ app = typer.Typer(
 )
 app.command(name="relion")(relion)
 app.command(name="cryosparc")(cryosparc)
+app.command(name="topaz")(topaz)

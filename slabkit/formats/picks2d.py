@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from slabkit.errors import FormatError, SlabkitWarning
-from slabkit.formats import pick2d_cryolo, pick2d_cryosparc, pick2d_eman, pick2d_relion
+from slabkit.formats import (
+    pick2d_cryolo,
+    pick2d_cryosparc,
+    pick2d_eman,
+    pick2d_relion,
+    pick2d_topaz,
+)
 from slabkit.formats.micrograph_names import MicrographNames
 from slabkit.formats.paths import check_given_once
 from slabkit.formats.pick2d_dialect import Pick2dDialect, Slabs, pooled
@@ -34,6 +40,7 @@ _DIALECTS: tuple[Pick2dDialect, ...] = (
     pick2d_eman.INFO,
     pick2d_cryolo.CBOX,
     pick2d_cryosparc.DATASET,
+    pick2d_topaz.TABLE,
 )
 
 

@@ -23,6 +23,7 @@ from slabkit.formats.results_cryosparc import is_cryosparc, read_cryosparc
 from slabkit.formats.results_relion import read_relion_results
 from slabkit.formats.results_values import require_key, typed_results
 from slabkit.formats.tables import read_text
+from slabkit.formats.topaz_names import restored_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,7 +166,11 @@ def read_results(
             f"results of several kinds: {listed}; label them one at a time and give the label "
             "tables to curate together."
         )
-    return Results(_pooled([table for _, table in parts], names), parts[0][0])
+    table, kind = _pooled([table for _, table in parts], names), parts[0][0]
+    if kind == "topaz" and minislabs is not None:
+        written = table["rlnMicrographName"].tolist()
+        table["rlnMicrographName"] = restored_names(written, minislabs["rlnMicrographName"])
+    return Results(table, kind)
 
 
 def _pooled(tables: list[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
