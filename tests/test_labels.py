@@ -439,6 +439,25 @@ def test_upside_down_coordinates(tmp_path):
         label_text(tmp_path, topaz(rows), minislabs, "c.txt", y_axis="down")
 
 
+@pytest.mark.filterwarnings("ignore:1 rows lie on empty tiles")
+def test_hits_on_noise_do_not_turn_the_y_axis(tmp_path):
+    minislabs = minislab_rows(16)  # gallery 1 has one row filled of three
+    places = [("minislabs_001", *centre(SMALL, 0, column)) for column in range(3)]
+    noise = ("minislabs_000", *centre(SMALL, 1, 1), 2), ("minislabs_001", *centre(SMALL, 1, 0), -3)
+    rows = [*((*place, 1 + n) for n, place in enumerate(places)), *noise]
+    labels, report = label_text(
+        tmp_path, topaz(rows), minislabs, "c.txt", threshold=0, y_axis="down"
+    )
+    assert report.filler == 1
+    # One that is best of all is a chance too; of places without scores it is a proof.
+    rows = [(f"minislabs_00{n}", *centre(SMALL, row, 0), 3) for n, row in ((1, 2), (0, 0))]
+    labels, report = label_text(tmp_path, topaz(rows), minislabs, "c.txt", y_axis="down")
+    assert decisions(labels) == {"p00000": "accepted"}
+    text = topaz([row[:3] for row in rows], "image_name\tx_coord\ty_coord")
+    with pytest.raises(InputError, match="give --y-axis up"):
+        label_text(tmp_path, text, minislabs, "c.txt", y_axis="down")
+
+
 def test_no_evidence_for_the_y_axis_is_said(tmp_path):
     rows = [("minislabs_000", *centre(SMALL, 0, 1), 1)]
     with pytest.warns(SlabkitWarning, match="no empty tile of a gallery tells"):

@@ -232,8 +232,17 @@ def test_names_that_topaz_keeps() -> None:
     folded = [name.lower() for name in made.values()]
     assert len(set(folded)) == len(names)
     assert all(name.replace("_", "a").isalnum() and name[0].isalpha() for name in made.values())
-    assert restored_names(list(made.values()), names)[2] == "00255.mrc"
-    assert restored_names(["x_1", "foreign"], names) == ["x_1", "foreign"]
+    assert restored_names(list(made.values()), names, "t")[2] == "00255.mrc"
+    assert restored_names(["x_1", "foreign"], names, "t") == ["x_1", "foreign"]
+
+
+def test_names_that_topaz_cut_at_their_last_dot() -> None:
+    names = ["s/TS_1_10.00Apx.mrc", "s/TS_2_10.00Apx_slab000.mrc", "s/TS_2_10.00Apx_slab001.mrc"]
+    assert restored_names(["TS_1_10", "TS_2"], names, "t") == [names[0], "TS_2"]
+    with pytest.raises(InputError, match=r"t: image TS_2_10 could be .*slab000\.mrc or .*slab001"):
+        restored_names(["TS_1_10", "TS_2_10"], names, "t")
+    # What is a name as it stands is never taken for a cut one.
+    assert restored_names(["a"], ["a.b.mrc", "a.mrc"], "t") == ["a"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -243,7 +252,7 @@ def test_safe_names_come_back(names: list[str]) -> None:
     made = safe_names(names)
     assert len({safe.lower() for safe in made.values()}) == len(names)
     stems = {name: safe_names([name]) for name in names}
-    back = restored_names(list(made.values()), names)
+    back = restored_names(list(made.values()), names, "t")
     for name, safe, found in zip(names, made.values(), back, strict=True):
         assert found in (name, safe), (name, stems[name])
 
@@ -265,6 +274,21 @@ def test_scores_on_galleries_with_dots_in_their_names(tmp_path: Path) -> None:
         "id-24": "accepted",
     }
     assert report.matched == 3
+
+
+def test_places_on_shrunk_galleries_are_noticed(tmp_path: Path) -> None:
+    table = minislabs()
+
+    def write(scale: int) -> Path:
+        path = tmp_path / f"by_{scale}.txt"
+        columns = table[["rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY"]].to_numpy()
+        rows = [f"{Path(g).stem}\t{x / scale:.0f}\t{y / scale:.0f}\t1\n" for g, x, y in columns]
+        path.write_text(HEADER + "".join(rows))
+        return path
+
+    read_results([write(1)], table)
+    with pytest.warns(SlabkitWarning, match="all 29 places lie in the first 25% of their galler"):
+        read_results([write(4)], table)
 
 
 def read_text(text: str, slabs: Any) -> Any:
@@ -309,7 +333,7 @@ def test_tables_that_are_refused(
 def test_coordinates_of_shrunk_images_are_noticed(here: Path) -> None:
     slabs = slab_table(here)
     rows = [f"b\t{x}\t{y}\t1\n" for x in range(0, 30, 6) for y in range(0, 22, 5)]
-    with pytest.warns(SlabkitWarning, match="all 25 picks lie in the first 22%.*without -x"):
+    with pytest.warns(SlabkitWarning, match="all 25 places lie in the first 22%.*without -x"):
         read_text(HEADER + "".join(rows), slabs)
     read_text(HEADER + "".join(rows) + "b\t110\t3\t1\n", slabs)
 

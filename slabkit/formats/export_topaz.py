@@ -166,6 +166,7 @@ def _training_set(
     )
     label = f"slabkit label {folder / 'extracted.txt'} --minislabs {shlex.quote(str(table))}"
     commands = [
+        f"rm -rf {folder}/normalized",
         f"topaz normalize -s {downsample} -o {folder}/normalized/ {folder}/micrographs/*.mrc",
         f"topaz train -n {expected:.6g} --radius {reach} --num-workers 0 --device $device \\\n"
         f"    --train-images {folder}/images.txt --train-targets {folder}/targets.txt \\\n"
@@ -173,7 +174,7 @@ def _training_set(
         f"model=$(ls -t {folder}/model_epoch*.sav | head -n 1)",
         f'topaz extract -m "$model" -r {apart} -x {downsample} -t -6 -d $device \\\n'
         f"    -o {folder}/extracted.txt {folder}/normalized/*.mrc",
-        f"# then: {label} --threshold 0 -o topaz_labels.star",
+        f"# then: {label} --threshold 0 --y-axis down \\\n#    -o topaz_labels.star",
     ]
     return Exported(
         {
@@ -205,7 +206,7 @@ def _slabs(
         raise InputError(f"{table}: has no slabs.")
     names = safe_names(slabs["rlnMicrographName"])
     _warn_of_contrast(set(slabs["slabkitContrast"]), str(table))
-    commands = []
+    commands = [f"rm -rf {folder}/normalized"]
     sizes = slabs["slabkitVoxelSize"].to_numpy()
     for number, size in enumerate(sorted(set(sizes.tolist())), 1):
         factor = downsample or max(1, length_to_voxels(_PRETRAINED_PIXEL_SIZE, size))

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.errors import FormatError, InputError
 from slabkit.formats.pick2d_dialect import Pick2dDialect, Slabs, one_by_one
 from slabkit.formats.pick_source import Source
 from slabkit.formats.pick_values import coordinates, optional_numbers
 from slabkit.formats.topaz_names import restored_names
+from slabkit.formats.topaz_places import warn_of_shrunk
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _NEEDED = ["image_name", "x_coord", "y_coord"]
-_FEW = 20
 
 
 def sniff(source: Source) -> bool:
@@ -71,7 +70,7 @@ def read(source: Source, slabs: Slabs) -> pd.DataFrame:
     columns = dict(
         zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True)
     )
-    names = restored_names(columns["image_name"], slabs.names.names)
+    names = restored_names(columns["image_name"], slabs.names.names, where)
     found: dict[str, object] = {
         "rlnMicrographName": names,
         "rlnCoordinateX": coordinates(columns["x_coord"], "x_coord", where),
@@ -86,20 +85,14 @@ def read(source: Source, slabs: Slabs) -> pd.DataFrame:
 
 
 def _look_for_scale(table: pd.DataFrame, slabs: Slabs, where: str) -> None:
-    if len(table) < _FEW:
+    if not len(table):
         return
     known = slabs.names.match(table["rlnMicrographName"].tolist(), where)
     micrographs = [known[name] for name in table["rlnMicrographName"]]
     width = np.array(slabs.values("slabkitTomogramSizeX", micrographs))
     height = np.array(slabs.values("slabkitTomogramSizeY", micrographs))
     part = max((table["rlnCoordinateX"] / width).max(), (table["rlnCoordinateY"] / height).max())
-    if part < 0.5:
-        warnings.warn(
-            f"{where}: all {len(table)} picks lie in the first {part:.0%} of their slabs along x "
-            "and y; were they made on downsampled images, and topaz extract without -x?",
-            SlabkitWarning,
-            stacklevel=2,
-        )
+    warn_of_shrunk(float(part), len(table), "slabs", where)
 
 
 TABLE = Pick2dDialect(

@@ -24,6 +24,7 @@ from slabkit.formats.results_relion import read_relion_results
 from slabkit.formats.results_values import require_key, typed_results
 from slabkit.formats.tables import read_text
 from slabkit.formats.topaz_names import restored_names
+from slabkit.formats.topaz_places import look_for_scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,7 +170,9 @@ def read_results(
     table, kind = _pooled([table for _, table in parts], names), parts[0][0]
     if kind == "topaz" and minislabs is not None:
         written = table["rlnMicrographName"].tolist()
-        table["rlnMicrographName"] = restored_names(written, minislabs["rlnMicrographName"])
+        known = minislabs["rlnMicrographName"].tolist()
+        table["rlnMicrographName"] = restored_names(written, known, names[0])
+        look_for_scale(table, minislabs, names[0])
     return Results(table, kind)
 
 

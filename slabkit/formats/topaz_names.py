@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from slabkit.errors import InputError
 from slabkit.formats.micrograph_names import image_stem
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -47,23 +48,43 @@ def safe_names(micrographs: Iterable[str]) -> dict[str, str]:
     return {name: found[name] for name in names}
 
 
-def restored_names(written: Sequence[str], micrographs: Sequence[str]) -> list[str]:
-    """Give names that Topaz wrote as the table has them, where `safe_names` made them.
+def restored_names(written: Sequence[str], micrographs: Sequence[str], where: str) -> list[str]:
+    """Give names that Topaz wrote as the table has them.
 
     Parameters
     ----------
     written : sequence of str
+        Made by `safe_names`, or cut at their last dot, as Topaz does with names of other tables.
     micrographs : sequence of str
         Those that the table has, in its order.
+    where : str
+        What messages begin with.
 
     Returns
     -------
     list of str
         A name that is none of these stays as it is.
+
+    Raises
+    ------
+    InputError
+        A cut name could be of several micrographs.
     """
     stems = {_stem(name) for name in micrographs}
     made = {safe: name for name, safe in safe_names(micrographs).items() if safe not in stems}
-    return [made.get(name, name) for name in written]
+    cut: dict[str, list[str]] = {}
+    for name in dict.fromkeys(micrographs):
+        cut.setdefault(_stem(name).rpartition(".")[0], []).append(name)
+    found = {}
+    for name in dict.fromkeys(written):
+        fits = [made[name]] if name in made else cut.get(name, []) if name not in stems else []
+        if name and len(fits) > 1:
+            raise InputError(
+                f"{where}: image {name} could be {' or '.join(fits[:3])}, because Topaz cuts names "
+                "at their last dot; slabkit export topaz gives names that it keeps."
+            )
+        found[name] = fits[0] if name and fits else name
+    return [found[name] for name in written]
 
 
 def _stem(name: str) -> str:

@@ -75,7 +75,8 @@ def join_results(
         How tiles lie in the galleries.
     y_axis : {"down", "up"}, optional
         Whether y counts from the first row of the file downwards or from the last one upwards.
-        None: downwards. The empty tiles of the galleries must not speak against it.
+        None: downwards. The empty tiles of the galleries must not speak against it, of rows with
+        scores with two standard deviations.
     tolerance : float, optional
         How far from a tile's centre a place may be, in tile sides.
 
@@ -187,20 +188,28 @@ def _by_place(
     chosen: YAxis = y_axis or "down"
     other: YAxis = "up" if chosen == "down" else "down"
     found, mirrored = tiles(chosen), tiles(other)
-    _judge_y_axis(int((found == FILLER).sum()), int((mirrored == FILLER).sum()), chosen, y_axis)
+    scores = results["slabkitScore"] if "slabkitScore" in results.columns else None
+    scored = scores is not None and bool(scores.notna().any())
+    # A detector also hits noise on empty tiles, with low scores: its better half speaks.
+    counted = scores.ge(scores.median()).to_numpy() if scores is not None and scored else True
+    here, there = (int(((tile == FILLER) & counted).sum()) for tile in (found, mirrored))
+    _judge_y_axis(here, there, chosen, y_axis, scored)
     return found, chosen
 
 
-def _judge_y_axis(here: int, mirrored: int, chosen: YAxis, given: YAxis | None) -> None:
+def _judge_y_axis(
+    here: int, mirrored: int, chosen: YAxis, given: YAxis | None, noisy: bool
+) -> None:
     other = "up" if chosen == "down" else "down"
-    if here > mirrored:
+    # Of a detector's hits it takes two standard deviations of their counts.
+    if here > mirrored and (not noisy or (here - mirrored) ** 2 >= 4 * (here + mirrored)):
         text = (
             f"{here} places lie on empty tiles if y counts {chosen}wards from the "
             f"{'first' if chosen == 'down' else 'last'} row, {mirrored} if it counts {other}wards"
         )
         against = "" if given is None else f", which contradicts --y-axis {chosen}"
         raise InputError(f"{text}{against}; give --y-axis {other}.")
-    elif here == mirrored and given is None:
+    elif here >= mirrored and given is None:
         warnings.warn(
             "no empty tile of a gallery tells which way y counts; it was taken to count downwards "
             "from the first row of the file (--y-axis down says so, --y-axis up the contrary).",
