@@ -94,11 +94,17 @@ def label(
         typer.Option(metavar="F", help="How far from a tile's centre a hit may be, in tile sides."),
     ] = 0.3,
     round_: Annotated[
-        str, typer.Option("--round", metavar="NAME", help="Round of labelling, recorded.")
+        str,
+        typer.Option("--round", metavar="NAME", help="Round of labelling, recorded: class2d, say."),
+    ] = "",
+    author: Annotated[
+        str, typer.Option(metavar="NAME", help="The person who decided, recorded.")
     ] = "",
     source: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Who says so, recorded; default: the file's name."),
+        typer.Option(
+            metavar="NAME", help="What the verdicts come from, recorded; default: the file's name."
+        ),
     ] = None,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
@@ -143,6 +149,7 @@ def label(
         "species": species,
         "source": source,
         "round_name": round_,
+        "author": author,
     }
     piped = {"-": read.table if "-" in results else table}
     with shared.Step(

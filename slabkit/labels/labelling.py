@@ -92,6 +92,7 @@ def label_minislabs(
     species: str = "",
     source: str | None = None,
     round_name: str = "",
+    author: str = "",
 ) -> tuple[pd.DataFrame, LabelReport]:
     """Turn a result on minislabs or galleries into labels of picks.
 
@@ -123,16 +124,16 @@ def label_minislabs(
         See `slabkit.labels.join_results`.
     species : str, optional
         Species of what is accepted; default: what the result says.
-    source, round_name : str, optional
+    source, round_name, author : str, optional
         Recorded with each label; the source is otherwise the file's name.
 
     Returns
     -------
     labels : DataFrame
         Columns of `slabkit.tables.LABELS`, one row a pick that the result speaks of, in the order
-        of the minislab table. Class, score, source and the particle's place (``slabkitCentreX``,
-        ``Y``, ``Z``; a shift in the image is one in the view's plane) are those of the best view
-        that agrees.
+        of the minislab table. Class, score, source, tile and the particle's place
+        (``slabkitCentreX``, ``Y``, ``Z``; a shift in the image is one in the view's plane) are
+        those of the best view that agrees.
     report : LabelReport
 
     Raises
@@ -149,7 +150,7 @@ def label_minislabs(
     votes, doubly = _one_row_a_minislab(results, decisions, join.tile)
     labels, tied = _combine_views(votes, minislabs, unlisted, views)
     labels["slabkitSource"] = _sources(labels.pop("source"), results, source)
-    labels["slabkitRound"] = round_name
+    labels["slabkitRound"], labels["slabkitAuthor"] = round_name, author
     if species:
         labels["slabkitSpecies"] = species
     labels.loc[labels["slabkitDecision"] != "accepted", "slabkitSpecies"] = ""
@@ -269,6 +270,7 @@ def _combine_views(
     labels = winner.set_index("pick")[["slabkitScore", *texts, *_CENTRE]].reindex(spoken_of)
     for name in texts:
         labels[name] = labels[name].fillna("")
+    labels["slabkitTile"] = _tiles(winner, minislabs, codes)[spoken_of]
     labels.insert(0, "slabkitPickId", ids[spoken_of])
     labels.insert(1, "slabkitDecision", outcome[spoken_of])
     return labels.reset_index(drop=True), tied
@@ -286,6 +288,17 @@ def _centres(votes: pd.DataFrame, minislabs: pd.DataFrame) -> dict[str, npt.NDAr
     return {
         name: np.where(unknown, np.nan, place) for name, place in zip(_CENTRE, places, strict=True)
     }
+
+
+def _tiles(
+    winner: pd.DataFrame, minislabs: pd.DataFrame, codes: npt.NDArray[Any]
+) -> npt.NDArray[np.object_]:
+    """Name the image that each pick was judged by: that of the winning view, else its first."""
+    row = np.unique(codes, return_index=True)[1]
+    row[winner["pick"].to_numpy()] = winner["tile"].to_numpy()
+    names = ("slabkitTileRow", "slabkitTileColumn", "rlnMicrographName")
+    places = zip(*(minislabs[name].to_numpy()[row].tolist() for name in names), strict=True)
+    return np.array([f"r{r}c{c}@{gallery}" for r, c, gallery in places], dtype=object)
 
 
 def _sources(named: pd.Series, results: pd.DataFrame, source: str | None) -> Any:

@@ -6,6 +6,15 @@ same columns as a full one.
 """
 
 from slabkit.tables.identity import new_pick_ids
+from slabkit.tables.ledger import (
+    LEDGER,
+    label_entries,
+    ledger_entries,
+    ledger_of,
+    parse_ledger,
+    recorded_labels,
+    with_entries,
+)
 from slabkit.tables.schemas import (
     DECISIONS,
     LABELS,
@@ -30,6 +39,7 @@ from slabkit.tables.validation import (
 __all__ = [
     "DECISIONS",
     "LABELS",
+    "LEDGER",
     "MINISLABS",
     "PICKS",
     "PICKS2D",
@@ -39,10 +49,16 @@ __all__ = [
     "Column",
     "Schema",
     "empty_table",
+    "label_entries",
+    "ledger_entries",
+    "ledger_of",
     "make_table",
     "new_pick_ids",
+    "parse_ledger",
+    "recorded_labels",
     "require_unique",
     "require_values",
     "rows_named",
     "validate_table",
+    "with_entries",
 ]

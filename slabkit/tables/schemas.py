@@ -188,8 +188,11 @@ LABELS = Schema(
         Column("slabkitScore", "real", _NAN),
         Column("slabkitSource", "string", ""),
         Column("slabkitRound", "string", ""),
+        Column("slabkitAuthor", "string", ""),
         Column("slabkitSpecies", "string", ""),
         Column("slabkitScoreKind", "string", ""),
+        # The image that was looked at, r3c4@GALLERY: row 3, column 4, counted from 0.
+        Column("slabkitTile", "string", ""),
         # Where the result says that the particle lies in the tomogram, in Å.
         Column("slabkitCentreX", "real", _NAN),
         Column("slabkitCentreY", "real", _NAN),
