@@ -306,7 +306,7 @@ def test_the_same_file_twice_is_refused(tmp_path, monkeypatch):
         (b"\x00\x01\x02\xff", "x.star", "holds no 2D picks"),
         (b"\xff\xfe", "00255_slab001.box", "is not a text file"),
         ("hello", "x.txt", "holds no 2D picks that can be told"),
-        ("", "x.star", "holds no 2D picks"),
+        ("loop_\n_rlnCoordinateX\n", "x.star", r"line 1: expected a block \(data_"),
     ],
 )
 def test_refusals(text, name, message):

@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli import pick_options, shared
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
     from slabkit.formats.pick_source import Source
     from slabkit.formats.tables import PickList
-
-_FORMATS = (
-    "native csv ndjson copick relion5 relion4 dynamo eman imod artiax artiax-tsv tomotwin "
-    "cryolo-coords cryolo pytom warp warp-px deepfinder polnet slabpick"
-)
 
 
 def convert(
@@ -31,14 +26,7 @@ def convert(
             show_default=False,
         ),
     ],
-    from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="FORMAT",
-            help=f"Format of IN, where its content does not say: {_FORMATS}.",
-        ),
-    ] = None,
+    from_: pick_options.From = None,
     to: Annotated[
         str | None,
         typer.Option(
@@ -78,45 +66,15 @@ def convert(
         list[str] | None,
         typer.Option(metavar="NAME", help="As --user; of what is written: default 1."),
     ] = None,
-    binning: Annotated[
-        float | None,
-        typer.Option(
-            metavar="N", help="RELION, EMAN2, Warp: tomogram voxel size / tilt-series pixel size."
-        ),
-    ] = None,
-    centre: Annotated[
-        str,
-        typer.Option(
-            metavar="size/2|size/2-1",
-            help="RELION 5: zero of its positions, in unbinned pixels.",
-        ),
-    ] = "size/2",
-    tomogram: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Tomogram of picks that do not name theirs.")
-    ] = None,
+    binning: pick_options.Binning = None,
+    centre: pick_options.Centre = "size/2",
+    tomogram: pick_options.TomogramName = None,
     species: Annotated[
         str | None, typer.Option(metavar="NAME", help="Species of every pick.")
     ] = None,
-    unit: Annotated[
-        str | None,
-        typer.Option(metavar="angstrom|px", help="Unit of x, y, z in CSV and PolNet; default Å."),
-    ] = None,
-    index_base: Annotated[
-        int | None,
-        typer.Option(
-            metavar="0|1",
-            help="Dynamo: coordinate of the first voxel; default 1, as Dynamo has it.",
-            show_default=False,
-        ),
-    ] = None,
-    tomogram_index: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Dynamo, DeepFinder: which number is which tomogram: a .doc with lines 'number "
-            "path', or a .vll list of volumes.",
-        ),
-    ] = None,
+    unit: pick_options.Unit = None,
+    index_base: pick_options.IndexBase = None,
+    tomogram_index: pick_options.TomogramIndex = None,
     check_bounds: Annotated[
         bool,
         typer.Option(
@@ -266,10 +224,13 @@ def _base_read(
 
 
 def _summary(picks: PickList) -> dict[str, Any]:
+    from slabkit.formats.bounds import count_outside
+
     counts = picks.picks["slabkitSpecies"].value_counts(sort=False)
     return {
         "picks": len(picks.picks),
         "tomograms": picks.picks["slabkitTomogram"].nunique(),
+        "outside": count_outside(picks.picks, picks.tomograms),
         "species": {name or "none": int(counts[name]) for name in sorted(counts.index)},
     }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli import pick_options, shared
 from slabkit.cli.gallery_files import GalleryFiles, GalleryPlan
 from slabkit.errors import InputError, SlabkitError
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 def minislab(
     picks: Annotated[
-        str, typer.Argument(help="Pick list; - for standard input.", show_default=False)
+        str,
+        typer.Argument(help="Pick list, in any format; - for standard input.", show_default=False),
     ],
     out: shared.OutFolder,
     box: Annotated[
@@ -67,6 +68,13 @@ def minislab(
     ] = None,
     voxel_size: shared.VoxelSizeOption = None,
     tomo_type: shared.TomoType = None,
+    from_: pick_options.From = None,
+    binning: pick_options.Binning = None,
+    centre: pick_options.Centre = "size/2",
+    tomogram: pick_options.TomogramName = None,
+    unit: pick_options.Unit = None,
+    index_base: pick_options.IndexBase = None,
+    tomogram_index: pick_options.TomogramIndex = None,
     pixel_size: Annotated[
         float | None,
         typer.Option(metavar="Å", help="Resample the images to this; default: the voxel size."),
@@ -128,8 +136,17 @@ def minislab(
         "stack": stack,
         "png": png,
     }
+    reading: dict[str, Any] = {
+        "format": from_,
+        "binning": binning,
+        "centre": centre,
+        "tomogram": tomogram,
+        "unit": unit,
+        "index_base": index_base,
+        "tomogram_index": tomogram_index,
+    }
     source = Source.load(picks)
-    pick_list = _read(source, tomograms, voxel_size, tomo_type)
+    pick_list = _read(source, tomograms, voxel_size, tomo_type, reading)
     volumes = pick_volumes(
         pick_list,
         picks,
@@ -146,9 +163,9 @@ def minislab(
     with shared.Step(
         "minislab",
         str(Path(out) / "minislabs.star"),
-        inputs=[picks, *used],
+        inputs=[picks, *used, *([tomogram_index] if tomogram_index else [])],
         text_inputs={"-": source.text} if picks == "-" else None,
-        parameters={**options, "tomograms": [str(t.path) for t in listed]},
+        parameters={**options, **reading, "tomograms": [str(t.path) for t in listed]},
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
@@ -160,17 +177,22 @@ def minislab(
 
 
 def _read(
-    source: Source, tomograms: list[str] | None, voxel_size: float | None, tomo_type: str | None
+    source: Source,
+    tomograms: list[str] | None,
+    voxel_size: float | None,
+    tomo_type: str | None,
+    reading: dict[str, Any],
 ) -> PickList:
-    from slabkit.formats.picks import read_picks
     from slabkit.formats.registry import detect_format
-    from slabkit.formats.tomogram_list import read_tomograms
 
-    native = not source.empty and detect_format(source).name == "native"
-    if native or tomograms is None:
+    found = reading["format"] or ("" if source.empty else detect_format(source).name)
+    if found == "native":
         # slabkit's own list knows its tomograms, which may have another voxel size than those here
-        return read_picks(source, check_bounds=False)
-    return read_picks(source, tomograms=read_tomograms(tomograms, voxel_size, tomo_type))
+        return pick_options.read_with(source, reading, check_bounds=False)
+    if tomograms is None:
+        return pick_options.read_with(source, reading, voxel_size=voxel_size)
+    table = pick_options.table_of(tomograms, voxel_size, tomo_type)
+    return pick_options.read_with(source, reading, tomograms=table)
 
 
 def _plan(
@@ -201,8 +223,7 @@ def _plan(
     pixel_size = options["pixel_size"]
     if pixel_size is None:
         first = next(iter(sizes), None)
-        # Without a pick there is nothing to read a size from, and nothing that depends on it.
-        pixel_size = 1.0 if first is None else sizes[first]
+        pixel_size = _stated_voxel_size(picks) if first is None else sizes[first]
         other = next((n for n, s in sizes.items() if not voxel_sizes_equal(s, pixel_size)), None)
         if other is not None:
             raise InputError(
@@ -234,6 +255,25 @@ def _plan(
         ),
         failures,
     )
+
+
+def _stated_voxel_size(picks: PickList) -> float:
+    """Give the voxel size of the list's tomograms, for a list without picks."""
+    import warnings
+
+    from slabkit.errors import SlabkitWarning
+
+    stated = picks.tomograms["slabkitVoxelSize"].to_numpy(float)
+    known = stated[stated > 0].tolist()  # not NaN
+    if known:
+        return float(known[0])
+    warnings.warn(
+        "no tomogram of the pick list has a voxel size; the table of no minislabs says 1 Å "
+        "(--pixel-size sets it).",
+        SlabkitWarning,
+        stacklevel=3,
+    )
+    return 1.0
 
 
 def _parse_tiles(value: str) -> tuple[int, int]:

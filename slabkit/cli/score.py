@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli import pick_options, shared
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,6 +54,23 @@ def score(
             help="strict: one pick, one particle; czii: the rule of the CZII challenge.",
         ),
     ] = "strict",
+    from_: pick_options.From = None,
+    tomograms: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VOLUME|TABLE",
+            help="Volumes, a folder, a quoted glob or a table: sizes and voxel sizes, for formats "
+            "that count in voxels or from the centre. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    voxel_size: shared.VoxelSizeOption = None,
+    binning: pick_options.Binning = None,
+    centre: pick_options.Centre = "size/2",
+    tomogram: pick_options.TomogramName = None,
+    unit: pick_options.Unit = None,
+    index_base: pick_options.IndexBase = None,
+    tomogram_index: pick_options.TomogramIndex = None,
     quiet: shared.Quiet = False,
     json_: shared.Json = False,
 ) -> None:
@@ -62,6 +79,9 @@ def score(
     A pick is right within half a particle radius. Picks without a species are candidates for any:
     then recall is by species and precision pooled. Picks in tomograms without truth are ignored
     and counted.
+
+    The options from --from on say what PICKS do not say themselves. --tomograms is for TRUTH too;
+    a truth that needs more is for `slabkit convert`.
     """
     from slabkit.formats.picks import read_picks
     from slabkit.scoring import score_picks
@@ -70,11 +90,22 @@ def score(
         raise InputError(f"--mode must be strict, czii or both, not {mode!r}.")
     if picks == truth == "-":
         raise InputError("only one table can come from standard input (-).")
+    reading: dict[str, Any] = {
+        "format": from_,
+        "voxel_size": voxel_size,
+        "binning": binning,
+        "centre": centre,
+        "tomogram": tomogram,
+        "unit": unit,
+        "index_base": index_base,
+        "tomogram_index": tomogram_index,
+    }
     radii = shared.parse_pairs(radius or [], "--radius")
     with shared.Step("score", None, quiet=quiet, json_=json_) as step:
-        found = read_picks(picks)
+        table = pick_options.table_of(tomograms, voxel_size)
+        found = pick_options.read_with(picks, reading, tomograms=table)
         # A particle that stands twice makes every recall wrong; scoring says where.
-        true = read_picks(truth, keep_duplicates=True)
+        true = read_picks(truth, tomograms=table, keep_duplicates=True)
         for one in ("strict", "czii") if mode == "both" else (mode,):
             result = score_picks(
                 found.picks,

@@ -7,11 +7,15 @@ unbinned pixels in a binned volume. All of it shows when positions are compared 
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError, SlabkitWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FIT = 0.95
 _BINNINGS = (2, 4, 6, 8)
@@ -91,17 +95,65 @@ def check_bounds(
         )
 
 
+def are_inside(
+    positions: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.float64],
+    voxel_size: npt.NDArray[np.float64],
+) -> npt.NDArray[np.bool_]:
+    """Tell which positions are between the outer faces of the first and the last voxel.
+
+    Parameters
+    ----------
+    positions : ndarray, shape (picks, 3)
+        x, y, z in Å.
+    sizes : ndarray, shape (picks, 3)
+        In voxels, x, y, z.
+    voxel_size : ndarray, shape (picks, 1)
+        In Å.
+
+    Returns
+    -------
+    ndarray of bool, shape (picks,)
+    """
+    index = positions / voxel_size
+    # The faces themselves belong to the volume, whatever rounding does to them.
+    inside = (index >= -0.5 - 1e-6) & (index <= sizes - 0.5 + 1e-6)
+    return np.asarray(inside.all(axis=1))
+
+
+def count_outside(picks: pd.DataFrame, tomograms: pd.DataFrame) -> int:
+    """Count the picks that lie outside their tomograms.
+
+    Parameters
+    ----------
+    picks : DataFrame
+        Columns of `slabkit.tables.PICKS`.
+    tomograms : DataFrame
+        Columns of `slabkit.tables.TOMOGRAMS`, every tomogram of the picks.
+
+    Returns
+    -------
+    int
+        Where size or voxel size of a tomogram is not known, none of its picks counts.
+    """
+    if not len(picks):
+        return 0
+    rows = tomograms.set_index("slabkitTomogram").loc[picks["slabkitTomogram"]]
+    sizes = rows[[f"slabkitTomogramSize{axis}" for axis in "XYZ"]].to_numpy(float)
+    voxel = rows[["slabkitVoxelSize"]].to_numpy(float)
+    known = (sizes > 0).all(axis=1) & (voxel > 0).all(axis=1)
+    positions = picks[[f"slabkit{axis}" for axis in "XYZ"]].to_numpy(float)
+    return int((~are_inside(positions[known], sizes[known], voxel[known])).sum())
+
+
 def _inside(
     positions: npt.NDArray[np.float64],
     sizes: npt.NDArray[np.float64],
     voxel_size: npt.NDArray[np.float64],
 ) -> float:
-    """Give the fraction of positions between the outer faces of the first and last voxel."""
-    index = positions / voxel_size
-    # The faces themselves belong to the volume, whatever rounding does to them.
-    inside = (index >= -0.5 - 1e-6) & (index <= sizes - 0.5 + 1e-6)
+    """Give the fraction of positions that are inside."""
     # Nineteen of twenty are 95 %, although their quotient is not in binary.
-    return round(float(inside.all(axis=1).mean()), 12)
+    return round(float(are_inside(positions, sizes, voxel_size).mean()), 12)
 
 
 def _refuse_negative(

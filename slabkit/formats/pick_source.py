@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -88,10 +89,11 @@ class Source:
             raise FormatError(f"{self.where}: is not a text file.") from error
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
-    @property
+    @cached_property
     def empty(self) -> bool:
-        """Whether there is nothing but white space."""
-        return not self.data.strip()
+        """Whether there is nothing but white space, comments, and names of STAR blocks."""
+        lines = (line.strip() for line in io.BytesIO(self.data.removeprefix(b"\xef\xbb\xbf")))
+        return all(not line or line.startswith((b"#", b"data_")) for line in lines)
 
 
 def load_sources(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.bounds import check_bounds
+from slabkit.formats.bounds import check_bounds, count_outside
 from slabkit.formats.pick_context import make_context, require_meant
 from slabkit.formats.pick_finish import (
     check_extra_names,
@@ -107,7 +107,8 @@ def read_picks(
     Warns
     -----
     SlabkitWarning
-        Duplicates were dropped, shifts applied, or the list is empty.
+        Duplicates were dropped, shifts applied, picks lie outside their tomograms, or the list is
+        empty.
     """
     sources: Sequence[PathLike | Source]
     if isinstance(source, (str, os.PathLike, Source)):
@@ -137,18 +138,26 @@ def read_picks(
         table = drop_duplicates(table, where)
     table = give_ids(table, where)
     known = known_tomograms(table["slabkitTomogram"].unique(), lists, context, where)
-    return check_pick_list(PickList(table, known), where)
+    picks = check_pick_list(PickList(table, known), where)
+    outside = count_outside(picks.picks, picks.tomograms) if check_bounds else 0
+    if outside:
+        warnings.warn(
+            f"{where}: {outside} of {len(table)} picks lie outside their tomograms; they are kept.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+    return picks
 
 
 def _read(
     source: Source, chosen: PickFormat | None, context: Context
 ) -> tuple[Reading, PickFormat]:
-    if source.empty and source.where != "-" and not source.where.lower().endswith(".star"):
+    if source.empty and source.where == "-":  # the program before it in the pipe has failed
+        raise InputError("standard input: is empty, not even a table without picks.")
+    if source.empty:
         pick_format = chosen or detect_format(source)
         nothing: dict[str, Any] = {column.name: [] for column in PICKS.columns if column.required}
         return Reading(nothing), pick_format
-    if source.empty:
-        raise InputError(f"{source.where}: is empty, not even a table without picks.")
     pick_format = chosen or detect_format(source)
     require_meant(pick_format, context, source.where)
     return pick_format.read(source, context), pick_format

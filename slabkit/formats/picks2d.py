@@ -26,6 +26,7 @@ from slabkit.formats.micrograph_names import MicrographNames
 from slabkit.formats.paths import check_given_once
 from slabkit.formats.pick2d_dialect import Pick2dDialect, Slabs, pooled
 from slabkit.formats.pick_source import Source
+from slabkit.formats.star import require_star_block
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,6 +84,8 @@ def files_behind(sources: Sequence[Source]) -> list[Path]:
     """
     found: list[Path] = []
     for source in sources:
+        if source.empty:
+            continue
         dialect = detect_dialect(source)
         if dialect.files is not None:
             found += dialect.files(source)
@@ -133,7 +136,7 @@ def read_picks2d_any(
     known = Slabs(slabs, MicrographNames(slabs["rlnMicrographName"].tolist()))
     by_dialect: dict[str, list[Source]] = {}
     dialects: dict[str, Pick2dDialect] = {}
-    for file in files:
+    for file in _with_tables(files):
         dialect = detect_dialect(file)
         dialects[dialect.name] = dialect
         by_dialect.setdefault(dialect.name, []).append(file)
@@ -158,6 +161,31 @@ def read_picks2d_any(
     return picks2d
 
 
+def _with_tables(files: Sequence[Source]) -> list[Source]:
+    """Leave out files in which nothing stands, and say so where no program says it like that.
+
+    Raises
+    ------
+    FormatError
+        It is standard input: what should have written it has failed.
+    """
+    empty = [
+        file.where
+        for file in files
+        if file.empty and not any(dialect.sniff(file) for dialect in _DIALECTS)
+    ]
+    if "-" in empty:
+        raise FormatError("standard input: is empty, not even a table without picks.")
+    if empty:
+        more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+        warnings.warn(
+            f"{empty[0]}{more}: is an empty file, taken for no picks.",
+            SlabkitWarning,
+            stacklevel=3,
+        )
+    return [file for file in files if not file.empty]
+
+
 def detect_dialect(source: Source) -> Pick2dDialect:
     """Tell the dialect of a file by its content and declared name.
 
@@ -177,6 +205,8 @@ def detect_dialect(source: Source) -> Pick2dDialect:
     fitting = [dialect for dialect in _DIALECTS if dialect.sniff(source)]
     if len(fitting) == 1:
         return fitting[0]
+    if not fitting and b"loop_" in source.data:
+        require_star_block(source.text, source.where)
     if fitting:
         names = ", ".join(dialect.name for dialect in fitting)
         raise FormatError(f"{source.where}: could be {names}; 2D picks of one kind are needed.")

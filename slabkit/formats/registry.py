@@ -29,6 +29,7 @@ from slabkit.formats import (
 )
 from slabkit.formats.pick_format import PickFormat
 from slabkit.formats.pick_source import Source
+from slabkit.formats.star import require_star_block
 
 _FORMATS: dict[str, PickFormat] = {}
 
@@ -118,6 +119,7 @@ def detect_format(source: Source) -> PickFormat:
         declared = _by_suffix(source.where)
         if declared is not None and not _is_star(source):
             return declared
+        require_star_block(source.text, source.where)
         raise FormatError(
             f"{source.where}: is no pick list that can be told by its content; say what it is with "
             f"--from ({', '.join(_FORMATS)})."

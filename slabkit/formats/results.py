@@ -22,6 +22,7 @@ from slabkit.errors import FormatError, InputError
 from slabkit.formats.results_cryosparc import is_cryosparc, read_cryosparc
 from slabkit.formats.results_relion import read_relion_results
 from slabkit.formats.results_values import require_key, typed_results
+from slabkit.formats.star import require_star_block
 from slabkit.formats.tables import read_text
 from slabkit.formats.topaz_names import restored_names
 from slabkit.formats.topaz_places import look_for_scale
@@ -210,6 +211,7 @@ def _read_one(path: str) -> tuple[Kind, pd.DataFrame]:
         kind: Kind = "relion"
         table = read_relion_results(text, path)
     else:
+        require_star_block(text, path)
         table = _read_csv(text, first, path)
         placed = {"rlnCoordinateX", "slabkitDecision", "slabkitPickId"} & set(table.columns)
         kind = "topaz" if placed == {"rlnCoordinateX"} else "csv"
@@ -268,5 +270,6 @@ def _csv_rows(text: str, delimiter: str, where: str) -> tuple[list[str], list[li
             f"{where}, line {reader.line_num}: is not well-formed CSV ({error})."
         ) from error
     if not rows:
-        raise FormatError(f"{where}: is empty; a header line is needed.")
+        kind = "block data_particles" if where.lower().endswith(".star") else "header line"
+        raise FormatError(f"{where}: is empty; a {kind} is needed.")
     return rows[0], rows[1:]

@@ -95,6 +95,29 @@ def parse_star(text: str, where: str = "STAR text") -> dict[str, pd.DataFrame]:
     return blocks
 
 
+def require_star_block(text: str, where: str) -> None:
+    """Refuse a table that begins as in a STAR file, but without the name of its block.
+
+    Parameters
+    ----------
+    text : str
+    where : str
+
+    Raises
+    ------
+    FormatError
+        Names the line.
+    """
+    for number, line in enumerate(text.split("\n"), 1):
+        word = line.strip().partition(" ")[0]
+        if word == "loop_" or word.startswith(("_rln", "_slabkit")):
+            raise FormatError(
+                f"{where}, line {number}: expected a block (data_...), found {word[:60]!r}."
+            )
+        if word and not word.startswith("#"):
+            return
+
+
 def _parse_block(lines: list[str], position: int, where: str) -> tuple[pd.DataFrame, int]:
     names: list[str] = []
     pairs: list[str] = []

@@ -59,8 +59,9 @@ def table_block(
 ) -> pd.DataFrame:
     """Take one of the parsed blocks as a checked table; ``none`` becomes the empty string."""
     if block not in blocks:
+        there = ", ".join(filter(None, blocks)) or "none"
         raise InputError(
-            f"{where}: has no block data_{block} (it has {', '.join(blocks)}), so it is not a "
+            f"{where}: has no block data_{block} (it has {there}), so it is not a "
             f"{schema.name} table; {hint}."
         )
     table = blocks[block]

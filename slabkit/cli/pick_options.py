@@ -1,0 +1,89 @@
+"""What the commands that read picks of any format have to be told where the files do not say it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from slabkit.formats.tables import PickList
+
+FORMATS = (
+    "native csv ndjson copick relion5 relion4 dynamo eman imod artiax artiax-tsv tomotwin "
+    "cryolo-coords cryolo pytom warp warp-px deepfinder polnet slabpick"
+)
+
+Binning = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N", help="RELION, EMAN2, Warp: tomogram voxel size / tilt-series pixel size."
+    ),
+]
+Centre = Annotated[
+    str,
+    typer.Option(
+        metavar="size/2|size/2-1",
+        help="RELION 5: zero of its positions, in unbinned pixels.",
+    ),
+]
+TomogramName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Tomogram of picks that do not name theirs.")
+]
+Unit = Annotated[
+    str | None,
+    typer.Option(metavar="angstrom|px", help="Unit of x, y, z in CSV and PolNet; default Å."),
+]
+IndexBase = Annotated[
+    int | None,
+    typer.Option(
+        metavar="0|1",
+        help="Dynamo: coordinate of the first voxel; default 1, as Dynamo has it.",
+        show_default=False,
+    ),
+]
+TomogramIndex = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Dynamo, DeepFinder: which number is which tomogram: a .doc with lines 'number "
+        "path', or a .vll list of volumes.",
+    ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="FORMAT",
+        help=f"Format of the picks to read, where their content does not say: {FORMATS}.",
+    ),
+]
+
+
+def read_with(sources: Any, options: dict[str, Any], **further: Any) -> PickList:
+    """Read picks as `slabkit.formats.picks.read_picks` does, ``tomogram_index`` being a file.
+
+    Parameters
+    ----------
+    sources : path-like, Source, or a list of these
+    options : dict of str to object
+        Keywords of `read_picks`, as the options above say them.
+    **further : object
+        More such keywords.
+    """
+    from slabkit.formats.picks import read_picks
+    from slabkit.formats.tomogram_index import read_tomogram_index
+
+    index = options.get("tomogram_index")
+    if index:
+        further["tomogram_index"] = read_tomogram_index(index)
+    return read_picks(sources, **{**options, **further})
+
+
+def table_of(
+    tomograms: list[str] | None, voxel_size: float | None, tomo_type: str | None = None
+) -> Any:
+    """Give the table of the tomograms a user gave; None without any."""
+    from slabkit.formats.tomogram_list import read_tomograms
+
+    return read_tomograms(tomograms, voxel_size, tomo_type) if tomograms else None
