@@ -181,13 +181,17 @@ def test_empty_tables_flow_through():
 def test_choices_are_checked():
     picks, labels = pick_table([YES]), label_table((0, YES))
     for options, message in (
-        ({"policy": "newest"}, "policy must be one of latest, all, any, majority, not 'newest'"),
+        (
+            {"policy": "newest"},
+            "policy must be one of latest, all, any, .*, not 'newest'",
+        ),
         ({"keep": "good"}, "keep must be one of accepted"),
     ):
         with pytest.raises(InputError, match=message):
             curate_picks(picks, [labels], **options)
     with pytest.raises(InputError, match="no label table"):
-        curate_picks(picks, [])
+        curate_picks(pick_table([OPEN]), [])
+    assert ids(curate_picks(pick_table([YES, OPEN])).kept) == ["p0"]  # by the decisions there are
     doubled = pd.concat([picks, picks])
     with pytest.raises(InputError, match="'p0' stands in rows 1, 2"):
         curate_picks(doubled, [labels])
@@ -203,6 +207,7 @@ def plain_outcome(own, votes, policy):
         "all": NO if no else YES,
         "any": YES if yes else NO,
         "majority": YES if yes > no else NO if no > yes else OPEN,
+        "weighted": YES if yes > no else NO if no > yes else OPEN,  # all weigh 1 here
     }[policy]
 
 

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.curation.confidence import check_rounds, confidence_rule, confidences
+from slabkit.curation.recording import record_curation
+from slabkit.curation.votes import (
+    POLICIES,
+    Policy,
+    decided,
+    outcome,
+    pool_labels,
+    tally,
+    with_recorded,
+)
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.tables import LABELS, PICKS, require_unique, validate_table
+from slabkit.tables import PICKS, ledger_of, require_unique, validate_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Policy = Literal["latest", "all", "any", "majority"]
 Keep = Literal["accepted", "rejected", "undecided", "all"]
 
-POLICIES = ("latest", "all", "any", "majority")
 KEEPS = ("accepted", "rejected", "undecided", "all")
 
 _POSITION = ("slabkitX", "slabkitY", "slabkitZ")
@@ -38,7 +47,8 @@ class Curation:
         ``slabkitLabelScore``, ``slabkitLabelScoreKind``, ``slabkitLabelSource``,
         ``slabkitLabelRound``; and how many votes there were, ``slabkitVotesAccepted`` and
         ``slabkitVotesRejected``; where picks were recentred, how far in Å, ``slabkitMoved``. The
-        dropped ones say why in ``slabkitReason``.
+        ledger, ``slabkitLedger``, has every label and what came of it. The dropped ones say why in
+        ``slabkitReason``.
     funnel : DataFrame
         Columns ``step`` and ``picks``: how many came in, were decided, went and stayed.
     contradictory : int
@@ -66,27 +76,33 @@ class Curation:
 
 def curate_picks(
     picks: pd.DataFrame,
-    label_tables: Sequence[pd.DataFrame],
+    label_tables: Sequence[pd.DataFrame] = (),
     *,
     policy: Policy = "latest",
     keep: Keep = "accepted",
     species: str = "",
     recentre: bool = False,
+    weights: Mapping[str, float] | None = None,
+    recorded: bool = False,
+    confidence: str | Sequence[str] | Mapping[str, float] | None = None,
+    min_confidence: float | None = None,
 ) -> Curation:
     """Apply labels to picks.
 
     Every row of a label table that says accepted or rejected is one vote on its pick. A pick on
-    which nobody voted keeps the decision it has: no decision is not a rejection.
+    which nobody voted keeps the decision it has: no decision is not a rejection. Every label,
+    undecided ones included, goes into the ledger of its pick, once; none is ever taken out.
 
     Parameters
     ----------
     picks : DataFrame
         Columns of `slabkit.tables.PICKS`.
-    label_tables : sequence of DataFrame
+    label_tables : sequence of DataFrame, optional
         Columns of `slabkit.tables.LABELS`, oldest first.
-    policy : {"latest", "all", "any", "majority"}, optional
+    policy : {"latest", "all", "any", "majority", "weighted"}, optional
         How votes on one pick combine: the last one counts; accepted only if all votes say so; if
-        any does; if more do than do not (with equal numbers the pick is undecided).
+        any does; if more do than do not; if those that do weigh more. With equal numbers or
+        weights the pick is undecided.
     keep : {"accepted", "rejected", "undecided", "all"}, optional
         Which picks stay.
     species : str, optional
@@ -95,6 +111,18 @@ def curate_picks(
     recentre : bool, optional
         Move the kept picks that are not rejected to where the latest agreeing label says that the
         particle is; their ids stay. That place is absolute, so doing it twice changes nothing.
+    weights : mapping of str to float, optional
+        Weights of votes by round, author or source, for the policy ``weighted``; what is not named
+        weighs 1, and a vote that is named twice (its round, its author) weighs the product.
+    recorded : bool, optional
+        Labels that the ledger has from earlier rounds vote too, before those given.
+    confidence : str, sequence of str, or mapping of str to float, optional
+        Rounds that a particle passes, first to last, as ``class2d,abinitio``; see
+        `slabkit.curation.confidence_rule`. Their labels, those in the ledger too, give
+        ``slabkitConfidence``; above 0 is accepted, 0 is rejected. Votes of other rounds (a person's
+        last look) win over that decision and leave the confidence.
+    min_confidence : float, optional
+        Reject what has a lower confidence, unless a vote of a round outside the rule decides.
 
     Returns
     -------
@@ -103,50 +131,70 @@ def curate_picks(
     Raises
     ------
     InputError
-        No label is of a pick in the list, a choice is unknown, or the picks are to be recentred
-        and no label says where they are.
+        No label is of a pick in the list, a choice is unknown, a weight or a round is given that
+        no label has, or the picks are to be recentred and no label says where they are.
 
     Warns
     -----
     SlabkitWarning
         Some labels are of unknown picks, labels contradict each other, or nothing is kept.
     """
-    if policy not in POLICIES:
-        raise InputError(f"policy must be one of {', '.join(POLICIES)}, not {policy!r}.")
-    if keep not in KEEPS:
-        raise InputError(f"keep must be one of {', '.join(KEEPS)}, not {keep!r}.")
+    rule = None if confidence is None else confidence_rule(confidence)
+    _check_options(policy, keep, weights, min_confidence)
     picks = validate_table(picks, PICKS, "picks")
     require_unique(picks, "slabkitPickId", "picks")
-    votes, unknown = _votes(picks, label_tables)
-    accepted, rejected = (
-        np.bincount(
-            votes["pick"].to_numpy()[(votes["slabkitDecision"] == word).to_numpy()],
-            minlength=len(picks),
-        )
-        for word in ("accepted", "rejected")
-    )
-    outcome = _outcome(votes, accepted, rejected, policy)
-    voted = accepted + rejected > 0
+    decided_before = (picks["slabkitDecision"] != "undecided").any()
+    labelled_before = any("label:" in ledger for ledger in ledger_of(picks))
+    if len(picks) and not (label_tables or decided_before or labelled_before):
+        raise InputError("no label table is given, and the picks have no decision yet.")
+    labels, unknown = pool_labels(picks, label_tables)
+    everything = with_recorded(picks, labels) if recorded or rule else labels
+    votes = decided(everything if recorded else labels)
     before = picks["slabkitDecision"].to_numpy(dtype=object)
-    decision = np.where(voted, outcome, before)
-    contradictory = int(((accepted > 0) & (rejected > 0)).sum())
-    tied = voted & (decision == "undecided")
-    curated = picks.assign(slabkitDecision=decision)
+    voted = _voted(votes, len(picks))
+    decision = np.where(voted, outcome(votes, len(picks), policy, weights), before)
+    groups = [votes]  # votes that may contradict each other
+    by_rule, skipped = np.zeros(len(picks), dtype=bool), 0
+    sure = picks["slabkitConfidence"].to_numpy(copy=True)
+    if rule is not None:
+        check_rounds(rule, everything)
+        known = decided(everything)
+        found, skipped = confidences(known, len(picks), rule, policy, weights)
+        sure = np.where(np.isnan(found), sure, found)
+        of_rule = votes["slabkitRound"].isin(list(rule))
+        groups = [votes[~of_rule], *(votes[votes["slabkitRound"] == name] for name in rule)]
+        by_rule = ~np.isnan(found) & ~_voted(groups[0], len(picks))
+        others = outcome(groups[0], len(picks), policy, weights)
+        decision = np.where(_voted(groups[0], len(picks)), others, decision)
+        decision[by_rule] = np.where(found[by_rule] > 0, "accepted", "rejected")
+    low = np.zeros(len(picks), dtype=bool)
+    if min_confidence is not None:
+        low = (sure < min_confidence) & ~_voted(groups[0], len(picks)) & (decision != "rejected")
+        decision[low] = "rejected"
+    accepted, rejected = tally(votes, len(picks))
+    contradictory = int(np.logical_or.reduce([_both(group, len(picks)) for group in groups]).sum())
+    curated = picks.assign(slabkitDecision=decision, slabkitConfidence=sure)
     curated = _carry(curated, votes, decision)
     curated["slabkitVotesAccepted"], curated["slabkitVotesRejected"] = accepted, rejected
     stays = np.ones(len(picks), dtype=bool) if keep == "all" else decision == keep
     if species:
         named = stays & (decision != "rejected")
         curated["slabkitSpecies"] = curated["slabkitSpecies"].where(~named, species)
-    how = np.where(tied, " (votes balance)", np.where(voted, " by label", " (no label)"))
+    tied = voted & ~by_rule & (decision == "undecided")
+    how = np.select(
+        [low, by_rule, tied, voted],
+        [" (confidence too low)", " by confidence", " (votes balance)", " by label"],
+        " (no label)",
+    )
     moves = _recentre(curated, votes, decision, stays) if recentre else np.empty(0)
+    curated = record_curation(curated, picks, labels, policy, weights, rule, low)
     reason = decision.astype(object) + how.astype(object)
     if "slabkitReason" in curated.columns:
         curated = curated.drop(columns="slabkitReason")
     kept = curated[stays].reset_index(drop=True)
     dropped = curated[~stays].assign(slabkitReason=reason[~stays]).reset_index(drop=True)
-    funnel = _funnel(reason, stays)
-    _warn(len(picks), len(kept), contradictory, unknown, policy)
+    funnel = _funnel(reason, stays, sure if rule or min_confidence is not None else None)
+    _warn(len(picks), len(kept), contradictory, unknown, policy, skipped)
     return Curation(
         validate_table(kept, PICKS),
         validate_table(dropped, PICKS),
@@ -159,47 +207,26 @@ def curate_picks(
     )
 
 
-def _votes(picks: pd.DataFrame, label_tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, int]:
-    """Pool the decided rows of all tables, oldest first, with the row of their pick."""
-    import pandas as pd
-
-    if not label_tables:
-        raise InputError("no label table is given.")
-    checked = [validate_table(table, LABELS, "labels") for table in label_tables]
-    votes = pd.concat([table[LABELS.names] for table in checked], ignore_index=True)
-    ids = pd.Index(picks["slabkitPickId"])
-    votes["pick"] = ids.get_indexer(pd.Index(votes["slabkitPickId"])).astype(np.int64)
-    unknown = votes["pick"] < 0
-    if len(votes) and len(picks) and unknown.all():
-        raise InputError(
-            f"none of the {len(votes)} labels is of a pick in the list: they are of "
-            f"{votes['slabkitPickId'].iloc[0]!r} and such, the picks are "
-            f"{picks['slabkitPickId'].iloc[0]!r} and such; is it the pick list that the minislabs "
-            "were made from?"
-        )
-    decided = votes["slabkitDecision"] != "undecided"
-    return votes[decided & ~unknown].reset_index(drop=True), int(unknown.sum())
+def _check_options(
+    policy: str, keep: str, weights: Mapping[str, float] | None, min_confidence: float | None
+) -> None:
+    if policy not in POLICIES:
+        raise InputError(f"policy must be one of {', '.join(POLICIES)}, not {policy!r}.")
+    if keep not in KEEPS:
+        raise InputError(f"keep must be one of {', '.join(KEEPS)}, not {keep!r}.")
+    if weights and policy != "weighted":
+        raise InputError(f"weights are for the policy weighted, and it is {policy}.")
+    if min_confidence is not None and not 0 <= min_confidence <= 1:
+        raise InputError(f"the least confidence must be from 0 to 1, not {min_confidence:g}.")
 
 
-def _outcome(
-    votes: pd.DataFrame,
-    accepted: npt.NDArray[np.int64],
-    rejected: npt.NDArray[np.int64],
-    policy: Policy,
-) -> npt.NDArray[np.object_]:
-    if policy == "latest":
-        outcome = np.full(len(accepted), "undecided", dtype=object)
-        last = votes.drop_duplicates("pick", keep="last")
-        outcome[last["pick"].to_numpy()] = last["slabkitDecision"].to_numpy(dtype=object)
-        return outcome
-    if policy == "all":
-        yes, no = (accepted > 0) & (rejected == 0), rejected > 0
-    elif policy == "any":
-        yes, no = accepted > 0, (accepted == 0) & (rejected > 0)
-    else:
-        yes, no = accepted > rejected, rejected > accepted
-    decided = np.where(yes, "accepted", np.where(no, "rejected", "undecided"))
-    return decided.astype(object)
+def _voted(votes: pd.DataFrame, count: int) -> npt.NDArray[np.bool_]:
+    return np.bincount(votes["pick"].to_numpy(), minlength=count) > 0
+
+
+def _both(votes: pd.DataFrame, count: int) -> npt.NDArray[np.bool_]:
+    accepted, rejected = tally(votes, count)
+    return (accepted > 0) & (rejected > 0)
 
 
 def _carry(
@@ -260,7 +287,11 @@ def _recentre(
     return np.asarray(moved[rows], dtype=np.float64)
 
 
-def _funnel(reason: npt.NDArray[np.object_], stays: npt.NDArray[np.bool_]) -> pd.DataFrame:
+def _funnel(
+    reason: npt.NDArray[np.object_],
+    stays: npt.NDArray[np.bool_],
+    confidence: npt.NDArray[np.float64] | None,
+) -> pd.DataFrame:
     import pandas as pd
 
     steps = [("in the list", len(reason))]
@@ -268,10 +299,19 @@ def _funnel(reason: npt.NDArray[np.object_], stays: npt.NDArray[np.bool_]) -> pd
         reasons, counts = np.unique(reason[which].astype(str), return_counts=True)
         steps += [(f"{what}: {r}", int(c)) for r, c in zip(reasons, counts, strict=True)]
         steps.append((what, int(which.sum())))
+    if confidence is not None:
+        known = confidence[stays & ~np.isnan(confidence)]
+        values, counts = np.unique(known, return_counts=True)
+        steps += [
+            (f"kept with confidence {value:g}", int(count))
+            for value, count in zip(values[::-1], counts[::-1], strict=True)
+        ]
     return pd.DataFrame(steps, columns=["step", "picks"])
 
 
-def _warn(picks: int, kept: int, contradictory: int, unknown: int, policy: str) -> None:
+def _warn(
+    picks: int, kept: int, contradictory: int, unknown: int, policy: str, skipped: int
+) -> None:
     texts = []
     if unknown:
         texts.append(f"{unknown} labels are of picks that are not in the list; ignored.")
@@ -279,6 +319,11 @@ def _warn(picks: int, kept: int, contradictory: int, unknown: int, policy: str) 
         texts.append(
             f"{contradictory} picks have labels that contradict each other; the policy "
             f"{policy!r} decided."
+        )
+    if skipped:
+        texts.append(
+            f"{skipped} picks have a label of a later round of the confidence and none of the "
+            "first; they get no confidence."
         )
     if picks and not kept:
         texts.append(f"none of the {picks} picks is kept.")

@@ -1,0 +1,36 @@
+"""Labels into the pick list: votes, confidence, agreement, second looks, conflicts, history."""
+
+from slabkit.curation.agreement import (
+    RATERS,
+    Agreement,
+    cohen_kappa,
+    fleiss_kappa,
+    measure_agreement,
+)
+from slabkit.curation.confidence import confidence_rule
+from slabkit.curation.conflicts import conflict_positions, find_conflicts, settle_conflicts
+from slabkit.curation.curating import KEEPS, Curation, Keep, curate_picks
+from slabkit.curation.history import pick_history
+from slabkit.curation.rescue import CHOICES, rescue_picks
+from slabkit.curation.votes import POLICIES, Policy
+
+__all__ = [
+    "CHOICES",
+    "KEEPS",
+    "POLICIES",
+    "RATERS",
+    "Agreement",
+    "Curation",
+    "Keep",
+    "Policy",
+    "cohen_kappa",
+    "confidence_rule",
+    "conflict_positions",
+    "curate_picks",
+    "find_conflicts",
+    "fleiss_kappa",
+    "measure_agreement",
+    "pick_history",
+    "rescue_picks",
+    "settle_conflicts",
+]
