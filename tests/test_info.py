@@ -16,6 +16,8 @@ from volume_files import mrc_bytes, random_volume, write_mrc_file
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats import describe
+from slabkit.formats.cryosparc_dataset import write_dataset
+from slabkit.formats.cryosparc_group import write_group
 from slabkit.formats.describe import describe_file
 from slabkit.formats.mrc import write_mrc
 from slabkit.formats.tables import (
@@ -205,3 +207,143 @@ def test_real_files(data_folder: Path) -> None:
     found = describe_file(path)
     assert (found.kind, found.size, found.voxel_size) == ("tomogram", (256, 256, 96), 10.0)
     assert found.warnings == ()
+
+
+# --- other programs' files ---------------------------------------------------------------------
+
+CBOX = (
+    "data_global\n\n_cbox_format_version 1.0\n\ndata_cryolo\n\nloop_\n"
+    + "".join(
+        f"_{name}\n"
+        for name in [
+            "CoordinateX",
+            "CoordinateY",
+            "CoordinateZ",
+            "Width",
+            "Height",
+            "Depth",
+            "EstWidth",
+            "EstHeight",
+            "Confidence",
+            "NumBoxes",
+        ]
+    )
+    + "10 20 {z} 8 6 {z} 8 6 0.75 5\n30 20 {z} 8 6 {z} 8 6 0.5 5\n\n"
+    + "data_cryolo_include\n\nloop_\n_slice_index\n12\n"
+)
+DYNAMO = " ".join(["1", *["0"] * 18, "1", "0", "0", "0", "5", "6", "7", *["0"] * 9]) + "\n"
+COPICK = {
+    "pickable_object_name": "ribosome",
+    "user_id": "me",
+    "session_id": "1",
+    "run_name": "TS_1",
+    "unit": "angstrom",
+    "points": [{"location": {"x": 1, "y": 2, "z": 3}}] * 1,
+}
+RELION = "data_particles\n\nloop_\n_rlnTomoName\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind", "stored_as", "rows", "notes"),
+    [
+        ("a.cbox", CBOX.format(z=12), "pick list", "STAR, cryolo", 2, ("tomograms (1): a",)),
+        ("a.cbox", CBOX.format(z="<NA>"), "picks2d", "STAR, cryolo", 2, ()),
+        ("m.box", "10 20 8 8\n30 20 8 8\n", "picks2d", "eman-box", 2, ()),
+        ("m_info.json", '{"boxes": [[1, 2, "manual"]]}', "picks2d", "eman-info", 1, ()),
+        (
+            "t.txt",
+            "image_name\tx_coord\ty_coord\tscore\na\t1\t2\t0.5\n",
+            "picks2d",
+            "topaz",
+            1,
+            (),
+        ),
+        ("a.tbl", DYNAMO, "pick list", "dynamo", 1, ("tomograms (1): a",)),
+        ("i.txt", "1 2 3\n4 5 6\n", "coordinates", "text, 3 columns of numbers", 2, None),
+        ("i.pts", " 1  1  1.5 2 3\n", "coordinates", "text, 5 columns of numbers", 1, None),
+        ("r.coords", "1 2 3\n4 5 6\n", "coordinates", "text, 3 columns of numbers", 2, None),
+        (
+            "p.ndjson",
+            '{"type": "point", "location": {"x": 1, "y": 2, "z": 3}}\n',
+            "pick list",
+            "ndjson",
+            1,
+            ("tomograms (1): p",),
+        ),
+        ("p.json", json.dumps(COPICK), "pick list", "copick", 1, ("tomograms (1): TS_1",)),
+        (
+            "r.star",
+            RELION
+            + "".join(f"_rlnCenteredCoordinate{axis}Angst\n" for axis in "XYZ")
+            + "T 1 2 3\n",
+            "pick list",
+            "STAR, relion5",
+            1,
+            (),
+        ),
+        (
+            "w.star",
+            "data_particles\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n"
+            "_rlnImageName\nm.mrc 1 2 1@s.mrcs\n",
+            "picks2d",
+            "STAR, star",
+            1,
+            (),
+        ),
+        ("x.json", '{"step": "map", "parameters": {}, "inputs": []}', None, "JSON", None, ()),
+    ],
+)
+def test_pick_files_of_other_programs(
+    tmp_path: Path,
+    name: str,
+    text: str,
+    kind: str | None,
+    stored_as: str,
+    rows: int | None,
+    notes: tuple[str, ...] | None,
+) -> None:
+    (tmp_path / name).write_text(text)
+    found = describe_file(tmp_path / name)
+    assert found.kind == (kind or "record of a run of slabkit")
+    assert (found.stored_as, found.rows) == (stored_as, rows)
+    assert found.notes == notes or notes is None
+    if notes is None:
+        assert "give --from" in found.notes[0]
+
+
+def test_cryosparc_files(tmp_path: Path) -> None:
+    uid = np.array([2**63 + 5, 7], dtype=np.uint64)
+    paths = np.array([">slabs/b.mrc", ">slabs/a.mrc"], dtype=object)
+    columns = {
+        "uid": uid,
+        "location/micrograph_path": paths,
+        "location/center_x_frac": np.array([0.5, 0.25], dtype=np.float32),
+    }
+    write_dataset(tmp_path / "p.cs", columns)
+    found = describe_file(tmp_path / "p.cs")
+    assert (found.kind, found.stored_as, found.rows) == ("CryoSPARC particles", ".cs", 2)
+    assert found.columns == tuple(columns)
+    assert found.notes == ("micrographs (2): slabs/b.mrc, slabs/a.mrc",)
+    write_dataset(tmp_path / "q.cs", {"uid": uid, "alignments2D/class": uid.astype(np.uint32)})
+    found = describe_file(tmp_path / "q.cs")
+    assert found.kind == "CryoSPARC dataset"
+    assert "another file of its output has them" in found.notes[0]
+    write_group(
+        tmp_path / "g.csg",
+        kind="particle",
+        name="picks",
+        title="picks",
+        description="two",
+        slots={"location": "location", "alignments2D": "alignments2D"},
+        metafile="p.cs",
+        rows=2,
+    )
+    found = describe_file(tmp_path / "g.csg")
+    assert (found.kind, found.rows) == ("CryoSPARC result group", 2)
+    assert found.columns == ("alignments2D", "location")
+    assert found.notes == ("dataset p.cs", "p.cs: micrographs (2): slabs/b.mrc, slabs/a.mrc")
+    (tmp_path / "p.cs").unlink()
+    assert "p.cs is not there" in describe_file(tmp_path / "g.csg").warnings[0]
+    (tmp_path / "cut.cs").write_bytes((tmp_path / "q.cs").read_bytes()[:-3])
+    with pytest.raises(FormatError, match="is cut short"):
+        describe_file(tmp_path / "cut.cs")

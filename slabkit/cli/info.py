@@ -22,7 +22,10 @@ def info(
     ] = False,
     json_: shared.Json = False,
 ) -> None:
-    """Say what a file is: kind, size, voxel size, values, columns and rows, warnings."""
+    """Say what a file is: kind, size, voxel size, values, columns and rows, warnings.
+
+    Also of other programs: their pick files, and CryoSPARC's .cs and .csg.
+    """
     from slabkit.formats.describe import describe_file
 
     known: list[FileDescription] = []

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
+from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.formats.cryosparc_dataset import is_dataset
 from slabkit.formats.mrc import open_stack, read_header, stack_reason
 from slabkit.formats.spooled import Compression
 from slabkit.formats.statistics import RunningStatistics
@@ -63,7 +64,9 @@ class FileDescription:
     path : str
     kind : str
         ``tomogram``, ``micrograph``, ``stack``, ``slab table``, ``picks2d``, ``pick list``,
-        ``minislab table``, ``labels``, ``tomogram table``, ``other STAR`` or ``table``.
+        ``minislab table``, ``labels``, ``tomogram table``, ``other STAR``, ``table``,
+        ``coordinates``, ``record of a run of slabkit`` or what CryoSPARC has: ``CryoSPARC
+        particles``, ``CryoSPARC micrographs``, ``CryoSPARC dataset``, ``CryoSPARC result group``.
     stored_as : str
         Format and type.
     size : tuple of int, optional
@@ -116,6 +119,10 @@ def describe_file(path: str | os.PathLike[str], *, full: bool = False) -> FileDe
     InputError
         It cannot be read, or slabkit does not understand it.
     """
+    if is_dataset(path):
+        from slabkit.formats.describe_foreign import describe_dataset
+
+        return describe_dataset(str(path))
     kind = file_kind(path)
     if kind == "mrc" and _is_text(Path(path)):
         return _describe_text(path)
@@ -245,7 +252,7 @@ def _is_text(path: Path) -> bool:
 
 
 def _describe_text(path: str | os.PathLike[str]) -> FileDescription:
-    from slabkit.formats.star import parse_star
+    from slabkit.formats.describe_foreign import describe_text
     from slabkit.formats.table_blocks import read_text
 
     where = str(path)
@@ -254,28 +261,38 @@ def _describe_text(path: str | os.PathLike[str]) -> FileDescription:
         (line for line in text.split("\n") if line.strip() and not line.startswith("#")), ""
     )
     if first.startswith("data_") or Path(path).suffix.lower() == ".star":
-        return _describe_star(where, parse_star(text, where))
-    return _describe_other_text(where, text)
+        return _describe_star(where, text)
+    return describe_text(where, text)
 
 
-def _describe_star(where: str, blocks: dict[str, pd.DataFrame]) -> FileDescription:
+def _describe_star(where: str, text: str) -> FileDescription:
+    from slabkit.formats.describe_foreign import describe_star_picks
+    from slabkit.formats.star import parse_star
+
+    blocks = parse_star(text, where)
     kind, main = _star_kind(blocks)
+    stored_as = "STAR"
+    notes: tuple[str, ...] = ()
+    foreign = describe_star_picks(where, text) if kind == "other STAR" else None
+    if foreign is not None:
+        kind, stored_as, notes = foreign
     table = blocks[main]
     rows = {name: len(block) for name, block in blocks.items()}
     said = []
     if not len(table):
         said.append("the table is empty")
     try:
-        _check(kind, where)
+        _check(kind if foreign is None else "", where)
     except SlabkitError as error:
         said.append(str(error).removeprefix(f"{where}: ").rstrip("."))
     return FileDescription(
         path=where,
         kind=kind,
-        stored_as="STAR",
+        stored_as=stored_as,
         rows=len(table),
         columns=tuple(str(column) for column in table.columns),
         blocks=rows,
+        notes=notes,
         warnings=tuple(said),
     )
 
@@ -296,7 +313,11 @@ def _star_kind(blocks: dict[str, pd.DataFrame]) -> tuple[str, str]:
         flat = {"rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY"}
         if flat <= columns and not columns & {"rlnImageName", "rlnCoordinateZ"}:
             return "picks2d", "particles"
-    main = max(blocks, key=lambda name: (len(blocks[name]), name == "particles"))
+    sizes = {
+        name: (len(block), name == "particles", len(block.columns))
+        for name, block in blocks.items()
+    }
+    main = max(sizes, key=sizes.__getitem__)
     return "other STAR", main
 
 
@@ -313,46 +334,3 @@ def _check(kind: str, where: str) -> None:
     }
     if kind in readers:
         readers[kind](where)
-
-
-def _describe_other_text(where: str, text: str) -> FileDescription:
-    from slabkit.formats.pick_source import Source
-    from slabkit.formats.registry import detect_format
-
-    lines = [line for line in text.split("\n") if line.strip()]
-    rows: int | None = len(lines) - 1
-    columns, stored_as = _columns(lines)
-    source = Source(where, text.encode())
-    try:
-        found = detect_format(source)
-        if not found.sniff(source):  # only its suffix speaks for it
-            raise FormatError(where)
-    except FormatError:
-        if columns is None:
-            raise FormatError(
-                f"{where}: is a text file that slabkit does not understand."
-            ) from None
-        return FileDescription(where, "table", stored_as, rows=rows, columns=columns)
-    said: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", SlabkitWarning)
-        try:
-            from slabkit.formats.picks import read_picks
-
-            rows = len(read_picks(source, check_bounds=False).picks)
-        except SlabkitError as error:
-            said.append(str(error).removeprefix(f"{where}: ").rstrip("."))
-            rows = None
-    said += [str(item.message).removeprefix(f"{where}: ").rstrip(".") for item in caught]
-    return FileDescription(
-        where, "pick list", found.name, rows=rows, columns=columns, warnings=tuple(said)
-    )
-
-
-def _columns(lines: list[str]) -> tuple[tuple[str, ...] | None, str]:
-    """Give the column names of a table in text, None where the text is none."""
-    for separator, stored_as in (("\t", "TSV"), (",", "CSV"), (";", "CSV with semicolons")):
-        head = lines[0].split(separator) if lines else []
-        if len(head) > 1 and all(line.count(separator) == len(head) - 1 for line in lines[1:20]):
-            return tuple(name.strip().strip('"') for name in head), stored_as
-    return None, "text"
