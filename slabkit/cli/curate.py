@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from slabkit.errors import InputError
 
 if TYPE_CHECKING:
     from slabkit.curation import Curation
+    from slabkit.formats.tables import PickList
 
 
 def curate(
@@ -19,22 +20,73 @@ def curate(
         str,
         typer.Argument(metavar="PICKS", help="The pick list; - for a pipe.", show_default=False),
     ],
-    labels: Annotated[
-        list[str],
-        typer.Argument(metavar="LABELS...", help="Label tables, oldest first.", show_default=False),
-    ],
     out: shared.OutTable,
+    labels: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="LABELS...",
+            help="Label tables, oldest first. Without any, the decisions and labels that the list "
+            "has are used.",
+            show_default=False,
+        ),
+    ] = None,
     policy: Annotated[
         str,
         typer.Option(
-            metavar="latest|all|any|majority",
+            metavar="latest|all|any|majority|weighted",
             help="Where labels contradict: the last one counts; accepted if all say so; if any "
-            "does; if more do than do not.",
+            "does; if more do than do not; if those that do weigh more (--weights).",
         ),
     ] = "latest",
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=W,...",
+            help="Weights by author, round or source, as kim=2,class2d=0.5; others weigh 1. "
+            "With --policy weighted.",
+            show_default=False,
+        ),
+    ] = None,
+    recorded: Annotated[
+        bool,
+        typer.Option(
+            "--recorded", help="Labels that the list has from earlier rounds vote again too."
+        ),
+    ] = False,
+    confidence: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROUND,...",
+            help="Score the picks by the rounds they passed, first to last: class2d,abinitio gives "
+            "1 to what both accepted, 0.5 to what the first did only, 0 to the rejected; or say "
+            "the numbers, class2d=0.5,abinitio=1. Above 0 is accepted, unless a label of another "
+            "round decides.",
+            show_default=False,
+        ),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            metavar="C",
+            help="Reject picks of lower confidence, unless a label of another round decides.",
+            show_default=False,
+        ),
+    ] = None,
+    conflicts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="conflicts.star of slabkit conflicts: labels of conflicts decide between the "
+            "species that claim a position.",
+            show_default=False,
+        ),
+    ] = None,
     keep: Annotated[
         str,
-        typer.Option(metavar="accepted|rejected|undecided|all", help="Which picks stay."),
+        typer.Option(
+            metavar="accepted|rejected|undecided|all",
+            help="Which picks stay; all, between rounds, keeps one list with its decisions.",
+        ),
     ] = "accepted",
     rejected: Annotated[
         str | None,
@@ -61,39 +113,28 @@ def curate(
 ) -> None:
     """Apply labels to a pick list, and say where every pick went.
 
-    A pick without a label keeps the decision it has: no decision is not a rejection.
+    A pick without a label keeps the decision it has: no decision is not a rejection. Every label
+    is recorded in the pick list, once, and stays there: slabkit history shows them.
     """
-    from slabkit.curation import curate_picks
-    from slabkit.formats.paths import with_paths_from_here
-    from slabkit.formats.tables import PickList, read_labels, read_native_picks, write_picks
-
-    sources = [picks, *labels]
-    if sources.count("-") > 1 or (out == "-" and rejected == "-"):
-        raise InputError("only one table can come from standard input, and one go out (-).")
-    twice = [name for name in dict.fromkeys(labels) if labels.count(name) > 1]
-    if twice:
-        raise InputError(f"{twice[0]}: is given twice, and its votes would count twice.")
-    taken = {Path(name).resolve() for name in (out, *sources)}
-    if rejected not in (None, "-") and Path(str(rejected)).resolve() in taken:
-        raise InputError(f"{rejected}: --rejected is an input or -o already.")
-    pick_list = read_native_picks(picks)
-    with_paths_from_here(pick_list.tomograms, picks)
-    tables = [read_labels(name) for name in labels]
-    piped = {}
-    if "-" in sources:
-        index = sources.index("-")
-        piped["-"] = [pick_list.picks, *tables][index].to_csv()
+    given = list(labels or [])
+    sources = [picks, *given, *([conflicts] if conflicts else [])]
+    _check_files(sources, given, out, rejected)
+    pick_list, tables, piped = _read(picks, given, conflicts)
+    options: dict[str, Any] = {
+        "policy": policy,
+        "keep": keep,
+        "species": species,
+        "recentre": recentre,
+        "weights": shared.parse_pairs(weights or [], "--weights"),
+        "recorded": recorded,
+        "confidence": confidence,
+        "min_confidence": min_confidence,
+    }
     with shared.Step(
         "curate",
         out,
         inputs=sources,
-        parameters={
-            "policy": policy,
-            "keep": keep,
-            "rejected": rejected,
-            "species": species,
-            "recentre": recentre,
-        },
+        parameters={**options, "rejected": rejected, "labels": given},
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
@@ -103,20 +144,10 @@ def curate(
             return
         if json_ and rejected == "-":
             raise InputError("--json and --rejected - both want standard output.")
-        result = curate_picks(
-            pick_list.picks,
-            tables,
-            policy=policy,  # type: ignore[arg-type]
-            keep=keep,  # type: ignore[arg-type]
-            species=species,
-            recentre=recentre,
-        )
-        if rejected is not None and rejected != "-":
-            step.check_free([Path(rejected)])
-        if rejected is not None:
-            write_picks(rejected, PickList(result.dropped, pick_list.tomograms))
-            step.outputs += [Path(rejected)] if rejected != "-" else []
-        write_picks(out, PickList(result.kept, pick_list.tomograms))
+        from slabkit.curation import curate_picks
+
+        result = curate_picks(pick_list.picks, tables, **options)
+        _write(step, result, pick_list, out, rejected)
         steps = list(zip(result.funnel["step"], result.funnel["picks"].tolist(), strict=True))
         step.table("", ("funnel", "picks"), steps)
         step.summary.update(
@@ -128,6 +159,52 @@ def curate(
             funnel=[{"step": name, "picks": count} for name, count in steps],
             **_moves(result) if recentre else {},
         )
+
+
+def _check_files(sources: list[str], labels: list[str], out: str, rejected: str | None) -> None:
+    if sources.count("-") > 1 or (out == "-" and rejected == "-"):
+        raise InputError("only one table can come from standard input, and one go out (-).")
+    twice = [name for name in dict.fromkeys(labels) if labels.count(name) > 1]
+    if twice:
+        raise InputError(f"{twice[0]}: is given twice, and its votes would count twice.")
+    taken = {Path(name).resolve() for name in (out, *sources)}
+    if rejected not in (None, "-") and Path(str(rejected)).resolve() in taken:
+        raise InputError(f"{rejected}: --rejected is an input or -o already.")
+
+
+def _read(
+    picks: str, labels: list[str], conflicts: str | None
+) -> tuple[PickList, list[Any], dict[str, str]]:
+    from slabkit.curation import settle_conflicts
+    from slabkit.formats.curation_tables import read_conflicts
+    from slabkit.formats.paths import with_paths_from_here
+    from slabkit.formats.tables import read_labels, read_native_picks
+
+    pick_list = read_native_picks(picks)
+    with_paths_from_here(pick_list.tomograms, picks)
+    tables = [read_labels(name) for name in labels]
+    piped = {}
+    if "-" in (picks, *labels):
+        piped["-"] = [pick_list.picks, *tables][[picks, *labels].index("-")].to_csv()
+    if conflicts is not None:
+        claims = read_conflicts(conflicts)
+        if conflicts == "-":
+            piped["-"] = claims.to_csv()
+        tables = [settle_conflicts(claims, table) for table in tables]
+    return pick_list, tables, piped
+
+
+def _write(
+    step: shared.Step, result: Curation, picks: PickList, out: str, rejected: str | None
+) -> None:
+    from slabkit.formats.tables import PickList, write_picks
+
+    if rejected is not None and rejected != "-":
+        step.check_free([Path(rejected)])
+    if rejected is not None:
+        write_picks(rejected, PickList(result.dropped, picks.tomograms))
+        step.outputs += [Path(rejected)] if rejected != "-" else []
+    write_picks(out, PickList(result.kept, picks.tomograms))
 
 
 def _moves(result: Curation) -> dict[str, float]:
