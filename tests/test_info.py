@@ -211,25 +211,14 @@ def test_real_files(data_folder: Path) -> None:
 
 # --- other programs' files ---------------------------------------------------------------------
 
+CBOX_COLUMNS = (
+    "CoordinateX CoordinateY CoordinateZ Width Height Depth EstWidth EstHeight Confidence NumBoxes"
+)
 CBOX = (
-    "data_global\n\n_cbox_format_version 1.0\n\ndata_cryolo\n\nloop_\n"
-    + "".join(
-        f"_{name}\n"
-        for name in [
-            "CoordinateX",
-            "CoordinateY",
-            "CoordinateZ",
-            "Width",
-            "Height",
-            "Depth",
-            "EstWidth",
-            "EstHeight",
-            "Confidence",
-            "NumBoxes",
-        ]
-    )
-    + "10 20 {z} 8 6 {z} 8 6 0.75 5\n30 20 {z} 8 6 {z} 8 6 0.5 5\n\n"
-    + "data_cryolo_include\n\nloop_\n_slice_index\n12\n"
+    "data_global\n\n_cbox_format_version 1.0\n\ndata_cryolo\n\nloop_\n_"
+    + CBOX_COLUMNS.replace(" ", "\n_")
+    + "\n10 20 {z} 8 6 {z} 8 6 0.75 5\n30 20 {z} 8 6 {z} 8 6 0.5 5\n\n"
+    "data_cryolo_include\n\nloop_\n_slice_index\n12\n"
 )
 DYNAMO = " ".join(["1", *["0"] * 18, "1", "0", "0", "0", "5", "6", "7", *["0"] * 9]) + "\n"
 COPICK = {

@@ -18,6 +18,7 @@ from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats import orientations
 from slabkit.formats.pick_json import ROTATION
 from slabkit.formats.picks import read_picks, write_picks
+from slabkit.formats.registry import pick_formats
 from slabkit.formats.tables import PickList
 from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
 
@@ -131,6 +132,66 @@ def test_orientations_survive_each_format(tmp_path: Path, name: str, angles: lis
     found = np.tile(np.eye(3), (len(angles), 1, 1)) if found is None else found
     for before, after in zip(matrices, found, strict=True):
         np.testing.assert_allclose(turned(after), turned(before), atol=1e-6)
+
+
+@SLOW
+@given(
+    angles=st.lists(ANGLES, min_size=1, max_size=4),
+    order=st.permutations(["relion4", "relion5", "dynamo", "artiax-tsv", "copick", "ndjson"]),
+    shuffle=st.randoms(use_true_random=False),
+)
+def test_orientations_survive_a_chain_of_programs(
+    tmp_path: Path, angles: list[Any], order: list[str], shuffle: Any
+) -> None:
+    """Whatever the order of the programs, and of the rows, each pick keeps its own orientation."""
+    matrices = Rotation.from_euler("ZXZ", angles, degrees=True).as_matrix().reshape(-1, 3, 3)
+    matrices[0] = Rotation.from_euler("ZXZ", [10, 20, 30], degrees=True).as_matrix()  # not none
+    picks = pick_list(matrices)
+    places = picks.picks["slabkitX"].round(3).tolist()
+    expected = dict(zip(places, matrices, strict=True))
+    for name in order:
+        rows = list(range(len(angles)))
+        shuffle.shuffle(rows)
+        picks = PickList(picks.picks.iloc[rows].reset_index(drop=True), picks.tomograms)
+        named = {"tomogram": "T"} if name == "artiax-tsv" else {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SlabkitWarning)
+            write_picks(tmp_path / "p.any", picks, format=name, species="ribosome")
+            known = picks.tomograms
+            picks = read_picks(tmp_path / "p.any", format=name, tomograms=known, **named)
+    found = orientations.rotations(picks.picks, "test")
+    assert found is not None
+    assert sorted(picks.picks["slabkitX"].round(3)) == sorted(places)
+    for place, matrix in zip(picks.picks["slabkitX"].round(3), found, strict=True):
+        np.testing.assert_allclose(turned(matrix), turned(expected[place]), atol=1e-6)
+
+
+CARRIED = {
+    "Both ways": "native csv ndjson copick relion5 relion4 dynamo artiax-tsv",
+    "Only in": "pytom warp warp-px",
+    "Kept as numbers": "deepfinder polnet",
+    "None": "eman imod artiax tomotwin cryolo-coords cryolo slabpick",
+}
+
+
+def test_what_carries_orientations_is_documented(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "formats.md").read_text(encoding="utf-8")
+    section = text.partition("## Orientations")[2].partition("\n## ")[0]
+    for title, names in CARRIED.items():
+        listed = ", ".join(f"`{name}`" for name in names.split())
+        assert f"{title}: {listed}." in section
+    every = " ".join(CARRIED.values()).split()
+    assert sorted(every) == sorted(entry.name for entry in pick_formats())
+    picks = pick_list(Rotation.from_euler("z", [[90]], degrees=True).as_matrix())
+    for entry in pick_formats():
+        if entry.write is None:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SlabkitWarning)
+            write_picks(tmp_path / "T.any", picks, format=entry.name)
+            back = read_picks(tmp_path / "T.any", format=entry.name, tomograms=picks.tomograms)
+        found = orientations.rotations(back.picks, "test")
+        assert (found is not None) == (entry.name in CARRIED["Both ways"].split()), entry.name
 
 
 def star(tmp_path: Path, columns: dict[str, list[Any]], name: str = "p.star") -> Path:
