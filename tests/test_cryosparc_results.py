@@ -529,3 +529,26 @@ def test_fields_of_any_type_give_an_error_or_labels(tmp_path_factory, fields, ro
     except SlabkitError:
         return
     assert len(read.table) == rows
+
+
+def test_alignment_shifts_are_not_read_and_recentring_is_refused(tmp_path):
+    from slabkit.curation import curate_picks
+    from slabkit.tables import PICKS, make_table
+
+    table = minislabs(5)
+    columns = {"uid": random_uids(5), **stack_fields(table, np.arange(5))}
+    for slot in ("alignments2D", "alignments3D"):
+        columns[f"{slot}/shift"] = np.full((5, 2), 3, dtype=np.float32)
+        columns[f"{slot}/psize_A"] = np.full(5, 10, dtype=np.float32)
+    write_dataset(tmp_path / "selected.cs", columns)
+    read = read_results([tmp_path / "selected.cs"], table, LAYOUT)
+    assert not {"slabkitShiftX", "slabkitShiftY"} & set(read.table.columns)
+    with pytest.warns(Warned, match="EVERYTHING IS ACCEPTED"):
+        labels, report = label_minislabs(read.table, table, LAYOUT)
+    assert (report.accepted, report.placed) == (5, 0)
+    picks = {"slabkitPickId": table["slabkitPickId"], "slabkitTomogram": table["slabkitTomogram"]}
+    picks |= {f"slabkit{axis}": 10.0 for axis in "XYZ"}
+    with pytest.raises(
+        InputError, match="those of CryoSPARC's alignments are not read, their axes"
+    ):
+        curate_picks(make_table(PICKS, picks), [labels], recentre=True)

@@ -271,8 +271,9 @@ def _recentre(
     placed = votes[list(_CENTRE)].notna().all(axis=1).to_numpy()
     if not placed.any():
         raise InputError(
-            "no label says where its particle is: shifts come from 2D classification in RELION or "
-            "CryoSPARC, of minislabs that this version of slabkit made; leave out --recentre."
+            "no label says where its particle is: shifts come from 2D classification in RELION, of "
+            "minislabs that this version of slabkit made (those of CryoSPARC's alignments are not "
+            "read, their axes are not settled); leave out --recentre."
         )
     chosen = votes[agrees & placed & stays[pick] & (decision[pick] != "rejected")]
     chosen = chosen.drop_duplicates("pick", keep="last")
