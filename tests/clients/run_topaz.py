@@ -20,6 +20,6 @@ random.seed(0)
 np.random.seed(0)  # noqa: NPY002  (the one that Topaz draws from)
 torch.manual_seed(0)
 
-from topaz.main import main
+from topaz.main import main  # noqa: E402
 
 main()
