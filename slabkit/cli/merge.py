@@ -20,14 +20,47 @@ def merge(
     ],
     out: shared.OutTable,
     distance: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="Å|SPECIES=Å",
             help="Picks of one species closer than this are the same; one number for all, or by "
             "species. May be repeated.",
             show_default=False,
         ),
-    ],
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="czii",
+            help="Distances of the challenge: thyroglobulin 185 Å, beta-galactosidase 125 Å; "
+            "--distance adds others and wins.",
+            show_default=False,
+        ),
+    ] = None,
+    between: Annotated[
+        str,
+        typer.Option(
+            metavar="one-to-one|groups",
+            help="Of two lists: pair each pick with one of the other at most; or merge all that "
+            "are close, as within one list.",
+        ),
+    ] = "one-to-one",
+    position: Annotated[
+        str,
+        typer.Option(
+            metavar="best|score|rank|source",
+            help="Where merged picks go: where the best was, or to their mean weighted by score, "
+            "by the rank of the score within its kind, or by --weights.",
+        ),
+    ] = "best",
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=W,...",
+            help="With --position source: weights by picker (slabkitSource) or file; others 1.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
     json_: shared.Json = False,
@@ -36,33 +69,46 @@ def merge(
 
     An accepted pick stays before an undecided before a rejected one, then the best score. Scores
     of different kinds are never compared: the kind of the earlier list stays. Only picks of one
-    species are merged.
+    species are merged. The pick that stays records the others: slabkit history shows them.
     """
-    distances = parse_distances(distance)
+    distances = parse_distances(distance or [], preset)
     from slabkit.formats.paths import check_given_once
     from slabkit.formats.pick_source import Source
 
     check_given_once(picks, "pick list")
 
     piped = Source.load("-") if "-" in picks else None
+    options: dict[str, Any] = {
+        "between": between,
+        "position": position,
+        "weights": shared.parse_pairs(weights or [], "--weights"),
+    }
     with shared.Step(
         "merge",
         out,
         inputs=picks,
-        parameters={"picks": picks, "distance": distances},
+        parameters={"picks": picks, "distance": distances, **options},
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
         text_inputs={} if piped is None else {"-": piped.text},
     ) as work:
         if not work.finished:
-            _merge(
-                work, [piped if piped and path == "-" else path for path in picks], out, distances
-            )
+            sources = [piped if piped and path == "-" else path for path in picks]
+            named = set(parse_distances(distance or [], None, needed=False)) - {""}
+            _merge(work, sources, out, distances, named, options)
 
 
-def parse_distances(values: list[str]) -> dict[str, float]:
+def parse_distances(
+    values: list[str], preset: str | None = None, needed: bool = True
+) -> dict[str, float]:
     """Read ``--distance``: numbers and NAME=NUMBER, the number alone under the empty name."""
+    from slabkit.merging import PRESETS
+
+    if preset is not None and preset not in PRESETS:
+        raise InputError(f"--preset must be {' or '.join(PRESETS)}, not {preset!r}.")
+    if needed and not values and preset is None:
+        raise InputError("give --distance Å, --distance SPECIES=Å, or --preset czii.")
     plain = [value for value in values if "=" not in value]
     try:
         numbers = [float(value) for value in plain]
@@ -71,10 +117,18 @@ def parse_distances(values: list[str]) -> dict[str, float]:
     if len(numbers) > 1:
         raise InputError("--distance takes one number for all species; others need SPECIES=Å.")
     pairs = shared.parse_pairs([value for value in values if "=" in value], "--distance")
-    return {**pairs, **({"": numbers[0]} if numbers else {})}
+    common = {"": numbers[0]} if numbers else {}
+    return {**(PRESETS[preset] if preset else {}), **pairs, **common}
 
 
-def _merge(work: shared.Step, sources: list[Any], out: str, distances: dict[str, float]) -> None:
+def _merge(
+    work: shared.Step,
+    sources: list[Any],
+    out: str,
+    distances: dict[str, float],
+    named: set[str],
+    options: dict[str, Any],
+) -> None:
     import warnings
 
     from slabkit.errors import SlabkitWarning
@@ -87,23 +141,24 @@ def _merge(work: shared.Step, sources: list[Any], out: str, distances: dict[str,
     for one, source in zip(lists, sources, strict=True):
         with_paths_from_here(one.tomograms, getattr(source, "where", source))
     tomograms = merge_tomograms([one.tomograms for one in lists])
-    merged, counts = merge_picks([one.picks for one in lists], distances)
+    names = [str(getattr(source, "where", source)) for source in sources]
+    merged, counts = merge_picks([one.picks for one in lists], distances, names=names, **options)
     there = {name for one in lists for name in one.picks["slabkitSpecies"]}
-    for name in sorted(set(distances) - there - {""}):
+    for name in sorted(named - there):
         warnings.warn(
             f"--distance {name}: no pick is of that species.", SlabkitWarning, stacklevel=2
         )
     kinds = sorted({kind for one in lists for kind in one.picks["slabkitScoreKind"]})
     if len(kinds) > 1:
-        named = ", ".join(kind or "unnamed" for kind in kinds)
-        work.note(f"scores of several kinds ({named}) are not compared: the earlier list's stay.")
+        listed = ", ".join(kind or "unnamed" for kind in kinds)
+        work.note(f"scores of several kinds ({listed}) are not compared: the earlier list's stay.")
     write_picks(out, PickList(merged, tomograms))
-    names = [getattr(source, "where", source) for source in sources]
     rows = [*zip(names, counts.given, counts.kept, strict=True)]
     work.table("", ("list", "picks", "kept"), rows)
     work.summary.update(
         given=sum(counts.given),
         duplicates=counts.duplicates,
         merged=counts.merged,
+        in_several_lists=counts.shared,
         picks=counts.picks,
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-_WRITE_STAR = ("pick blob", "map", "label", "curate", "merge")
+_WRITE_STAR = ("pick blob", "map", "label", "curate", "merge", "rescue", "agree")
 
 
 class Step(contextlib.AbstractContextManager["Step"]):
