@@ -19,11 +19,14 @@ __all__ = [
     "Tomogram",
     "curate_picks",
     "find_blobs",
+    "find_conflicts",
     "label_minislabs",
     "map_picks",
+    "measure_agreement",
     "merge_picks",
     "open_tomogram",
     "pick_blobs",
+    "pick_history",
     "plan_slabs",
     "project_minislabs",
     "project_slabs",
@@ -33,7 +36,10 @@ __all__ = [
     "read_picks2d",
     "read_results",
     "read_slabs",
+    "recorded_labels",
+    "rescue_picks",
     "score_picks",
+    "settle_conflicts",
     "simulate_tomogram",
     "stack_minislabs",
     "write_labels",
@@ -51,11 +57,14 @@ _HOMES = {
     "Tomogram": "slabkit.tomogram",
     "curate_picks": "slabkit.curation",
     "find_blobs": "slabkit.picking.blob",
+    "find_conflicts": "slabkit.curation",
     "label_minislabs": "slabkit.labels",
     "map_picks": "slabkit.mapping",
+    "measure_agreement": "slabkit.curation",
     "merge_picks": "slabkit.merging",
     "open_tomogram": "slabkit.formats.volumes",
     "pick_blobs": "slabkit.picking.blob",
+    "pick_history": "slabkit.curation",
     "plan_slabs": "slabkit.slabs",
     "project_minislabs": "slabkit.minislabs",
     "project_slabs": "slabkit.slabs",
@@ -65,7 +74,10 @@ _HOMES = {
     "read_picks2d": "slabkit.formats.tables",
     "read_results": "slabkit.formats.results",
     "read_slabs": "slabkit.formats.tables",
+    "recorded_labels": "slabkit.tables",
+    "rescue_picks": "slabkit.curation",
     "score_picks": "slabkit.scoring",
+    "settle_conflicts": "slabkit.curation",
     "simulate_tomogram": "slabkit.simulation",
     "stack_minislabs": "slabkit.minislabs",
     "write_labels": "slabkit.formats.tables",
@@ -91,7 +103,14 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from slabkit.curation import curate_picks
+    from slabkit.curation import (
+        curate_picks,
+        find_conflicts,
+        measure_agreement,
+        pick_history,
+        rescue_picks,
+        settle_conflicts,
+    )
     from slabkit.errors import SlabkitError, SlabkitWarning
     from slabkit.formats.picks import read_picks, write_picks
     from slabkit.formats.results import read_results
@@ -116,4 +135,5 @@ if TYPE_CHECKING:
     from slabkit.scoring import score_picks
     from slabkit.simulation import simulate_tomogram
     from slabkit.slabs import plan_slabs, project_slabs
+    from slabkit.tables import recorded_labels
     from slabkit.tomogram import Tomogram

@@ -119,7 +119,7 @@ def minislab(
     from slabkit.formats.volumes import list_tomograms
     from slabkit.minislabs import check_tilts
 
-    rows, columns = _parse_tiles(tiles)
+    rows, columns = parse_tiles(tiles)
     options: dict[str, Any] = {
         "box": _positive(box, "--box"),
         "depth": _positive(depth, "--depth"),
@@ -155,7 +155,7 @@ def minislab(
         voxel_size=voxel_size,
         tomo_type=tomo_type,
     )
-    plan, failures = _plan(pick_list, volumes, options)
+    plan, failures = plan_galleries(pick_list, volumes, options)
     listed = []
     if tomograms is not None:
         listed = list_tomograms(tomograms, voxel_size=voxel_size, tomo_type=tomo_type)
@@ -173,7 +173,7 @@ def minislab(
         if not work.finished:
             for name, error in failures.items():
                 work.fail(name, error)
-            _run(work, Path(out), pick_list, volumes, plan, options)
+            write_galleries(work, Path(out), pick_list, volumes, plan, options)
 
 
 def _read(
@@ -195,7 +195,7 @@ def _read(
     return pick_options.read_with(source, reading, tomograms=table)
 
 
-def _plan(
+def plan_galleries(
     picks: PickList, volumes: dict[str, PickVolume], options: dict[str, Any]
 ) -> tuple[GalleryPlan, dict[str, SlabkitError]]:
     """Open each tomogram once, to find out what is wrong before anything is written."""
@@ -276,7 +276,7 @@ def _stated_voxel_size(picks: PickList) -> float:
     return 1.0
 
 
-def _parse_tiles(value: str) -> tuple[int, int]:
+def parse_tiles(value: str) -> tuple[int, int]:
     match = re.fullmatch(r"\s*([1-9]\d{0,3})\s*[x×]\s*([1-9]\d{0,3})\s*", value)
     if match is None:
         raise InputError(f"--tiles takes ROWSxCOLUMNS, 16x15 for instance, not {value!r}.")
@@ -296,7 +296,7 @@ def _positive(value: float, option: str) -> float:
     return value
 
 
-def _run(
+def write_galleries(
     work: shared.Step,
     folder: Path,
     picks: PickList,

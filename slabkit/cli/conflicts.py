@@ -1,0 +1,163 @@
+"""``slabkit conflicts merged.star -o conflicts``: positions that several species claim."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slabkit.cli import shared
+from slabkit.cli.merge import parse_distances
+from slabkit.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def conflicts(
+    picks: Annotated[
+        list[str],
+        typer.Argument(help="Pick lists, of several species together.", show_default=False),
+    ],
+    out: shared.OutFolder,
+    distance: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="Å|SPECIES=Å",
+            help="Claims of two species closer than this are of one position; by species, the "
+            "larger counts. Default: half the larger of the two diameters.",
+            show_default=False,
+        ),
+    ] = None,
+    box: Annotated[float, typer.Option(metavar="Å", help="Side of the images.")] = 400.0,
+    depth: Annotated[float, typer.Option(metavar="Å", help="Thickness projected.")] = 300.0,
+    tiles: Annotated[
+        str, typer.Option(metavar="ROWSxCOLUMNS", help="Tiles in a gallery.")
+    ] = "16x15",
+    tomograms: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VOLUME|FOLDER",
+            help="Take the tomograms, by name, from here. May be repeated. Default: the files "
+            "that the pick lists name.",
+            show_default=False,
+        ),
+    ] = None,
+    voxel_size: shared.VoxelSizeOption = None,
+    contrast: shared.ContrastOption = None,
+    png: Annotated[bool, typer.Option("--png", help="Also a picture of each gallery.")] = False,
+    overwrite: shared.Overwrite = False,
+    quiet: shared.Quiet = False,
+    json_: shared.Json = False,
+) -> None:
+    """Find positions that picks of more than one species claim, and make minislabs of them.
+
+    DIR gets conflicts.star (the claims), minislabs.star with galleries (one tile a conflict) and
+    decide.csv. Write into decide.csv, for each conflict, accepted and the species whose position
+    it is, or rejected if it is of none; what stays undecided changes nothing. Then: slabkit label
+    DIR/decide.csv --minislabs DIR/minislabs.star -o LABELS, and slabkit curate PICKS LABELS
+    --conflicts DIR/conflicts.star. Picks outside the conflicts are not touched.
+    """
+    if out == "-":
+        raise InputError("-o takes a folder here: galleries are files.")
+    if picks.count("-"):
+        raise InputError("conflicts reads its pick lists from files, not from standard input.")
+    from slabkit.cli.minislab import parse_tiles
+    from slabkit.formats.paths import check_given_once
+
+    check_given_once(picks, "pick list")
+    distances = parse_distances(distance or [], needed=False) or None
+    rows, columns = parse_tiles(tiles)
+    options: dict[str, Any] = {
+        "box": shared.positive(box, "--box"),
+        "depth": shared.positive(depth, "--depth"),
+        "rows": rows,
+        "columns": columns,
+        "voxel_size": shared.positive(voxel_size, "--voxel-size"),
+        "contrast": shared.parse_contrast(contrast),
+        "png": png,
+    }
+    with shared.Step(
+        "conflicts",
+        str(Path(out) / "conflicts.star"),
+        inputs=picks,
+        parameters={
+            **options,
+            "picks": picks,
+            "distance": distances,
+            "tomograms": tomograms,
+        },
+        overwrite=overwrite,
+        quiet=quiet,
+        json_=json_,
+    ) as work:
+        if not work.finished:
+            _run(work, picks, Path(out), distances, tomograms, options)
+
+
+def _run(
+    work: shared.Step,
+    paths: list[str],
+    folder: Path,
+    distances: dict[str, float] | None,
+    tomograms: list[str] | None,
+    options: dict[str, Any],
+) -> None:
+    from slabkit.cli.minislab import plan_galleries, write_galleries
+    from slabkit.curation import conflict_positions, find_conflicts
+    from slabkit.formats.atomic import write_text
+    from slabkit.formats.curation_tables import write_conflicts
+    from slabkit.formats.paths import with_paths_from_here
+    from slabkit.formats.pick_volumes import pick_volumes
+    from slabkit.formats.picks import read_picks
+    from slabkit.formats.tables import PickList
+    from slabkit.merging import merge_picks, merge_tomograms
+
+    lists = [read_picks(path, check_bounds=False) for path in paths]
+    for one, path in zip(lists, paths, strict=True):
+        with_paths_from_here(one.tomograms, path)
+    pooled, _ = merge_picks([one.picks for one in lists], 0.0, names=paths)
+    found = find_conflicts(pooled, distances)
+    places = PickList(
+        conflict_positions(found, pooled), merge_tomograms([one.tomograms for one in lists])
+    )
+    volumes = pick_volumes(
+        places,
+        paths[0],
+        tomograms,
+        contrast=options["contrast"],
+        voxel_size=options["voxel_size"],
+    )
+    rest = {"pixel_size": None, "border": 0.0, "diameter": None, "invert": False, "stack": False}
+    options = {**options, **rest, "tilts": (0.0,), "fill_nonfinite": None}
+    plan, failures = plan_galleries(places, volumes, options)
+    for name, error in failures.items():
+        work.fail(name, error)
+    decide, table = folder / "decide.csv", folder / "minislabs.star"
+    work.check_free([table, decide])
+    write_galleries(work, folder, places, volumes, plan, options)
+    write_text(decide, _form(found))
+    write_conflicts(folder / "conflicts.star", found)
+    work.outputs += [table, decide]
+    pairs = found.groupby("slabkitConflict", sort=False)["slabkitSpecies"].agg(
+        lambda names: " : ".join(sorted(set(names)))
+    )
+    counted = pairs.value_counts().sort_index()
+    work.table("", ("species", "conflicts"), [(n, int(c)) for n, c in counted.items()])
+    work.summary.update(
+        picks=len(pooled), conflicts=len(pairs), claims=len(found), galleries_of=len(places.picks)
+    )
+
+
+def _form(found: pd.DataFrame) -> str:
+    """Make the table that people fill in."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["pick_id", "decision", "species", "claimed_by", "tomogram"])
+    for name, claims in found.groupby("slabkitConflict", sort=False):
+        species = " ".join(dict.fromkeys(claims["slabkitSpecies"]))
+        writer.writerow([name, "undecided", "", species, claims["slabkitTomogram"].iloc[0]])
+    return text.getvalue()

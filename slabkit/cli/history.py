@@ -1,0 +1,64 @@
+"""``slabkit history PICK_ID picks.star``: the life of one pick, from voxel to verdict."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slabkit.cli import shared
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def history(
+    pick_id: Annotated[
+        str, typer.Argument(metavar="PICK_ID", help="The pick's id.", show_default=False)
+    ],
+    picks: Annotated[
+        str, typer.Argument(help="Pick list; - for standard input.", show_default=False)
+    ],
+    minislabs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="minislabs.star: also list tiles that nobody labelled.",
+            show_default=False,
+        ),
+    ] = None,
+    json_: shared.Json = False,
+) -> None:
+    """Tell what happened to a pick: voxel, slab, pick, tile, each label, merges, verdicts.
+
+    The id may be that of a pick that was merged into another.
+    """
+    from slabkit.curation import pick_history
+    from slabkit.formats.tables import read_minislabs, read_native_picks
+
+    pick_list = read_native_picks(picks)
+    table = read_minislabs(minislabs)[0] if minislabs is not None else None
+    events = pick_history(pick_list.picks, pick_id, tomograms=pick_list.tomograms, minislabs=table)
+    if json_:
+        report = {"command": "history", "status": "done", "pick": pick_id}
+        rows = events.to_dict("records")
+        shared.emit(json.dumps({**report, "events": rows}, ensure_ascii=False))
+        return
+    shared.emit(f"{pick_id}\n" + "\n".join(_lines(events)))
+
+
+def _lines(events: pd.DataFrame) -> list[str]:
+    lines = []
+    for number, event in enumerate(events.to_dict("records"), 1):
+        said = [
+            event["decision"],
+            f"round {event['round']}" if event["round"] else "",
+            f"by {event['author']}" if event["author"] else "",
+            f"from {event['source']}" if event["source"] else "",
+            event["what"],
+        ]
+        lines.append(
+            f"{number:3d}  {event['step']:6s}  " + "  ".join(part for part in said if part)
+        )
+    return lines
