@@ -147,17 +147,15 @@ def _run(
     )
     counted = pairs.value_counts().sort_index()
     work.table("", ("species", "conflicts"), [(n, int(c)) for n, c in counted.items()])
-    work.summary.update(
-        picks=len(pooled), conflicts=len(pairs), claims=len(found), galleries_of=len(places.picks)
-    )
+    work.summary.update(picks=len(pooled), conflicts=len(pairs), claims=len(found))
 
 
 def _form(found: pd.DataFrame) -> str:
     """Make the table that people fill in."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["pick_id", "decision", "species", "claimed_by", "tomogram"])
+    writer.writerow(["pick_id", "decision", "species", "comment"])
     for name, claims in found.groupby("slabkitConflict", sort=False):
-        species = " ".join(dict.fromkeys(claims["slabkitSpecies"]))
-        writer.writerow([name, "undecided", "", species, claims["slabkitTomogram"].iloc[0]])
+        species = " or ".join(dict.fromkeys(claims["slabkitSpecies"]))
+        writer.writerow([name, "undecided", "", species])
     return text.getvalue()

@@ -277,6 +277,7 @@ def _stated_voxel_size(picks: PickList) -> float:
 
 
 def parse_tiles(value: str) -> tuple[int, int]:
+    """Read ``--tiles``: rows and columns of a gallery."""
     match = re.fullmatch(r"\s*([1-9]\d{0,3})\s*[x×]\s*([1-9]\d{0,3})\s*", value)
     if match is None:
         raise InputError(f"--tiles takes ROWSxCOLUMNS, 16x15 for instance, not {value!r}.")
@@ -304,6 +305,7 @@ def write_galleries(
     plan: GalleryPlan,
     options: dict[str, Any],
 ) -> None:
+    """Write the galleries and their table, leaving out tomograms that turn out damaged."""
     import warnings
 
     from slabkit.errors import SlabkitWarning

@@ -78,7 +78,7 @@ def pick_history(
 
 
 def _row(picks: pd.DataFrame, pick_id: str) -> int:
-    ids = picks["slabkitPickId"].tolist()
+    ids: list[str] = picks["slabkitPickId"].tolist()
     if pick_id in ids:
         return ids.index(pick_id)
     for row, ledger in enumerate(ledger_of(picks)):

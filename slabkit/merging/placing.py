@@ -68,7 +68,7 @@ def position_weights(
         import pandas as pd
 
         ranks = pd.Series(score).groupby(kind).rank(pct=True)
-        return ranks.to_numpy(dtype=np.float64)
+        return np.asarray(ranks, dtype=np.float64)
     low, high = (np.full(len(pooled), fill) for fill in (np.inf, -np.inf))
     of_used = stands[several[stands]]
     np.minimum.at(low, of_used, kind[used])

@@ -10,7 +10,7 @@ digits a byte of UTF-8. Fields without a value are left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,14 +44,14 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9./@_-]")
 _ESCAPED = re.compile(r"(?:\+[0-9A-F]{2})+")
 
 
-def ledger_entries(step: str, fields: Mapping[str, Sequence[Any]]) -> list[str]:
+def ledger_entries(step: str, fields: Mapping[str, Any]) -> list[str]:
     """Write one entry a row.
 
     Parameters
     ----------
     step : str
         What happened: ``label``, ``curate``, ``merge``, ``move``.
-    fields : mapping of str to sequence
+    fields : mapping of str to sequence or ndarray
         Values of each field by row; empty texts and NaN are left out.
 
     Returns
@@ -62,8 +62,8 @@ def ledger_entries(step: str, fields: Mapping[str, Sequence[Any]]) -> list[str]:
     return [step + "".join(row) for row in zip(*written, strict=True)]
 
 
-def _field(name: str, values: Sequence[Any]) -> list[str]:
-    plain = values.tolist() if isinstance(values, np.ndarray) else list(values)
+def _field(name: str, values: Any) -> list[str]:
+    plain = values.tolist() if hasattr(values, "tolist") else list(values)
     known: dict[Any, str] = {}
     texts = []
     for value in plain:
