@@ -458,6 +458,20 @@ def test_hits_on_noise_do_not_turn_the_y_axis(tmp_path):
         label_text(tmp_path, text, minislabs, "c.txt", y_axis="down")
 
 
+@pytest.mark.filterwarnings("ignore:9 rows lie on empty tiles")
+def test_scores_of_every_place_say_nothing_of_the_y_axis(tmp_path):
+    minislabs = minislab_rows(15)  # of gallery 1 three tiles are filled
+    places = [(g, row, column) for g in (0, 1) for row in range(3) for column in range(4)]
+    rows = [(f"minislabs_00{g}", *centre(SMALL, row, column), row) for g, row, column in places]
+    labels, report = label_text(
+        tmp_path, topaz(rows), minislabs, "c.txt", threshold=1, y_axis="down"
+    )
+    assert (report.filler, report.unlisted) == (9, 0)
+    assert set(labels["slabkitPickId"][labels["slabkitDecision"] == "rejected"]) == {
+        f"p{n:05d}" for n in (0, 1, 2, 3, 12, 13, 14)
+    }
+
+
 def test_no_evidence_for_the_y_axis_is_said(tmp_path):
     rows = [("minislabs_000", *centre(SMALL, 0, 1), 1)]
     with pytest.warns(SlabkitWarning, match="no empty tile of a gallery tells"):

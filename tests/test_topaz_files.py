@@ -102,7 +102,7 @@ def test_a_training_set(here: Path) -> None:
     assert made.counts["radius_px"] == 1  # 35.04 Å are 1.2 pixels of 29.2 Å
     assert "topaz train -n 3 --radius 1 " in texts["topaz.sh"]
     assert "topaz normalize -s 4 " in texts["topaz.sh"]
-    assert "-r 3 -x 4 -t -6" in texts["topaz.sh"]
+    assert "-r 1 -x 4 -t -100" in texts["topaz.sh"]
     assert rows_of(texts["names.txt"])[1:] == [[f"g_{n}", f"minislabs/g_{n}.mrc"] for n in range(3)]
     assert made.links[Path("topaz/micrographs/g_2.mrc")] == Path("minislabs/g_2.mrc")
     wide = export_topaz(table, "topaz", labels=labels, downsample=2, radius=73.0)

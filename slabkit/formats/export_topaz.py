@@ -160,7 +160,8 @@ def _training_set(
     _warn_of_drift(shape, downsample, tile_px)
     _warn_of_contrast({str(row["slabkitContrast"])}, str(table))
     reach = max(1, length_to_voxels(radius or box / _MIDDLE_OF_BOX, pixel_size * downsample))
-    apart = max(1, tile_px // (2 * downsample))
+    # So close, and down to such scores, that every tile has a hit near its middle.
+    apart = max(1, tile_px // (4 * downsample))
     listed = "".join(
         f"{names[name]}\t{(folder / 'normalized' / names[name]).as_posix()}.mrc\n" for name in seen
     )
@@ -172,7 +173,7 @@ def _training_set(
         f"    --train-images {folder}/images.txt --train-targets {folder}/targets.txt \\\n"
         f'    --save-prefix {folder}/model -o {folder}/training.txt "$@"',
         f"model=$(ls -t {folder}/model_epoch*.sav | head -n 1)",
-        f'topaz extract -m "$model" -r {apart} -x {downsample} -t -6 -d $device \\\n'
+        f'topaz extract -m "$model" -r {apart} -x {downsample} -t -100 -d $device \\\n'
         f"    -o {folder}/extracted.txt {folder}/normalized/*.mrc",
         f"# then: {label} --threshold 0 --y-axis down \\\n#    -o topaz_labels.star",
     ]

@@ -178,21 +178,20 @@ def _by_place(
     gallery = _galleries(results, minislabs)
     x, y = (results[f"rlnCoordinate{axis}"].to_numpy(dtype=float) for axis in "XY")
 
-    def tiles(axis: YAxis) -> Integers:
+    def tiles(axis: YAxis) -> tuple[Integers, int]:
         down = y if axis == "down" else layout.shape[0] - 1 - y
         row, column, distance = layout.tile_of(x, down)
         found = _tiles_at(gallery, row, column, minislabs, layout)
         far = (distance > tolerance * layout.tile_px) & (gallery >= 0)
-        return np.where(far, OFF_CENTRE, found)
+        found = np.where(far, OFF_CENTRE, found)
+        # Tiles, not rows: a detector that scores all of an image speaks for neither direction.
+        hit = layout.number(gallery, row, column)[found == FILLER]
+        return found, len(np.unique(hit))
 
     chosen: YAxis = y_axis or "down"
     other: YAxis = "up" if chosen == "down" else "down"
-    found, mirrored = tiles(chosen), tiles(other)
-    scores = results["slabkitScore"] if "slabkitScore" in results.columns else None
-    scored = scores is not None and bool(scores.notna().any())
-    # A detector also hits noise on empty tiles, with low scores: its better half speaks.
-    counted = scores.ge(scores.median()).to_numpy() if scores is not None and scored else True
-    here, there = (int(((tile == FILLER) & counted).sum()) for tile in (found, mirrored))
+    (found, here), (_, there) = tiles(chosen), tiles(other)
+    scored = "slabkitScore" in results.columns and bool(results["slabkitScore"].notna().any())
     _judge_y_axis(here, there, chosen, y_axis, scored)
     return found, chosen
 

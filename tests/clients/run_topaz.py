@@ -17,7 +17,7 @@ if "+cpu" in torch.__version__ and "+cpu" not in version("torchvision"):
 
 # Trained in the same way each time.
 random.seed(0)
-np.random.seed(0)  # noqa: NPY002  (the one that Topaz draws from)
+np.random.seed(0)  # noqa: NPY002
 torch.manual_seed(0)
 
 from topaz.main import main  # noqa: E402

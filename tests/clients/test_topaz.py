@@ -128,9 +128,9 @@ def test_galleries_to_a_trained_model_and_its_scores_back(
             ("rejected", {pick for pick, score in scores.items() if score < threshold}),
         ):
             assert {pick for pick, said in found.items() if said == decision} == expected
-    # It has learned a little, so the places that it was given are those of the tiles.
+    # Every tile has a score, and it has learned a little, so it was given the tiles' places.
+    assert set(scores) == set(full)
     good, bad = ([s for p, s in scores.items() if full[p] is said] for said in (True, False))
-    assert len(good) > 0.7 * sum(full.values())
     assert np.mean(good) - np.mean(bad) > 1
 
 
