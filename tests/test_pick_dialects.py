@@ -323,6 +323,21 @@ def test_bare_coordinates_have_to_be_named(tmp_path: Path) -> None:
         read_picks(write(tmp_path, "1 2 3\n4 5\n", "b.coords"), format="artiax", tomograms=T)
 
 
+def test_folders_of_coords_are_read_where_their_names_say_something(tmp_path: Path) -> None:
+    folder = tmp_path / "coords"
+    folder.mkdir()
+    write(folder, "1 2 3\n4 5 6\n", "TS_1.coords")
+    write(folder, "7 8 9\n", "00255.coords")
+    picks = read_picks(folder, format="cryolo-coords", tomograms=TWO).picks
+    assert sorted(picks["slabkitTomogram"]) == ["00255", "TS_1", "TS_1"]
+    species = read_picks(folder, format="tomotwin", tomograms=T).picks
+    assert sorted(species["slabkitSpecies"]) == ["00255", "TS_1", "TS_1"]
+    with pytest.raises(InputError, match="holds files of tomotwin, cryolo-coords; give the files"):
+        read_picks(folder, tomograms=TWO)
+    with pytest.raises(InputError, match="is a folder without pick files"):
+        read_picks(folder, format="artiax", tomograms=T)
+
+
 def test_coords_are_written_for_artiax_and_tomotwin(tmp_path: Path) -> None:
     rows = [("TS_1", "a", 73.0, 7.3, 0.0), ("TS_1", "b", 14.6, 0.0, 7.3)]
     with pytest.warns(SlabkitWarning, match="artiax cannot hold pick_id, species"):

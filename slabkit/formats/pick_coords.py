@@ -116,6 +116,7 @@ def _format(
     file_name: Callable[[PickList], str],
     *one_file_per: str,
     suffixes: tuple[str, ...] = (),
+    folder_glob: str = "*.coords",
 ) -> PickFormat:
     return PickFormat(
         name=name,
@@ -131,6 +132,7 @@ def _format(
         keeps=frozenset(one_file_per),
         one_file_per=one_file_per,
         file_name=file_name,
+        folder_glob=folder_glob,
         in_corner_unit="px",
     )
 
@@ -143,6 +145,7 @@ ARTIAX = _format(
     _by_tomogram,
     "slabkitTomogram",
     suffixes=(".coords",),
+    folder_glob="",  # its files do not say their tomograms
 )
 TOMOTWIN = _format(
     "tomotwin",
