@@ -181,7 +181,7 @@ def _with_diameters(
         value = values[int(np.flatnonzero(wrong)[0])]
         said = "have no diameter" if np.isnan(value) else f"have a diameter of {value:g} Å"
         raise InputError(
-            f"{where}: {said} in {rows_named(wrong)}; give the particle's with --diameter."
+            f"{where}: 2D picks {said} in {rows_named(wrong)}; give the particle's with --diameter."
         )
     return picks2d.assign(slabkitDiameter=values)
 
