@@ -350,7 +350,6 @@ def _example(results: pd.DataFrame, row: int) -> str:
         "rlnParticleName",
         "rlnImageName",
         "rlnMicrographName",
-        "rlnCoordinateX",
     ]
     names += ["rlnCoordinateX", "rlnCoordinateY", "slabkitTileRow", "slabkitTileColumn"]
     values = [str(results[name].iloc[row]) for name in names if name in results.columns]
