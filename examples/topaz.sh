@@ -38,9 +38,9 @@ slabkit minislab places.star -o minislabs --box 400 --depth 300 --tiles 5x6
 slabkit label seen.csv --minislabs minislabs/minislabs.star -o seen.star
 slabkit export topaz minislabs/minislabs.star --labels seen.star -o training
 # So few rounds teach it little: leave these options out for a real training.
-bash training/topaz.sh --num-epochs 1 --epoch-size 50 --minibatch-size 16 --num-threads 1
+bash training/topaz.sh --num-epochs 1 --epoch-size 60 --minibatch-size 32 --num-threads 1
 
-# 3. Its scores decide about the tiles. The threshold is yours to choose.
-slabkit label training/extracted.txt --minislabs minislabs/minislabs.star --threshold 0 \
+# 3. Its scores decide about the tiles. Choose the threshold by those of what you have labelled.
+slabkit label training/extracted.txt --minislabs minislabs/minislabs.star --threshold -5 \
     --y-axis down -o labels.star
 slabkit curate places.star labels.star -o curated.star
