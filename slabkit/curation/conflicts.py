@@ -98,7 +98,7 @@ def find_conflicts(
     named_by = dict(zip(centres.index.to_numpy()[order].tolist(), names, strict=True))
     rank = {cluster_id: place for place, cluster_id in enumerate(named_by)}
     found = found.assign(
-        slabkitConflict=[named_by[one] for one in found["_cluster"]],
+        slabkitConflict=np.array([named_by[one] for one in found["_cluster"]], dtype=str),
         _rank=[rank[one] for one in found["_cluster"]],
     )
     found = found.sort_values(["_rank", "slabkitSpecies", "slabkitPickId"])
