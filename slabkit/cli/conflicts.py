@@ -16,6 +16,9 @@ from slabkit.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from slabkit.formats.pick_volumes import PickVolume
+    from slabkit.formats.tables import PickList
+
 
 def conflicts(
     picks: Annotated[
@@ -65,7 +68,9 @@ def conflicts(
         raise InputError("-o takes a folder here: galleries are files.")
     if picks.count("-"):
         raise InputError("conflicts reads its pick lists from files, not from standard input.")
-    from slabkit.cli.minislab import parse_tiles
+    from slabkit.cli.minislab import parse_tiles, plan_galleries, write_galleries
+    from slabkit.formats.atomic import write_text
+    from slabkit.formats.curation_tables import write_conflicts
     from slabkit.formats.paths import check_given_once
 
     check_given_once(picks, "pick list")
@@ -79,75 +84,89 @@ def conflicts(
         "voxel_size": shared.positive(voxel_size, "--voxel-size"),
         "contrast": shared.parse_contrast(contrast),
         "png": png,
+        # what galleries can have beside, and these have not
+        "pixel_size": None,
+        "border": 0.0,
+        "diameter": None,
+        "invert": False,
+        "stack": False,
+        "tilts": (0.0,),
+        "fill_nonfinite": None,
     }
+    lists, pooled, found = _find(picks, distances)
+    places, volumes = _places(lists, pooled, found, picks[0], tomograms, options)
+    plan, failures = plan_galleries(places, volumes, options)
+    used = {str(v.path): None for n, v in volumes.items() if n not in failures}
     with shared.Step(
         "conflicts",
         str(Path(out) / "conflicts.star"),
-        inputs=picks,
-        parameters={
-            **options,
-            "picks": picks,
-            "distance": distances,
-            "tomograms": tomograms,
-        },
+        inputs=[*picks, *used],
+        parameters={**options, "picks": picks, "distance": distances},
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
     ) as work:
-        if not work.finished:
-            _run(work, picks, Path(out), distances, tomograms, options)
+        if work.finished:
+            return
+        for name, error in failures.items():
+            work.fail(name, error)
+        decide, table = Path(out) / "decide.csv", Path(out) / "minislabs.star"
+        work.check_free([table, decide])
+        write_galleries(work, Path(out), places, volumes, plan, options)
+        write_text(decide, _form(found))
+        write_conflicts(Path(out) / "conflicts.star", found)
+        work.outputs += [table, decide]
+        _report(work, pooled, found)
 
 
-def _run(
-    work: shared.Step,
-    paths: list[str],
-    folder: Path,
-    distances: dict[str, float] | None,
-    tomograms: list[str] | None,
-    options: dict[str, Any],
-) -> None:
-    from slabkit.cli.minislab import plan_galleries, write_galleries
-    from slabkit.curation import conflict_positions, find_conflicts
-    from slabkit.formats.atomic import write_text
-    from slabkit.formats.curation_tables import write_conflicts
+def _find(
+    paths: list[str], distances: dict[str, float] | None
+) -> tuple[list[PickList], pd.DataFrame, pd.DataFrame]:
+    from slabkit.curation import find_conflicts
     from slabkit.formats.paths import with_paths_from_here
-    from slabkit.formats.pick_volumes import pick_volumes
     from slabkit.formats.picks import read_picks
-    from slabkit.formats.tables import PickList
-    from slabkit.merging import merge_picks, merge_tomograms
+    from slabkit.merging import merge_picks
 
     lists = [read_picks(path, check_bounds=False) for path in paths]
     for one, path in zip(lists, paths, strict=True):
         with_paths_from_here(one.tomograms, path)
     pooled, _ = merge_picks([one.picks for one in lists], 0.0, names=paths)
-    found = find_conflicts(pooled, distances)
-    places = PickList(
-        conflict_positions(found, pooled), merge_tomograms([one.tomograms for one in lists])
-    )
+    return lists, pooled, find_conflicts(pooled, distances)
+
+
+def _places(
+    lists: list[PickList],
+    pooled: pd.DataFrame,
+    found: pd.DataFrame,
+    source: str,
+    tomograms: list[str] | None,
+    options: dict[str, Any],
+) -> tuple[PickList, dict[str, PickVolume]]:
+    """Give the positions to make images of, and the volumes that they are in."""
+    from slabkit.curation import conflict_positions
+    from slabkit.formats.pick_volumes import pick_volumes
+    from slabkit.formats.tables import PickList
+    from slabkit.merging import merge_tomograms
+
+    known = merge_tomograms([one.tomograms for one in lists])
+    places = PickList(conflict_positions(found, pooled), known)
     volumes = pick_volumes(
         places,
-        paths[0],
+        source,
         tomograms,
         contrast=options["contrast"],
         voxel_size=options["voxel_size"],
     )
-    rest = {"pixel_size": None, "border": 0.0, "diameter": None, "invert": False, "stack": False}
-    options = {**options, **rest, "tilts": (0.0,), "fill_nonfinite": None}
-    plan, failures = plan_galleries(places, volumes, options)
-    for name, error in failures.items():
-        work.fail(name, error)
-    decide, table = folder / "decide.csv", folder / "minislabs.star"
-    work.check_free([table, decide])
-    write_galleries(work, folder, places, volumes, plan, options)
-    write_text(decide, _form(found))
-    write_conflicts(folder / "conflicts.star", found)
-    work.outputs += [table, decide]
-    pairs = found.groupby("slabkitConflict", sort=False)["slabkitSpecies"].agg(
+    return places, volumes
+
+
+def _report(work: shared.Step, pooled: pd.DataFrame, found: pd.DataFrame) -> None:
+    rivals = found.groupby("slabkitConflict", sort=False)["slabkitSpecies"].agg(
         lambda names: " : ".join(sorted(set(names)))
     )
-    counted = pairs.value_counts().sort_index()
+    counted = rivals.value_counts().sort_index()
     work.table("", ("species", "conflicts"), [(n, int(c)) for n, c in counted.items()])
-    work.summary.update(picks=len(pooled), conflicts=len(pairs), claims=len(found))
+    work.summary.update(picks=len(pooled), conflicts=len(rivals), claims=len(found))
 
 
 def _form(found: pd.DataFrame) -> str:

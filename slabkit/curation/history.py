@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slabkit.errors import InputError
+from slabkit.errors import FormatError, InputError
 from slabkit.tables import MINISLABS, PICKS, TOMOGRAMS, ledger_of, parse_ledger, validate_table
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _origin(
     place = [float(pick[f"slabkit{axis}"]) for axis in "XYZ"]
     moves = [entry for entry in entries if entry["step"] == "move" and "of" not in entry]
     if moves:
-        place = [float(moves[0].get(axis, "nan")) for axis in "xyz"]
+        place = [_read_number(moves[0].get(axis, ""), pick["slabkitPickId"]) for axis in "xyz"]
     voxel = f"tomogram={pick['slabkitTomogram']}"
     if tomograms is not None:
         table = validate_table(tomograms, TOMOGRAMS)
@@ -158,6 +158,15 @@ def _event(entry: dict[str, str]) -> dict[str, str]:
 
 def _what(fields: dict[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in fields.items() if value not in ("", "nan"))
+
+
+def _read_number(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise FormatError(
+            f"pick {name}: its ledger says it was moved, and {text!r} is no place it was at."
+        ) from None
 
 
 def _number(value: Any) -> str:

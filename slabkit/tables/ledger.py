@@ -77,7 +77,7 @@ def _field(name: str, values: Any) -> list[str]:
 def _value(name: str, value: Any) -> str:
     if value is None or value != value or value == "":
         return ""
-    text = repr(value) if isinstance(value, float) else str(value)
+    text = repr(float(value)) if isinstance(value, float) else str(value)  # NumPy's too
     return f":{name}={_UNSAFE.sub(_escape, text)}"
 
 
