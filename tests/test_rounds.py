@@ -9,9 +9,12 @@ from curation_tables import NO, OPEN, YES, ids, label_table, pick_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slabkit.arrays.tiling import GalleryLayout
 from slabkit.curation import confidence_rule, curate_picks, pick_history
 from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.tables import PickList, read_native_picks, write_picks
+from slabkit.galleries import minislab_table
+from slabkit.labels import label_minislabs
 from slabkit.tables import (
     LABELS,
     LEDGER,
@@ -277,3 +280,34 @@ def test_the_history_of_nobody():
         pick_history(history_list(), "p00")
     with pytest.raises(InputError, match="the list is empty"):
         pick_history(pick_table([]), "p0")
+
+
+def test_a_label_knows_its_author_and_the_tile_that_was_looked_at():
+    layout = GalleryLayout(20, 2, 3)
+    names = ["p0", "p0", "p1", "p1"]
+    minislabs = minislab_table(
+        layout,
+        galleries=["g/minislabs_000.mrc"],
+        pick_ids=names,
+        tomograms=["a"] * 4,
+        tilts=np.array([0.0, 20.0, 0.0, 20.0]),
+        inside_fraction=np.ones(4),
+        set_id="set-1",
+    )
+    said = pd.DataFrame(
+        {
+            "rlnMicrographName": "g/minislabs_000.mrc",
+            "slabkitTileRow": [0],
+            "slabkitTileColumn": [1],
+            "slabkitDecision": [YES],
+        }
+    )
+    labels, _ = label_minislabs(
+        said, minislabs, layout, unlisted="rejected", views="any", author="kim"
+    )
+    assert labels["slabkitDecision"].tolist() == [YES, NO]
+    assert labels["slabkitAuthor"].tolist() == ["kim", "kim"]
+    # p0 by the view that decided, p1, which nobody listed, by its first.
+    assert labels["slabkitTile"].tolist() == [
+        "r0c1@g/minislabs_000.mrc", "r0c2@g/minislabs_000.mrc",
+    ]  # fmt: skip
