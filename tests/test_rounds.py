@@ -200,6 +200,24 @@ def test_a_confidence_finds_its_first_round_in_the_ledger():
     assert kept["slabkitConfidence"].tolist() == [1, 0.5, 0]
 
 
+def test_weights_within_a_round_of_the_confidence():
+    two_d = [
+        label_table((0, YES), (1, NO), round_name="class2d", author="kim"),
+        label_table((0, NO), (1, YES), round_name="class2d", author="lee"),
+    ]
+    three_d = label_table((0, YES), (1, YES), round_name="abinitio")
+    with pytest.warns(SlabkitWarning, match="2 picks have labels that contradict"):
+        result = curate_picks(
+            pick_table([OPEN] * 2),
+            [*two_d, three_d],
+            policy="weighted",
+            weights={"kim": 2},
+            confidence="class2d,abinitio",
+            keep="all",
+        )
+    assert result.kept["slabkitConfidence"].tolist() == [1, 0]
+
+
 def test_rules_of_confidence():
     assert confidence_rule("class2d,abinitio") == {"class2d": 0.5, "abinitio": 1}
     assert confidence_rule(["a", "b", "c", "d"]) == {"a": 0.25, "b": 0.5, "c": 0.75, "d": 1}

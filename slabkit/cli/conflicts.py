@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 def conflicts(
     picks: Annotated[
         list[str],
-        typer.Argument(help="Pick lists, of several species together.", show_default=False),
+        typer.Argument(
+            metavar="PICKS...",
+            help="Pick lists, of several species together.",
+            show_default=False,
+        ),
     ],
     out: shared.OutFolder,
     distance: Annotated[

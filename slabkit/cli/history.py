@@ -18,7 +18,10 @@ def history(
         str, typer.Argument(metavar="PICK_ID", help="The pick's id.", show_default=False)
     ],
     picks: Annotated[
-        str, typer.Argument(help="Pick list; - for standard input.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="PICKS", help="Pick list; - for standard input.", show_default=False
+        ),
     ],
     minislabs: Annotated[
         str | None,

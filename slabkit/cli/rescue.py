@@ -13,7 +13,11 @@ from slabkit.errors import InputError
 def rescue(
     picks: Annotated[
         list[str],
-        typer.Argument(help="Curated pick lists, what was dropped too.", show_default=False),
+        typer.Argument(
+            metavar="PICKS...",
+            help="Curated pick lists, what was dropped too.",
+            show_default=False,
+        ),
     ],
     out: shared.OutTable,
     which: Annotated[

@@ -15,6 +15,7 @@ from slabkit.curation.recording import record_curation
 from slabkit.curation.votes import (
     POLICIES,
     Policy,
+    check_weights,
     decided,
     outcome,
     pool_labels,
@@ -149,6 +150,7 @@ def curate_picks(
         raise InputError("no label table is given, and the picks have no decision yet.")
     labels, unknown = pool_labels(picks, label_tables)
     everything = with_recorded(picks, labels) if recorded or rule else labels
+    check_weights(everything, weights)
     votes = decided(everything if recorded else labels)
     before = picks["slabkitDecision"].to_numpy(dtype=object)
     voted = _voted(votes, len(picks))

@@ -111,6 +111,33 @@ def decided(labels: pd.DataFrame) -> pd.DataFrame:
     return labels[labels["slabkitDecision"] != "undecided"].reset_index(drop=True)
 
 
+def check_weights(labels: pd.DataFrame, weights: Mapping[str, float] | None) -> None:
+    """Refuse weights that cannot be, or of nobody.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        All there are.
+    weights : mapping of str to float, optional
+
+    Raises
+    ------
+    InputError
+        A weight is negative or not finite, or nothing is called so.
+    """
+    for name, weight in (weights or {}).items():
+        if not (np.isfinite(weight) and weight >= 0):
+            raise InputError(
+                f"the weight of {name} must be finite and not negative, not {weight:g}."
+            )
+        if len(labels) and not _named(labels, name).any():
+            there = sorted({str(v) for column in _WHO for v in labels[column].unique()} - {""})
+            raise InputError(
+                f"a weight is given for {name}, and no label has that round, author or source; "
+                f"there are {', '.join(there) or 'none with a name'}."
+            )
+
+
 def vote_weights(
     labels: pd.DataFrame, weights: Mapping[str, float] | None
 ) -> npt.NDArray[np.float64]:
@@ -126,29 +153,18 @@ def vote_weights(
     Returns
     -------
     ndarray, shape (rows,)
-
-    Raises
-    ------
-    InputError
-        A weight is negative or not finite, or nothing is called so.
     """
     factor = np.ones(len(labels))
     for name, weight in (weights or {}).items():
-        if not (np.isfinite(weight) and weight >= 0):
-            raise InputError(
-                f"the weight of {name} must be finite and not negative, not {weight:g}."
-            )
-        named = np.zeros(len(labels), dtype=bool)
-        for column in _WHO:
-            named |= (labels[column] == name).to_numpy(dtype=bool)
-        if len(labels) and not named.any():
-            there = sorted({str(v) for column in _WHO for v in labels[column].unique()} - {""})
-            raise InputError(
-                f"a weight is given for {name}, and no label has that round, author or source; "
-                f"there are {', '.join(there) or 'none with a name'}."
-            )
-        factor[named] *= weight
+        factor[_named(labels, name)] *= weight
     return factor
+
+
+def _named(labels: pd.DataFrame, name: str) -> npt.NDArray[np.bool_]:
+    named = np.zeros(len(labels), dtype=bool)
+    for column in _WHO:
+        named |= (labels[column] == name).to_numpy(dtype=bool)
+    return named
 
 
 def tally(votes: pd.DataFrame, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

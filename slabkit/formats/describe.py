@@ -64,7 +64,8 @@ class FileDescription:
     path : str
     kind : str
         ``tomogram``, ``micrograph``, ``stack``, ``slab table``, ``picks2d``, ``pick list``,
-        ``minislab table``, ``labels``, ``tomogram table``, ``other STAR``, ``table``,
+        ``minislab table``, ``labels``, ``conflicts between species``, ``contradictions between
+        raters``, ``tomogram table``, ``other STAR``, ``table``,
         ``coordinates``, ``record of a run of slabkit`` or what CryoSPARC has: ``CryoSPARC
         particles``, ``CryoSPARC micrographs``, ``CryoSPARC dataset``, ``CryoSPARC result group``.
     stored_as : str
@@ -304,6 +305,9 @@ def _star_kind(blocks: dict[str, pd.DataFrame]) -> tuple[str, str]:
         return "minislab table", "particles"
     if "labels" in blocks and "slabkitDecision" in blocks["labels"]:
         return "labels", "labels"
+    for name, what in (("conflicts", "species"), ("contradictions", "raters")):
+        if name in blocks and "slabkitPickId" in blocks[name]:
+            return f"{name} between {what}", name
     if "micrographs" in blocks and "slabkitZStart" in blocks["micrographs"]:
         return "slab table", "micrographs"
     if "tomograms" in blocks and "slabkitTomogram" in blocks["tomograms"]:
