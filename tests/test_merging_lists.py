@@ -137,7 +137,12 @@ def test_provenance_of_both_is_kept():
     assert (float(absorbed["x"]), float(absorbed["score"])) == (40.0, 2.0)
     assert (absorbed["decision"], absorbed["slab"]) == (NO, "s/T1_slab001.mrc")
     assert [entry.get("of") for entry in entries] == [None, None, None, "b0", "b0"]
-    assert recorded_labels(merged)["slabkitAuthor"].tolist() == ["kim", "lee"]
+    labels = recorded_labels(merged)
+    assert labels["slabkitAuthor"].tolist() == ["kim", "lee"]
+    assert ids(labels) == ["a0", "b0"]  # each of the pick that was looked at
+    # So what was said of another image is no vote on this one.
+    votes = curate_picks(merged, recorded=True).kept
+    assert votes[["slabkitVotesAccepted", "slabkitVotesRejected"]].iloc[0].tolist() == [1, 0]
     events = pick_history(merged, "b0")  # found under the id it had
     assert events["what"].iloc[-1].startswith("merged into a0; ")
     # And once more: what was absorbed by the absorbed keeps its own name.

@@ -101,6 +101,7 @@ def with_recorded(picks: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     old = recorded_labels(picks)
     ids = pd.Index(picks["slabkitPickId"])
     old["pick"] = ids.get_indexer(pd.Index(old["slabkitPickId"])).astype(np.int64)
+    old = old[old["pick"] >= 0].reset_index(drop=True)  # not those of picks merged into these
     old["entry"] = np.array(label_entries(old), dtype=object)
     old["known"] = True
     return pd.concat([old, labels[~labels["known"]]], ignore_index=True)

@@ -75,7 +75,7 @@ def record_merges(
     for row in gone.tolist():
         keeper, owner = int(stands[row]), int(first[row])
         mine = old[row].split(",") if old[row] else []
-        if owner != keeper:
+        if mine and owner != keeper:
             mark = ledger_entries("", {"of": [ids[row]]})[0]
             mine = [entry if ":of=" in entry else entry + mark for entry in mine]
         entries = [written[row], *mine] if row in written else mine

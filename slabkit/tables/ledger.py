@@ -167,7 +167,10 @@ def _parse_entry(entry: str, where: str) -> dict[str, str]:
 
 
 def recorded_labels(picks: pd.DataFrame) -> pd.DataFrame:
-    """Give the labels that the ledgers of picks hold, those of merged picks included.
+    """Give the labels that the ledgers of picks hold.
+
+    A label is of the pick whose image was looked at: those of picks that were merged into another
+    are given with the ids that they had.
 
     Parameters
     ----------
@@ -194,7 +197,7 @@ def recorded_labels(picks: pd.DataFrame) -> pd.DataFrame:
             if not entry.startswith("label:"):
                 continue
             parsed = _parse_entry(entry, f"pick {name}")
-            columns["slabkitPickId"].append(name)
+            columns["slabkitPickId"].append(parsed.get("of", name))
             for field, column in fields.items():
                 missing = np.nan if LABELS[column].kind == "real" else ""
                 columns[column].append(parsed.get(field, missing))
