@@ -7,7 +7,7 @@ import pytest
 from curation_tables import NO, OPEN, YES, ids, label_table
 
 from slabkit.curation import cohen_kappa, fleiss_kappa, measure_agreement
-from slabkit.errors import InputError
+from slabkit.errors import InputError, SlabkitWarning
 
 
 def rater(words, **who):
@@ -80,6 +80,15 @@ def test_raters_by_author_and_the_last_verdict_counts():
         "1=accepted,2=rejected,3=rejected"
     ]
     assert by_table.contradictions["slabkitTile"].tolist() == ["r0c0@g.mrc"]
+
+
+def test_raters_with_nothing_in_common():
+    with pytest.warns(SlabkitWarning, match=r"no pick was decided by all raters \(kim, lee\)"):
+        result = measure_agreement({"kim": rater([YES]), "lee": label_table((1, YES))})
+    assert np.isnan(result.kappa)
+    assert result.pairs["picks"].tolist() == [0]
+    with pytest.warns(SlabkitWarning, match="no pick"):
+        assert not measure_agreement([label_table(), label_table()]).raters["picks"].any()
 
 
 def test_refusals():

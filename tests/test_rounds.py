@@ -44,6 +44,8 @@ def test_a_ledger_holds_any_text(values):
 def test_what_is_not_a_ledger_is_refused():
     with pytest.raises(FormatError, match=r"pick p0: 'label:round' is not an entry of a ledger"):
         recorded_labels(pick_table([OPEN]).assign(**{LEDGER: "label:round"}))
+    with pytest.raises(FormatError, match="pick p0: 'labelround=a:author=b' is not an entry"):
+        pick_history(pick_table([OPEN]).assign(**{LEDGER: "labelround=a:author=b"}), "p0")
 
 
 def first_round():

@@ -6,6 +6,7 @@ References: J. Cohen, Educ. Psychol. Meas. 20 (1960) 37; J. L. Fleiss, Psychol. 
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError
+from slabkit.errors import InputError, SlabkitWarning
 from slabkit.tables import LABELS, validate_table
 
 if TYPE_CHECKING:
@@ -85,6 +86,11 @@ def measure_agreement(
     ------
     InputError
         There are fewer than two raters, or a label has none.
+
+    Warns
+    -----
+    SlabkitWarning
+        No pick was decided by all raters.
     """
     import pandas as pd
 
@@ -118,6 +124,12 @@ def measure_agreement(
     votes = votes[votes["slabkitDecision"] != "undecided"]
     votes = votes.drop_duplicates(["rater", "slabkitPickId"], keep="last")
     verdicts, ids = _matrix(votes, names)
+    if not (verdicts >= 0).all(axis=1).any():
+        warnings.warn(
+            f"no pick was decided by all raters ({', '.join(names)}), so their kappa is not known.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
     return Agreement(
         raters=pd.DataFrame(
             {

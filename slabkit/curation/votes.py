@@ -67,7 +67,7 @@ def pool_labels(
             f"none of the {len(labels)} labels is of a pick in the list: they are of "
             f"{labels['slabkitPickId'].iloc[0]!r} and such, the picks are "
             f"{picks['slabkitPickId'].iloc[0]!r} and such; is it the pick list that the minislabs "
-            "were made from?"
+            "were made from? (Labels of conflicts need --conflicts.)"
         )
     labels = labels[~unknown].reset_index(drop=True)
     labels["entry"] = np.array(label_entries(labels), dtype=object)

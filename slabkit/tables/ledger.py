@@ -160,9 +160,11 @@ def _parse_entry(entry: str, where: str) -> dict[str, str]:
     parsed = {"step": step}
     for field in fields:
         name, equals, value = field.partition("=")
-        if not step or not equals:
-            raise FormatError(f"{where}: {entry!r} is not an entry of a ledger ({LEDGER}).")
+        if not equals:
+            break
         parsed[name] = _ESCAPED.sub(_unescape, value)
+    if not step.isalpha() or len(parsed) <= len(fields):
+        raise FormatError(f"{where}: {entry!r} is not an entry of a ledger ({LEDGER}).")
     return parsed
 
 
