@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "Classification",
+    "ClassificationSettings",
     "GalleryLayout",
     "PickList",
     "SlabkitError",
     "SlabkitWarning",
     "Tomogram",
+    "classify_images",
     "curate_picks",
     "find_blobs",
     "find_conflicts",
@@ -50,11 +53,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Classification": "slabkit.classification",
+    "ClassificationSettings": "slabkit.classification",
     "GalleryLayout": "slabkit.galleries",
     "PickList": "slabkit.formats.tables",
     "SlabkitError": "slabkit.errors",
     "SlabkitWarning": "slabkit.errors",
     "Tomogram": "slabkit.tomogram",
+    "classify_images": "slabkit.classification",
     "curate_picks": "slabkit.curation",
     "find_blobs": "slabkit.picking.blob",
     "find_conflicts": "slabkit.curation",
@@ -103,6 +109,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from slabkit.classification import Classification, ClassificationSettings, classify_images
     from slabkit.curation import (
         curate_picks,
         find_conflicts,

@@ -19,6 +19,7 @@ STAGES = {
     "merging",
     "minislabs",
     "galleries",
+    "classification",
     "labels",
     "curation",
     "scoring",
@@ -44,6 +45,7 @@ FOREIGN = {
     "zarr": {"formats"},
     "copick": {"formats"},
     "cryosparc": {"formats"},
+    "torch": {"arrays"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

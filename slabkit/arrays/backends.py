@@ -1,0 +1,137 @@
+"""The few array operations of heavy matrix work, on the processor or on a graphics card.
+
+NumPy is the reference. PyTorch is imported where it is asked for, and only there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from slabkit.errors import InputError, MissingDependencyError
+
+
+class Backend(Protocol):
+    """Operations on arrays of one library; all single precision."""
+
+    name: str
+
+    def put(self, array: Any) -> Any:
+        """Bring a NumPy array to the device."""
+
+    def get(self, array: Any) -> Any:
+        """Bring an array of the device to NumPy."""
+
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        """Give an uninitialised array of float32."""
+
+    def highest(self, array: Any, axis: int) -> Any:
+        """Give the maxima along an axis."""
+
+    def exponentiate(self, array: Any) -> None:
+        """Replace an array by its exponential."""
+
+
+class NumpyBackend:
+    """The processor."""
+
+    name = "cpu"
+
+    def put(self, array: Any) -> Any:
+        """Give the array itself."""
+        return array
+
+    def get(self, array: Any) -> Any:
+        """Give the array itself."""
+        return array
+
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        """Give an uninitialised array of float32."""
+        return np.empty(shape, dtype=np.float32)
+
+    def highest(self, array: Any, axis: int) -> Any:
+        """Give the maxima along an axis."""
+        return array.max(axis)
+
+    def exponentiate(self, array: Any) -> None:
+        """Replace an array by its exponential."""
+        np.exp(array, out=array)
+
+
+class TorchBackend:
+    """A device of PyTorch.
+
+    Parameters
+    ----------
+    device : str
+        As PyTorch names it: ``cuda``, ``cuda:1``, ``mps``.
+
+    Raises
+    ------
+    MissingDependencyError
+        PyTorch is not installed.
+    InputError
+        It does not have this device.
+    """
+
+    def __init__(self, device: str) -> None:
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"--device {device} needs PyTorch, which is not installed; pip install "
+                "'slabkit-cryoet[gpu]', or leave --device out."
+            ) from error
+        self._torch = torch
+        self.name = device
+        try:
+            self._device = torch.device(device)
+            torch.zeros(1, device=self._device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"--device {device}: PyTorch cannot use it ({reason}).") from error
+        # Tensor cores would cut numbers to ten bits.
+        torch.backends.cuda.matmul.allow_tf32 = False
+
+    def put(self, array: Any) -> Any:
+        """Bring a NumPy array to the device."""
+        return self._torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+    def get(self, array: Any) -> Any:
+        """Bring an array of the device to NumPy."""
+        return array.cpu().numpy()
+
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        """Give an uninitialised array of float32."""
+        return self._torch.empty(shape, dtype=self._torch.float32, device=self._device)
+
+    def highest(self, array: Any, axis: int) -> Any:
+        """Give the maxima along an axis."""
+        return array.amax(axis)
+
+    def exponentiate(self, array: Any) -> None:
+        """Replace an array by its exponential."""
+        array.exp_()
+
+
+def backend_for(device: str) -> Backend:
+    """Give the backend of a device.
+
+    Parameters
+    ----------
+    device : str
+        ``cpu`` is NumPy; ``torch`` is PyTorch on the processor; else a device as PyTorch names it.
+
+    Returns
+    -------
+    Backend
+
+    Raises
+    ------
+    MissingDependencyError, InputError
+        See `TorchBackend`.
+    """
+    if device == "cpu":
+        return NumpyBackend()
+    return TorchBackend("cpu" if device == "torch" else device)

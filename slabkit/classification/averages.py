@@ -1,0 +1,135 @@
+"""Class averages in real space: every image turned and shifted back once, at full resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.classification.harmonics import Floats, Indices, Singles
+from slabkit.classification.images import ImageSource
+
+_BATCH = 200
+
+
+@dataclass(frozen=True)
+class Averages:
+    """Averages of classes.
+
+    Attributes
+    ----------
+    images : ndarray of float32, shape (classes, y, x)
+        Mean of the members, as they are, posed like their reference.
+    halves : ndarray of float32, shape (2, classes, y, x)
+        Means of the even and of the odd members.
+    members : ndarray of int, shape (classes,)
+    """
+
+    images: Singles
+    halves: Singles
+    members: Indices
+
+
+def average_classes(
+    source: ImageSource,
+    numbers: Indices,
+    class_index: Indices,
+    angle: Floats,
+    shift_y: Floats,
+    shift_x: Floats,
+    classes: int,
+    *,
+    jobs: int = 1,
+    advance: Callable[[], None] = lambda: None,
+) -> Averages:
+    """Average the images of each class.
+
+    Parameters
+    ----------
+    source : ImageSource
+    numbers : ndarray of int, shape (n,)
+        Which images, in the order in which they are added up.
+    class_index : ndarray of int, shape (n,)
+        From 0.
+    angle : ndarray, shape (n,)
+        By which the reference was turned from x towards y to give the image, in radians.
+    shift_y, shift_x : ndarray, shape (n,)
+        By which the reference was shifted before, in pixels.
+    classes : int
+    jobs : int, optional
+        Threads; the result does not depend on them.
+    advance : callable, optional
+        Called after each batch.
+
+    Returns
+    -------
+    Averages
+    """
+    side = source.box_px
+    sums = np.zeros((2, classes, side, side))
+    counts = np.zeros((2, classes), dtype=np.intp)
+    half = np.zeros(len(numbers), dtype=np.intp)
+    for index in range(classes):
+        own = np.flatnonzero(class_index == index)
+        half[own] = np.arange(len(own)) % 2
+
+    def pose(batch: Indices) -> tuple[Indices, Singles]:
+        images = source.read(numbers[batch])
+        posed = [
+            turned_back(image, angle[i], shift_y[i], shift_x[i])
+            for i, image in zip(batch, images, strict=True)
+        ]
+        return batch, np.stack(posed)
+
+    for batch, posed in _in_order(pose, len(numbers), jobs):
+        for i, image in zip(batch, posed, strict=True):
+            sums[half[i], class_index[i]] += image
+            counts[half[i], class_index[i]] += 1
+        advance()
+    members = counts.sum(0)
+    images = sums.sum(0) / np.maximum(members, 1)[:, None, None]
+    halves = sums / np.maximum(counts, 1)[:, :, None, None]
+    return Averages(images.astype(np.float32), halves.astype(np.float32), members)
+
+
+def turned_back(
+    image: npt.NDArray[np.floating], angle: float, shift_y: float, shift_x: float
+) -> Singles:
+    """Pose an image like the reference that gave it.
+
+    Parameters
+    ----------
+    image : ndarray, shape (y, x)
+        The reference, shifted and then turned about the pixel at half the sides.
+    angle : float
+        From x towards y, in radians.
+    shift_y, shift_x : float
+        In pixels.
+
+    Returns
+    -------
+    ndarray of float32, shape (y, x)
+        Sampled by cubic splines; beyond the image's edge its edge is repeated.
+    """
+    from scipy.ndimage import affine_transform
+
+    cosine, sine = np.cos(angle), np.sin(angle)
+    matrix = np.array([[cosine, sine], [-sine, cosine]])
+    centre = np.array(image.shape) // 2
+    offset = centre + matrix @ (np.array([shift_y, shift_x]) - centre)
+    turned = affine_transform(
+        np.asarray(image, dtype=np.float32), matrix, offset, order=3, mode="nearest"
+    )
+    return np.asarray(turned, dtype=np.float32)
+
+
+def _in_order(
+    work: Callable[[Indices], tuple[Indices, Singles]], count: int, jobs: int
+) -> Iterator[tuple[Indices, Singles]]:
+    batches = [np.arange(a, min(a + _BATCH, count)) for a in range(0, count, _BATCH)]
+    with ThreadPoolExecutor(jobs) as pool:
+        for start in range(0, len(batches), 2 * jobs):
+            yield from pool.map(work, batches[start : start + 2 * jobs])

@@ -1,0 +1,285 @@
+"""The expectation step: how probable each class, rotation and shift is for each image.
+
+An image compared with every reference, shift and rotation is, order by order, a matrix product of
+circular harmonics, and one more matrix product that sums the orders at every rotation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.backends import Backend
+from slabkit.classification.harmonics import (
+    CircularHarmonics,
+    Coefficients,
+    Floats,
+    Indices,
+    Shifts,
+    Singles,
+)
+
+_BATCH_VALUES = {"cpu": 4_000_000, "device": 200_000_000}
+_NEGLIGIBLE = 1e-4  # a posterior below this adds nothing to an average
+
+
+@dataclass(frozen=True)
+class References:
+    """What images are compared with in one expectation step.
+
+    Parameters
+    ----------
+    coefficients : ndarray of complex64, shape (classes, coefficients)
+        Class averages, noise white.
+    log_prior : ndarray, shape (classes, shifts)
+        Of class and shift.
+    precision : float
+        Inverse variance of the noise, times the share of values that are independent.
+    """
+
+    coefficients: Coefficients
+    log_prior: Floats
+    precision: float
+
+
+@dataclass
+class Expectation:
+    """What one pass over images gives.
+
+    Attributes
+    ----------
+    best_class, best_shift, best_rotation : ndarray of int, shape (images,)
+        The most probable class; and the most probable shift and rotation within it.
+    probability : ndarray of float32, shape (images,)
+        Posterior of the best class, summed over its rotations and shifts.
+    log_likelihood : ndarray of float64, shape (images,)
+        But for terms that are the same whatever the references are.
+    agreement : ndarray of float32, shape (images,)
+        Product of image and best reference, posed.
+    sums : ndarray of complex128, shape (classes, shifts, coefficients)
+        Images weighted by their posteriors and turned back, still shifted.
+    weights : ndarray of float64, shape (classes, shifts)
+        Posteriors, summed.
+    power : ndarray of float64, shape (classes, rings)
+        Power of the images, weighted likewise.
+    """
+
+    best_class: Indices
+    best_shift: Indices
+    best_rotation: Indices
+    probability: Singles
+    log_likelihood: Floats
+    agreement: Singles
+    sums: npt.NDArray[np.complex128]
+    weights: Floats
+    power: Floats
+
+
+class Comparison:
+    """Rotations and shifts that are compared, on one device.
+
+    Parameters
+    ----------
+    basis : CircularHarmonics
+    shifts : Shifts
+    rotations : int
+        Evenly spaced.
+    backend : Backend
+    jobs : int
+        Threads; the result does not depend on them.
+    """
+
+    def __init__(
+        self,
+        basis: CircularHarmonics,
+        shifts: Shifts,
+        rotations: int,
+        backend: Backend,
+        jobs: int = 1,
+    ) -> None:
+        self.basis, self.shifts, self.rotations = basis, shifts, rotations
+        self._backend, self._jobs = backend, jobs
+        angles = 2 * np.pi * np.arange(rotations) / rotations
+        phase = angles[:, None] * np.arange(basis.orders)
+        turn = np.concatenate([np.cos(phase), -np.sin(phase)], axis=1).astype(np.float32)
+        self._turn = backend.put(turn)
+        self._turn_back = backend.put(np.ascontiguousarray(turn.T))
+
+    def run(
+        self,
+        images: Callable[[slice], Coefficients],
+        count: int,
+        references: References,
+        *,
+        average: bool = True,
+    ) -> Expectation:
+        """Compare all images with all references.
+
+        Parameters
+        ----------
+        images : callable
+            Gives the coefficients of a slice of the images, noise white.
+        count : int
+            How many images there are.
+        references : References
+        average : bool, optional
+            Whether the sums are wanted.
+
+        Returns
+        -------
+        Expectation
+        """
+        classes, shifts = references.log_prior.shape
+        nb, rings = len(self.basis.order), self.basis.rings
+        result = Expectation(
+            best_class=np.zeros(count, dtype=np.intp),
+            best_shift=np.zeros(count, dtype=np.intp),
+            best_rotation=np.zeros(count, dtype=np.intp),
+            probability=np.zeros(count, dtype=np.float32),
+            log_likelihood=np.zeros(count),
+            agreement=np.zeros(count, dtype=np.float32),
+            sums=np.zeros((classes, shifts, nb) if average else (0, 0, 0), dtype=np.complex128),
+            weights=np.zeros((classes, shifts)),
+            power=np.zeros((classes, rings)),
+        )
+        prepared = self._prepare(references)
+        kind = "cpu" if self._backend.name == "cpu" else "device"
+        size = max(1, _BATCH_VALUES[kind] // (self.rotations * classes * shifts))
+        batches = [slice(a, min(a + size, count)) for a in range(0, count, size)]
+
+        def work(batch: slice) -> tuple[slice, _Batch]:
+            return batch, self._compare(images(batch), prepared, average)
+
+        for batch, part in self._in_order(work, batches):
+            result.best_class[batch] = part.best_class
+            result.best_shift[batch] = part.best_shift
+            result.best_rotation[batch] = part.best_rotation
+            result.probability[batch] = part.probability
+            result.log_likelihood[batch] = part.log_likelihood
+            result.agreement[batch] = part.agreement
+            result.weights += part.weights
+            result.power += part.power
+            if average:
+                flat = result.sums.reshape(classes * shifts, nb)
+                flat[part.touched] += part.sums
+        return result
+
+    def _in_order(
+        self, work: Callable[[slice], tuple[slice, _Batch]], batches: list[slice]
+    ) -> Iterator[tuple[slice, _Batch]]:
+        if self._jobs == 1 or self._backend.name != "cpu":
+            yield from map(work, batches)
+            return
+        with ThreadPoolExecutor(self._jobs) as pool:
+            # Only as many at a time as there are threads, so that memory stays bounded.
+            step = 4 * self._jobs
+            for start in range(0, len(batches), step):
+                yield from pool.map(work, batches[start : start + step])
+
+    def _prepare(self, references: References) -> _Prepared:
+        basis = self.basis
+        flat = self.shifts.apply(references.coefficients).reshape(-1, len(basis.order))
+        weighted = np.conj(flat) * basis.weight
+        norm = (np.abs(references.coefficients) ** 2 @ basis.weight.astype(float))[:, None]
+        offset = references.log_prior - 0.5 * references.precision * norm
+        return _Prepared(
+            [self._backend.put(np.ascontiguousarray(weighted[:, s].T)) for s in basis.slices],
+            self._backend.put(offset.ravel().astype(np.float32)),
+            references.log_prior.shape,
+            references.precision,
+            offset,
+        )
+
+    def _compare(self, images: Coefficients, to: _Prepared, average: bool) -> _Batch:
+        backend, basis = self._backend, self.basis
+        count, (classes, shifts) = len(images), to.shape
+        on_device = backend.put(images)
+        products = backend.empty((2 * basis.orders, count, classes * shifts))
+        for order, (part, bank) in enumerate(zip(basis.slices, to.bank, strict=True)):
+            product = on_device[:, part] @ bank
+            products[order] = product.real
+            products[basis.orders + order] = product.imag
+        score = self._turn @ products.reshape(2 * basis.orders, -1)
+        del products
+        score *= to.precision
+        score = score.reshape(self.rotations, count, classes * shifts)
+        score += to.offset
+        highest = backend.highest(backend.highest(score, 0), 1)
+        score -= highest[None, :, None]
+        backend.exponentiate(score)
+        summed = backend.get(score.sum(0)).astype(np.float64)  # over rotations
+        total = summed.sum(1)
+        summed /= total[:, None]
+        by_class = summed.reshape(count, classes, shifts)
+        per_class = by_class.sum(2)
+        best_class = per_class.argmax(1)
+        everyone = np.arange(count)
+        best_shift = by_class[everyone, best_class].argmax(1)
+        column = best_class * shifts + best_shift
+        chosen = backend.get(score[:, everyone, column])
+        best_rotation = chosen.argmax(0)
+        # What the best pose scored, without priors and norms: the product of image and reference.
+        top = np.log(np.maximum(chosen.max(0), 1e-30)) + backend.get(highest)
+        agreement = (top - to.offset_host.ravel()[column]) / to.precision
+        powers = basis.ring_power(images)
+        batch = _Batch(
+            best_class=best_class,
+            best_shift=best_shift,
+            best_rotation=best_rotation,
+            probability=per_class[everyone, best_class].astype(np.float32),
+            log_likelihood=backend.get(highest).astype(np.float64) + np.log(total),
+            agreement=agreement.astype(np.float32),
+            weights=by_class.sum(0),
+            power=per_class.T @ powers,
+        )
+        if average:
+            self._average(batch, images, score, summed, total)
+        return batch
+
+    def _average(
+        self, batch: _Batch, images: Coefficients, score: Any, summed: Floats, total: Floats
+    ) -> None:
+        """Turn images back and add them up, wherever their posterior is not negligible."""
+        backend, basis = self._backend, self.basis
+        image, column = np.nonzero(summed > _NEGLIGIBLE)
+        chosen = score[:, image, column]
+        spread = backend.get(self._turn_back @ chosen) / total[image].astype(np.float32)
+        factor = np.empty((basis.orders, len(image)), dtype=np.complex64)
+        factor.real, factor.imag = spread[: basis.orders], -spread[basis.orders :]
+        by_column = np.argsort(column, kind="stable")
+        column, image, factor = column[by_column], image[by_column], factor[:, by_column]
+        touched, starts = np.unique(column, return_index=True)
+        sums = np.empty((len(touched), len(basis.order)), dtype=np.complex64)
+        # The adjoint of the comparison: an image rotated by θ is turned back by exp(imθ).
+        for order, part in enumerate(basis.slices):
+            terms = images[image, part] * factor[order][:, None]
+            sums[:, part] = np.add.reduceat(terms, starts, axis=0)
+        batch.touched, batch.sums = touched, sums
+
+
+@dataclass
+class _Prepared:
+    bank: list[Any]
+    offset: Any
+    shape: tuple[int, int]
+    precision: float
+    offset_host: Floats
+
+
+@dataclass
+class _Batch:
+    best_class: Indices
+    best_shift: Indices
+    best_rotation: Indices
+    probability: Singles
+    log_likelihood: Floats
+    agreement: Singles
+    weights: Floats
+    power: Floats
+    touched: Indices = None  # type: ignore[assignment]
+    sums: Coefficients = None  # type: ignore[assignment]

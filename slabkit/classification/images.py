@@ -1,0 +1,148 @@
+"""Images to be classified: read in batches, put in an order of their own, as white harmonics."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.classification.harmonics import CircularHarmonics, Coefficients, Floats, Indices
+
+_BATCH = 500
+_IN_MEMORY = 512 * 1024**2  # bytes; what is larger goes to a temporary file
+
+
+class ImageSource(Protocol):
+    """Square images of one size that can be read in any order."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def box_px(self) -> int:
+        """Side of the images."""
+
+    def read(self, numbers: Indices) -> npt.NDArray[np.float32]:
+        """Read images by number, shape (n, y, x)."""
+
+
+class ArraySource:
+    """Images in an array.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, y, x)
+    """
+
+    def __init__(self, images: npt.NDArray[np.generic]) -> None:
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @property
+    def box_px(self) -> int:
+        """Side of the images."""
+        return int(self._images.shape[1])
+
+    def read(self, numbers: Indices) -> npt.NDArray[np.float32]:
+        """Read images by number, shape (n, y, x)."""
+        return np.asarray(self._images[numbers], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class PreparedImages:
+    """Images as white harmonics of unit norm, in an order that their content alone decides.
+
+    Attributes
+    ----------
+    order : ndarray of int
+        Number in the source of each.
+    left_out : ndarray of int
+        Numbers of images that are constant or have values that are not finite.
+    coefficients : ndarray of complex64, shape (n, coefficients)
+    noise : ndarray, shape (rings,)
+        Relative power of the noise by which they were made white.
+    """
+
+    order: Indices
+    left_out: Indices
+    coefficients: Coefficients
+    noise: Floats
+    file: IO[bytes] | None = None
+
+
+def prepare_images(
+    source: ImageSource,
+    basis: CircularHarmonics,
+    *,
+    floor: float,
+    advance: Callable[[], None] = lambda: None,
+) -> PreparedImages:
+    """Expand all images, weigh the rings by their noise, and scale each image.
+
+    The noise spectrum is that of the images themselves, of which references explain little at the
+    start; it is not let fall below a share of its maximum, because a denoised tomogram has next to
+    no power at high frequencies, and dividing by that would leave nothing else to compare.
+
+    Parameters
+    ----------
+    source : ImageSource
+    basis : CircularHarmonics
+    floor : float
+        Least noise on a ring, as a share of the largest.
+    advance : callable, optional
+        Called after each batch.
+
+    Returns
+    -------
+    PreparedImages
+    """
+    digests: list[bytes] = []
+    usable = np.zeros(len(source), dtype=bool)
+    for numbers in _batches(np.arange(len(source))):
+        images = source.read(numbers)
+        flat = images.reshape(len(images), -1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            usable[numbers] = np.isfinite(flat).all(1) & (flat.max(1) > flat.min(1))
+        digests += [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+        advance()
+    kept = np.flatnonzero(usable)
+    # Sorting by content makes the answer the same in whatever order images come.
+    order = kept[sorted(range(len(kept)), key=lambda i: digests[kept[i]])] if len(kept) else kept
+    shape = (len(order), len(basis.order))
+    file = None
+    if np.prod(shape, dtype=float) * 8 > _IN_MEMORY:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the array
+        coefficients: Coefficients = np.memmap(file, np.complex64, "w+", shape=shape)
+    else:
+        coefficients = np.empty(shape, dtype=np.complex64)
+    power = np.zeros(basis.rings)
+    for numbers in _batches(np.arange(len(order))):
+        found = basis.transform(source.read(order[numbers]))
+        rings = basis.ring_power(found)
+        total = rings.sum(1)
+        power += (rings / np.where(total > 0, total, 1)[:, None]).sum(0)
+        coefficients[numbers] = found
+        advance()
+    noise = np.maximum(power / max(power.max(initial=0.0), 1e-30), floor)
+    white = (1 / np.sqrt(noise))[basis.ring].astype(np.float32)
+    flat_under_mask = np.zeros(len(order), dtype=bool)
+    for numbers in _batches(np.arange(len(order))):
+        batch = coefficients[numbers] * white
+        norm = np.sqrt((np.abs(batch) ** 2) @ basis.weight)
+        flat_under_mask[numbers] = ~(norm > 0)
+        coefficients[numbers] = batch / np.where(norm > 0, norm, 1)[:, None]
+    left_out = np.sort(np.concatenate([np.flatnonzero(~usable), order[flat_under_mask]]))
+    if flat_under_mask.any():
+        order, coefficients = order[~flat_under_mask], coefficients[~flat_under_mask]
+    return PreparedImages(order, left_out, coefficients, noise, file)
+
+
+def _batches(numbers: Indices) -> Iterator[Indices]:
+    for start in range(0, len(numbers), _BATCH):
+        yield numbers[start : start + _BATCH]

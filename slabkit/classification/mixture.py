@@ -1,0 +1,231 @@
+"""The mixture of rotated and shifted references, fitted by expectation maximisation.
+
+The model is that of Sigworth 1998 (J. Struct. Biol. 122:328) for several references (Scheres et
+al. 2005, J. Mol. Biol. 348:139): each image is one of K references, rotated and shifted, plus
+noise. Classes, rotations and shifts are not decided but weighed by their probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.backends import Backend
+from slabkit.classification.expectation import Comparison, Expectation, References
+from slabkit.classification.harmonics import (
+    CircularHarmonics,
+    Coefficients,
+    Floats,
+    Shifts,
+    shift_grid,
+)
+
+_COARSE_SHARE = 0.5  # of the iterations
+_COARSE_RINGS = 0.6
+_SETTLED = 3  # iterations at the end in which classes are left alone
+PRIOR_IMAGES = 1.0  # of zeros, that hold back averages of few images
+_SHARPNESS = 1.0
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How finely poses are sampled at the end; the first iterations are coarser.
+
+    Parameters
+    ----------
+    rotations : int
+        Evenly spaced.
+    shift_reach_px, shift_step_px : float
+    """
+
+    rotations: int
+    shift_reach_px: float
+    shift_step_px: float
+
+
+@dataclass
+class Mixture:
+    """Where the fit stands.
+
+    Attributes
+    ----------
+    references : ndarray of complex64, shape (classes, coefficients)
+        White.
+    share : ndarray, shape (classes,)
+        Prior of each class.
+    shift_sd_px : float
+        Of the prior of shifts.
+    variance : float
+        Of the noise: what the references leave of an image's unit norm.
+    log_likelihood : list of float
+        Per image, after each iteration.
+    """
+
+    references: Coefficients
+    share: Floats
+    shift_sd_px: float
+    variance: float
+    log_likelihood: list[float] = field(default_factory=list)
+
+
+def fit_mixture(
+    images: Coefficients,
+    basis: CircularHarmonics,
+    classes: int,
+    sampling: Sampling,
+    *,
+    iterations: int,
+    seed: int,
+    backend: Backend,
+    jobs: int = 1,
+    progress: Callable[[int, float], None] = lambda iteration, log_likelihood: None,
+) -> tuple[Mixture, Comparison, Expectation]:
+    """Fit references to images.
+
+    Parameters
+    ----------
+    images : ndarray of complex64, shape (n, coefficients)
+        White, of unit norm.
+    basis : CircularHarmonics
+    classes : int
+        At most as many as images.
+    sampling : Sampling
+    iterations : int
+    seed : int
+    backend : Backend
+    jobs : int, optional
+        Threads; the result does not depend on them.
+    progress : callable, optional
+        Called after each iteration with its number, from 1, and the log-likelihood of an image.
+
+    Returns
+    -------
+    Mixture, Comparison, Expectation
+        The expectation is that of the final references.
+    """
+    generator = np.random.default_rng(seed)
+    mixture = _start(images, classes, sampling, generator)
+    coarse_iterations = int(_COARSE_SHARE * iterations)
+    coarse_rings = max(3, round(_COARSE_RINGS * basis.rings))
+    coarse = CircularHarmonics(basis.box_px, basis.radius_px, min(coarse_rings, basis.rings))
+    columns = np.flatnonzero(basis.ring < coarse.rings)
+    step = sampling.shift_step_px
+    coarse_step = 2 * step if sampling.shift_reach_px >= 2 * step else step
+    first = Comparison(
+        coarse,
+        Shifts(coarse, *shift_grid(sampling.shift_reach_px, coarse_step)),
+        max(1, sampling.rotations // 2),
+        backend,
+        jobs,
+    )
+    last = Comparison(
+        basis,
+        Shifts(basis, *shift_grid(sampling.shift_reach_px, step)),
+        sampling.rotations,
+        backend,
+        jobs,
+    )
+    for iteration in range(iterations):
+        stage, chosen = (first, columns) if iteration < coarse_iterations else (last, None)
+        found = _expect(stage, images, mixture, chosen)
+        means = _maximise(stage, found, mixture, len(images))
+        if iteration < iterations - _SETTLED:
+            _reseed(means, found, stage, images, mixture, chosen, generator)
+        if chosen is None:
+            mixture.references = means
+        else:
+            # What the coarse basis does not have starts from nothing.
+            mixture.references = np.zeros((classes, len(basis.order)), dtype=np.complex64)
+            mixture.references[:, chosen] = means
+        progress(iteration + 1, mixture.log_likelihood[-1])
+    return mixture, last, _expect(last, images, mixture, None)
+
+
+def _start(
+    images: Coefficients, classes: int, sampling: Sampling, generator: np.random.Generator
+) -> Mixture:
+    """Average random parts of the images: references that differ little, and grow apart."""
+    members = np.array_split(generator.permutation(len(images)), classes)
+    return Mixture(
+        references=np.stack([images[np.sort(part)].mean(0) for part in members]),
+        share=np.full(classes, 1 / classes),
+        shift_sd_px=max(sampling.shift_reach_px / 2, 0.5),
+        variance=1.0,
+    )
+
+
+def _expect(
+    stage: Comparison,
+    images: Coefficients,
+    mixture: Mixture,
+    columns: npt.NDArray[np.intp] | None,
+) -> Expectation:
+    shifts = stage.shifts
+    shift_prior = -(shifts.y_px**2 + shifts.x_px**2) / (2 * mixture.shift_sd_px**2)
+    shift_prior -= np.log(np.exp(shift_prior).sum())
+    references = mixture.references if columns is None else mixture.references[:, columns]
+    prior = np.log(mixture.share)[:, None] + shift_prior
+    precision = _SHARPNESS * stage.basis.independent / mixture.variance
+
+    def read(batch: slice) -> Coefficients:
+        part = images[batch] if columns is None else images[batch][:, columns]
+        return np.ascontiguousarray(part)
+
+    return stage.run(read, len(images), References(references, prior, precision))
+
+
+def _maximise(stage: Comparison, found: Expectation, mixture: Mixture, count: int) -> Coefficients:
+    basis, shifts = stage.basis, stage.shifts
+    members = found.weights.sum(1)
+    sums = shifts.gather(found.sums)
+    means = np.asarray(sums / (members + PRIOR_IMAGES)[:, None], dtype=np.complex64)
+    weight = basis.weight.astype(float)
+    rings = 2 * np.pi * basis.frequency * basis.box_px
+    power = float(found.power.sum(0) @ rings)
+    explained = float(members @ (np.abs(means) ** 2 @ weight))
+    mixture.variance = max((power - explained) / count, 1e-3 * power / count)
+    mixture.share = (members + 1) / (count + len(members))
+    squared = shifts.y_px**2 + shifts.x_px**2
+    spread = float((found.weights.sum(0) @ squared) / (2 * members.sum()))
+    most = float(np.sqrt(squared.max(initial=0.0)))
+    mixture.shift_sd_px = float(np.clip(np.sqrt(spread), 0.5, max(most, 0.5)))
+    mixture.log_likelihood.append(float(found.log_likelihood.mean()))
+    return means
+
+
+def _reseed(
+    means: Coefficients,
+    found: Expectation,
+    stage: Comparison,
+    images: Coefficients,
+    mixture: Mixture,
+    columns: npt.NDArray[np.intp] | None,
+    generator: np.random.Generator,
+) -> None:
+    """Give a class that lost its members half of the largest one, leaning to one of its images."""
+    members = found.weights.sum(1)
+    fair = len(images) / len(members)
+    fewest = max(0.1 * fair, min(2.0, 0.5 * fair))
+    for empty in np.flatnonzero(members < fewest):
+        largest = int(members.argmax())
+        own = np.flatnonzero(found.best_class == largest)
+        if members[largest] < 2 * fewest or not len(own):
+            return
+        image = int(own[generator.integers(len(own))])
+        values = np.asarray(images[image] if columns is None else images[image][columns])
+        posed = _posed(values, stage, found.best_rotation[image], found.best_shift[image])
+        means[empty] = 0.5 * (means[largest] + posed)
+        members[empty] = members[largest] = members[largest] / 2
+        mixture.share[empty] = mixture.share[largest] = mixture.share[largest] / 2
+
+
+def _posed(values: Coefficients, stage: Comparison, rotation: int, shift: int) -> Coefficients:
+    angle = 2 * np.pi * rotation / stage.rotations
+    turned = values * np.exp(1j * angle * stage.basis.order)
+    sums = np.zeros((1, len(stage.shifts), len(values)), dtype=np.complex64)
+    sums[0, shift] = turned
+    posed: Coefficients = stage.shifts.gather(sums)[0]
+    return posed

@@ -1,0 +1,178 @@
+"""How good a class is: signal over noise in its average, as far as its members bear it out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.classification.averages import Averages
+from slabkit.classification.expectation import Expectation
+from slabkit.classification.harmonics import CircularHarmonics, Coefficients, Floats, Singles
+
+_NOISE_IMAGES = 240
+_SAME = 0.5  # Fourier ring correlation of the halves down to which they agree
+
+
+def noise_images(basis: CircularHarmonics, white_power: Floats, seed: int) -> Coefficients:
+    """Give images of noise, with the power on each ring that the real images have.
+
+    Parameters
+    ----------
+    basis : CircularHarmonics
+    white_power : ndarray, shape (rings,)
+        Mean power of the images on each ring after whitening.
+    seed : int
+
+    Returns
+    -------
+    ndarray of complex64, shape (images, coefficients)
+        Of unit norm.
+    """
+    generator = np.random.default_rng([seed, 1])
+    side = basis.box_px
+    shape = (_NOISE_IMAGES, side, side)
+    found = basis.transform(generator.standard_normal(shape, dtype=np.float32))
+    own = basis.ring_power(found).mean(0)
+    found *= np.sqrt(white_power / np.maximum(own, 1e-30))[basis.ring].astype(np.float32)
+    norm = np.sqrt((np.abs(found) ** 2) @ basis.weight)
+    return np.asarray(found / np.maximum(norm, 1e-30)[:, None], dtype=np.complex64)
+
+
+def agreement_with_others(
+    found: Expectation, references: Coefficients, weight: Singles, held_back: float
+) -> Floats:
+    """Correlate each image with what its class average would be without it.
+
+    Parameters
+    ----------
+    found : Expectation
+        Of the references, in which the images took part.
+    references : ndarray of complex64, shape (classes, coefficients)
+    weight : ndarray of float32, shape (coefficients,)
+    held_back : float
+        Images of zeros that were averaged too.
+
+    Returns
+    -------
+    ndarray, shape (images,)
+        Correlation coefficient; 0 for the only image of a class.
+    """
+    square = np.abs(references) ** 2 @ weight.astype(float)
+    own = found.best_class
+    count = found.weights.sum(1)[own] + held_back
+    agreement = found.agreement.astype(float)
+    without = count * agreement - 1
+    norm = count**2 * square[own] - 2 * count * agreement + 1
+    return np.where(norm > 1e-3, without / np.sqrt(np.maximum(norm, 1e-3)), 0.0)
+
+
+def agreement_of_noise(found: Expectation, references: Coefficients, weight: Singles) -> float:
+    """Give the mean square correlation of noise with the reference that fits it best.
+
+    Parameters
+    ----------
+    found : Expectation
+        Of images of noise.
+    references : ndarray of complex64, shape (classes, coefficients)
+    weight : ndarray of float32, shape (coefficients,)
+
+    Returns
+    -------
+    float
+    """
+    square = np.abs(references) ** 2 @ weight.astype(float)
+    return float(np.mean(found.agreement.astype(float) ** 2 / square[found.best_class]))
+
+
+def class_quality(
+    averages: Averages,
+    noise_variance: Floats,
+    agreement: Floats,
+    chance: float,
+    radius_px: float,
+) -> Floats:
+    """Give each class a number from 0, nothing, to 1.
+
+    Parameters
+    ----------
+    averages : Averages
+    noise_variance : ndarray, shape (classes,)
+        Of a member's pixels outside the mask.
+    agreement : ndarray, shape (classes,)
+        Mean correlation of a class's members with the average of the others.
+    chance : float
+        Mean square correlation that noise reaches when it is fitted likewise.
+    radius_px : float
+        Of the mask.
+
+    Returns
+    -------
+    ndarray, shape (classes,)
+        s / (1 + s). The signal-to-noise ratio s is the variance of the average inside the mask less
+        that outside (which a membrane that runs through the image has as well), over the variance
+        of a single image outside; times the share of the members' agreement that is not chance.
+    """
+    side = averages.images.shape[1]
+    inside, outside = _regions(side, radius_px)
+    signal = averages.images[:, inside].var(1) - averages.images[:, outside].var(1)
+    borne_out = (np.clip(agreement, 0, 1) ** 2 - chance) / max(1 - chance, 1e-6)
+    ratio = np.maximum(signal, 0) / np.maximum(noise_variance, 1e-30) * np.clip(borne_out, 0, 1)
+    return np.asarray(ratio / (1 + ratio), dtype=np.float64)
+
+
+def noise_outside(images: npt.NDArray[np.floating], radius_px: float) -> Floats:
+    """Give the variance of each image outside the mask, shape (n,)."""
+    _, outside = _regions(images.shape[1], radius_px)
+    return np.asarray(images[:, outside].var(1), dtype=np.float64)
+
+
+def ring_resolution(averages: Averages, pixel_size: float, radius_px: float) -> Floats:
+    """Estimate resolutions from the Fourier ring correlation of half-averages.
+
+    The halves were posed by one reference, so that the estimate is optimistic.
+
+    Parameters
+    ----------
+    averages : Averages
+    pixel_size : float
+        In Å.
+    radius_px : float
+        Of the mask.
+
+    Returns
+    -------
+    ndarray, shape (classes,)
+        In Å: the last ring before the correlation falls below 0.5; the box where none is above, or
+        where there are no two halves.
+    """
+    side = averages.images.shape[1]
+    y, x = np.indices((side, side)) - side // 2
+    radius = np.hypot(y, x)
+    edge = max(0.15 * radius_px, 1.0)
+    fall = np.clip((radius - radius_px) / edge, 0, 1)
+    mask = 0.5 + 0.5 * np.cos(np.pi * fall)
+    halves = averages.halves.astype(np.float64)
+    mean = (halves * mask).sum((2, 3), keepdims=True) / mask.sum()
+    first, second = np.fft.rfft2((halves - mean) * mask)
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]) * side
+    ring = np.rint(frequency).astype(int)
+    rings = side // 2
+    resolution = np.full(len(averages.images), side * pixel_size)
+    for number in range(len(resolution)):
+        if averages.members[number] < 2:
+            continue
+        for r in range(1, rings + 1):
+            a, b = first[number][ring == r], second[number][ring == r]
+            norm = np.sqrt((np.abs(a) ** 2).sum() * (np.abs(b) ** 2).sum())
+            if not norm > 0 or (a * np.conj(b)).real.sum() / norm < _SAME:
+                break
+            resolution[number] = side * pixel_size / r
+    return resolution
+
+
+def _regions(side: int, radius_px: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    y, x = np.indices((side, side)) - side // 2
+    radius = np.hypot(y, x)
+    outside = radius > radius_px
+    circle = outside & (radius <= max(side / 2, radius_px + 1))
+    return radius <= radius_px, circle if circle.any() else outside
