@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,18 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slabkit.errors import InputError, OutputExistsError, SlabkitError, SlabkitWarning
+from slabkit.errors import (
+    InputError,
+    MissingDependencyError,
+    OutputExistsError,
+    SlabkitError,
+    SlabkitWarning,
+)
+from slabkit.formats import copick_remote
 from slabkit.formats.copick_project import open_project
+from slabkit.formats.copick_reference import is_reference, make_reference
 from slabkit.formats.copick_writing import plan_project_picks, require_new, write_project_picks
+from slabkit.formats.paths import is_there, path_for_table, resolve_path
 from slabkit.formats.picks import read_picks
 from slabkit.formats.tables import PickList, read_slabs
 from slabkit.formats.tomogram_list import read_tomograms
@@ -279,7 +289,10 @@ def test_convert_in_and_out(slabkit: Any, project: str, tmp_path: Path) -> None:
     assert json.loads(first.stdout)["files"] == 1
     written = tmp_path / "overlay/ExperimentRuns/TS_1/Picks/slabkit_2_ribosome.json"
     before = written.read_bytes()
-    assert "finished already" in slabkit(*out).stderr
+    again = slabkit(*out).stderr
+    assert "finished already" in again
+    assert "another --session or --user writes it anew" in again
+    assert "--overwrite" not in again
     slabkit("convert", project, "other.star", "--object", "apo-ferritin")
     slabkit("convert", "other.star", project, "--session", "2")  # another object: no harm
     (tmp_path / "in.star").write_text((tmp_path / "in.star").read_text().replace("1.5", "1.6"))
@@ -316,22 +329,53 @@ def test_options_that_contradict(
     assert not (tmp_path / "overlay/ExperimentRuns/TS_1").exists()
 
 
-def test_what_is_elsewhere(tmp_path: Path) -> None:
+def test_what_is_elsewhere_needs_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With it: tests/clients/test_copick.py."""
+    monkeypatch.setitem(sys.modules, "copick", None)
+    monkeypatch.setattr(copick_remote, "has_copick", lambda: False)
+    needs = r"which is read and written through the copick package: pip install 'slabkit-cryoet\[co"
     add_picks(tmp_path / "overlay", "TS_1", "ann_7_ribosome")
     remote = config(tmp_path, static_root="s3://bucket/project")
-    with pytest.raises(InputError, match=r"static_root is s3://bucket/project; copy what is need"):
+    with pytest.raises(
+        MissingDependencyError, match=r"static_root is s3://bucket/project, " + needs
+    ):
         list_tomograms([remote])
-    with pytest.warns(SlabkitWarning, match="s3://bucket/project, which is not read"):
-        assert len(open_project(remote).picks()) == 1
+    with pytest.raises(MissingDependencyError, match=needs):
+        open_project(remote).picks()
     # Runs that stand there cannot be looked up, and picks go to the overlay all the same.
     picks = pick_list(("TS_99", "ribosome", 1.0, 2.0, 3.0, 1.0))
-    assert len(plan_project_picks(open_project(remote), picks, "slabkit", "1")) == 1
+    with pytest.warns(SlabkitWarning, match="nobody has looked whether it has these runs"):
+        files = plan_project_picks(open_project(remote), picks, "slabkit", "1")
+    require_new(open_project(remote), files)
+    write_project_picks(files)
+    with pytest.raises(OutputExistsError, match="exists already"):
+        require_new(open_project(remote), files)
     portal = config(tmp_path, config_type="cryoet_data_portal", static_root=None)
-    with pytest.raises(InputError, match="of the type cryoet_data_portal"):
+    with pytest.raises(MissingDependencyError, match="of the type cryoet_data_portal, " + needs):
         list_tomograms([portal])
-    nowhere = config(tmp_path, overlay_root="ssh://host/data", static_root=None)
-    with pytest.raises(InputError, match="overlay_root is ssh://host/data, and slabkit writes to"):
+    nowhere = config(tmp_path, overlay_root="ssh://host/data", static_root="gs://b/c")
+    both = r"static_root is gs://b/c and its overlay_root is ssh://host/data, "
+    with pytest.raises(MissingDependencyError, match=both + needs):
         plan_project_picks(open_project(nowhere), picks, "slabkit", "1")
+
+
+def test_references_to_what_is_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = "ExperimentRuns/TS_1/VoxelSpacing10.000/wbp.zarr"
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "p.json").write_text("{}")
+    reference = make_reference(tmp_path / "here" / "p.json", inner)
+    monkeypatch.chdir(tmp_path)
+    assert path_for_table(reference) == f"copick:here/p.json::{inner}"
+    assert is_there(f"copick:here/p.json::{inner}")
+    assert not is_there(f"copick:p.json::{inner}")
+    # A table that was written in here/, read from above.
+    found = resolve_path(f"copick:p.json::{inner}", tmp_path / "here" / "slabs.star")
+    assert found == reference
+    assert [t.name for t in list_tomograms([reference])] == ["TS_1"]
+    for other in ("copick:p.json", f"p.json::{inner}", "copick:p.json::ExperimentRuns/TS_1"):
+        assert not is_reference(other)
 
 
 def test_roots_as_people_write_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,7 +398,7 @@ def test_roots_as_people_write_them(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ('{"overlay_root": "x", "static_root": 3}', "static_root is no text"),
         ('{"overlay_root": "x", "pickable_objects": {}}', "no list of objects with names"),
         ('{"overlay_root": "x"', "is not valid JSON"),
-        ('{"overlay_root": "x"}', "has no tomogram on this machine"),
+        ('{"overlay_root": "x"}', "has no tomogram \\(x/Exp"),
     ],
 )
 def test_projects_that_are_none(tmp_path: Path, text: str, message: str) -> None:

@@ -152,12 +152,18 @@ def _convert(
     index = options["tomogram_index"]
     piped = Source.load("-") if "-" in sources else None
     given = convert_copick.with_project_files(sources, copick)
+    files_in = [path.where if isinstance(path, Source) else path for path in given]
+    read_already = {
+        path.where: path.text
+        for path in (*given, *([piped] if piped is not None else []))
+        if isinstance(path, Source) and not Path(path.where).exists()
+    }
     overwrite, quiet, json_ = frame
     with shared.Step(
         "convert",
         str(Path(target) / "picks.star") if folder else target,
         inputs=[
-            *(path.where if isinstance(path, Source) else path for path in given),
+            *(path for path in files_in if path not in read_already),
             *_files_of(tomograms, options["voxel_size"], copick["tomo_type"]),
             *([index] if index else []),
         ],
@@ -165,7 +171,7 @@ def _convert(
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
-        text_inputs={} if piped is None else {"-": piped.text},
+        text_inputs=read_already,
     ) as step:
         if step.finished:
             return

@@ -86,7 +86,7 @@ def writing(
     frame: tuple[bool, bool, bool],
     piped: Source | None = None,
 ) -> Iterator[shared.Step]:
-    """Write picks to a project; the whole list and its record go to the folder ``slabkit`` there.
+    """Write picks to a project; the whole list and its record go to `record_folder` of it.
 
     Parameters
     ----------
@@ -109,6 +109,7 @@ def writing(
     Step
     """
     from slabkit.formats.copick_project import open_project
+    from slabkit.formats.copick_reference import is_reference
     from slabkit.formats.copick_writing import (
         plan_project_picks,
         require_new,
@@ -129,7 +130,7 @@ def writing(
     user, session = (copick["user"] or [_USER])[0], (copick["session"] or [_SESSION])[0]
     species = sorted({escaped_name(name) for name in picks.picks["slabkitSpecies"] if name})
     name = "_".join([escaped_name(user), escaped_name(session), "+".join(species)[:120]])
-    table = project.written_root / "slabkit" / f"{name}.star"
+    table = project.record_folder / f"{name}.star"
     files = plan_project_picks(project, picks, user, session)
     if not table.exists():
         require_new(project, files)
@@ -142,6 +143,7 @@ def writing(
             quiet=quiet,
             json_=json_,
             text_inputs={} if piped is None else {"-": piped.text},
+            again="another --session or --user writes it anew",
         )
         try:
             stack.enter_context(step)
@@ -155,6 +157,13 @@ def writing(
             require_new(project, files)
             write_project_picks(files)
             write_picks(table, picks)
-            step.outputs += list(files)
+            step.outputs += [path for path in files if not is_reference(path)]
             step.summary.update(files=len(files), user=user, session=session)
+        elif project.overlay is None:  # outputs that a record cannot look after
+            gone = sorted(set(files) - set(project.standing(files)))
+            if gone:
+                raise InputError(
+                    f"{gone[0]}: was written earlier and is not there now; remove {table} to write "
+                    "it again, or give another --session."
+                )
         yield step

@@ -85,7 +85,7 @@ def map_(
     z is where a ball or shell of about the pick's diameter fits the tomogram best, within the slab
     and half a diameter beyond. Lengths are in Å.
     """
-    from slabkit.formats.paths import with_paths_from_here
+    from slabkit.formats.paths import is_there, with_paths_from_here
     from slabkit.formats.picks2d import files_behind, load_picks2d
     from slabkit.formats.tables import read_slabs
 
@@ -114,7 +114,7 @@ def map_(
             *picks2d,
             *files_behind(sources),
             slabs,
-            *(path for path in volumes.values() if path.exists()),
+            *(path for path in volumes.values() if is_there(path)),
         ],
         parameters={**options, **opening, "y_axis": y_axis},
         overwrite=overwrite,
@@ -205,10 +205,11 @@ def _open(
     name: str, path: Path, slabs: pd.DataFrame, voxel_size: float | None, fill_nonfinite: str | None
 ) -> Tomogram:
     """Open a tomogram that the slab table names; its voxel size must be the table's."""
+    from slabkit.formats.paths import is_there
     from slabkit.formats.reading import parse_reading
     from slabkit.formats.volumes import open_tomogram
 
-    if not path.exists():
+    if not is_there(path):
         raise InputError(
             f"{path}: the tomogram that the slab table names is not there; call slabkit from the "
             "folder where the slabs were made, or make them anew."

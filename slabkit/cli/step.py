@@ -42,6 +42,8 @@ class Step(contextlib.AbstractContextManager["Step"]):
         The shared options.
     text_inputs : mapping of str to str, optional
         Inputs that came through a pipe, by name.
+    again : str, optional
+        How finished work is made again, for the message that it was skipped.
 
     Attributes
     ----------
@@ -71,8 +73,10 @@ class Step(contextlib.AbstractContextManager["Step"]):
         quiet: bool = False,
         json_: bool = False,
         text_inputs: Mapping[str, str] | None = None,
+        again: str = "--overwrite makes it again",
     ) -> None:
         self.name = name
+        self.again = again
         self.out = None if out in (None, "-") else Path(str(out))
         if out == "-" and json_:
             raise InputError("--json and -o - both want standard output; give a file to -o.")
@@ -275,7 +279,7 @@ class Step(contextlib.AbstractContextManager["Step"]):
         elif self.finished:
             self.note(
                 f"{self.name}: {self.out} is finished already, inputs and parameters are the "
-                "same; skipped (--overwrite makes it again)."
+                f"same; skipped ({self.again})."
             )
         elif not self.quiet:
             counts = ", ".join(

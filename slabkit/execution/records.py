@@ -17,6 +17,7 @@ from typing import Any
 import slabkit
 from slabkit.errors import InputError
 from slabkit.formats.atomic import write_text
+from slabkit.formats.copick_reference import is_reference
 
 _SAMPLED_BLOCKS, _BLOCK_BYTES = 16, 65536
 _TEXT_SUFFIXES = {".star", ".csv", ".txt", ".json", ".ndjson", ".tsv", ".toml", ".mod", ".coords"}
@@ -227,7 +228,11 @@ def describe_input(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     digest = hashlib.blake2b(digest_size=16)
     try:
-        if path.is_dir():
+        if is_reference(path):
+            from slabkit.formats.copick_remote import hash_remote_folder
+
+            size = hash_remote_folder(path, digest)
+        elif path.is_dir():
             size = _hash_folder(path, digest)
         else:
             size = _hash_file(path, digest)

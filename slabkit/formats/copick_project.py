@@ -1,9 +1,10 @@
-"""Projects of copick on this machine's disks: their tomograms and picks, read and written.
+"""Projects of copick: their tomograms and picks, read and written.
 
 The layout is copick's own (https://github.com/copick/copick): a JSON file names an ``overlay_root``
 (written to) and perhaps a ``static_root`` (read only), and below each stands
 ``ExperimentRuns/<run>/VoxelSpacing<Å>/<type>.zarr`` and
-``ExperimentRuns/<run>/Picks/<user>_<session>_<object>.json``. Nothing here needs the package.
+``ExperimentRuns/<run>/Picks/<user>_<session>_<object>.json``. The package is needed only for roots
+that are not on this machine's disks.
 """
 
 from __future__ import annotations
@@ -13,43 +14,28 @@ import re
 import warnings
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.formats.copick_layout import (
+    LocalPart,
+    Part,
+    ProjectTomogram,
+    first_of_each,
+    picks_parts,
+)
+from slabkit.formats.copick_reference import PREFIX, RUNS, is_reference
 from slabkit.formats.paths import resolve_path
 from slabkit.formats.pick_json import load_json
 from slabkit.formats.pick_source import Source
 from slabkit.formats.pick_values import check_names
 
-PREFIX = "copick:"
-_RUNS = "ExperimentRuns"
-_SPACING = re.compile(r"VoxelSpacing(\d+(?:\.\d*)?)")
 _LOCAL = re.compile(r"^(?:local|file):(?://)?")
 _PROTOCOL = re.compile(r"^([a-z][a-z0-9+.-]*)(?:::|://)", re.IGNORECASE)
 # Folders are named by the spacing rounded to 0.001 Å, and the spacing itself is often rounded.
 _SAME_SPACING = 2e-3
-
-
-@dataclass(frozen=True)
-class ProjectTomogram:
-    """One tomogram of a project.
-
-    Parameters
-    ----------
-    run : str
-        copick's word for what slabkit calls the tomogram's name.
-    spacing : float
-        Å per voxel as the folder's name says, perhaps rounded.
-    kind : str
-        What was done to it: ``wbp``, ``denoised``...
-    path : Path
-    """
-
-    run: str
-    spacing: float
-    kind: str
-    path: Path
 
 
 @dataclass(frozen=True)
@@ -66,6 +52,8 @@ class CopickProject:
         What is only read; None: there is none, or it is not on this machine.
     remote : str
         What of it is elsewhere, for messages; empty: nothing.
+    elsewhere : tuple of str
+        Those of ``static`` and ``overlay`` that are.
     objects : tuple of str
         Names of what can be picked.
     """
@@ -74,12 +62,31 @@ class CopickProject:
     overlay: Path | None
     static: Path | None
     remote: str
+    elsewhere: tuple[str, ...]
     objects: tuple[str, ...]
 
-    @property
-    def roots(self) -> list[Path]:
-        """The folders to read, in copick's order."""
-        return [root for root in (self.static, self.overlay) if root is not None]
+    @cached_property
+    def parts(self) -> list[Part]:
+        """The roots to read, in copick's order: the static one, then the overlay.
+
+        Raises
+        ------
+        MissingDependencyError
+            One is elsewhere, and the copick package is missing.
+        InputError
+            copick cannot open the project.
+        """
+        found: list[Part] = []
+        project = None
+        for name, root in (("static", self.static), ("overlay", self.overlay)):
+            if name in self.elsewhere:
+                from slabkit.formats.copick_remote import RemotePart, open_remote
+
+                project = project or open_remote(self.config, self.remote)
+                found.append(RemotePart(project, self.config, name == "static"))
+            elif root is not None:
+                found.append(LocalPart(root))
+        return found
 
     def runs(self) -> list[str]:
         """Give the names of the runs, sorted.
@@ -89,9 +96,7 @@ class CopickProject:
         InputError
             A name cannot be used in tables.
         """
-        found: set[str] = set()
-        for root in self.roots:
-            found.update(path.name for path in _entries(root / _RUNS) if path.is_dir())
+        found = set().union(*(part.runs() for part in self.parts))
         check_names(sorted(found), "run", str(self.config))
         return sorted(found)
 
@@ -126,7 +131,7 @@ class CopickProject:
         known = [tomogram for run in runs for tomogram in self._tomograms_of(run)]
         where = f"{PREFIX}{self.config}"
         if not known:
-            raise InputError(f"{where}: has no tomogram on this machine{self._elsewhere()}.")
+            raise InputError(f"{where}: has no tomogram{self._searched()}.")
         listed = ", ".join(
             f"{kind} at {spacing:g} Å ({sum((t.kind, t.spacing) == (kind, spacing) for t in known)}"
             " runs)"
@@ -162,23 +167,7 @@ class CopickProject:
         return chosen
 
     def _tomograms_of(self, run: str) -> list[ProjectTomogram]:
-        found: dict[tuple[float, str], ProjectTomogram] = {}
-        for root in self.roots:
-            for folder in _entries(root / _RUNS / run):
-                match = _SPACING.fullmatch(folder.name)
-                if match is None:
-                    continue
-                for path in _entries(folder):
-                    kind = path.name.removesuffix(".zarr")
-                    # copick keeps features of a tomogram beside it.
-                    if kind == path.name or "features" in kind or not path.is_dir():
-                        continue
-                    key = (float(match[1]), kind)
-                    if key in found:
-                        _warn(f"{path}: {found[key].path} is of the same run and used instead.")
-                    else:
-                        found[key] = ProjectTomogram(run, *key, path)
-        return list(found.values())
+        return first_of_each([one for part in self.parts for one in part.tomograms(run)])
 
     def picks(
         self,
@@ -202,22 +191,15 @@ class CopickProject:
         ------
         InputError
             There is none, or a name is not of copick's form; lists what there is.
-
-        Warns
-        -----
-        SlabkitWarning
-            A part of the project is elsewhere.
         """
         where = f"{PREFIX}{self.config}"
-        files: list[tuple[str, Path]] = []
-        for run in self.runs():
-            for root in self.roots:
-                files += [
-                    (run, path)
-                    for path in _entries(root / _RUNS / run / "Picks")
-                    if path.suffix == ".json"
-                ]
-        names = [_parts(path) for _, path in files]
+        files = [
+            (run, path, part)
+            for run in self.runs()
+            for part in self.parts
+            for path in part.picks(run)
+        ]
+        names = [picks_parts(path) for _, path, _ in files]
         chosen = [
             file
             for file, (user, session, name) in zip(files, names, strict=True)
@@ -225,64 +207,64 @@ class CopickProject:
             and (not users or user in users)
             and (not sessions or session in sessions)
         ]
-        if self.remote:
-            _warn(f"{where}: {self.remote}, which is not read; only picks on this machine are.")
         if not chosen:
             there = sorted(
                 {f"{name} by {user}, session {session}" for user, session, name in names}
             )
             raise InputError(
                 f"{where}: has no such picks; there are {_some(there) or 'none at all'}"
-                f"{'' if there else self._elsewhere()}."
+                f"{'' if there else self._searched()}."
             )
         sources: dict[tuple[str, bytes], Source] = {}
-        for run, path in sorted(chosen, key=lambda file: (file[0], file[1].name)):
-            source = Source.load(path, run)
+        for run, path, part in sorted(chosen, key=lambda file: (file[0], file[1].name)):
+            source = part.load(path, run)
             # The same file in the static root and in the overlay is one.
             sources.setdefault((f"{run}/{path.name}", source.data), source)
         return list(sources.values())
 
     @property
-    def written_root(self) -> Path:
-        """The folder that is written to.
+    def record_folder(self) -> Path:
+        """Where lists written to the project are kept, with their records; on this machine."""
+        if self.overlay is not None:
+            return self.overlay / "slabkit"
+        return self.config.parent / f"{self.config.stem}-slabkit"
 
-        Raises
-        ------
-        InputError
-            The overlay is not on this machine.
+    @property
+    def runs_known(self) -> bool:
+        """Whether all of the project can be looked through; else picks can but go to the overlay.
+
+        Only a static root that is elsewhere, without the copick package, cannot.
         """
-        if self.overlay is None:
-            raise InputError(
-                f"{PREFIX}{self.config}: {self.remote}, and slabkit writes to this machine's disks "
-                "only; write a folder (--to copick) and copy it there."
-            )
-        return self.overlay
+        from slabkit.formats.copick_remote import has_copick
+
+        return self.elsewhere != ("static",) or has_copick()
 
     def picks_path(self, run: str, user: str, session: str, name: str) -> Path:
         """Give the path of a picks file to be written; names as copick allows them."""
-        return self.written_root / _RUNS / run / "Picks" / f"{user}_{session}_{name}.json"
+        file_name = f"{user}_{session}_{name}.json"
+        return self._overlay_part().picks_path(run, file_name)
+
+    def _overlay_part(self) -> Part:
+        return LocalPart(self.overlay) if self.overlay is not None else self.parts[-1]
 
     def standing(self, paths: Iterable[Path]) -> list[Path]:
         """Give those picks files that are there already, in any of the roots."""
-        found = []
-        for path in paths:
-            run, name = path.parent.parent.name, path.name
-            places = [root / _RUNS / run / "Picks" / name for root in self.roots]
-            found += [place for place in places if os.path.lexists(place)]
-        return found
+        parts = self.parts if self.runs_known else [self._overlay_part()]
+        return [
+            part.picks_path(path.parent.parent.name, path.name)
+            for path in paths
+            for part in parts
+            if part.standing(path.parent.parent.name, path.name)
+        ]
 
-    def _elsewhere(self) -> str:
-        if not self.remote:
-            return f" ({', '.join(str(root / _RUNS) for root in self.roots)})"
-        return (
-            f": {self.remote}; copy what is needed to this machine with copick's own tools, or "
-            "give the tomograms' own files"
-        )
+    def _searched(self) -> str:
+        places = [str(part.root / RUNS) for part in self.parts if isinstance(part, LocalPart)]
+        return f" ({', '.join(places + [self.remote] * bool(self.remote))})"
 
 
 def is_project(argument: str | os.PathLike[str]) -> bool:
     """Tell whether an argument means a copick project: ``copick:CONFIG.json``."""
-    return os.fspath(argument).startswith(PREFIX)
+    return os.fspath(argument).startswith(PREFIX) and not is_reference(argument)
 
 
 def open_project(argument: str | os.PathLike[str]) -> CopickProject:
@@ -313,18 +295,28 @@ def open_project(argument: str | os.PathLike[str]) -> CopickProject:
         raise FormatError(f"{where}: is not the JSON file of a copick project: no overlay_root.")
     kind = content.get("config_type", "filesystem")
     overlay = _local(content["overlay_root"], path)
-    static, remote = None, "" if overlay else f"its overlay_root is {content['overlay_root']}"
+    elsewhere = [] if overlay else ["overlay"]
+    remote = [] if overlay else [f"its overlay_root is {content['overlay_root']}"]
+    static = None
     if kind != "filesystem":
-        remote = remote or f"it is of the type {kind}"
+        elsewhere.insert(0, "static")
+        remote.insert(0, f"it is of the type {kind}")
     elif content.get("static_root") is not None:
         if not isinstance(content["static_root"], str):
             raise FormatError(f"{where}: static_root is no text.")
         static = _local(content["static_root"], path)
-        if static is None:
-            remote = remote or f"its static_root is {content['static_root']}"
-        elif overlay is not None and os.path.realpath(static) == os.path.realpath(overlay):
+        if static is None and content["static_root"] != content["overlay_root"]:
+            elsewhere.insert(0, "static")
+            remote.insert(0, f"its static_root is {content['static_root']}")
+        elif static is not None and overlay is not None and _same_folder(static, overlay):
             static = None
-    return CopickProject(path, overlay, static, remote, _objects(content, where))
+    return CopickProject(
+        path, overlay, static, " and ".join(remote), tuple(elsewhere), _objects(content, where)
+    )
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _same_spacing(spacing: float, wanted: float) -> bool:
@@ -354,25 +346,6 @@ def _local(root: str, config: Path) -> Path | None:
         return None
     # As copick does: relative to the working directory; else to the project's file.
     return resolve_path(os.path.expanduser(written.rstrip("/") or "/"), config)
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({error.strerror}).") from error
-
-
-def _parts(path: Path) -> tuple[str, str, str]:
-    parts = path.stem.split("_")
-    if len(parts) != 3:
-        raise InputError(
-            f"{path}: is not named USER_SESSION_OBJECT.json, as copick names its picks files; "
-            "rename or remove it."
-        )
-    return parts[0], parts[1], parts[2]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from slabkit.errors import InputError, OutputExistsError, SlabkitError
+from slabkit.errors import InputError, OutputExistsError, SlabkitError, SlabkitWarning
 from slabkit.formats import pick_copick
-from slabkit.formats.copick_project import PREFIX, CopickProject
+from slabkit.formats.copick_project import CopickProject
+from slabkit.formats.copick_reference import PREFIX, is_reference
 from slabkit.formats.pick_format import Context
 from slabkit.formats.tables import PickList, check_pick_list
 
@@ -31,7 +33,8 @@ def plan_project_picks(
     Returns
     -------
     dict of Path to str
-        Path and content; nothing is written, and nobody has looked what is there.
+        Path (where the overlay is elsewhere: a reference, `slabkit.formats.copick_reference`) and
+        content; nothing is written, and nobody has looked what is there.
 
     Raises
     ------
@@ -99,21 +102,37 @@ def write_project_picks(files: Mapping[Path, str]) -> None:
     SlabkitError
         One cannot be written.
     """
+    from slabkit.formats import copick_remote
+
     written: list[Path] = []
     try:
         for path, text in files.items():
-            _write_new(path, text)
+            if is_reference(path):
+                copick_remote.write_remote_picks(path, text)
+            else:
+                _write_new(path, text)
             written.append(path)
     except BaseException:
         for path in written:
-            path.unlink(missing_ok=True)
+            if is_reference(path):
+                copick_remote.remove_remote_picks(path)
+            else:
+                path.unlink(missing_ok=True)
         raise
 
 
 def _require_runs(project: CopickProject, picks: PickList, where: str) -> None:
+    if not project.runs_known:
+        warnings.warn(
+            f"{where}: {project.remote}, and without the copick package (pip install "
+            "'slabkit-cryoet[copick]') nobody has looked whether it has these runs and picks.",
+            SlabkitWarning,
+            stacklevel=4,
+        )
+        return
     runs = project.runs()
     unknown = sorted(set(picks.picks["slabkitTomogram"]) - set(runs))
-    if unknown and not project.remote:  # runs that stand elsewhere cannot be looked up
+    if unknown:
         close = difflib.get_close_matches(unknown[0], runs, n=3, cutoff=0.0)
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
         raise InputError(

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError, InputError, MissingDependencyError
+from slabkit.formats.copick_reference import is_reference
+from slabkit.formats.copick_remote import RemoteFolder, remote_folder
 from slabkit.formats.spooled import ChunkedVoxels
 from slabkit.formats.voxel_size import angstrom_per_unit
 from slabkit.formats.voxels import (
@@ -24,6 +26,7 @@ from slabkit.formats.voxels import (
     in_axis_order,
 )
 
+Folder = Path | RemoteFolder
 _METADATA_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json")
 
 
@@ -57,7 +60,7 @@ def open_ome_zarr(
     Parameters
     ----------
     path : path-like
-        The folder with the ``multiscales`` metadata.
+        The folder with the ``multiscales`` metadata, or a reference to one in a copick project.
     level : int or str, optional
         Number (0: the first, the full size) or path of one of its data sets.
     allow_missing_chunks : bool, optional
@@ -79,7 +82,7 @@ def open_ome_zarr(
     MissingDependencyError
         The zarr package is missing, or too old for this store.
     """
-    folder = Path(path)
+    folder: Folder = remote_folder(path) if is_reference(path) else Path(path)
     where = str(path)
     warnings: list[str] = []
     notes: list[str] = []
@@ -112,7 +115,7 @@ def open_ome_zarr(
         _three(layout.shape, spatial),
         _three(layout.chunks, spatial),
         layout.dtype,
-        _ZarrArray(str(array_folder), where, len(axes), spatial),
+        _ZarrArray(array_folder, where, len(axes), spatial),
     )
     return FileVolume(
         source=in_axis_order(source, order),
@@ -143,8 +146,8 @@ class _Layout:
 
 class _ZarrArray:
     # Decodes blocks of one array; the zarr package is asked for when the first one is wanted.
-    def __init__(self, path: str, where: str, ndim: int, spatial: tuple[int, ...]) -> None:
-        self.path = path
+    def __init__(self, folder: Folder, where: str, ndim: int, spatial: tuple[int, ...]) -> None:
+        self.folder = folder
         self.where = where
         self.ndim = ndim
         self.spatial = spatial
@@ -166,17 +169,20 @@ class _ZarrArray:
         try:
             with self._lock:
                 if self._array is None:
-                    self._array = zarr.open_array(self.path, mode="r")
+                    if isinstance(self.folder, Path):
+                        self._array = zarr.open_array(str(self.folder), mode="r")
+                    else:
+                        self._array = self.folder.open_array()
             return np.asarray(self._array[tuple(selection)])
         except Exception as error:  # stores and codecs raise what they like
             begin = ", ".join(str(part.start) for part in key)
             raise FormatError(
-                f"{self.where}: the chunk at ({begin}) of {Path(self.path).name} cannot be read "
+                f"{self.where}: the chunk at ({begin}) of {self.folder.name} cannot be read "
                 f"({error})."
             ) from error
 
 
-def _multiscale(folder: Path, where: str, warnings: list[str]) -> tuple[str, dict[str, Any]]:
+def _multiscale(folder: Folder, where: str, warnings: list[str]) -> tuple[str, dict[str, Any]]:
     version = "0.4"
     if (folder / "zarr.json").exists():
         attributes = _json(folder / "zarr.json", where).get("attributes", {})
@@ -188,7 +194,8 @@ def _multiscale(folder: Path, where: str, warnings: list[str]) -> tuple[str, dic
         ome = {}
     images = ome.get("multiscales")
     if not isinstance(images, list) or not images or not isinstance(images[0], dict):
-        above = [parent for parent in folder.absolute().parents if parent.suffix == ".zarr"]
+        parents = folder.absolute().parents if isinstance(folder, Path) else ()
+        above = [parent for parent in parents if parent.suffix == ".zarr"]
         hint = f"; it may be one level of {above[0]}: give that folder" if above else ""
         raise FormatError(f"{where}: is no OME-Zarr volume: it has no multiscales metadata{hint}.")
     if len(images) > 1:
@@ -237,7 +244,7 @@ def _dataset(image: dict[str, Any], level: int | str, where: str) -> dict[str, A
     return datasets[number]
 
 
-def _array_layout(folder: Path, where: str, level: str) -> _Layout:
+def _array_layout(folder: Folder, where: str, level: str) -> _Layout:
     try:
         if (folder / ".zarray").exists():
             meta = _json(folder / ".zarray", where)
@@ -273,13 +280,16 @@ def _array_layout(folder: Path, where: str, level: str) -> _Layout:
 
 
 def _check_chunks(
-    folder: Path, layout: _Layout, where: str, allow_missing: bool, warnings: list[str]
+    folder: Folder, layout: _Layout, where: str, allow_missing: bool, warnings: list[str]
 ) -> None:
     # Missing chunks read as the fill value, so that a store copied by half looks valid.
     present: set[str] = set()
-    for base, _, files in os.walk(folder):
-        inside = os.path.relpath(base, folder).replace(os.sep, "/")
-        present.update(name if inside == "." else f"{inside}/{name}" for name in files)
+    if isinstance(folder, Path):
+        for base, _, files in os.walk(folder):
+            inside = os.path.relpath(base, folder).replace(os.sep, "/")
+            present.update(name if inside == "." else f"{inside}/{name}" for name in files)
+    else:
+        present.update(folder.sizes())
     counts = [-(-size // chunk) for size, chunk in zip(layout.shape, layout.chunks, strict=True)]
     missing = 0
     for index in itertools.product(*(range(count) for count in counts)):
@@ -368,7 +378,7 @@ def _three(values: tuple[int, ...], spatial: tuple[int, ...]) -> tuple[int, int,
     return first, second, third
 
 
-def _json(path: Path, where: str) -> dict[str, Any]:
+def _json(path: Folder, where: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

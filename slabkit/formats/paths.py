@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slabkit.errors import InputError
+from slabkit.formats.copick_reference import is_reference, make_reference, split_reference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,9 @@ def resolve_path(written: str, table: str | os.PathLike[str]) -> Path:
         the table's folder; as it is where none of them exists.
     """
     path = Path(written)
+    if is_reference(path):
+        config, inner = split_reference(path)
+        return make_reference(resolve_path(str(config), table), inner)
     if path.is_absolute() or path.exists() or str(table) == "-":
         return path
     for base in _bases(os.path.abspath(table)):
@@ -89,7 +93,26 @@ def path_for_table(path: str | os.PathLike[str]) -> str:
     str
         With forward slashes; symbolic links are not resolved.
     """
+    if is_reference(path):
+        config, inner = split_reference(path)
+        return str(make_reference(os.path.relpath(config), inner))
     return Path(os.path.relpath(path)).as_posix()
+
+
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path is worth opening: it exists, or is in a copick project elsewhere.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    bool
+    """
+    if is_reference(path):
+        return split_reference(path)[0].exists()
+    return Path(path).exists()
 
 
 def check_given_once(paths: Iterable[str | os.PathLike[str]], what: str) -> None:

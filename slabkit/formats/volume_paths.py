@@ -17,6 +17,7 @@ import numpy as np
 
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
 from slabkit.formats.copick_project import is_project, open_project
+from slabkit.formats.copick_reference import is_reference, split_reference
 from slabkit.formats.ome_zarr import is_zarr
 from slabkit.units import Contrast
 
@@ -147,6 +148,7 @@ def list_tomograms(
     *,
     voxel_size: float | None = None,
     tomo_type: str | None = None,
+    masks: bool = False,
 ) -> list[ListedTomogram]:
     """Find the tomograms that the arguments of a command mean, with what tables say of them.
 
@@ -162,6 +164,8 @@ def list_tomograms(
         Å: which tomograms of a copick project.
     tomo_type : str, optional
         ``wbp``, ``denoised``...: likewise.
+    masks : bool, optional
+        Whether masks and labels are what is looked for, so that folders give them too.
 
     Returns
     -------
@@ -184,12 +188,14 @@ def list_tomograms(
                 ListedTomogram(one.run, one.path, one.spacing, in_project=True)
                 for one in open_project(argument).tomograms(voxel_size, tomo_type)
             ]
+        elif is_reference(argument):
+            found.append(ListedTomogram(split_reference(argument)[1].split("/")[1], path))
         elif path.suffix.lower() == ".star" and path.is_file():
             found += _from_table(path)
         elif path.is_dir() and not is_zarr(path):
             entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
             known = [entry for entry in entries if _split(entry.name)[1] and _usable(entry)]
-            found += _chosen(argument, known, [])
+            found += _chosen(argument, known, [], masks)
         elif os.path.lexists(path):
             found.append(ListedTomogram(tomogram_name(path), path))
             if _HALF.search(found[-1].name):
@@ -197,7 +203,7 @@ def list_tomograms(
         elif glob.has_magic(argument):
             entries = [Path(entry) for entry in glob.glob(argument, recursive=True)]
             known = [entry for entry in entries if _split(entry.name)[1] and _usable(entry)]
-            found += _chosen(argument, known, sorted(set(entries) - set(known)))
+            found += _chosen(argument, known, sorted(set(entries) - set(known)), masks)
         else:
             raise InputError(f"{argument}: there is no such file, folder or pattern match.")
     _check_names(found)
@@ -222,7 +228,9 @@ def _usable(path: Path) -> bool:
     return _split(path.name)[1] not in (".zarr", ".ome.zarr")
 
 
-def _chosen(argument: str, entries: Iterable[Path], others: list[Path]) -> list[ListedTomogram]:
+def _chosen(
+    argument: str, entries: Iterable[Path], others: list[Path], masks: bool
+) -> list[ListedTomogram]:
     found = []
     excluded = [f"{path.name} (no tomogram by its suffix)" for path in others]
     for path in sorted(entries, key=str):
@@ -231,7 +239,7 @@ def _chosen(argument: str, entries: Iterable[Path], others: list[Path]) -> list[
             excluded.append(f"{path.name} (image stack)")
         elif _HALF.search(name):
             excluded.append(f"{path.name} (half map)")
-        elif _MASK.search(name) or _holds_labels(path):
+        elif not masks and (_MASK.search(name) or _holds_labels(path)):
             excluded.append(f"{path.name} (mask or labels)")
         else:
             found.append(ListedTomogram(tomogram_name(path), path))

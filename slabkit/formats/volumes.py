@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError, SlabkitWarning
+from slabkit.formats.copick_reference import is_reference
 from slabkit.formats.mrc import MrcStackWriter, open_mrc, open_stack, read_image, write_mrc
 from slabkit.formats.ome_zarr import is_zarr, open_ome_zarr
 from slabkit.formats.reading import reading_text
@@ -76,7 +77,8 @@ def open_tomogram(
     Parameters
     ----------
     path : path-like
-        MRC (plain, gzip or bzip2), TIFF, or an OME-Zarr folder; told apart by content.
+        MRC (plain, gzip or bzip2), TIFF, or an OME-Zarr folder; told apart by content. Or a
+        tomogram of a copick project that is elsewhere, as `list_tomograms` names it.
     name : str, optional
         Default: `tomogram_name` of the path.
     voxel_size : float, optional
@@ -235,6 +237,8 @@ def file_kind(path: str | os.PathLike[str]) -> FileKind:
         It is of a format that is known and not read.
     """
     where, path = str(path), Path(path)
+    if is_reference(path):
+        return "zarr"
     if path.is_dir():
         if is_zarr(path):
             return "zarr"
