@@ -23,6 +23,7 @@ __all__ = [
     "curate_picks",
     "find_blobs",
     "find_conflicts",
+    "fit_threshold",
     "label_minislabs",
     "map_picks",
     "measure_agreement",
@@ -35,6 +36,7 @@ __all__ = [
     "project_slabs",
     "read_labels",
     "read_minislabs",
+    "read_particle_images",
     "read_picks",
     "read_picks2d",
     "read_results",
@@ -45,6 +47,7 @@ __all__ = [
     "settle_conflicts",
     "simulate_tomogram",
     "stack_minislabs",
+    "threshold_for_precision",
     "write_labels",
     "write_minislabs",
     "write_picks",
@@ -64,6 +67,7 @@ _HOMES = {
     "curate_picks": "slabkit.curation",
     "find_blobs": "slabkit.picking.blob",
     "find_conflicts": "slabkit.curation",
+    "fit_threshold": "slabkit.picking.thresholds",
     "label_minislabs": "slabkit.labels",
     "map_picks": "slabkit.mapping",
     "measure_agreement": "slabkit.curation",
@@ -76,6 +80,7 @@ _HOMES = {
     "project_slabs": "slabkit.slabs",
     "read_labels": "slabkit.formats.tables",
     "read_minislabs": "slabkit.formats.tables",
+    "read_particle_images": "slabkit.formats.particle_images",
     "read_picks": "slabkit.formats.picks",
     "read_picks2d": "slabkit.formats.tables",
     "read_results": "slabkit.formats.results",
@@ -86,6 +91,7 @@ _HOMES = {
     "settle_conflicts": "slabkit.curation",
     "simulate_tomogram": "slabkit.simulation",
     "stack_minislabs": "slabkit.minislabs",
+    "threshold_for_precision": "slabkit.picking.thresholds",
     "write_labels": "slabkit.formats.tables",
     "write_minislabs": "slabkit.formats.tables",
     "write_picks": "slabkit.formats.picks",
@@ -119,6 +125,7 @@ if TYPE_CHECKING:
         settle_conflicts,
     )
     from slabkit.errors import SlabkitError, SlabkitWarning
+    from slabkit.formats.particle_images import read_particle_images
     from slabkit.formats.picks import read_picks, write_picks
     from slabkit.formats.results import read_results
     from slabkit.formats.tables import (
@@ -139,6 +146,7 @@ if TYPE_CHECKING:
     from slabkit.merging import merge_picks
     from slabkit.minislabs import project_minislabs, stack_minislabs
     from slabkit.picking.blob import find_blobs, pick_blobs
+    from slabkit.picking.thresholds import fit_threshold, threshold_for_precision
     from slabkit.scoring import score_picks
     from slabkit.simulation import simulate_tomogram
     from slabkit.slabs import plan_slabs, project_slabs

@@ -203,15 +203,6 @@ def layout_of(geometry: pd.DataFrame, where: str = "minislab table") -> GalleryL
     InputError
         If a column is missing or not a whole number.
     """
-    values = []
-    for name in ("TileSize", "GalleryRows", "GalleryColumns", "GalleryBorder"):
-        column = f"slabkit{name}"
-        if column not in geometry.columns or len(geometry) != 1:
-            raise InputError(f"{where}: the galleries block has no {column}.")
-        try:
-            values.append(int(geometry[column].iloc[0]))
-        except (TypeError, ValueError):
-            raise InputError(
-                f"{where}: {column} is {geometry[column].iloc[0]!r}, not a whole number."
-            ) from None
-    return GalleryLayout(*values)
+    if len(geometry) != 1:
+        raise InputError(f"{where}: the galleries block has {len(geometry)} rows, where 1 is due.")
+    return GalleryLayout.from_table(geometry.iloc[0].to_dict(), where)

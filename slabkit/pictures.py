@@ -30,6 +30,8 @@ _INK = (30, 30, 30)
 _LINE = (255, 255, 255)
 _MIDDLE_GREY = 128
 _SMALLEST_TILE = 64
+_CLASS_SIDE, _FRAME = 150, 5
+_GOOD = (64, 200, 110)
 
 
 def contrast_stretched(
@@ -187,6 +189,40 @@ def contact_sheet(
         text = _shortened(label.replace("Å", "A"), font, width)
         draw.text((left + width / 2, top + height + band / 2), text, _INK, font, anchor="mm")
     return np.asarray(sheet, dtype=np.uint8)
+
+
+def class_sheet(
+    averages: npt.NDArray[Any],
+    sizes: Sequence[int] | npt.NDArray[Any],
+    resolutions: Sequence[float] | npt.NDArray[Any],
+    qualities: Sequence[float] | npt.NDArray[Any],
+    accepted: Sequence[bool] | npt.NDArray[Any],
+) -> npt.NDArray[np.uint8]:
+    """Lay class averages out, numbered from 1, those that are accepted framed in green.
+
+    Parameters
+    ----------
+    averages : ndarray, shape (classes, y, x)
+    sizes, resolutions, qualities, accepted : sequence
+        One value a class: images, Å, 0 to 1, and whether to frame it.
+
+    Returns
+    -------
+    ndarray of uint8, shape (y, x, 3)
+    """
+    from PIL import Image
+
+    framed, labels = [], []
+    rows = zip(averages, sizes, resolutions, qualities, accepted, strict=True)
+    for number, (average, size, resolution, quality, good) in enumerate(rows, 1):
+        grey = Image.fromarray(contrast_stretched(average, low=0.1, high=99.9)).convert("RGB")
+        inner = _CLASS_SIDE - 2 * _FRAME
+        tile = Image.new("RGB", (_CLASS_SIDE, _CLASS_SIDE), _GOOD if good else _BACKGROUND)
+        tile.paste(grey.resize((inner, inner), Image.Resampling.BICUBIC), (_FRAME, _FRAME))
+        framed.append(np.asarray(tile, dtype=np.uint8))
+        labels.append(f"{number}: {size}, {resolution:.0f} Å, q {quality:.2f}")
+    columns = max(1, min(10, math.ceil(math.sqrt(len(framed) * 1.4))))
+    return contact_sheet(framed, labels, columns=columns, tile_side=_CLASS_SIDE, gap=6)
 
 
 def numbered_gallery(

@@ -16,6 +16,7 @@ Row 0 of tiles has the lowest y. The two directions, `GalleryLayout.tile_centre`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,40 @@ class GalleryLayout:
                 f"negative border, not {self.rows} × {self.columns} tiles of {self.tile_px} "
                 f"pixels with a border of {self.border_px}."
             )
+
+    @classmethod
+    def from_table(cls, values: Mapping[str, object], where: str) -> GalleryLayout:
+        """Read the layout from a row of a table, the inverse of what minislab tables say.
+
+        Parameters
+        ----------
+        values : mapping
+            ``slabkitTileSize``, ``slabkitGalleryRows``, ``slabkitGalleryColumns``,
+            ``slabkitGalleryBorder``; may be text.
+        where : str
+            What the message begins with.
+
+        Returns
+        -------
+        GalleryLayout
+
+        Raises
+        ------
+        InputError
+            If one is missing or not a whole number.
+        """
+        sizes = []
+        for name in ("TileSize", "GalleryRows", "GalleryColumns", "GalleryBorder"):
+            column = f"slabkit{name}"
+            if column not in values:
+                raise InputError(f"{where}: the galleries block has no {column}.")
+            try:
+                sizes.append(int(str(values[column])))
+            except ValueError:
+                raise InputError(
+                    f"{where}: {column} is {values[column]!r}, not a whole number."
+                ) from None
+        return cls(*sizes)
 
     @property
     def tiles(self) -> int:

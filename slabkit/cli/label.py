@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,8 @@ from slabkit.cli import shared
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from slabkit.labels import LabelReport
 
 _ROWS = (
@@ -61,6 +64,17 @@ def label(
             show_default=False,
         ),
     ] = None,
+    auto: Annotated[
+        bool,
+        typer.Option(
+            "--auto",
+            help="Accept the classes of slabkit classify whose quality is --quality or more, as "
+            "classes.star beside the result says. A rule, no judgement: look at classes.png.",
+        ),
+    ] = False,
+    quality: Annotated[
+        float, typer.Option(metavar="Q", help="With --auto: least quality, from 0 to 1.")
+    ] = 0.25,
     unlisted: Annotated[
         str | None,
         typer.Option(
@@ -124,6 +138,8 @@ def label(
     Of CryoSPARC, give the .csg of an output, or its .cs and the passthrough .cs with it: listed is
     accepted; excluded particles, if given too, are rejected. Classes count from 0 there.
 
+    classified.star of slabkit classify takes --classes 1,3-5, or --auto.
+
     A Topaz table has image_name, x_coord, y_coord, score on galleries: the nearest tile is
     accepted; a tile without a hit gets no decision.
     """
@@ -137,8 +153,15 @@ def label(
     table, geometry = read_minislabs(minislabs)
     layout = layout_of(geometry, minislabs)
     read = read_results(results, table, layout, y_axis)
+    decided = read.table
+    qualities: list[str] = []
+    if auto:
+        if classes is not None or threshold is not None:
+            raise InputError("--auto decides by itself; leave --classes and --threshold out.")
+        decided, qualities = _by_quality(results, decided, quality)
     if unlisted is None:
-        unlisted = read.unlisted(by_value=classes is not None or threshold is not None)
+        by_value = auto or classes is not None or threshold is not None
+        unlisted = read.unlisted(by_value=by_value)
     options: dict[str, Any] = {
         "classes": classes,
         "threshold": threshold,
@@ -155,8 +178,8 @@ def label(
     with shared.Step(
         "label",
         out,
-        inputs=[*results, minislabs, *read.files],
-        parameters=options,
+        inputs=[*results, minislabs, *read.files, *qualities],
+        parameters=options | ({"quality": quality} if auto else {}),
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
@@ -168,9 +191,26 @@ def label(
     ) as step:
         if step.finished:
             return
-        labels, report = label_minislabs(read.table, table, layout, **options)
+        labels, report = label_minislabs(decided, table, layout, **options)
         write_labels(out, labels)
         _show(step, report)
+
+
+def _by_quality(
+    results: list[str], read: pd.DataFrame, quality: float
+) -> tuple[pd.DataFrame, list[str]]:
+    from slabkit.formats.classification_files import read_classes
+    from slabkit.labels import decide_by_quality
+
+    if len(results) != 1 or results[0] == "-":
+        raise InputError("--auto needs one result, the classified.star of slabkit classify.")
+    table = Path(results[0]).with_name("classes.star")
+    if not table.is_file():
+        raise InputError(
+            f"{table}: is not there, and --auto reads the quality of the classes in it; it stands "
+            "beside the classified.star of slabkit classify."
+        )
+    return decide_by_quality(read, read_classes(table), quality), [str(table)]
 
 
 def _show(step: shared.Step, report: LabelReport) -> None:

@@ -46,6 +46,7 @@ _COMMANDS = (
     ("pick", "pick", "app"),
     ("map", "map", "map_"),
     ("minislab", "minislab", "minislab"),
+    ("classify", "classify", "classify"),
     ("label", "label", "label"),
     ("curate", "curate", "curate"),
     ("agree", "agree", "agree"),

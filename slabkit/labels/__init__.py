@@ -1,7 +1,14 @@
 """Results of other programs and of people on minislabs, turned into labels of picks."""
 
-from slabkit.labels.deciding import parse_classes
+from slabkit.labels.deciding import decide_by_quality, parse_classes
 from slabkit.labels.joining import Join, join_results
 from slabkit.labels.labelling import LabelReport, label_minislabs
 
-__all__ = ["Join", "LabelReport", "join_results", "label_minislabs", "parse_classes"]
+__all__ = [
+    "Join",
+    "LabelReport",
+    "decide_by_quality",
+    "join_results",
+    "label_minislabs",
+    "parse_classes",
+]

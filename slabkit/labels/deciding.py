@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +66,48 @@ def decide_rows(
         decisions[score < threshold] = "rejected"
         decisions[np.isnan(score) & (decisions == "accepted")] = "undecided"
     return decisions
+
+
+def decide_by_quality(
+    results: pd.DataFrame, quality: Mapping[str, float], least: float
+) -> pd.DataFrame:
+    """Decide by the quality of classes, without a person looking at them.
+
+    Parameters
+    ----------
+    results : DataFrame
+        With ``slabkitClass``.
+    quality : mapping of str to float
+        Quality of each class, as `slabkit classify` measures it.
+    least : float
+        Images in classes of this quality and more are accepted, the others rejected; images that
+        are in no class (0, or none) get no decision.
+
+    Returns
+    -------
+    DataFrame
+        The results with ``slabkitDecision``.
+
+    Raises
+    ------
+    InputError
+        The results have no classes, or one of which the quality is not known.
+    """
+    if "slabkitClass" not in results.columns:
+        raise InputError("--auto is given, but the result has no classes.")
+    if not 0 <= least <= 1:
+        raise InputError(f"--quality must be from 0 to 1, not {least:g}.")
+    own = results["slabkitClass"].astype(str)
+    unknown = sorted(set(own) - set(quality) - {"", "0"})
+    if unknown:
+        raise InputError(
+            f"--auto: class {unknown[0]} of the result is not in the table of classes; they are "
+            "not of one classification."
+        )
+    good = own.map(lambda name: quality.get(name, np.nan)).to_numpy(dtype=float)
+    decisions = np.where(good >= least, "accepted", "rejected").astype(object)
+    decisions[np.isnan(good)] = "undecided"
+    return results.assign(slabkitDecision=decisions)
 
 
 def parse_classes(text: str, present: Collection[str]) -> set[str]:
