@@ -16,6 +16,7 @@ STAGES = {
     "slabs",
     "picking",
     "mapping",
+    "masking",
     "merging",
     "minislabs",
     "galleries",

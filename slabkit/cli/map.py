@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli import mask_options, shared
 from slabkit.errors import InputError, SlabkitError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from slabkit.formats.mask_files import MaskFiles
     from slabkit.formats.pick_source import Source
     from slabkit.mapping import MapCounts
     from slabkit.tomogram import Tomogram
@@ -72,6 +73,7 @@ def map_(
             show_default=False,
         ),
     ] = None,
+    mask: mask_options.MaskOption = None,
     contrast: shared.ContrastOption = None,
     voxel_size: shared.VoxelSizeOption = None,
     fill_nonfinite: shared.FillNonfinite = None,
@@ -85,6 +87,7 @@ def map_(
     z is where a ball or shell of about the pick's diameter fits the tomogram best, within the slab
     and half a diameter beyond. Lengths are in Å.
     """
+    from slabkit.formats.mask_files import find_masks
     from slabkit.formats.paths import is_there, with_paths_from_here
     from slabkit.formats.picks2d import files_behind, load_picks2d
     from slabkit.formats.tables import read_slabs
@@ -107,6 +110,7 @@ def map_(
         name: Path(written)
         for name, written in zip(first["rlnTomoName"], first["slabkitTomogramFile"], strict=True)
     }
+    masks = find_masks(mask, volumes) if mask else None
     with shared.Step(
         "map",
         out,
@@ -126,7 +130,7 @@ def map_(
             return
         hits = _read(sources, slab_table, y_axis)  # type: ignore[arg-type]
         options["jobs"] = shared.worker_count(jobs)
-        _run(work, out, hits, slab_table, volumes, options, opening)
+        _run(work, out, hits, slab_table, volumes, options, opening, masks)
 
 
 def _read(
@@ -152,6 +156,7 @@ def _run(
     volumes: dict[str, Path],
     options: dict[str, Any],
     opening: dict[str, Any],
+    masks: MaskFiles | None,
 ) -> None:
     import warnings
 
@@ -165,12 +170,15 @@ def _run(
     tables: list[pd.DataFrame] = []
     counts: dict[str, MapCounts] = {}
     names = [name for name in volumes if name in hits]
+    outside: dict[str, int] = {}
     counts.update((name, MapCounts(*[0] * 8)) for name in volumes if name not in hits)
     for name in work.track(names, total=len(names), what="map"):
         own = slabs[slabs["rlnTomoName"] == name].reset_index(drop=True)
         try:
             tomogram = _open(name, volumes[name], own, **opening)
             found, counts[name] = map_picks(hits[name], own, tomogram, **options, where=name)
+            if masks is not None:
+                found, outside[name] = _inside(found, tomogram, masks)
         except SlabkitError as error:
             work.fail(name, error)
             continue
@@ -191,14 +199,33 @@ def _run(
                 SlabkitWarning,
                 stacklevel=2,
             )
-    rows = [(name, *asdict(counts[name]).values()) for name in volumes if name in counts]
+    rows = [
+        (name, *asdict(counts[name]).values(), *([outside.get(name, 0)] if masks else []))
+        for name in volumes
+        if name in counts
+    ]
     columns = ("tomogram", "2D hits", "outside", "stacked", "merged", "picks", "at border", "flat")
-    work.table("", (*columns, "near face"), rows)
+    work.table("", (*columns, "near face", *(["outside mask"] if masks else [])), rows)
     totals = {
         key: sum(getattr(one, key) for one in counts.values())
         for key in ("hits", "outside", "stacked", "merged", "picks", "at_border", "flat")
     }
+    if masks is not None:
+        totals["outside_mask"] = sum(outside.values())
+        totals["picks"] = len(picks)
     work.summary.update(tomograms=len(counts), **totals)
+
+
+def _inside(picks: pd.DataFrame, tomogram: Tomogram, masks: MaskFiles) -> tuple[pd.DataFrame, int]:
+    """Give the picks inside the tomogram's mask, and how many are not."""
+    from slabkit.masking import picks_inside
+
+    path = masks.of_tomogram.get(tomogram.name)
+    if path is None:
+        raise InputError(f"{tomogram.name}: has no mask; give one with --mask.")
+    mask = mask_options.open_mask(path, tomogram.name, tomogram.shape, tomogram.voxel_size)
+    inside = picks_inside(picks, mask)
+    return picks[inside].reset_index(drop=True), int((~inside).sum())
 
 
 def _open(

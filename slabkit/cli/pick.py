@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli import mask_options, pick_limits, shared
 from slabkit.cli.step import Step
 from slabkit.errors import InputError, SlabkitError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from slabkit.formats.mask_files import MaskFiles
 
 app = typer.Typer(help="Pick particles on slabs.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -36,9 +38,9 @@ def blob(
             metavar="D|MIN:MAX", help="Diameter of the particles (Å), or range.", show_default=False
         ),
     ],
-    threshold: Annotated[
-        float, typer.Option(metavar="SD", help="Lowest score, in noise standard deviations.")
-    ] = 3.0,
+    threshold: pick_limits.Threshold = "3",
+    target_precision: pick_limits.TargetPrecision = None,
+    labelled: pick_limits.Labelled = None,
     max_per_slab: Annotated[
         int | None, typer.Option(metavar="N", help="Keep the N best of each slab.")
     ] = None,
@@ -65,6 +67,7 @@ def blob(
             "Laplacian of Gaussian.",
         ),
     ] = "rims",
+    mask: mask_options.MaskOption = None,
     species: Annotated[str, typer.Option(help="Name to give to all picks.")] = "",
     contrast: Annotated[
         str | None,
@@ -87,13 +90,18 @@ def blob(
 
     Pictures of --png go to a folder beside the table, <table>_png. Lengths are in Å.
     """
+    from slabkit.formats.mask_files import find_masks
     from slabkit.formats.tables import read_text
     from slabkit.picking.blob import BlobLimits
     from slabkit.picking.blob_search import diameter_ladder
+    from slabkit.picking.blob_selection import DEFAULT_THRESHOLD
 
+    choice = pick_limits.choose_threshold(
+        threshold, target_precision, labelled, f"blob-{method}", DEFAULT_THRESHOLD
+    )
     options: dict[str, Any] = {
         "diameter": shared.parse_range(diameter, "--diameter"),
-        "threshold": threshold,
+        "threshold": choice.to_find,
         "max_per_slab": max_per_slab,
         "min_distance": min_distance,
         "max_elongation": max_elongation,
@@ -102,23 +110,37 @@ def blob(
         "contrast": shared.parse_contrast(contrast),
     }
     diameter_ladder(options["diameter"])
-    BlobLimits(threshold, max_per_slab, min_distance, max_elongation)
+    BlobLimits(choice.to_find, max_per_slab, min_distance, max_elongation)
     if png and out == "-":
         raise InputError("--png writes pictures beside the table; give a file to -o.")
     text = read_text(slabs)
     table = _parsed(text, slabs)
+    masks = None
+    if mask:
+        masks = find_masks(mask, table["rlnTomoName"], table["rlnMicrographName"])
     with Step(
         "pick blob",
         out,
-        inputs=[slabs, *(path for path in _paths(table, slabs) if path.exists())],
+        inputs=[
+            slabs,
+            *(path for path in _paths(table, slabs) if path.exists()),
+            *(masks.paths if masks else []),
+            *([labelled] if labelled else []),
+        ],
         text_inputs={"-": text} if slabs == "-" else None,
-        parameters={**options, "png": png},
+        parameters={
+            **options,
+            "threshold": "auto" if choice.value is None else choice.value,
+            "target_precision": target_precision,
+            "png": png,
+        },
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
     ) as work:
         if not work.finished:
-            _run(work, table, slabs, out, options, png, shared.worker_count(jobs))
+            jobs = shared.worker_count(jobs)
+            _run(work, table, slabs, out, options, choice, masks, png, jobs)
 
 
 def _parsed(text: str, source: str) -> pd.DataFrame:
@@ -145,6 +167,8 @@ def _run(
     source: str,
     out: str,
     options: dict[str, Any],
+    choice: pick_limits.ThresholdChoice,
+    masks: MaskFiles | None,
     png: bool,
     jobs: int,
 ) -> None:
@@ -159,41 +183,48 @@ def _run(
 
     pictures = _picture_paths(table, Path(out)) if png else {}
     work.check_free(pictures.values())
-    parts: list[pd.DataFrame] = []
-    rows: list[tuple[object, ...]] = []
+    # Masks and fits come before the best of each slab.
+    later = masks is not None or choice.value is None
+    finding = {**options, "max_per_slab": None if later else options["max_per_slab"]}
+    parts: dict[str, pd.DataFrame] = {}
     names = list(dict.fromkeys(table["rlnTomoName"]))
+    own = {name: table[table["rlnTomoName"] == name].reset_index(drop=True) for name in names}
     for name in work.track(names, total=len(names), what="pick blob"):
-        slabs = table[table["rlnTomoName"] == name].reset_index(drop=True)
         try:
-            picks = pick_blobs(_images(slabs, source), slabs, jobs=jobs, **options)
+            parts[name] = pick_blobs(_images(own[name], source), own[name], jobs=jobs, **finding)
         except SlabkitError as error:
             work.fail(name, error)
-            continue
-        if png:
-            _write_pictures(work, slabs, source, picks, pictures)
-        parts.append(picks)
-        best = picks["rlnAutopickFigureOfMerit"].max() if len(picks) else None
-        rows.append((name, len(slabs), len(picks), best))
     failed = shared.all_failed(work.failures, len(names))
     if failed:
         raise failed
-    found = pd.concat(parts, ignore_index=True) if parts else empty_table(PICKS2D)
+    parts = pick_limits.limit_picks(work, parts, table, choice, masks, options["max_per_slab"])
+    if png:
+        for name, picks in parts.items():
+            _write_pictures(work, own[name], source, picks, pictures)
+    found = pd.concat(parts.values(), ignore_index=True) if parts else empty_table(PICKS2D)
+    empty = [name for name, picks in parts.items() if not len(picks)]
     if not len(found):
+        lowest = work.summary.get("threshold", options["threshold"])
         warnings.warn(
-            f"no blob reaches the score {options['threshold']:g}; the table is empty.",
+            f"no blob reaches the score {lowest:g}; the table is empty.",
             SlabkitWarning,
             stacklevel=2,
         )
-    elif any(row[2] == 0 for row in rows):
-        empty = ", ".join(str(row[0]) for row in rows if row[2] == 0)
+    elif empty:
         warnings.warn(
-            f"no blob on any slab of {empty}; is the contrast right (--contrast)?",
+            f"no blob on any slab of {', '.join(empty)}; is the contrast right (--contrast)?",
             SlabkitWarning,
             stacklevel=2,
         )
     write_picks2d(out, found)
-    work.table("", ("tomogram", "slabs", "picks", "best score"), rows)
-    work.summary.update(tomograms=len(parts), slabs=sum(int(str(r[1])) for r in rows))
+    further, values = pick_limits.expected_columns(work)
+    score = "rlnAutopickFigureOfMerit"
+    rows = [
+        (n, len(own[n]), len(p), p[score].max() if len(p) else None, *values(n))
+        for n, p in parts.items()
+    ]
+    work.table("", ("tomogram", "slabs", "picks", "best score", *further), rows)
+    work.summary.update(tomograms=len(parts), slabs=sum(len(own[name]) for name in parts))
     work.summary.update(picks=len(found))
 
 

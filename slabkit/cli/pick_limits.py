@@ -1,0 +1,279 @@
+"""Which 2D picks stay: masks, thresholds out of scores or labels, the best of each slab."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slabkit.errors import InputError, SlabkitWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.cli.step import Step
+    from slabkit.formats.mask_files import MaskFiles
+    from slabkit.picking.thresholds import ThresholdFit
+
+Threshold = Annotated[
+    str,
+    typer.Option(
+        metavar="SD|auto",
+        help="Lowest score, in noise standard deviations; auto: where half of the picks stand out "
+        "of the background by a fit to the scores, with the numbers expected.",
+    ),
+]
+TargetPrecision = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P",
+        help="Instead of --threshold: the lowest one with this share of true picks, by the labels "
+        "of --labelled or else by the fit of --threshold auto.",
+        show_default=False,
+    ),
+]
+Labelled = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PICKS",
+        help="For --target-precision: a pick list with decisions, made with the same picker "
+        "(slabkit curate --keep all).",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class ThresholdChoice:
+    """How the threshold is found.
+
+    Parameters
+    ----------
+    value : float or None
+        As given; None: by a fit.
+    default : float
+        Where no fit can be made.
+    precision : float or None
+        Aimed at.
+    labels : dict of str to float
+        What the labels said; empty without any.
+    """
+
+    value: float | None
+    default: float
+    precision: float | None
+    labels: dict[str, float]
+
+    @property
+    def to_find(self) -> float:
+        """The lowest score that peaks must have to be found."""
+        from slabkit.picking.thresholds import FIT_FLOOR
+
+        return FIT_FLOOR if self.value is None else self.value
+
+
+def choose_threshold(
+    threshold: str, precision: float | None, labelled: str | None, kind: str, default: float
+) -> ThresholdChoice:
+    """Read the options above.
+
+    Parameters
+    ----------
+    threshold, precision, labelled
+        As given.
+    kind : str
+        The kind of score that the picker gives.
+    default : float
+        The threshold where none is given.
+
+    Returns
+    -------
+    ThresholdChoice
+
+    Raises
+    ------
+    InputError
+        The options contradict each other, or the labels do not lead to a threshold.
+    """
+    if labelled is not None and precision is None:
+        raise InputError("--labelled needs --target-precision.")
+    if threshold == "auto":
+        value = None
+    else:
+        try:
+            value = float(threshold)
+        except ValueError:
+            raise InputError(f"--threshold takes a number or auto, not {threshold!r}.") from None
+    if precision is None:
+        return ThresholdChoice(value, default, None, {})
+    if not 0 < precision < 1:
+        raise InputError(f"--target-precision must be between 0 and 1, not {precision:g}.")
+    if value not in (None, default):
+        raise InputError("--threshold and --target-precision both say where to cut; give one.")
+    if labelled is None:
+        return ThresholdChoice(None, default, precision, {})
+    if threshold == "auto":
+        raise InputError("--threshold auto and --labelled both say where to cut; give one.")
+    found = _from_labels(labelled, precision, kind)
+    return ThresholdChoice(found["threshold"], default, precision, found)
+
+
+def _from_labels(labelled: str, precision: float, kind: str) -> dict[str, float]:
+    from dataclasses import asdict
+
+    from slabkit.formats.tables import read_native_picks
+    from slabkit.picking.thresholds import threshold_for_precision
+
+    picks = read_native_picks(labelled).picks
+    judged = picks[picks["slabkitDecision"].isin(["accepted", "rejected"])]
+    if not len(judged):
+        raise InputError(f"{labelled}: has no accepted or rejected pick to find a threshold with.")
+    kinds = sorted(set(judged["slabkitScoreKind"]))
+    if kinds != [kind]:
+        raise InputError(
+            f"{labelled}: its scores are of the kind {', '.join(kinds) or 'none'}, those to be "
+            f"found {kind}; they do not compare."
+        )
+    accepted = (judged["slabkitDecision"] == "accepted").to_numpy()
+    found = threshold_for_precision(judged["slabkitScore"].to_numpy(), accepted, precision)
+    return asdict(found)
+
+
+def limit_picks(
+    work: Step,
+    parts: dict[str, pd.DataFrame],
+    slabs: pd.DataFrame,
+    choice: ThresholdChoice,
+    masks: MaskFiles | None,
+    max_per_slab: int | None,
+) -> dict[str, pd.DataFrame]:
+    """Drop what lies outside the masks, below the threshold, or beyond the best of a slab.
+
+    Parameters
+    ----------
+    work : Step
+        What was found goes into its summary.
+    parts : dict of str to DataFrame
+        All peaks from `ThresholdChoice.to_find` on, by tomogram; not yet cut by slab.
+    slabs : DataFrame
+        Columns of `slabkit.tables.SLABS`.
+    choice : ThresholdChoice
+    masks : MaskFiles or None
+    max_per_slab : int or None
+
+    Returns
+    -------
+    dict of str to DataFrame
+    """
+    import numpy as np
+
+    from slabkit.picking.thresholds import fit_threshold, keep_best
+
+    if masks is not None:
+        parts = _inside(work, parts, slabs, masks)
+    threshold = choice.to_find
+    fit: ThresholdFit | None = None
+    if choice.value is None:
+        scores = [one["rlnAutopickFigureOfMerit"].to_numpy(dtype=float) for one in parts.values()]
+        every = np.concatenate(scores) if scores else np.zeros(0)
+        fit = fit_threshold(every, precision=choice.precision)
+        threshold = fit.threshold if fit.separated else choice.default
+        if not fit.separated:
+            warnings.warn(
+                f"the scores of {len(every)} peaks show one population only, so no threshold can "
+                f"be told from them; {choice.default:g} is used.",
+                SlabkitWarning,
+                stacklevel=2,
+            )
+    kept = {name: keep_best(one, threshold, max_per_slab) for name, one in parts.items()}
+    if fit is not None:
+        _report_fit(work, kept, fit, threshold)
+    if choice.labels:
+        work.summary.update(
+            {
+                "threshold": threshold,
+                "labelled_precision": choice.labels["precision"],
+                "labelled_low": choice.labels["low"],
+                "labelled_high": choice.labels["high"],
+                "labelled_recall": choice.labels["recall"],
+                "labelled_picks": choice.labels["judged"],
+            }
+        )
+    return kept
+
+
+def expected_columns(
+    work: Step,
+) -> tuple[tuple[str, ...], Callable[[str], tuple[object, ...]]]:
+    """Give further columns of the summary's table: what the fit expects of each tomogram.
+
+    Parameters
+    ----------
+    work : Step
+
+    Returns
+    -------
+    names : tuple of str
+    values : callable
+        Name of a tomogram to its values.
+    """
+    expected = work.summary.get("expected", {})
+    outside = work.summary.get("outside_mask_by_tomogram", {})
+    names: tuple[str, ...] = ("outside mask",) if outside else ()
+    names += ("expected false", "expected true") if expected else ()
+
+    def values(name: str) -> tuple[object, ...]:
+        row: tuple[object, ...] = (outside.get(name),) if outside else ()
+        if expected:
+            false, true = expected.get(name, (None, None))
+            row += (false, true)
+        return row
+
+    return names, values
+
+
+def _inside(
+    work: Step, parts: dict[str, pd.DataFrame], slabs: pd.DataFrame, masks: MaskFiles
+) -> dict[str, pd.DataFrame]:
+    from slabkit.cli.mask_options import slab_masks
+    from slabkit.masking import picks2d_inside
+
+    kept, outside = {}, {}
+    mask_of = slab_masks(masks)
+    for name, picks in parts.items():
+        own = slabs[slabs["rlnTomoName"] == name]
+        inside = picks2d_inside(picks, own, mask_of)
+        kept[name] = picks[inside].reset_index(drop=True)
+        outside[name] = int((~inside).sum())
+    work.summary["outside_mask"] = sum(outside.values())
+    work.summary["outside_mask_by_tomogram"] = outside
+    return kept
+
+
+def _report_fit(
+    work: Step, kept: dict[str, pd.DataFrame], fit: ThresholdFit, threshold: float
+) -> None:
+    work.summary.update(threshold=threshold, separated=fit.separated, fitted_peaks=fit.fitted)
+    if not fit.separated:
+        return
+    expected = {}
+    for name, picks in kept.items():
+        false = float(fit.false_probability(picks["rlnAutopickFigureOfMerit"]).sum())
+        expected[name] = (round(false, 1), round(len(picks) - false, 1))
+    work.summary.update(
+        expected_false=round(sum(false for false, _ in expected.values()), 1),
+        expected_true=round(sum(true for _, true in expected.values()), 1),
+        expected_missed=round(fit.expected_missed, 1),
+        expected=expected,
+        fit={
+            "floor": fit.floor,
+            "share_of_background": fit.share,
+            "background_scale": fit.scale,
+            "background_shape": fit.shape,
+            "log_middle": fit.middle,
+            "log_width": fit.width,
+        },
+    )
