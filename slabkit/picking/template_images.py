@@ -1,0 +1,384 @@
+"""Templates: class averages, or projections of a density map as a slab shows it.
+
+A template is kept as Fourier coefficients about its centre, so that it can be filtered, turned and
+sampled on any grid exactly. Angles are RELION's: turned by ``psi``, the template's value at
+``(cos(psi) x - sin(psi) y, sin(psi) x + cos(psi) y)`` comes to ``(x, y)``.
+
+A slab shows of a molecule what the missing wedge leaves of it and what lies within the slab: the
+density's transform, cut to the tilts there were, weighted by the transform of the slab's thickness
+and summed along kz. As the wedge stays where it is while the molecule turns, that is done for each
+in-plane angle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError
+from slabkit.units import Contrast, protein_sign
+
+Floats = npt.NDArray[np.float64]
+Coefficients = npt.NDArray[np.complex128]
+
+DEFAULT_VIEW_STEP = 30.0
+DEFAULT_TILT_RANGE = (-45.0, 45.0)
+
+_EXTENT_LEVEL = 0.1  # of the highest density; what is fainter is no part of a molecule
+_MOST = 0.98  # of its mass; a molecule's outermost parts matter little
+_BACKGROUND = 0.15  # of the values at the rim of a class average's particle, from its highest
+_HIGHEST_KZ = 3.0  # slab thicknesses' periods; beyond, its transform is below a tenth
+_ROOM = 1.5  # sides of a template's field, in diameters
+FALL = (0.85, 1.15)
+"""Between which parts of its cut-off frequency a low-pass falls from 1 to 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Templates:
+    """Templates of one diameter.
+
+    Parameters
+    ----------
+    species : str
+        Name for what is picked with them; may be empty.
+    diameter : float
+        In Å.
+    lowpass : float
+        Finest detail that they hold, Å.
+    y_frequency, x_frequency : ndarray of float64, shape (frequencies,)
+        In cycles an Å; half a plane, the other half being conjugate.
+    coefficients : ndarray of complex128, shape (templates, planes, frequencies)
+        Of bright protein; ``planes`` is 1 for images.
+    kz : ndarray of float64, shape (planes,)
+        In cycles an Å.
+    plane_weight : ndarray of float64, shape (planes,)
+        Of the slab's thickness.
+    tilt_range : (float, float), optional
+        In degrees; None: no missing wedge.
+    """
+
+    species: str
+    diameter: float
+    lowpass: float
+    y_frequency: Floats
+    x_frequency: Floats
+    coefficients: Coefficients
+    kz: Floats
+    plane_weight: Floats
+    tilt_range: tuple[float, float] | None
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+    def drawn(
+        self, psi: float, y: Floats, x: Floats, transfer: Callable[[Floats], Floats]
+    ) -> Floats:
+        """Draw all templates, turned.
+
+        Parameters
+        ----------
+        psi : float
+            RELION's angle in degrees.
+        y, x : ndarray of float64, shape (places,)
+            In Å from the centre.
+        transfer : callable
+            Radial filter, of frequencies in cycles an Å.
+
+        Returns
+        -------
+        ndarray of float64, shape (templates, places)
+        """
+        sine, cosine = math.sin(math.radians(psi)), math.cos(math.radians(psi))
+        plane = self._plane(cosine * self.x_frequency + sine * self.y_frequency)
+        plane = plane * transfer(np.hypot(self.y_frequency, self.x_frequency))
+        own_x, own_y = cosine * x - sine * y, sine * x + cosine * y
+        phase = np.outer(self.y_frequency, own_y) + np.outer(self.x_frequency, own_x)
+        wave = 2 * np.pi * phase
+        return plane.real @ np.cos(wave) - plane.imag @ np.sin(wave)
+
+    def _plane(self, lab_x_frequency: Floats) -> Coefficients:
+        """Sum the planes as a slab does, the tilt axis being along y."""
+        weight = np.repeat(self.plane_weight[:, None], len(lab_x_frequency), axis=1)
+        if self.tilt_range is not None and len(self.kz) > 1:
+            low, high = (math.tan(math.radians(tilt)) for tilt in self.tilt_range)
+            edges = np.sort(np.stack([low * lab_x_frequency, high * lab_x_frequency]), axis=0)
+            step = self.kz[1] - self.kz[0]
+            above = (self.kz[:, None] - edges[0]) / step + 0.5
+            below = (edges[1] - self.kz[:, None]) / step + 0.5
+            weight *= np.clip(np.minimum(above, below), 0, 1)
+        return np.asarray(np.einsum("nkf,kf->nf", self.coefficients, weight))
+
+
+def image_templates(
+    images: npt.NDArray[Any],
+    pixel_size: float,
+    *,
+    lowpass: float,
+    diameter: float | None = None,
+    contrast: Contrast = "bright",
+    species: str = "",
+) -> Templates:
+    """Make templates of images, class averages for instance.
+
+    Parameters
+    ----------
+    images : ndarray, shape (templates, y, x) or (y, x)
+        Square; the particle at index ``side // 2``.
+    pixel_size : float
+        In Å.
+    lowpass : float
+        Finest detail that will be used, Å.
+    diameter : float, optional
+        Of the particle, Å; default: that beyond which the images are at the level of their rim.
+    contrast : {"bright", "dark"}, optional
+        How protein looks in them.
+    species : str, optional
+
+    Returns
+    -------
+    Templates
+
+    Raises
+    ------
+    InputError
+        The images are not square, not finite or constant, or a number makes no sense.
+    """
+    stack = np.asarray(images, dtype=np.float64)
+    stack = stack[None] if stack.ndim == 2 else stack
+    if stack.ndim != 3 or stack.shape[1] != stack.shape[2] or 0 in stack.shape:
+        raise InputError(f"templates are square images (n, y, x), not of shape {stack.shape}.")
+    if not (math.isfinite(pixel_size) and pixel_size > 0):
+        raise InputError(
+            f"the templates' pixel size must be a positive number of Å, not {pixel_size:g}; give "
+            "--template-pixel-size."
+        )
+    _check_lowpass(lowpass)
+    for number, image in enumerate(stack, 1):
+        if not np.isfinite(image).all():
+            raise InputError(f"template {number} has NaN or infinite pixels; leave it out.")
+        if not np.ptp(image) > 0:
+            raise InputError(
+                f"template {number} is constant, as an empty class is; leave it out (--use)."
+            )
+    stack = stack * protein_sign(contrast)
+    side = stack.shape[1]
+    if diameter is None:
+        diameter = _image_diameter(stack) * pixel_size
+    if not 0 < diameter <= side * pixel_size * (1 + 1e-6):
+        raise InputError(
+            f"a particle of {diameter:g} Å does not fit in templates of {side * pixel_size:g} Å; "
+            "give a smaller --diameter or larger templates."
+        )
+    away = np.arange(side) - side // 2
+    radius = np.hypot(away[:, None], away[None, :]) * pixel_size
+    rim = (radius > 0.45 * diameter) & (radius <= max(0.55 * diameter, side * pixel_size / 2))
+    stack = stack - stack[:, rim].mean(axis=1)[:, None, None]
+    # What is beyond the inscribed circle must not be met from the other side.
+    stack *= np.clip(side / 2 - radius / pixel_size, 0, 1)
+    pad = max(0, math.ceil((_ROOM * diameter / pixel_size - side) / 2))
+    stack = np.pad(stack, ((0, 0), (pad, pad), (pad, pad)))
+    y, x, values = _half_plane(stack, pixel_size, lowpass)
+    return Templates(species, float(diameter), y, x, values[:, None], np.zeros(1), np.ones(1), None)
+
+
+def _image_diameter(stack: Floats) -> float:
+    """Estimate the particle's diameter in pixels from the mean radial profile."""
+    side = stack.shape[1]
+    away = np.arange(side) - side // 2
+    ring = np.rint(np.hypot(away[:, None], away[None, :])).astype(np.int64).ravel()
+    count = np.bincount(ring)
+    outer = side // 2 - 1
+    level = stack[:, np.rint(np.hypot(away[:, None], away[None, :])) >= outer].mean(axis=1)
+    strength = ((stack - level[:, None, None]) ** 2).mean(axis=0).ravel()
+    profile = (np.bincount(ring, strength) / count)[: outer + 1]
+    profile = profile - profile[-max(2, outer // 10) :].mean()
+    beyond = np.flatnonzero(profile > _BACKGROUND**2 * profile.max())
+    return float(2 * (beyond.max() + 1)) if len(beyond) else float(side)
+
+
+def map_templates(
+    density: npt.NDArray[Any],
+    voxel_size: float,
+    *,
+    lowpass: float,
+    thickness: float,
+    view_step: float = DEFAULT_VIEW_STEP,
+    tilt_range: tuple[float, float] | None = DEFAULT_TILT_RANGE,
+    diameter: float | None = None,
+    species: str = "",
+) -> Templates:
+    """Make templates of a density map, seen from evenly spaced directions.
+
+    Parameters
+    ----------
+    density : ndarray, shape (z, y, x)
+        Protein bright.
+    voxel_size : float
+        In Å.
+    lowpass : float
+        Finest detail that will be used, Å.
+    thickness : float
+        Of the slabs, Å.
+    view_step : float, optional
+        About the angle between neighbouring view directions, degrees.
+    tilt_range : (float, float), optional
+        Lowest and highest tilt in degrees; None: no missing wedge.
+    diameter : float, optional
+        In Å; default: of the sphere about the centre of mass that holds 98 % of what is denser than
+        a tenth of the highest density.
+    species : str, optional
+
+    Returns
+    -------
+    Templates
+        One a direction, in the order of `view_directions`.
+
+    Raises
+    ------
+    InputError
+        The density is no finite volume with something in it, or a number makes no sense.
+    """
+    from scipy import ndimage
+
+    volume = _checked_density(density, voxel_size, species)
+    _check_lowpass(lowpass)
+    if not (math.isfinite(thickness) and thickness > 0):
+        raise InputError(f"the slabs' thickness must be a positive number of Å, not {thickness:g}.")
+    if diameter is not None and not (math.isfinite(diameter) and diameter > 0):
+        raise InputError(f"--diameter must be a positive number of Å, not {diameter:g}.")
+    if tilt_range is not None and not -90 < tilt_range[0] < tilt_range[1] < 90:
+        raise InputError(
+            "--tilt-range takes MIN:MAX in degrees between -90 and 90, not "
+            f"{tilt_range[0]:g}:{tilt_range[1]:g}."
+        )
+    directions = view_directions(view_step)
+    centre = np.array(ndimage.center_of_mass(volume))
+    if diameter is None:
+        diameter = _map_diameter(volume, centre) * voxel_size
+    highest = FALL[1] / lowpass
+    step = min(1 / (2.4 * highest), diameter / 8)
+    smooth, blur = _low_passed(volume, voxel_size, step)
+    pad = (smooth.shape[0] - volume.shape[0]) // 2
+    smooth = ndimage.spline_filter(smooth, order=3, mode="constant")
+    half = math.ceil(_ROOM * diameter / 2 / step)
+    half_z = math.ceil((thickness + diameter) / 2 / step)
+    line, line_z = np.arange(-half, half) * step, np.arange(-half_z, half_z) * step
+    z, y, x = np.meshgrid(line_z, line, line, indexing="ij")
+    near = x**2 + y**2 + z**2 <= (0.6 * diameter + 2 * step) ** 2
+    places = np.stack([x[near], y[near], z[near]])
+    seen = []
+    for rot, tilt in directions:
+        own = view_matrix(rot, tilt).T @ places
+        view = np.zeros(z.shape)
+        view[near] = ndimage.map_coordinates(
+            smooth,
+            own[::-1] / voxel_size + (centre + pad)[:, None],
+            order=3,
+            prefilter=False,
+            mode="constant",
+        )
+        planes = np.fft.fft(np.fft.ifftshift(view, axes=0), axis=0)
+        kz = np.fft.fftfreq(len(line_z), step)
+        keep = np.flatnonzero(np.abs(kz) <= _HIGHEST_KZ / thickness)
+        keep = keep[np.argsort(kz[keep])]
+        fy, fx, values = _half_plane(planes[keep], step, lowpass)
+        seen.append(values * np.exp(2 * (np.pi * blur) ** 2 * (fy**2 + fx**2)))
+    kz = kz[keep]
+    return Templates(
+        species, diameter, lowpass, fy, fx, np.stack(seen), kz, np.sinc(kz * thickness), tilt_range
+    )
+
+
+def _map_diameter(volume: Floats, centre: Floats) -> float:
+    """Give the diameter in voxels of the sphere that holds nearly all of a molecule."""
+    dense = np.argwhere(volume > _EXTENT_LEVEL * volume.max())
+    away = np.linalg.norm(dense - centre, axis=1)
+    order = np.argsort(away, kind="stable")
+    mass = np.cumsum(volume[tuple(dense[order].T)])
+    return 2 * float(away[order][np.searchsorted(mass, _MOST * mass[-1])] + 0.5)
+
+
+def view_directions(step: float) -> Floats:
+    """Spread view directions evenly over the sphere, on a Fibonacci spiral.
+
+    Parameters
+    ----------
+    step : float
+        Each direction has the share of the sphere of a square of this side, degrees.
+
+    Returns
+    -------
+    ndarray of float64, shape (directions, 2)
+        RELION's angles rot and tilt, degrees.
+    """
+    if not (math.isfinite(step) and 0 < step <= 180):
+        raise InputError(f"--view-step must be above 0 and at most 180 degrees, not {step:g}.")
+    count = max(1, math.ceil(4 * math.pi / math.radians(step) ** 2))
+    index = np.arange(count)
+    tilt = np.degrees(np.arccos(1 - (2 * index + 1) / count))
+    rot = np.degrees(index * math.pi * (3 - math.sqrt(5))) % 360
+    return np.column_stack([rot, tilt])
+
+
+def view_matrix(rot: float, tilt: float) -> Floats:
+    """Give the matrix from a map's ``(x, y, z)`` to those of a view, RELION's at psi 0."""
+    a, b = math.radians(rot), math.radians(tilt)
+    ca, sa, cb, sb = math.cos(a), math.sin(a), math.cos(b), math.sin(b)
+    return np.array([[cb * ca, cb * sa, -sb], [-sa, ca, 0], [sb * ca, sb * sa, cb]])
+
+
+def _check_lowpass(lowpass: float) -> None:
+    if not (math.isfinite(lowpass) and lowpass > 0):
+        raise InputError(f"--lowpass must be a positive number of Å, not {lowpass:g}.")
+
+
+def _checked_density(density: npt.NDArray[Any], voxel_size: float, species: str) -> Floats:
+    of = f" of {species}" if species else ""
+    volume = np.asarray(density, dtype=np.float64)
+    if volume.ndim != 3 or min(volume.shape) < 2:
+        raise InputError(f"the map{of} must have three axes, not the shape {volume.shape}.")
+    if not (math.isfinite(voxel_size) and voxel_size > 0):
+        raise InputError(f"the map{of} must have a positive voxel size, not {voxel_size:g}.")
+    if not np.isfinite(volume).all():
+        raise InputError(f"the map{of} has NaN or infinite voxels; repair it first.")
+    if not volume.max() > 0:
+        raise InputError(f"the map{of} has no positive density; the molecule must be bright in it.")
+    return np.maximum(volume, 0)
+
+
+def _low_passed(volume: Floats, voxel_size: float, step: float) -> tuple[Floats, float]:
+    """Blur away what a grid of ``step`` cannot hold, with zeros put around; by what sigma (Å)."""
+    from scipy import ndimage
+
+    sigma = 0.35 * step / voxel_size
+    if sigma < 0.35:
+        sigma = 0.0
+    padded = np.pad(volume, 3 + math.ceil(4 * sigma))
+    smooth = np.asarray(ndimage.gaussian_filter(padded, sigma)) if sigma else padded
+    return smooth, sigma * voxel_size
+
+
+def _half_plane(
+    images: npt.NDArray[Any], pixel_size: float, lowpass: float
+) -> tuple[Floats, Floats, Coefficients]:
+    """Transform images about their centres, keeping half of the plane below the low-pass.
+
+    Returns
+    -------
+    y, x : ndarray of float64, shape (frequencies,)
+    coefficients : ndarray of complex128, shape (images, frequencies)
+        Doubled but for frequency 0, as the other half is left out; without the frequencies that
+        are their own conjugates at the border.
+    """
+    side = images.shape[-1]
+    values = np.fft.fft2(np.fft.ifftshift(images, axes=(-2, -1)))
+    fy, fx = np.meshgrid(*(np.fft.fftfreq(side, pixel_size),) * 2, indexing="ij")
+    keep = (fx > 0) | ((fx == 0) & (fy >= 0))
+    keep &= (np.hypot(fy, fx) <= FALL[1] / lowpass) & (np.maximum(-fy, -fx) < 0.5 / pixel_size)
+    twice = np.where((fx == 0) & (fy == 0), 1.0, 2.0)[keep]
+    return fy[keep], fx[keep], values[:, keep] * twice / side**2

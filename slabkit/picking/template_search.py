@@ -1,0 +1,310 @@
+"""Candidates for templates in one slab image: peaks of the highest correlation with any of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.blank import without_padding
+from slabkit.arrays.correlation import TemplateMatcher, compress_templates, soft_disc
+from slabkit.arrays.filters import (
+    angular_frequencies,
+    binned_shape,
+    cosine_spectrum,
+    filtered_image,
+    fine_position,
+)
+from slabkit.arrays.peaks import find_peaks
+from slabkit.errors import InputError
+from slabkit.picking.template_images import FALL, Templates
+from slabkit.units import Contrast, protein_sign
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Indices: TypeAlias = npt.NDArray[np.int64]
+Image: TypeAlias = npt.NDArray[np.float32]
+
+_MASK = 1.0  # radius of the mask in radii of the particle
+_EDGE = 0.2  # of the mask's radius: how far its edge falls off, outwards
+_SOFTENING = 0.5  # see `TemplateMatcher`
+_WHITENING = 0.5  # power of the slabs' amplitudes that is divided by
+_NOISE_SAMPLES = 4096  # an image
+_LOOSE = 0.5  # of the threshold: what a peak must reach by its own slab's noise to be kept
+_RINGS = 64  # of the spectrum
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """Radial filter that evens out the spectrum of slabs.
+
+    A slab is strongest at low frequencies, where all its contents look alike; divided by a power
+    of its own amplitudes, finer detail counts.
+
+    Parameters
+    ----------
+    frequency : ndarray of float64
+        In cycles an Å, ascending.
+    factor : ndarray of float64
+    """
+
+    frequency: Floats
+    factor: Floats
+
+    def __call__(self, frequency: Floats) -> Floats:
+        """Give the factor at some frequencies."""
+        return np.interp(frequency, self.frequency, self.factor)
+
+
+@dataclass(frozen=True)
+class TemplateCandidates:
+    """Peaks of one image; one element each in every array but the last.
+
+    Parameters
+    ----------
+    x_px, y_px : ndarray of float64
+        Place in pixels of the image.
+    correlation : ndarray of float64
+        Locally normalised coefficient, -1 to 1.
+    psi : ndarray of float64
+        In degrees.
+    template : ndarray of int64
+        From 0, over all sets of templates.
+    set_number : ndarray of int64
+        Which set of templates, from 0.
+    samples : list of ndarray of float32
+        For each set the highest coefficients on a regular grid of places that are no padding.
+        Empty for a constant image.
+    """
+
+    x_px: Floats
+    y_px: Floats
+    correlation: Floats
+    psi: Floats
+    template: Indices
+    set_number: Indices
+    samples: list[Image]
+
+
+def spread(correlation: npt.ArrayLike) -> Floats:
+    """Give Fisher's transform of coefficients, in which noise is nearly normal.
+
+    References
+    ----------
+    Fisher R. A. (1915) Biometrika 10:507-521.
+    """
+    return np.asarray(np.arctanh(np.clip(np.asarray(correlation, np.float64), -0.9999, 0.9999)))
+
+
+def middle_and_deviation(samples: npt.ArrayLike) -> tuple[float, float]:
+    """Give the median and the robust standard deviation of transformed coefficients."""
+    values = spread(samples)
+    if not len(values):
+        return 0.0, 1.0
+    middle = float(np.median(values))
+    deviation = 1.4826 * float(np.median(np.abs(values - middle)))
+    return middle, max(deviation, 1e-3)
+
+
+def in_plane_angles(step: float) -> Floats:
+    """Give angles from 0 to 360 degrees, evenly spaced, ``step`` apart or a little less."""
+    if not (math.isfinite(step) and 0 < step <= 360):
+        raise InputError(f"--angular-step must be above 0 and at most 360 degrees, not {step:g}.")
+    count = math.ceil(360 / step - 1e-9)
+    return np.arange(count) * (360 / count)
+
+
+class TemplateSearch:
+    """Templates made ready for images of one size.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Size of the images ``(y, x)``.
+    pixel_size : float
+        In Å.
+    templates : sequence of Templates
+        Of one low-pass.
+    contrast : {"dark", "bright"}
+        How protein looks in the images.
+    angular_step : float
+        In-plane, degrees.
+    threshold : float
+        Lowest score that will be asked for.
+
+    Raises
+    ------
+    InputError
+        The low-pass is finer than the pixels allow, a template does not fit in an image, or a
+        number makes no sense.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        pixel_size: float,
+        templates: Sequence[Templates],
+        contrast: Contrast,
+        angular_step: float,
+        threshold: float,
+    ) -> None:
+        if not templates:
+            raise InputError("there are no templates.")
+        lowpass = templates[0].lowpass
+        if any(one.lowpass != lowpass for one in templates):
+            raise InputError("the templates were made with different low-passes.")
+        finest = 2 * FALL[1] * pixel_size
+        if lowpass < finest * (1 - 1e-6):
+            raise InputError(
+                f"a low-pass of {lowpass:g} Å needs finer pixels than {pixel_size:g} Å; give "
+                f"--lowpass {math.ceil(finest)} or more."
+            )
+        for one in templates:
+            if one.diameter > min(shape) * pixel_size:
+                raise InputError(
+                    f"a template of {one.diameter:.0f} Å does not fit in an image of {shape[1]} × "
+                    f"{shape[0]} pixels of {pixel_size:g} Å."
+                )
+        self.shape, self.pixel_size, self.threshold = shape, pixel_size, threshold
+        self.sign, self.lowpass = protein_sign(contrast), lowpass
+        self.angles = in_plane_angles(angular_step)
+        self.binned = binned_shape(shape, lowpass / finest)
+        self._frequency = angular_frequencies(shape, self.binned, pixel_size) / (2 * np.pi)
+        self._templates = list(templates)
+        self._matchers: list[TemplateMatcher] = []
+
+    def whitening(self, images: Sequence[npt.NDArray[Any]]) -> Whitening:
+        """Measure the spectrum of some of the images."""
+        rings = np.linspace(0.0, FALL[1] / self.lowpass, _RINGS + 1)
+        ring = np.digitize(self._frequency.ravel(), rings) - 1
+        power = np.zeros(_RINGS)
+        for image in images:
+            spectrum = self._spectrum(image)[0]
+            if spectrum is not None:
+                own = np.bincount(ring, spectrum.ravel().astype(np.float64) ** 2, _RINGS + 1)
+                power += own[:_RINGS] / max(float(own[:_RINGS].sum()), 1e-300)
+        power /= np.maximum(np.bincount(ring, minlength=_RINGS + 1)[:_RINGS], 1)
+        # Empty rings and noise-free images must not ask for endless factors.
+        amplitude = np.sqrt(np.maximum(power, 1e-6 * power.max()))
+        middle = (rings[1:] + rings[:-1]) / 2
+        if not power.max() > 0:
+            return Whitening(middle, np.ones(_RINGS))
+        return Whitening(middle, (amplitude / amplitude.max()) ** -_WHITENING)
+
+    def prepare(self, whitening: Whitening) -> None:
+        """Draw all templates with the filter of the images, and compress them.
+
+        Parameters
+        ----------
+        whitening : Whitening
+        """
+        pixel_y, pixel_x = (
+            n * self.pixel_size / m for n, m in zip(self.shape, self.binned, strict=True)
+        )
+
+        def transfer(frequency: Floats) -> Floats:
+            part = (frequency * self.lowpass - FALL[0]) / (FALL[1] - FALL[0])
+            return whitening(frequency) * (0.5 + 0.5 * np.cos(np.pi * np.clip(part, 0, 1)))
+
+        self._transfer = transfer(self._frequency).astype(np.float32)
+        self._matchers = []
+        for one in self._templates:
+            radius = _MASK * one.diameter / 2
+            reach = math.ceil(radius * (1 + _EDGE) / min(pixel_y, pixel_x))
+            mask = soft_disc(reach, radius, _EDGE * radius, (pixel_y, pixel_x))
+            line = np.arange(-reach, reach + 1)
+            y, x = np.meshgrid(line * pixel_y, line * pixel_x, indexing="ij")
+            drawn = np.zeros((len(one), len(self.angles), *mask.shape))
+            inside = mask > 0
+            for number, psi in enumerate(self.angles):
+                drawn[:, number, inside] = one.drawn(psi, y[inside], x[inside], transfer)
+            bank = compress_templates(drawn.reshape(-1, *mask.shape), mask)
+            self._matchers.append(TemplateMatcher(self.binned, bank, _SOFTENING))
+
+    def candidates(self, image: npt.NDArray[Any]) -> TemplateCandidates:
+        """Find the peaks of one image, `prepare` having been called.
+
+        Parameters
+        ----------
+        image : ndarray, shape (y, x)
+            Finite; left as it is.
+
+        Returns
+        -------
+        TemplateCandidates
+        """
+        spectrum, padding = self._spectrum(image)
+        if spectrum is None:
+            return _joined([], [])
+        filtered = filtered_image(spectrum, self._transfer)
+        rows, columns = self._sample_places(padding)
+        parts, samples = [], []
+        first = 0
+        for number, (one, matcher) in enumerate(zip(self._templates, self._matchers, strict=True)):
+            matched = matcher.image(filtered)
+            samples.append(matched.at(rows, columns)[0])
+            middle, deviation = middle_and_deviation(samples[-1])
+            floor = float(np.tanh(middle + _LOOSE * max(self.threshold, 0.0) * deviation))
+            highest = matched.highest(floor)
+            peaks = find_peaks(np.stack([highest - 1, highest, highest - 1]), floor)
+            _, whole_y, whole_x = peaks.whole
+            if padding is not None:
+                keep = ~padding[self._nearest_pixels(whole_y, whole_x)]
+            else:
+                keep = np.ones(len(whole_y), dtype=bool)
+            best = matched.at(whole_y[keep], whole_x[keep])[1]
+            parts.append(
+                (
+                    fine_position(peaks.x[keep], self.shape[1], self.binned[1]),
+                    fine_position(peaks.y[keep], self.shape[0], self.binned[0]),
+                    np.minimum(peaks.value[keep], 1.0),
+                    self.angles[best % len(self.angles)],
+                    first + best // len(self.angles),
+                    np.full(len(best), number),
+                )
+            )
+            first += len(one)
+        return _joined(parts, samples)
+
+    def _spectrum(
+        self, image: npt.NDArray[Any]
+    ) -> tuple[Image | None, npt.NDArray[np.bool_] | None]:
+        if not np.ptp(image) > 0:
+            return None, None
+        level = np.float64(np.mean(image, dtype=np.float64))
+        protein = ((image - level) * self.sign).astype(np.float64)
+        protein /= max(float(np.abs(protein).max()), 1e-300)  # far from float32's limits
+        filled, padding = without_padding(protein.astype(np.float32))
+        return cosine_spectrum(filled, self.binned), padding
+
+    def _sample_places(self, padding: npt.NDArray[np.bool_] | None) -> tuple[Indices, Indices]:
+        height, width = self.binned
+        every = max(1, math.isqrt(height * width // _NOISE_SAMPLES))
+        rows, columns = (
+            grid.ravel()
+            for grid in np.meshgrid(
+                np.arange(every // 2, height, every),
+                np.arange(every // 2, width, every),
+                indexing="ij",
+            )
+        )
+        if padding is None:
+            return rows, columns
+        keep = ~padding[self._nearest_pixels(rows, columns)]
+        return rows[keep], columns[keep]
+
+    def _nearest_pixels(self, y: Any, x: Any) -> tuple[Any, Any]:
+        rows, columns = (
+            np.floor(fine_position(place, n, m) + 0.5).astype(np.int64)
+            for place, n, m in zip((y, x), self.shape, self.binned, strict=True)
+        )
+        return rows, columns
+
+
+def _joined(parts: list[tuple[Any, ...]], samples: list[Image]) -> TemplateCandidates:
+    empty, whole = np.empty(0), np.empty(0, dtype=np.int64)
+    columns = zip((empty, empty, empty, empty, whole, whole), *parts, strict=True)
+    return TemplateCandidates(*(np.concatenate(column) for column in columns), samples)
