@@ -364,7 +364,16 @@ def test_tomograms_on_a_web_server(served: Server, made: Path, tmp_path: Path) -
     served.fetched.clear()
     assert "finished already" in with_copick(*made_slabs, cwd=tmp_path)
     assert not served.chunks()
-    # Later steps find the tomograms by what the slab table says of them, from elsewhere too.
+    # Later steps find the tomograms by what the slab table says of them.
+    name = Path(slabs["rlnMicrographName"].iloc[-1]).stem
+    (tmp_path / "2d.txt").write_text(f"image_name\tx_coord\ty_coord\tscore\n{name}\t15\t20\t1.5\n")
+    with_copick(
+        "map", "2d.txt", "--slabs", "s/slabs.star", "-o", "3d.star", "--diameter", 60, cwd=tmp_path
+    )
+    mapped = read_picks(tmp_path / "3d.star")
+    assert mapped.picks["slabkitTomogram"].tolist() == ["TS_10"]
+    assert mapped.tomograms["slabkitTomogramFile"].iloc[-1].startswith("copick:remote.json::")
+    with_copick("minislab", "3d.star", "--box", 80, "--depth", 60, "-o", "from-3d", cwd=tmp_path)
     (tmp_path / "p.csv").write_text("tomogram,x,y,z\nTS_1,150,140,90\nTS_10,130,130,70\n")
     minislabs = ("minislab", "p.csv", "--box", 80, "--depth", 60, "--tomograms")
     with_copick(*minislabs, *project, "-o", "m", cwd=tmp_path)
