@@ -46,6 +46,7 @@ __all__ = [
     "score_picks",
     "settle_conflicts",
     "simulate_tomogram",
+    "split_tomograms",
     "stack_minislabs",
     "threshold_for_precision",
     "write_labels",
@@ -90,6 +91,7 @@ _HOMES = {
     "score_picks": "slabkit.scoring",
     "settle_conflicts": "slabkit.curation",
     "simulate_tomogram": "slabkit.simulation",
+    "split_tomograms": "slabkit.splitting",
     "stack_minislabs": "slabkit.minislabs",
     "threshold_for_precision": "slabkit.picking.thresholds",
     "write_labels": "slabkit.formats.tables",
@@ -150,5 +152,6 @@ if TYPE_CHECKING:
     from slabkit.scoring import score_picks
     from slabkit.simulation import simulate_tomogram
     from slabkit.slabs import plan_slabs, project_slabs
+    from slabkit.splitting import split_tomograms
     from slabkit.tables import recorded_labels
     from slabkit.tomogram import Tomogram

@@ -25,6 +25,7 @@ STAGES = {
     "curation",
     "scoring",
     "simulation",
+    "splitting",
 }
 # What a part may import of slabkit; every part may import from within itself.
 ALLOWED = {

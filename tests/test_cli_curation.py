@@ -254,7 +254,7 @@ def test_refusals_write_nothing(project, slabkit):
         (("agree", "kim.star", "lee.star", "--minislabs", "minislabs.star"), "is for -o"),
         (("rescue", "picks.star", "-o", "x.star", "--which", "lost"), "which must be of rejected"),
         (("rescue", "picks.star", "-o", "x.star", "--which", "contradictory"), "no recorded"),
-        (("rescue", "kim.star", "-o", "x.star"), "no block data_tomograms"),
+        (("rescue", "kim.star", "-o", "x.star"), "no block data_picks"),
         (("merge", "picks.star", "-o", "x.star"), "give --distance"),
         (("merge", "picks.star", "-o", "x.star", "--preset", "mine"), "--preset must be czii"),
         (("conflicts", "others.star", "-o", "x", "--distance", "-5"), "must be positive"),

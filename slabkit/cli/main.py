@@ -55,6 +55,7 @@ _COMMANDS = (
     ("conflicts", "conflicts", "conflicts"),
     ("history", "history", "history"),
     ("score", "score", "score"),
+    ("split", "split", "split"),
     ("convert", "convert", "convert"),
     ("export", "export", "app"),
     ("import", "import_", "app"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-_WRITE_STAR = ("pick blob", "map", "label", "curate", "merge", "rescue", "agree")
+_WRITE_STAR = ("pick blob", "pick template", "map", "label", "curate", "merge", "rescue", "agree", "split")
 
 
 class Step(contextlib.AbstractContextManager["Step"]):

@@ -247,8 +247,8 @@ def parse_native_picks(text: str, where: str) -> PickList:
     """
     blocks = parse_star(text, where)
     hint = "`slabkit map` and `slabkit convert` write one"
-    tomograms = table_block(blocks, "tomograms", TOMOGRAMS, where, hint)
     picks = table_block(blocks, "picks", PICKS, where, hint)
+    tomograms = table_block(blocks, "tomograms", TOMOGRAMS, where, hint)
     return check_pick_list(PickList(picks, tomograms), where)
 
 
