@@ -23,14 +23,18 @@ __all__ = [
     "curate_picks",
     "find_blobs",
     "find_conflicts",
+    "find_templates",
+    "image_templates",
     "fit_threshold",
     "label_minislabs",
     "map_picks",
+    "map_templates",
     "measure_agreement",
     "merge_picks",
     "open_tomogram",
     "pick_blobs",
     "pick_history",
+    "pick_templates",
     "plan_slabs",
     "project_minislabs",
     "project_slabs",
@@ -68,14 +72,18 @@ _HOMES = {
     "curate_picks": "slabkit.curation",
     "find_blobs": "slabkit.picking.blob",
     "find_conflicts": "slabkit.curation",
+    "find_templates": "slabkit.picking.template",
+    "image_templates": "slabkit.picking.template",
     "fit_threshold": "slabkit.picking.thresholds",
     "label_minislabs": "slabkit.labels",
     "map_picks": "slabkit.mapping",
+    "map_templates": "slabkit.picking.template",
     "measure_agreement": "slabkit.curation",
     "merge_picks": "slabkit.merging",
     "open_tomogram": "slabkit.formats.volumes",
     "pick_blobs": "slabkit.picking.blob",
     "pick_history": "slabkit.curation",
+    "pick_templates": "slabkit.picking.template",
     "plan_slabs": "slabkit.slabs",
     "project_minislabs": "slabkit.minislabs",
     "project_slabs": "slabkit.slabs",
@@ -148,6 +156,12 @@ if TYPE_CHECKING:
     from slabkit.merging import merge_picks
     from slabkit.minislabs import project_minislabs, stack_minislabs
     from slabkit.picking.blob import find_blobs, pick_blobs
+    from slabkit.picking.template import (
+        find_templates,
+        image_templates,
+        map_templates,
+        pick_templates,
+    )
     from slabkit.picking.thresholds import fit_threshold, threshold_for_precision
     from slabkit.scoring import score_picks
     from slabkit.simulation import simulate_tomogram

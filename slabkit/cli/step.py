@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-_WRITE_STAR = ("pick blob", "pick template", "map", "label", "curate", "merge", "rescue", "agree", "split")
+_WRITE_STAR = (
+    "pick blob",
+    "pick template",
+    "map",
+    "label",
+    "curate",
+    "merge",
+    "rescue",
+    "agree",
+    "split",
+)
 
 
 class Step(contextlib.AbstractContextManager["Step"]):

@@ -104,7 +104,7 @@ class TemplateMatches:
     psi : ndarray of float64
         RELION's in-plane angle in degrees, from -180 (not included) to 180.
     template : ndarray of int64
-        Number of the template, from 1, over all sets.
+        Number of the template, from 1; those of a second set count on from the first, and so on.
     set_number : ndarray of int64
         Which of the sets of templates, from 0.
     diameter : ndarray of float64
@@ -201,7 +201,7 @@ def pick_templates(
     ----------
     images : iterable of ndarray, shape (y, x)
         The slabs' images in the order of the table; taken lazily, each once. The spectrum is
-        measured on the first four that are not constant.
+        measured on the first four.
     slabs : DataFrame
         Slab table (`slabkit.tables.SLABS`) of one tomogram. Pixel size and contrast are read here.
     templates, angular_step, threshold, min_distance
@@ -246,20 +246,19 @@ def pick_templates(
     pixel_size = _positive(float(slabs["slabkitVoxelSize"].iloc[0]), "voxel size")
     sign_of: Contrast = slabs["slabkitContrast"].iloc[0] if contrast is None else contrast
     checked = _checked(images, names)
-    # Read ahead for the spectrum; with constant slabs in front (held for nothing) a little more.
+    # Read ahead for the spectrum.
     ahead = list(itertools.islice(checked, _SPECTRUM_SLABS))
     searches: dict[tuple[int, int], TemplateSearch] = {}
     whitening: Whitening | None = None
 
     def tasks() -> Iterator[tuple[TemplateSearch, npt.NDArray[Any]]]:
         nonlocal whitening
-        while ahead or (more := next(checked, None)) is not None:
-            pixels = ahead.pop(0) if ahead else more
+        for pixels in itertools.chain(ahead, checked):
             size = (pixels.shape[0], pixels.shape[1])
             if size not in searches:
                 search = TemplateSearch(size, pixel_size, sets, sign_of, angular_step, threshold)
                 if whitening is None:
-                    alike = [one for one in (pixels, *ahead) if one.shape == size]
+                    alike = [one for one in ahead if one.shape == size]
                     whitening = search.whitening(alike)
                 search.prepare(whitening)
                 searches[size] = search
@@ -331,13 +330,15 @@ def _select(
     order = np.lexsort([one.y_px[rows], one.x_px[rows], -score[rows]])
     rows = rows[order][: limits.max_count]
     psi = one.psi[rows]
+    last = np.cumsum([0, *(int(each.numbers.max()) for each in sets[:-1])])
+    names = np.concatenate([each.numbers + n for each, n in zip(sets, last, strict=True)])
     return TemplateMatches(
         one.x_px[rows],
         one.y_px[rows],
         score[rows],
         one.correlation[rows],
         np.where(psi > 180, psi - 360, psi),
-        one.template[rows] + 1,
+        names[one.template[rows]],
         one.set_number[rows],
         diameter[rows],
     )

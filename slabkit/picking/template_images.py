@@ -50,6 +50,8 @@ class Templates:
         In Å.
     lowpass : float
         Finest detail that they hold, Å.
+    numbers : ndarray of int64, shape (templates,)
+        What they are called, from 1.
     y_frequency, x_frequency : ndarray of float64, shape (frequencies,)
         In cycles an Å; half a plane, the other half being conjugate.
     coefficients : ndarray of complex128, shape (templates, planes, frequencies)
@@ -65,6 +67,7 @@ class Templates:
     species: str
     diameter: float
     lowpass: float
+    numbers: npt.NDArray[np.int64]
     y_frequency: Floats
     x_frequency: Floats
     coefficients: Coefficients
@@ -122,6 +125,7 @@ def image_templates(
     diameter: float | None = None,
     contrast: Contrast = "bright",
     species: str = "",
+    numbers: npt.ArrayLike | None = None,
 ) -> Templates:
     """Make templates of images, class averages for instance.
 
@@ -138,6 +142,8 @@ def image_templates(
     contrast : {"bright", "dark"}, optional
         How protein looks in them.
     species : str, optional
+    numbers : array-like of int, shape (templates,), optional
+        What to call them; default: 1, 2, ...
 
     Returns
     -------
@@ -183,7 +189,11 @@ def image_templates(
     pad = max(0, math.ceil((_ROOM * diameter / pixel_size - side) / 2))
     stack = np.pad(stack, ((0, 0), (pad, pad), (pad, pad)))
     y, x, values = _half_plane(stack, pixel_size, lowpass)
-    return Templates(species, float(diameter), y, x, values[:, None], np.zeros(1), np.ones(1), None)
+    names = np.arange(1, len(stack) + 1) if numbers is None else np.asarray(numbers, dtype=np.int64)
+    planes = values[:, None]
+    return Templates(
+        species, float(diameter), lowpass, names, y, x, planes, np.zeros(1), np.ones(1), None
+    )
 
 
 def _image_diameter(stack: Floats) -> float:
@@ -289,8 +299,18 @@ def map_templates(
         fy, fx, values = _half_plane(planes[keep], step, lowpass)
         seen.append(values * np.exp(2 * (np.pi * blur) ** 2 * (fy**2 + fx**2)))
     kz = kz[keep]
+    plane_weight = np.sinc(kz * thickness)
     return Templates(
-        species, diameter, lowpass, fy, fx, np.stack(seen), kz, np.sinc(kz * thickness), tilt_range
+        species,
+        diameter,
+        lowpass,
+        np.arange(1, len(directions) + 1),
+        fy,
+        fx,
+        np.stack(seen),
+        kz,
+        np.asarray(plane_weight, dtype=np.float64),
+        tilt_range,
     )
 
 

@@ -56,7 +56,7 @@ class Whitening:
 
     def __call__(self, frequency: Floats) -> Floats:
         """Give the factor at some frequencies."""
-        return np.interp(frequency, self.frequency, self.factor)
+        return np.asarray(np.interp(frequency, self.frequency, self.factor), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def in_plane_angles(step: float) -> Floats:
     if not (math.isfinite(step) and 0 < step <= 360):
         raise InputError(f"--angular-step must be above 0 and at most 360 degrees, not {step:g}.")
     count = math.ceil(360 / step - 1e-9)
-    return np.arange(count) * (360 / count)
+    return np.arange(count, dtype=np.float64) * (360 / count)
 
 
 class TemplateSearch:
@@ -307,4 +307,5 @@ class TemplateSearch:
 def _joined(parts: list[tuple[Any, ...]], samples: list[Image]) -> TemplateCandidates:
     empty, whole = np.empty(0), np.empty(0, dtype=np.int64)
     columns = zip((empty, empty, empty, empty, whole, whole), *parts, strict=True)
-    return TemplateCandidates(*(np.concatenate(column) for column in columns), samples)
+    x, y, correlation, psi, template, number = (np.concatenate(column) for column in columns)
+    return TemplateCandidates(x, y, correlation, psi, template, number, samples)
