@@ -298,7 +298,7 @@ def map_templates(
         keep = keep[np.argsort(kz[keep])]
         fy, fx, values = _half_plane(planes[keep], step, lowpass)
         seen.append(values * np.exp(2 * (np.pi * blur) ** 2 * (fy**2 + fx**2)))
-    kz = kz[keep]
+    kz = np.asarray(kz[keep], dtype=np.float64)
     plane_weight = np.sinc(kz * thickness)
     return Templates(
         species,
