@@ -133,9 +133,10 @@ def template(
     """
     from slabkit.formats.mask_files import find_masks
     from slabkit.formats.tables import read_text
-    from slabkit.picking.template import DEFAULT_THRESHOLD, TemplateLimits, pick_templates
-    from slabkit.picking.template_images import view_directions
+    from slabkit.picking.template import pick_templates
     from slabkit.picking.template_search import in_plane_angles
+    from slabkit.picking.template_selection import DEFAULT_THRESHOLD, TemplateLimits
+    from slabkit.picking.template_views import view_directions
 
     choice = pick_limits.choose_threshold(
         threshold, target_precision, labelled, "template", DEFAULT_THRESHOLD

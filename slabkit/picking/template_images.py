@@ -1,4 +1,4 @@
-"""Templates: class averages, or projections of a density map as a slab shows it.
+"""Templates, and how class averages become some.
 
 A template is kept as Fourier coefficients about its centre, so that it can be filtered, turned and
 sampled on any grid exactly. Angles are RELION's: turned by ``psi``, the template's value at
@@ -26,14 +26,8 @@ from slabkit.units import Contrast, protein_sign
 Floats = npt.NDArray[np.float64]
 Coefficients = npt.NDArray[np.complex128]
 
-DEFAULT_VIEW_STEP = 30.0
-DEFAULT_TILT_RANGE = (-45.0, 45.0)
-
-_EXTENT_LEVEL = 0.1  # of the highest density; what is fainter is no part of a molecule
-_MOST = 0.98  # of its mass; a molecule's outermost parts matter little
 _BACKGROUND = 0.15  # of the values at the rim of a class average's particle, from its highest
-_HIGHEST_KZ = 3.0  # slab thicknesses' periods; beyond, its transform is below a tenth
-_ROOM = 1.5  # sides of a template's field, in diameters
+ROOM = 1.5  # sides of a template's field, in diameters
 FALL = (0.85, 1.15)
 """Between which parts of its cut-off frequency a low-pass falls from 1 to 0."""
 
@@ -163,7 +157,7 @@ def image_templates(
             f"the templates' pixel size must be a positive number of Å, not {pixel_size:g}; give "
             "--template-pixel-size."
         )
-    _check_lowpass(lowpass)
+    check_lowpass(lowpass)
     for number, image in enumerate(stack, 1):
         if not np.isfinite(image).all():
             raise InputError(f"template {number} has NaN or infinite pixels; leave it out.")
@@ -186,9 +180,9 @@ def image_templates(
     stack = stack - stack[:, rim].mean(axis=1)[:, None, None]
     # What is beyond the inscribed circle must not be met from the other side.
     stack *= np.clip(side / 2 - radius / pixel_size, 0, 1)
-    pad = max(0, math.ceil((_ROOM * diameter / pixel_size - side) / 2))
+    pad = max(0, math.ceil((ROOM * diameter / pixel_size - side) / 2))
     stack = np.pad(stack, ((0, 0), (pad, pad), (pad, pad)))
-    y, x, values = _half_plane(stack, pixel_size, lowpass)
+    y, x, values = half_plane(stack, pixel_size, lowpass)
     names = np.arange(1, len(stack) + 1) if numbers is None else np.asarray(numbers, dtype=np.int64)
     planes = values[:, None]
     return Templates(
@@ -211,179 +205,13 @@ def _image_diameter(stack: Floats) -> float:
     return float(2 * (beyond.max() + 1)) if len(beyond) else float(side)
 
 
-def map_templates(
-    density: npt.NDArray[Any],
-    voxel_size: float,
-    *,
-    lowpass: float,
-    thickness: float,
-    view_step: float = DEFAULT_VIEW_STEP,
-    tilt_range: tuple[float, float] | None = DEFAULT_TILT_RANGE,
-    diameter: float | None = None,
-    species: str = "",
-) -> Templates:
-    """Make templates of a density map, seen from evenly spaced directions.
-
-    Parameters
-    ----------
-    density : ndarray, shape (z, y, x)
-        Protein bright.
-    voxel_size : float
-        In Å.
-    lowpass : float
-        Finest detail that will be used, Å.
-    thickness : float
-        Of the slabs, Å.
-    view_step : float, optional
-        About the angle between neighbouring view directions, degrees.
-    tilt_range : (float, float), optional
-        Lowest and highest tilt in degrees; None: no missing wedge.
-    diameter : float, optional
-        In Å; default: of the sphere about the centre of mass that holds 98 % of what is denser than
-        a tenth of the highest density.
-    species : str, optional
-
-    Returns
-    -------
-    Templates
-        One a direction, in the order of `view_directions`.
-
-    Raises
-    ------
-    InputError
-        The density is no finite volume with something in it, or a number makes no sense.
-    """
-    from scipy import ndimage
-
-    volume = _checked_density(density, voxel_size, species)
-    _check_lowpass(lowpass)
-    if not (math.isfinite(thickness) and thickness > 0):
-        raise InputError(f"the slabs' thickness must be a positive number of Å, not {thickness:g}.")
-    if diameter is not None and not (math.isfinite(diameter) and diameter > 0):
-        raise InputError(f"--diameter must be a positive number of Å, not {diameter:g}.")
-    if tilt_range is not None and not -90 < tilt_range[0] < tilt_range[1] < 90:
-        raise InputError(
-            "--tilt-range takes MIN:MAX in degrees between -90 and 90, not "
-            f"{tilt_range[0]:g}:{tilt_range[1]:g}."
-        )
-    directions = view_directions(view_step)
-    centre = np.array(ndimage.center_of_mass(volume))
-    if diameter is None:
-        diameter = _map_diameter(volume, centre) * voxel_size
-    highest = FALL[1] / lowpass
-    step = min(1 / (2.4 * highest), diameter / 8)
-    smooth, blur = _low_passed(volume, voxel_size, step)
-    pad = (smooth.shape[0] - volume.shape[0]) // 2
-    smooth = ndimage.spline_filter(smooth, order=3, mode="constant")
-    half = math.ceil(_ROOM * diameter / 2 / step)
-    half_z = math.ceil((thickness + diameter) / 2 / step)
-    line, line_z = np.arange(-half, half) * step, np.arange(-half_z, half_z) * step
-    z, y, x = np.meshgrid(line_z, line, line, indexing="ij")
-    near = x**2 + y**2 + z**2 <= (0.6 * diameter + 2 * step) ** 2
-    places = np.stack([x[near], y[near], z[near]])
-    seen = []
-    for rot, tilt in directions:
-        own = view_matrix(rot, tilt).T @ places
-        view = np.zeros(z.shape)
-        view[near] = ndimage.map_coordinates(
-            smooth,
-            own[::-1] / voxel_size + (centre + pad)[:, None],
-            order=3,
-            prefilter=False,
-            mode="constant",
-        )
-        planes = np.fft.fft(np.fft.ifftshift(view, axes=0), axis=0)
-        kz = np.fft.fftfreq(len(line_z), step)
-        keep = np.flatnonzero(np.abs(kz) <= _HIGHEST_KZ / thickness)
-        keep = keep[np.argsort(kz[keep])]
-        fy, fx, values = _half_plane(planes[keep], step, lowpass)
-        seen.append(values * np.exp(2 * (np.pi * blur) ** 2 * (fy**2 + fx**2)))
-    kz = np.asarray(kz[keep], dtype=np.float64)
-    plane_weight = np.sinc(kz * thickness)
-    return Templates(
-        species,
-        diameter,
-        lowpass,
-        np.arange(1, len(directions) + 1),
-        fy,
-        fx,
-        np.stack(seen),
-        kz,
-        np.asarray(plane_weight, dtype=np.float64),
-        tilt_range,
-    )
-
-
-def _map_diameter(volume: Floats, centre: Floats) -> float:
-    """Give the diameter in voxels of the sphere that holds nearly all of a molecule."""
-    dense = np.argwhere(volume > _EXTENT_LEVEL * volume.max())
-    away = np.linalg.norm(dense - centre, axis=1)
-    order = np.argsort(away, kind="stable")
-    mass = np.cumsum(volume[tuple(dense[order].T)])
-    return 2 * float(away[order][np.searchsorted(mass, _MOST * mass[-1])] + 0.5)
-
-
-def view_directions(step: float) -> Floats:
-    """Spread view directions evenly over the sphere, on a Fibonacci spiral.
-
-    Parameters
-    ----------
-    step : float
-        Each direction has the share of the sphere of a square of this side, degrees.
-
-    Returns
-    -------
-    ndarray of float64, shape (directions, 2)
-        RELION's angles rot and tilt, degrees.
-    """
-    if not (math.isfinite(step) and 0 < step <= 180):
-        raise InputError(f"--view-step must be above 0 and at most 180 degrees, not {step:g}.")
-    count = max(1, math.ceil(4 * math.pi / math.radians(step) ** 2))
-    index = np.arange(count)
-    tilt = np.degrees(np.arccos(1 - (2 * index + 1) / count))
-    rot = np.degrees(index * math.pi * (3 - math.sqrt(5))) % 360
-    return np.column_stack([rot, tilt])
-
-
-def view_matrix(rot: float, tilt: float) -> Floats:
-    """Give the matrix from a map's ``(x, y, z)`` to those of a view, RELION's at psi 0."""
-    a, b = math.radians(rot), math.radians(tilt)
-    ca, sa, cb, sb = math.cos(a), math.sin(a), math.cos(b), math.sin(b)
-    return np.array([[cb * ca, cb * sa, -sb], [-sa, ca, 0], [sb * ca, sb * sa, cb]])
-
-
-def _check_lowpass(lowpass: float) -> None:
+def check_lowpass(lowpass: float) -> None:
+    """Check that a low-pass is a positive length."""
     if not (math.isfinite(lowpass) and lowpass > 0):
         raise InputError(f"--lowpass must be a positive number of Å, not {lowpass:g}.")
 
 
-def _checked_density(density: npt.NDArray[Any], voxel_size: float, species: str) -> Floats:
-    of = f" of {species}" if species else ""
-    volume = np.asarray(density, dtype=np.float64)
-    if volume.ndim != 3 or min(volume.shape) < 2:
-        raise InputError(f"the map{of} must have three axes, not the shape {volume.shape}.")
-    if not (math.isfinite(voxel_size) and voxel_size > 0):
-        raise InputError(f"the map{of} must have a positive voxel size, not {voxel_size:g}.")
-    if not np.isfinite(volume).all():
-        raise InputError(f"the map{of} has NaN or infinite voxels; repair it first.")
-    if not volume.max() > 0:
-        raise InputError(f"the map{of} has no positive density; the molecule must be bright in it.")
-    return np.maximum(volume, 0)
-
-
-def _low_passed(volume: Floats, voxel_size: float, step: float) -> tuple[Floats, float]:
-    """Blur away what a grid of ``step`` cannot hold, with zeros put around; by what sigma (Å)."""
-    from scipy import ndimage
-
-    sigma = 0.35 * step / voxel_size
-    if sigma < 0.35:
-        sigma = 0.0
-    padded = np.pad(volume, 3 + math.ceil(4 * sigma))
-    smooth = np.asarray(ndimage.gaussian_filter(padded, sigma)) if sigma else padded
-    return smooth, sigma * voxel_size
-
-
-def _half_plane(
+def half_plane(
     images: npt.NDArray[Any], pixel_size: float, lowpass: float
 ) -> tuple[Floats, Floats, Coefficients]:
     """Transform images about their centres, keeping half of the plane below the low-pass.
