@@ -234,9 +234,9 @@ def classify_images(
     )
     members = np.maximum(averages.members, 1)
     mean_agreement = np.bincount(index, agreement, len(own)) / members
-    noise = np.bincount(index, _noise(source, prepared.order, basis), len(own)) / members
+    noise = np.bincount(index, _noise(source, prepared.order), len(own)) / members
     radius = basis.radius_px
-    quality = judge.class_quality(averages, noise, mean_agreement, chance, radius)
+    quality = judge.class_quality(averages, noise, mean_agreement, chance)
     rank = np.lexsort((np.arange(len(own)), -averages.members, -np.round(quality, 6)))
     number = np.empty(len(own), dtype=np.intp)
     number[rank] = np.arange(1, len(own) + 1)
@@ -313,9 +313,9 @@ def _chance(
     return judge.agreement_of_noise(found, model.references, basis.weight)
 
 
-def _noise(source: ImageSource, order: Indices, basis: CircularHarmonics) -> Floats:
+def _noise(source: ImageSource, order: Indices) -> Floats:
     parts = [
-        judge.noise_outside(source.read(order[start : start + _BATCH]), basis.radius_px)
+        judge.noise_outside(source.read(order[start : start + _BATCH]))
         for start in range(0, len(order), _BATCH)
     ]
     return np.concatenate(parts)

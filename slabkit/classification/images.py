@@ -15,6 +15,7 @@ from slabkit.classification.harmonics import CircularHarmonics, Coefficients, Fl
 
 _BATCH = 500
 _IN_MEMORY = 512 * 1024**2  # bytes; what is larger goes to a temporary file
+_FLAT = 1e-8  # power of what rounding leaves of a constant, the largest value being 1
 
 
 class ImageSource(Protocol):
@@ -122,25 +123,33 @@ def prepare_images(
     else:
         coefficients = np.empty(shape, dtype=np.complex64)
     power = np.zeros(basis.rings)
+    varies = np.ones(len(order), dtype=bool)
+    end = 0
     for numbers in _batches(np.arange(len(order))):
-        found = basis.transform(source.read(order[numbers]))
+        found = basis.transform(_scaled(source.read(order[numbers])))
         rings = basis.ring_power(found)
         total = rings.sum(1)
-        power += (rings / np.where(total > 0, total, 1)[:, None]).sum(0)
-        coefficients[numbers] = found
+        varies[numbers] = some = total > _FLAT  # under the mask
+        power += (rings[some] / total[some, None]).sum(0)
+        coefficients[end : end + some.sum()] = found[some]
+        end += int(some.sum())
         advance()
     noise = np.maximum(power / max(power.max(initial=0.0), 1e-30), floor)
     white = (1 / np.sqrt(noise))[basis.ring].astype(np.float32)
-    flat_under_mask = np.zeros(len(order), dtype=bool)
-    for numbers in _batches(np.arange(len(order))):
+    for numbers in _batches(np.arange(end)):
         batch = coefficients[numbers] * white
         norm = np.sqrt((np.abs(batch) ** 2) @ basis.weight)
-        flat_under_mask[numbers] = ~(norm > 0)
-        coefficients[numbers] = batch / np.where(norm > 0, norm, 1)[:, None]
-    left_out = np.sort(np.concatenate([np.flatnonzero(~usable), order[flat_under_mask]]))
-    if flat_under_mask.any():
-        order, coefficients = order[~flat_under_mask], coefficients[~flat_under_mask]
-    return PreparedImages(order, left_out, coefficients, noise, file)
+        coefficients[numbers] = batch / norm[:, None]
+    left_out = np.sort(np.concatenate([np.flatnonzero(~usable), order[~varies]]))
+    return PreparedImages(order[varies], left_out, coefficients[:end], noise, file)
+
+
+def _scaled(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Bring images to values up to 1 about a mean of 0, whose squares stay finite."""
+    mean = images.mean((1, 2), keepdims=True, dtype=np.float64)
+    images = images - mean.astype(np.float32)
+    peak = np.abs(images).max((1, 2), keepdims=True)
+    return images / np.where(peak > 0, peak, 1)
 
 
 def _batches(numbers: Indices) -> Iterator[Indices]:

@@ -10,6 +10,8 @@ from slabkit.classification.expectation import Expectation
 from slabkit.classification.harmonics import CircularHarmonics, Coefficients, Floats, Singles
 
 _NOISE_IMAGES = 240
+_WITHIN, _BEYOND = 0.42, 0.3  # of the box, from its centre
+_CLUTTER = 2.0
 _SAME = 0.5  # Fourier ring correlation of the halves down to which they agree
 
 
@@ -89,7 +91,6 @@ def class_quality(
     noise_variance: Floats,
     agreement: Floats,
     chance: float,
-    radius_px: float,
 ) -> Floats:
     """Give each class a number from 0, nothing, to 1.
 
@@ -97,33 +98,46 @@ def class_quality(
     ----------
     averages : Averages
     noise_variance : ndarray, shape (classes,)
-        Of a member's pixels outside the mask.
+        Of a member's pixels away from the particle, see `noise_outside`.
     agreement : ndarray, shape (classes,)
         Mean correlation of a class's members with the average of the others.
     chance : float
         Mean square correlation that noise reaches when it is fitted likewise.
-    radius_px : float
-        Of the mask.
 
     Returns
     -------
     ndarray, shape (classes,)
-        s / (1 + s). The signal-to-noise ratio s is the variance of the average inside the mask less
-        that outside (which a membrane that runs through the image has as well), over the variance
-        of a single image outside; times the share of the members' agreement that is not chance.
+        s / (1 + s). The signal-to-noise ratio s is the variance of the average within 0.42 of the
+        box from the centre, less twice that along circles beyond 0.3 of the box, over the variance
+        of a single image away from the particle; times the share of the members' agreement that is
+        not chance. A particle at the centre does not vary along circles out there; a membrane that
+        runs through the image, or a neighbour, does.
     """
     side = averages.images.shape[1]
-    inside, outside = _regions(side, radius_px)
-    signal = averages.images[:, inside].var(1) - averages.images[:, outside].var(1)
+    radius = _radius(side)
+    signal = averages.images[:, radius <= _WITHIN * side].var(1)
     borne_out = (np.clip(agreement, 0, 1) ** 2 - chance) / max(1 - chance, 1e-6)
-    ratio = np.maximum(signal, 0) / np.maximum(noise_variance, 1e-30) * np.clip(borne_out, 0, 1)
+    clear = signal - _CLUTTER * _variance_along_circles(averages.images, radius)
+    ratio = np.maximum(clear, 0) / np.maximum(noise_variance, 1e-30) * np.clip(borne_out, 0, 1)
     return np.asarray(ratio / (1 + ratio), dtype=np.float64)
 
 
-def noise_outside(images: npt.NDArray[np.floating], radius_px: float) -> Floats:
-    """Give the variance of each image outside the mask, shape (n,)."""
-    _, outside = _regions(images.shape[1], radius_px)
-    return np.asarray(images[:, outside].var(1), dtype=np.float64)
+def _variance_along_circles(images: Singles, radius: Floats) -> Floats:
+    """Give the mean variance along circles beyond `_BEYOND` of the box, shape (n,)."""
+    side = images.shape[1]
+    ring = np.floor(radius).astype(int)
+    total, pixels = np.zeros(len(images)), 0
+    for r in range(max(1, round(_BEYOND * side)), max(side // 2, round(_BEYOND * side) + 1)):
+        own = ring == r
+        total += images[:, own].var(1) * own.sum()
+        pixels += int(own.sum())
+    return total / pixels
+
+
+def noise_outside(images: npt.NDArray[np.floating]) -> Floats:
+    """Give the variance of each image's pixels beyond 0.42 of the box, shape (n,)."""
+    side = images.shape[1]
+    return np.asarray(images[:, _radius(side) > _WITHIN * side].var(1), dtype=np.float64)
 
 
 def ring_resolution(averages: Averages, pixel_size: float, radius_px: float) -> Floats:
@@ -146,8 +160,7 @@ def ring_resolution(averages: Averages, pixel_size: float, radius_px: float) -> 
         where there are no two halves.
     """
     side = averages.images.shape[1]
-    y, x = np.indices((side, side)) - side // 2
-    radius = np.hypot(y, x)
+    radius = _radius(side)
     edge = max(0.15 * radius_px, 1.0)
     fall = np.clip((radius - radius_px) / edge, 0, 1)
     mask = 0.5 + 0.5 * np.cos(np.pi * fall)
@@ -170,9 +183,6 @@ def ring_resolution(averages: Averages, pixel_size: float, radius_px: float) -> 
     return resolution
 
 
-def _regions(side: int, radius_px: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _radius(side: int) -> Floats:
     y, x = np.indices((side, side)) - side // 2
-    radius = np.hypot(y, x)
-    outside = radius > radius_px
-    circle = outside & (radius <= max(side / 2, radius_px + 1))
-    return radius <= radius_px, circle if circle.any() else outside
+    return np.hypot(y, x)

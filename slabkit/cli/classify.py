@@ -78,7 +78,7 @@ def classify(
             metavar="Q",
             help="Classes of this quality and more are marked, as label --auto accepts them.",
         ),
-    ] = 0.25,
+    ] = shared.GOOD_QUALITY,
     contrast: Annotated[
         str | None,
         typer.Option(

@@ -74,7 +74,7 @@ def label(
     ] = False,
     quality: Annotated[
         float, typer.Option(metavar="Q", help="With --auto: least quality, from 0 to 1.")
-    ] = 0.25,
+    ] = shared.GOOD_QUALITY,
     unlisted: Annotated[
         str | None,
         typer.Option(

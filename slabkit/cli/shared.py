@@ -28,6 +28,7 @@ from slabkit.cli.step import Step
 from slabkit.errors import InputError, SlabkitError
 
 __all__ = [
+    "GOOD_QUALITY",
     "WARNINGS",
     "AllowMissingChunks",
     "AxisOrder",
@@ -56,6 +57,9 @@ __all__ = [
     "say",
     "worker_count",
 ]
+
+GOOD_QUALITY = 0.12
+"""Classes of this quality and more are accepted by ``label --auto``."""
 
 Out = Annotated[str, typer.Option("--out", "-o", help="Where the result goes.", show_default=False)]
 OutTable = Annotated[
