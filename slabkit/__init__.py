@@ -34,6 +34,7 @@ __all__ = [
     "open_tomogram",
     "pick_blobs",
     "pick_history",
+    "pick_segmentation",
     "pick_templates",
     "plan_slabs",
     "project_minislabs",
@@ -47,6 +48,8 @@ __all__ = [
     "read_slabs",
     "recorded_labels",
     "rescue_picks",
+    "score_curve",
+    "score_intervals",
     "score_picks",
     "settle_conflicts",
     "simulate_tomogram",
@@ -84,6 +87,7 @@ _HOMES = {
     "pick_blobs": "slabkit.picking.blob",
     "pick_history": "slabkit.curation",
     "pick_templates": "slabkit.picking.template",
+    "pick_segmentation": "slabkit.picking.segmentation",
     "plan_slabs": "slabkit.slabs",
     "project_minislabs": "slabkit.minislabs",
     "project_slabs": "slabkit.slabs",
@@ -96,6 +100,8 @@ _HOMES = {
     "read_slabs": "slabkit.formats.tables",
     "recorded_labels": "slabkit.tables",
     "rescue_picks": "slabkit.curation",
+    "score_curve": "slabkit.scoring",
+    "score_intervals": "slabkit.scoring",
     "score_picks": "slabkit.scoring",
     "settle_conflicts": "slabkit.curation",
     "simulate_tomogram": "slabkit.simulation",
@@ -156,6 +162,7 @@ if TYPE_CHECKING:
     from slabkit.merging import merge_picks
     from slabkit.minislabs import project_minislabs, stack_minislabs
     from slabkit.picking.blob import find_blobs, pick_blobs
+    from slabkit.picking.segmentation import pick_segmentation
     from slabkit.picking.template import (
         find_templates,
         image_templates,
@@ -163,7 +170,7 @@ if TYPE_CHECKING:
         pick_templates,
     )
     from slabkit.picking.thresholds import fit_threshold, threshold_for_precision
-    from slabkit.scoring import score_picks
+    from slabkit.scoring import score_curve, score_intervals, score_picks
     from slabkit.simulation import simulate_tomogram
     from slabkit.slabs import plan_slabs, project_slabs
     from slabkit.splitting import split_tomograms
