@@ -23,6 +23,7 @@ __all__ = [
     "curate_picks",
     "find_blobs",
     "find_conflicts",
+    "find_faces",
     "find_templates",
     "fit_threshold",
     "image_templates",
@@ -75,6 +76,7 @@ _HOMES = {
     "curate_picks": "slabkit.curation",
     "find_blobs": "slabkit.picking.blob",
     "find_conflicts": "slabkit.curation",
+    "find_faces": "slabkit.faces",
     "find_templates": "slabkit.picking.template",
     "image_templates": "slabkit.picking.template",
     "fit_threshold": "slabkit.picking.thresholds",
@@ -141,6 +143,7 @@ if TYPE_CHECKING:
         settle_conflicts,
     )
     from slabkit.errors import SlabkitError, SlabkitWarning
+    from slabkit.faces import find_faces
     from slabkit.formats.particle_images import read_particle_images
     from slabkit.formats.picks import read_picks, write_picks
     from slabkit.formats.results import read_results

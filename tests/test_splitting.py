@@ -44,7 +44,7 @@ def pick_table(counts, decision="undecided"):
     )
 
 
-def data_set(tomograms=60, seed=0, kinds=len(KINDS)):
+def data_set(tomograms=60, seed=0, kinds=4):
     random = np.random.default_rng(seed)
     kinds = np.arange(tomograms) % kinds
     counts = {f"t{i:03d}": random.poisson(KINDS[kind]) for i, kind in enumerate(kinds)}
@@ -177,7 +177,7 @@ def test_rejected_picks_do_not_count_and_empty_tomograms_do():
     ],
 )
 def test_subsets_that_cannot_be(subsets, message):
-    picks = pick_table({name: (1, 1, 1) for name in "wxyz"})
+    picks = pick_table(dict.fromkeys("wxyz", (1, 1, 1)))
     if subsets == {"a": True}:
         subsets = {"a": 1}
     with pytest.raises(InputError, match=message):

@@ -90,6 +90,23 @@ def write_text(target: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def write_bytes(target: str | os.PathLike[str], data: bytes) -> None:
+    """Write bytes to a file, whole or not at all.
+
+    Parameters
+    ----------
+    target : path-like
+    data : bytes
+
+    Raises
+    ------
+    SlabkitError
+        The file cannot be written.
+    """
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(data)
+
+
 def _sync(path: Path) -> None:
     # Without this a crash soon after the rename could leave an empty file under the final name.
     with path.open("rb") as file:

@@ -128,7 +128,7 @@ def line_charts(curves: Sequence[Curve], *, label: str) -> str:
             f"{axes.x(x):.1f},{axes.y(y):.1f}" for x, y in zip(curve.x, curve.y, strict=True)
         )
         marks = "".join(axes.vertical(x, name) for name, x in curve.marks.items())
-        ticks = "".join(axes.tick(x) for x in _round_ticks(*axes.range_x, 3))
+        ticks = "".join(axes.tick(x) for x in round_ticks(*axes.range_x, 3))
         body = f'{axes.box()}{marks}<polyline class="curve" points="{points}"/>{ticks}'
         figures.append(
             f"<figure>{_svg(body, label, (width, height))}"
@@ -180,10 +180,10 @@ class _Axes:
         return f'<text x="{self.x(x):.1f}" y="{self.bottom + 16}" text-anchor="middle">{x:g}</text>'
 
     def frame(self, label_x: str, label_y: str) -> str:
-        ticks = "".join(self.tick(x) for x in _round_ticks(*self.range_x, 7))
+        ticks = "".join(self.tick(x) for x in round_ticks(*self.range_x, 7))
         rows = "".join(
             f'<text x="{self.left - 8}" y="{self.y(y) + 4:.1f}" text-anchor="end">{y:g}</text>'
-            for y in _round_ticks(*self.range_y, 4)
+            for y in round_ticks(*self.range_y, 4)
         )
         middle = (self.left + self.right) / 2
         names = (
@@ -201,8 +201,18 @@ def _spread(values: npt.NDArray[np.float64], tail: float = 0.2) -> tuple[float, 
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def _round_ticks(low: float, high: float, most: int) -> list[float]:
-    """Give at most ``most`` round numbers inside the range."""
+def round_ticks(low: float, high: float, most: int) -> list[float]:
+    """Give about ``most`` round numbers inside the range.
+
+    Parameters
+    ----------
+    low, high : float
+    most : int
+
+    Returns
+    -------
+    list of float
+    """
     raw = (high - low) / most
     power = 10.0 ** np.floor(np.log10(raw))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw)

@@ -41,6 +41,16 @@ svg text { fill:var(--soft); font:12px system-ui,sans-serif }
 .axis { stroke:var(--line) } .curve { fill:none; stroke:var(--accent); stroke-width:2 }
 .series0 { fill:var(--accent); background:var(--accent) }
 .series1 { fill:var(--second); background:var(--second) }
+.series2,.accepted { fill:var(--good) } .series3 { fill:#aa448c } .series4 { fill:#7869be }
+.series5 { fill:#94704a } .series6 { fill:#3caaaa } .series7 { fill:#969b28 }
+.rejected { fill:var(--bad) } .undecided { fill:var(--soft) }
+svg .line { fill:none } .line.axis { stroke:var(--line) } .line.mark { stroke:var(--bad) }
+.line.series0 { stroke:var(--accent) } .line.series1 { stroke:var(--second) }
+.line.series2,.line.accepted { stroke:var(--good) } .line.series3 { stroke:#aa448c }
+.line.series4 { stroke:#7869be } .line.series5 { stroke:#94704a } .line.series6 { stroke:#3caaaa }
+.line.series7 { stroke:#969b28 } .line.rejected { stroke:var(--bad) }
+.line.undecided { stroke:var(--soft) } svg text.title { fill:var(--ink); font-size:15px }
+.wall { display:grid; gap:22px; grid-template-columns:repeat(auto-fill,minmax(420px,1fr)) }
 .mark,.found { stroke:var(--bad); stroke-width:1.5 }
 .truth { stroke:var(--good); stroke-width:1.5; stroke-dasharray:4 3 }
 .small-charts { display:grid; gap:12px; grid-template-columns:repeat(auto-fill,minmax(190px,1fr)) }
@@ -105,6 +115,15 @@ class Page:
         markup : str
         """
         self._parts.append(markup)
+
+    def charts(self, markups: Sequence[str]) -> None:
+        """Add charts side by side, as the width allows.
+
+        Parameters
+        ----------
+        markups : sequence of str
+        """
+        self._parts.append(f'<div class="wall">{"".join(markups)}</div>')
 
     def code(self, text: str) -> None:
         """Add lines of commands.

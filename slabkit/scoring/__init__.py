@@ -1,5 +1,7 @@
 """Picks against truth: precision, recall and F-beta, one to one or by the challenge's rule."""
 
+from slabkit.scoring.curves import score_curve
+from slabkit.scoring.intervals import ScoreIntervals, score_intervals
 from slabkit.scoring.matching import MATCH_FRACTION, match_picks
 from slabkit.scoring.score import Score, score_picks
 from slabkit.scoring.species import (
@@ -14,8 +16,11 @@ __all__ = [
     "CZII_WEIGHTS",
     "MATCH_FRACTION",
     "Score",
+    "ScoreIntervals",
     "canonical_species",
     "known_species_radii",
     "match_picks",
+    "score_curve",
+    "score_intervals",
     "score_picks",
 ]

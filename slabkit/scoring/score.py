@@ -55,6 +55,9 @@ class Score:
     beta : float
     ignored : dict of str to int
         Number of picks in each tomogram of which there is no truth; they take no part.
+    by_tomogram : DataFrame
+        One row a tomogram and species, where there is any: ``tomogram``, ``species`` (empty for
+        picks without one), ``truth``, ``picks``, ``true_positives``.
     """
 
     table: pd.DataFrame
@@ -63,6 +66,7 @@ class Score:
     mode: Mode
     beta: float
     ignored: dict[str, int]
+    by_tomogram: pd.DataFrame
 
     def __repr__(self) -> str:
         return (
@@ -163,10 +167,11 @@ def score_picks(
                 f"picks: {int(nameless.sum())} picks have no species, and mode czii scores by "
                 "species; set it (slabkit curate --species NAME) or use --mode strict."
             )
-        found = _czii_true_positives(picks, truth, known_radii)
+        particles = np.unique(pairs_in_reach(picks, truth, known_radii)[1])
     else:
-        matches = match_picks(picks, truth, radii=known_radii)
-        found = matches["species"].value_counts().to_dict()
+        particles = match_picks(picks, truth, radii=known_radii)["particle"].to_numpy()
+    true = truth.iloc[particles]
+    found = {str(name): int(n) for name, n in true["slabkitSpecies"].value_counts().items()}
     by_species = (picks["slabkitSpecies"] != "").all()
     table = _table(picks, truth, species, known_radii, weights, found, bool(by_species), beta, mode)
     total = _pooled(len(picks), len(truth), int(sum(found.values())), beta, mode)
@@ -177,6 +182,7 @@ def score_picks(
         mode,
         float(beta),
         {str(name): int(count) for name, count in ignored.items()},
+        _by_tomogram(truth, picks, true),
     )
 
 
@@ -200,12 +206,15 @@ def _species_to_report(
     return [name for name in radii if mode == "czii" or name in present]
 
 
-def _czii_true_positives(
-    picks: pd.DataFrame, truth: pd.DataFrame, radii: Mapping[str, float]
-) -> dict[str, int]:
-    _, particle, _ = pairs_in_reach(picks, truth, radii)
-    reached = truth["slabkitSpecies"].iloc[np.unique(particle)]
-    return {str(name): int(count) for name, count in reached.value_counts().items()}
+def _by_tomogram(truth: pd.DataFrame, picks: pd.DataFrame, true: pd.DataFrame) -> pd.DataFrame:
+    """Count particles, picks and true positives by tomogram and species."""
+    import pandas as pd
+
+    keys = ["slabkitTomogram", "slabkitSpecies"]
+    named = {"truth": truth, "picks": picks, "true_positives": true}
+    counts = pd.DataFrame({name: table.groupby(keys).size() for name, table in named.items()})
+    counts = counts.fillna(0).astype("int64").sort_index().reset_index()
+    return counts.rename(columns={"slabkitTomogram": "tomogram", "slabkitSpecies": "species"})
 
 
 def _table(
