@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "slabkit"
 BASE = {"errors", "units"}
 STAGES = {
     "slabs",
+    "faces",
     "picking",
     "mapping",
     "masking",

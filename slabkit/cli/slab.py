@@ -42,7 +42,11 @@ def slab(
     ] = "mean",
     z_range: Annotated[
         str | None,
-        typer.Option(metavar="MIN:MAX", help="Project these depths only (Å; either may be empty)."),
+        typer.Option(
+            metavar="MIN:MAX|auto",
+            help="Project these depths only (Å; either may be empty); auto: from one face of the "
+            "sample to the other, where the planes vary more than outside.",
+        ),
     ] = None,
     voxel_size: shared.VoxelSizeOption = None,
     tomo_type: shared.TomoType = None,
@@ -75,7 +79,9 @@ def slab(
         "thickness": shared.positive(thickness, "--thickness"),
         "step": shared.positive(step, "--step"),
         "cover": cover,
-        "z_range": None if z_range is None else shared.parse_range(z_range, "--z-range", True),
+        "z_range": z_range
+        if z_range in (None, "auto")
+        else shared.parse_range(z_range, "--z-range", True),
         "reduce": reduce,
         "invert": invert,
         "contrast": shared.parse_contrast(contrast),
@@ -171,12 +177,15 @@ def _one_tomogram(
     from slabkit.slabs import plan_slabs, slab_columns, slab_name
 
     name = tomogram.name
+    z_range = options["z_range"]
+    if z_range == "auto":
+        z_range = _sample_range(work, tomogram)
     plan = plan_slabs(
         tomogram,
         thickness=options["thickness"],
         step=options["step"],
         cover=options["cover"],
-        z_range=options["z_range"],
+        z_range=z_range,
     )
     files = [folder / slab_name(name, index) for index in range(len(plan.starts))]
     sheet = folder / f"{name}_slabs.png"
@@ -192,6 +201,30 @@ def _one_tomogram(
     below, above = (margin * plan.voxel_size for margin in plan.margins_vox)
     row = (name, len(files), plan.count_vox, plan.thickness, below, above)
     return slabs, row, [*files, sheet] if png else files
+
+
+def _sample_range(work: shared.Step, tomogram: Tomogram) -> tuple[float, float]:
+    """Find the sample's faces, and say where they are."""
+    import math
+    import warnings
+
+    from slabkit.errors import SlabkitWarning
+    from slabkit.faces import find_faces
+
+    faces = find_faces(tomogram)
+    ends = [end if math.isfinite(end) else None for end in (faces.low, faces.high)]
+    work.summary.setdefault("faces", {})[tomogram.name] = ends
+    if None in ends:
+        which = "no" if not faces.found else "no lower" if ends[0] is None else "no upper"
+        warnings.warn(
+            f"{tomogram.label}: {which} face of the sample is seen in how much the planes "
+            "vary; the volume is used to its end there.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+    else:
+        work.note(f"{tomogram.name}: the sample lies from z {ends[0]:.0f} to {ends[1]:.0f} Å.")
+    return faces.low, faces.high
 
 
 def _write_images(
