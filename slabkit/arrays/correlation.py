@@ -5,132 +5,28 @@ at a place is the weighted covariance of the two over the product of their weigh
 deviations (Roseman 2003, Ultramicroscopy 94:225, there with a sharp mask). The image's local mean
 and standard deviation depend on the mask alone, so rotated templates share them.
 
-A bank of rotated templates has far fewer dimensions than members, a low-passed image under a mask
-having only so many. A singular value decomposition gives a basis in which every template is held to
-a stated tolerance; the image is correlated with the basis by FFT, tile by tile, and what is left
-for each template is a product of small matrices. The first coordinates hold most of each template;
+The image is correlated with the basis of the bank by FFT, tile by tile, and what is left for each
+template is a product of small matrices. The first coordinates hold most of each template;
 the others are used where the bound that the Cauchy-Schwarz inequality sets to them says that the
 coefficient can still reach the floor.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-Singles = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float64]
+from slabkit.arrays.peaks import parabola
+from slabkit.arrays.template_bank import Floats, Singles, TemplateBank
+
 Indices = npt.NDArray[np.int64]
 
-DEFAULT_TOLERANCE = 0.01
-"""Largest error of a coefficient (they lie between -1 and 1) by leaving out dimensions."""
-
 _LARGEST_TILE = 256  # pixels a side
+_LANCZOS = 4  # pixels either way
+_ASIDE = 0.25  # pixels between the places through which a parabola is laid
 _CHUNK = 1024  # places that are worked on at a time
-_FIRST_TOLERANCE = 0.2  # of the coordinates that are used everywhere
-
-
-@dataclass(frozen=True)
-class TemplateBank:
-    """Templates under one mask, in a common basis.
-
-    Parameters
-    ----------
-    weights : ndarray of float64, shape (side, side)
-        Sum 1; ``side`` is odd and the centre is in the middle.
-    kernels : ndarray of float32, shape (dimensions, side, side)
-        What to correlate an image with for its coordinates, the most important first.
-    coefficients : ndarray of float32, shape (templates, dimensions)
-        Coordinates of the templates, of length 1 less what was left out.
-    first : int
-        So many dimensions hold every template to `_FIRST_TOLERANCE`.
-    tail : float
-        Largest length of a template in the other dimensions.
-    residual : float
-        Largest length of a template in the dimensions left out: the largest error of a
-        coefficient.
-    """
-
-    weights: Floats
-    kernels: Singles
-    coefficients: Singles
-    first: int
-    tail: float
-    residual: float
-
-    @property
-    def reach_px(self) -> int:
-        """Pixels from the centre to the border of the templates."""
-        return len(self.weights) // 2
-
-
-def compress_templates(
-    templates: npt.NDArray[np.floating],
-    weights: npt.NDArray[np.floating],
-    tolerance: float = DEFAULT_TOLERANCE,
-) -> TemplateBank:
-    """Find a basis for templates.
-
-    Parameters
-    ----------
-    templates : ndarray, shape (templates, side, side)
-        ``side`` odd. A template that is constant under the mask correlates with nothing.
-    weights : ndarray, shape (side, side)
-        Not negative, the same for all templates.
-    tolerance : float, optional
-        Largest error of a coefficient that leaving out dimensions may make; 0 leaves out none.
-
-    Returns
-    -------
-    TemplateBank
-    """
-    weights = np.asarray(weights, dtype=np.float64) / np.sum(weights, dtype=np.float64)
-    inside = np.flatnonzero(weights)
-    root = np.sqrt(weights.ravel()[inside])
-    vectors = np.asarray(templates, dtype=np.float64).reshape(len(templates), -1)[:, inside]
-    vectors = (vectors - (vectors @ root**2)[:, None]) * root
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
-    directions, coordinates = _principal(vectors)
-    left = np.maximum(1 - np.cumsum(coordinates**2, axis=1), 0) * (length > 0)
-    longest = np.sqrt(left.max(axis=0))  # after 1, 2, ... dimensions
-
-    def enough(limit: float) -> int:
-        return min(int(np.count_nonzero(longest > limit)) + 1, len(longest))
-
-    count, first = enough(tolerance), enough(max(_FIRST_TOLERANCE, tolerance))
-    kernels = np.zeros((count, weights.size), dtype=np.float32)
-    kernels[:, inside] = directions[:, :count].T * root
-    coefficients = coordinates[:, :count].astype(np.float32)
-    tail = float(np.linalg.norm(coefficients[:, first:], axis=1).max(initial=0.0))
-    return TemplateBank(
-        weights,
-        kernels.reshape(count, *weights.shape),
-        coefficients,
-        first,
-        tail,
-        float(longest[count - 1]),
-    )
-
-
-def _principal(vectors: Floats) -> tuple[Floats, Floats]:
-    """Give orthonormal directions, the most important first, and the coordinates along them."""
-    members, pixels = vectors.shape
-    if members < pixels:
-        value, mixed = np.linalg.eigh(vectors @ vectors.T)
-        keep = value[::-1] > 1e-10 * max(float(value[-1]), 1e-300)
-        scale = np.sqrt(np.maximum(value[::-1][keep], 1e-300))
-        directions = vectors.T @ mixed[:, ::-1][:, keep] / scale
-    else:
-        _, mixed = np.linalg.eigh(vectors.T @ vectors)
-        directions = mixed[:, ::-1]
-    # The sign of an eigenvector is the library's whim.
-    largest = np.abs(directions).argmax(axis=0)
-    sign = np.where(directions[largest, np.arange(directions.shape[1])] < 0, -1.0, 1.0)
-    directions = directions * sign
-    return directions, vectors @ directions
 
 
 class TemplateMatcher:
@@ -229,12 +125,14 @@ class MatchedImage:
         self._matcher, self._padded, self._spectra = matcher, padded, spectra
         self.deviation = deviation
 
-    def at(self, y: Indices, x: Indices) -> tuple[Singles, Indices]:
+    def at(self, y: npt.ArrayLike, x: npt.ArrayLike) -> tuple[Singles, Indices]:
         """Give the highest coefficient over all templates at some places, and whose it is.
 
         Parameters
         ----------
-        y, x : ndarray of int, shape (places,)
+        y, x : array-like, shape (places,)
+            In pixels; between pixels the image is interpolated (Lanczos), and its standard
+            deviation that of the nearest pixel.
 
         Returns
         -------
@@ -242,19 +140,75 @@ class MatchedImage:
         template : ndarray of int64, shape (places,)
             The first of equal ones.
         """
-        bank = self._matcher.bank
-        side = len(bank.weights)
-        patches = np.lib.stride_tricks.sliding_window_view(self._padded, (side, side))
-        kernels = bank.kernels.reshape(len(bank.kernels), -1).T
-        highest = np.empty(len(y), dtype=np.float32)
-        template = np.empty(len(y), dtype=np.int64)
-        for start in range(0, len(y), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            coordinates = patches[y[part], x[part]].reshape(-1, side * side) @ kernels
-            values = coordinates @ bank.coefficients.T
+        coefficients = self._matcher.bank.coefficients.T
+        row, column = (
+            _whole_and_part(place, n)[0]
+            for place, n in zip((y, x), self.deviation.shape, strict=True)
+        )
+        highest = np.empty(len(row), dtype=np.float32)
+        template = np.empty(len(row), dtype=np.int64)
+        for part, coordinates in self._coordinates(y, x):
+            values = coordinates @ coefficients
             template[part] = values.argmax(axis=1)
             highest[part] = values.max(axis=1)
-        return highest / self.deviation[y, x], template
+        return highest / self.deviation[row, column], template
+
+    def refined(
+        self, y: npt.ArrayLike, x: npt.ArrayLike, template: Indices
+    ) -> tuple[Floats, Floats]:
+        """Give where near some places a template correlates best, by parabolas.
+
+        Parameters
+        ----------
+        y, x : array-like, shape (places,)
+            In pixels.
+        template : ndarray of int64, shape (places,)
+            Which template, for each place.
+
+        Returns
+        -------
+        y, x : ndarray of float64, shape (places,)
+            At most half a pixel from where they were.
+        """
+        from scipy.ndimage import map_coordinates
+
+        bank = self._matcher.bank
+        start_y, start_x = (np.asarray(place, dtype=np.float64) for place in (y, x))
+
+        def values(down: float, right: float) -> Floats:
+            places = start_y + down, start_x + right
+            result = np.empty(len(start_y))
+            for part, coordinates in self._coordinates(*places):
+                own = bank.coefficients[template[part]]
+                result[part] = np.einsum("pk,pk->p", coordinates, own)
+            return result / map_coordinates(self.deviation, places, order=1, mode="nearest")
+
+        centre = values(0, 0)
+        moved = []
+        for down, right in ((_ASIDE, 0.0), (0.0, _ASIDE)):
+            shift, _, _ = parabola(values(-down, -right), centre, values(down, right))
+            moved.append(np.clip(_ASIDE * shift, -0.5, 0.5))
+        return start_y + moved[0], start_x + moved[1]
+
+    def _coordinates(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Iterator[tuple[slice, Singles]]:
+        """Give the coordinates of the image about some places in the bank's basis, by chunks."""
+        bank = self._matcher.bank
+        side = len(bank.weights)
+        (row, down), (column, right) = (
+            _whole_and_part(place, n) for place, n in zip((y, x), self.deviation.shape, strict=True)
+        )
+        between = bool(down.any() or right.any())
+        kernels = bank.kernels.reshape(len(bank.kernels), -1).T
+        around = _LANCZOS if between else 0
+        windows = np.lib.stride_tricks.sliding_window_view(
+            np.pad(self._padded, around, mode="edge"), (side + 2 * around,) * 2
+        )
+        for start in range(0, len(row), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            patches = windows[row[part], column[part]]
+            if between:
+                patches = _moved(_moved(patches, down[part], 1), right[part], 2)
+            yield part, patches.reshape(-1, side * side) @ kernels
 
     def highest(self, floor: float = -np.inf) -> Singles:
         """Give the highest coefficient over all templates at every place.
@@ -321,33 +275,27 @@ def _highest(coefficients: Singles, coordinates: Singles) -> Singles:
     return result
 
 
+def _whole_and_part(place: npt.ArrayLike, length: int) -> tuple[Indices, Floats]:
+    """Split places along an axis of ``length`` pixels into the nearest pixel and the rest."""
+    exact = np.asarray(place, dtype=np.float64)
+    whole = np.clip(np.floor(exact + 0.5), 0, length - 1).astype(np.int64)
+    return whole, np.clip(exact - whole, -1, 1)
+
+
+def _moved(windows: Singles, part: Floats, axis: int) -> Singles:
+    """Interpolate windows along an axis; they lose `_LANCZOS` pixels at either end."""
+    taps = np.arange(-_LANCZOS, _LANCZOS + 1)
+    away = taps - part[:, None]
+    weights = np.where(np.abs(away) < _LANCZOS, np.sinc(away) * np.sinc(away / _LANCZOS), 0)
+    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    length = windows.shape[axis] - 2 * _LANCZOS
+    total = np.zeros((1,), dtype=np.float32)
+    for tap in range(len(taps)):
+        shifted = np.take(windows, np.arange(tap, tap + length), axis=axis)
+        total = total + weights[:, tap, None, None] * shifted
+    return total
+
+
 def _mirrored(image: Singles, reach: int) -> Singles:
     """Continue an image as its mirror image; again and again, should it be small."""
     return np.pad(image, reach, mode="symmetric")
-
-
-def soft_disc(
-    reach_px: int, radius: float, softness: float, pixel_size: tuple[float, float]
-) -> Floats:
-    """Draw a disc whose edge falls as half a cosine.
-
-    Parameters
-    ----------
-    reach_px : int
-        Pixels from the centre to the border of the image.
-    radius : float
-        Where the edge begins to fall, Å.
-    softness : float
-        Width of the edge, Å.
-    pixel_size : (float, float)
-        Along y and x, Å.
-
-    Returns
-    -------
-    ndarray of float64, shape (2 reach_px + 1, 2 reach_px + 1)
-        1 inside, 0 outside.
-    """
-    line = np.arange(-reach_px, reach_px + 1)
-    away = np.hypot(line[:, None] * pixel_size[0], line[None, :] * pixel_size[1])
-    fall = np.clip((away - radius) / softness, 0, 1)
-    return np.asarray(0.5 + 0.5 * np.cos(np.pi * fall))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.blank import without_padding
-from slabkit.arrays.correlation import TemplateMatcher, compress_templates, soft_disc
+from slabkit.arrays.correlation import TemplateMatcher
 from slabkit.arrays.filters import (
     angular_frequencies,
     binned_shape,
@@ -20,6 +20,7 @@ from slabkit.arrays.filters import (
     fine_position,
 )
 from slabkit.arrays.peaks import find_peaks
+from slabkit.arrays.template_bank import compress_templates, soft_disc
 from slabkit.errors import InputError
 from slabkit.picking.template_images import FALL, Templates
 from slabkit.units import Contrast, protein_sign
@@ -28,7 +29,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Indices: TypeAlias = npt.NDArray[np.int64]
 Image: TypeAlias = npt.NDArray[np.float32]
 
-_MASK = 1.0  # radius of the mask in radii of the particle
+_MASK = 1.1  # radius of the mask in radii of the particle
 _EDGE = 0.2  # of the mask's radius: how far its edge falls off, outwards
 _SOFTENING = 0.5  # see `TemplateMatcher`
 _WHITENING = 0.5  # power of the slabs' amplitudes that is divided by
@@ -255,11 +256,12 @@ class TemplateSearch:
                 keep = ~padding[self._nearest_pixels(whole_y, whole_x)]
             else:
                 keep = np.ones(len(whole_y), dtype=bool)
-            best = matched.at(whole_y[keep], whole_x[keep])[1]
+            best = matched.at(peaks.y[keep], peaks.x[keep])[1]
+            peak_y, peak_x = matched.refined(peaks.y[keep], peaks.x[keep], best)
             parts.append(
                 (
-                    fine_position(peaks.x[keep], self.shape[1], self.binned[1]),
-                    fine_position(peaks.y[keep], self.shape[0], self.binned[0]),
+                    fine_position(peak_x, self.shape[1], self.binned[1]),
+                    fine_position(peak_y, self.shape[0], self.binned[0]),
                     np.minimum(peaks.value[keep], 1.0),
                     self.angles[best % len(self.angles)],
                     first + best // len(self.angles),

@@ -1,0 +1,150 @@
+"""A bank of templates under one mask, compressed.
+
+Templates turned in the plane have far fewer dimensions than there are of them, a low-passed image
+under a mask having only so many. A singular value decomposition gives a basis that holds each of
+them to a stated tolerance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Singles = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+
+DEFAULT_TOLERANCE = 0.01
+"""Largest error of a coefficient (they lie between -1 and 1) by leaving out dimensions."""
+
+_FIRST_TOLERANCE = 0.2  # of the coordinates that are used everywhere
+
+
+@dataclass(frozen=True)
+class TemplateBank:
+    """Templates under one mask, in a common basis.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (side, side)
+        Sum 1; ``side`` is odd and the centre is in the middle.
+    kernels : ndarray of float32, shape (dimensions, side, side)
+        What to correlate an image with for its coordinates, the most important first.
+    coefficients : ndarray of float32, shape (templates, dimensions)
+        Coordinates of the templates, of length 1 less what was left out.
+    first : int
+        So many dimensions hold every template to `_FIRST_TOLERANCE`.
+    tail : float
+        Largest length of a template in the other dimensions.
+    residual : float
+        Largest length of a template in the dimensions left out: the largest error of a
+        coefficient.
+    """
+
+    weights: Floats
+    kernels: Singles
+    coefficients: Singles
+    first: int
+    tail: float
+    residual: float
+
+    @property
+    def reach_px(self) -> int:
+        """Pixels from the centre to the border of the templates."""
+        return len(self.weights) // 2
+
+
+def compress_templates(
+    templates: npt.NDArray[np.floating],
+    weights: npt.NDArray[np.floating],
+    tolerance: float = DEFAULT_TOLERANCE,
+) -> TemplateBank:
+    """Find a basis for templates.
+
+    Parameters
+    ----------
+    templates : ndarray, shape (templates, side, side)
+        ``side`` odd. A template that is constant under the mask correlates with nothing.
+    weights : ndarray, shape (side, side)
+        Not negative, the same for all templates.
+    tolerance : float, optional
+        Largest error of a coefficient that leaving out dimensions may make; 0 leaves out none.
+
+    Returns
+    -------
+    TemplateBank
+    """
+    weights = np.asarray(weights, dtype=np.float64) / np.sum(weights, dtype=np.float64)
+    inside = np.flatnonzero(weights)
+    root = np.sqrt(weights.ravel()[inside])
+    vectors = np.asarray(templates, dtype=np.float64).reshape(len(templates), -1)[:, inside]
+    rounding = 1e-12 * np.abs(vectors).max(axis=1, initial=0.0, keepdims=True)
+    vectors = (vectors - (vectors @ root**2)[:, None]) * root
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > rounding)
+    directions, coordinates = _principal(vectors)
+    left = np.maximum(1 - np.cumsum(coordinates**2, axis=1), 0) * (length > rounding)
+    longest = np.sqrt(left.max(axis=0))  # after 1, 2, ... dimensions
+
+    def enough(limit: float) -> int:
+        return min(int(np.count_nonzero(longest > limit)) + 1, len(longest))
+
+    count, first = enough(tolerance), enough(max(_FIRST_TOLERANCE, tolerance))
+    kernels = np.zeros((count, weights.size), dtype=np.float32)
+    kernels[:, inside] = directions[:, :count].T * root
+    coefficients = coordinates[:, :count].astype(np.float32)
+    tail = float(np.linalg.norm(coefficients[:, first:], axis=1).max(initial=0.0))
+    return TemplateBank(
+        weights,
+        kernels.reshape(count, *weights.shape),
+        coefficients,
+        first,
+        tail,
+        float(longest[count - 1]),
+    )
+
+
+def _principal(vectors: Floats) -> tuple[Floats, Floats]:
+    """Give orthonormal directions, the most important first, and the coordinates along them."""
+    members, pixels = vectors.shape
+    if members < pixels:
+        value, mixed = np.linalg.eigh(vectors @ vectors.T)
+        keep = value[::-1] > 1e-10 * max(float(value[-1]), 1e-300)
+        scale = np.sqrt(np.maximum(value[::-1][keep], 1e-300))
+        directions = vectors.T @ mixed[:, ::-1][:, keep] / scale
+    else:
+        _, mixed = np.linalg.eigh(vectors.T @ vectors)
+        directions = mixed[:, ::-1]
+    # The sign of an eigenvector is the library's whim.
+    largest = np.abs(directions).argmax(axis=0)
+    sign = np.where(directions[largest, np.arange(directions.shape[1])] < 0, -1.0, 1.0)
+    directions = directions * sign
+    return directions, vectors @ directions
+
+
+def soft_disc(
+    reach_px: int, radius: float, softness: float, pixel_size: tuple[float, float]
+) -> Floats:
+    """Draw a disc whose edge falls as half a cosine.
+
+    Parameters
+    ----------
+    reach_px : int
+        Pixels from the centre to the border of the image.
+    radius : float
+        Where the edge begins to fall, Å.
+    softness : float
+        Width of the edge, Å.
+    pixel_size : (float, float)
+        Along y and x, Å.
+
+    Returns
+    -------
+    ndarray of float64, shape (2 reach_px + 1, 2 reach_px + 1)
+        1 inside, 0 outside.
+    """
+    line = np.arange(-reach_px, reach_px + 1)
+    away = np.hypot(line[:, None] * pixel_size[0], line[None, :] * pixel_size[1])
+    fall = np.clip((away - radius) / softness, 0, 1)
+    return np.asarray(0.5 + 0.5 * np.cos(np.pi * fall))

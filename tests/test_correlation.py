@@ -1,0 +1,180 @@
+"""Locally normalised correlation against the plain formula."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from slabkit.arrays import correlation
+from slabkit.arrays.correlation import TemplateMatcher
+from slabkit.arrays.template_bank import compress_templates, soft_disc
+
+SHAPE = (61, 83)
+REACH = 6
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """An image with structure, 60 templates (5 shapes at 12 angles), and their soft mask."""
+    rng = np.random.default_rng(3)
+    image = ndimage.gaussian_filter(rng.normal(size=SHAPE), 1.5) + 0.02 * np.indices(SHAPE)[0]
+    mask = soft_disc(REACH, 4.0, 1.6, (1.0, 1.0))
+    wide = ndimage.gaussian_filter(rng.normal(size=(5, 25, 25)), (0, 1.5, 1.5))
+    turned = [
+        ndimage.rotate(one, angle, reshape=False, order=3)[6:19, 6:19]
+        for one in wide
+        for angle in range(0, 360, 30)
+    ]
+    return image.astype(np.float32), np.array(turned), mask
+
+
+def plain(image, templates, mask):
+    """Roseman's coefficient of every template at every pixel, term by term in float64."""
+    weights = mask / mask.sum()
+    image = image.astype(np.float64)
+
+    def correlated(kernel):
+        return ndimage.correlate(image_now, kernel, mode="reflect")
+
+    image_now = image
+    mean = correlated(weights)
+    values = []
+    for template in templates:
+        template = template - (weights * template).sum()
+        template /= np.sqrt((weights * template**2).sum())
+        values.append(correlated(weights * template))
+    image_now = image**2
+    deviation = np.sqrt(correlated(weights) - mean**2)
+    return np.array(values) / deviation
+
+
+def test_equals_the_plain_formula(scene):
+    image, templates, mask = scene
+    expected = plain(image, templates, mask)
+    bank = compress_templates(templates, mask, tolerance=0.0)
+    assert bank.residual < 1e-6
+    matched = TemplateMatcher(SHAPE, bank).image(image)
+    np.testing.assert_allclose(matched.highest(), expected.max(axis=0), atol=2e-5)
+    y, x = (grid.ravel() for grid in np.indices(SHAPE))
+    value, template = matched.at(y, x)
+    np.testing.assert_allclose(value, expected.max(axis=0).ravel(), atol=2e-5)
+    chosen = expected.reshape(len(templates), -1)[template, np.arange(len(y))]
+    np.testing.assert_allclose(chosen, value, atol=2e-5)
+
+
+@pytest.mark.parametrize("tolerance", [0.01, 0.05, 0.2])
+def test_compression_keeps_its_promise(scene, tolerance):
+    image, templates, mask = scene
+    exact = compress_templates(templates, mask, tolerance=0.0)
+    bank = compress_templates(templates, mask, tolerance=tolerance)
+    assert len(bank.kernels) < len(exact.kernels)
+    assert bank.residual <= tolerance
+    matched = TemplateMatcher(SHAPE, bank).image(image)
+    error = np.abs(matched.highest() - plain(image, templates, mask).max(axis=0))
+    assert error.max() <= bank.residual + 2e-5
+    # One dimension fewer would not do.
+    short = np.linalg.norm(exact.coefficients[:, len(bank.kernels) - 1 :], axis=1).max()
+    assert short > tolerance
+
+
+def test_bound_leaves_out_only_what_cannot_reach_the_floor(scene):
+    image, templates, mask = scene
+    bank = compress_templates(templates, mask)
+    assert 0 < bank.first < len(bank.kernels)
+    matched = TemplateMatcher(SHAPE, bank).image(image)
+    everything = matched.highest()
+    floor = float(np.quantile(everything, 0.97))
+    some = matched.highest(floor)
+    above = everything >= floor
+    beside = ndimage.binary_dilation(above, np.ones((3, 3)))
+    np.testing.assert_allclose(some[beside], everything[beside], atol=1e-5)
+    left_out = some == -2
+    assert left_out.mean() > 0.3
+    assert (everything[left_out] < floor).all()
+    np.testing.assert_allclose(some[~left_out], everything[~left_out], atol=1e-5)
+
+
+@pytest.mark.parametrize("floor", [-np.inf, 0.6])
+def test_tiles_join_without_a_seam(scene, monkeypatch, floor):
+    image, templates, mask = scene
+    bank = compress_templates(templates, mask)
+    whole = TemplateMatcher(SHAPE, bank).image(image).highest()
+    monkeypatch.setattr(correlation, "_LARGEST_TILE", 31)
+    tiled = TemplateMatcher(SHAPE, bank).image(image).highest(floor)
+    known = tiled > -2
+    np.testing.assert_allclose(tiled[known], whole[known], atol=2e-5)
+    assert (whole[~known] < floor).all()
+
+
+def test_grey_values_do_not_matter(scene):
+    image, templates, mask = scene
+    bank = compress_templates(templates, mask)
+    matcher = TemplateMatcher(SHAPE, bank, softening=0.5)
+    before = image.copy()
+    one = matcher.image(image).highest()
+    np.testing.assert_array_equal(image, before)
+    np.testing.assert_allclose(matcher.image(1000 * image).highest(), one, atol=1e-4)
+    np.testing.assert_allclose(matcher.image(image + 3).highest(), one, atol=1e-4)
+    other = compress_templates(7 * templates - 2, mask)
+    np.testing.assert_allclose(
+        TemplateMatcher(SHAPE, other, softening=0.5).image(image).highest(), one, atol=1e-4
+    )
+
+
+def test_templates_may_come_in_any_order(scene):
+    image, templates, mask = scene
+    order = np.random.default_rng(0).permutation(len(templates))
+    y, x = np.arange(5, 55, 7), np.arange(6, 78, 9)
+    one, other = (
+        TemplateMatcher(SHAPE, compress_templates(some, mask, 0.0)).image(image).at(y, x)
+        for some in (templates, templates[order])
+    )
+    np.testing.assert_allclose(one[0], other[0], atol=1e-5)
+    np.testing.assert_array_equal(order[other[1]], one[1])
+
+
+def test_a_template_in_the_image_correlates_fully(scene):
+    _, templates, mask = scene
+    image = np.zeros(SHAPE, dtype=np.float32)
+    image[20 : 20 + 13, 40 : 40 + 13] = 5 - 3 * templates[17]
+    bank = compress_templates(-templates, mask, tolerance=0.0)
+    value, template = TemplateMatcher(SHAPE, bank).image(image).at(np.array([26]), np.array([46]))
+    assert value[0] == pytest.approx(1, abs=1e-5)
+    assert template[0] == 17
+
+
+def test_constant_templates_and_constant_surroundings_correlate_with_nothing(scene):
+    _, templates, mask = scene
+    bank = compress_templates(np.stack([np.ones((13, 13)), templates[0]]), mask)
+    assert not bank.coefficients[0].any()
+    image = np.full(SHAPE, 3.0, dtype=np.float32)
+    image[:20, :20] = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(20, 20)), 1)
+    highest = TemplateMatcher(SHAPE, bank).image(image).highest()
+    assert np.isfinite(highest).all()
+    assert np.abs(highest[40:, 40:]).max() < 0.05
+
+
+def test_soft_disc():
+    disc = soft_disc(5, 20.0, 10.0, (10.0, 5.0))
+    assert disc.shape == (11, 11)
+    assert disc[5, 5] == disc[7, 5] == disc[5, 9] == 1  # 20 Å away
+    assert disc[8, 5] == pytest.approx(0, abs=1e-12)  # 30 Å away
+    assert disc[5, 10] == pytest.approx(0.5)  # 25 Å away
+
+
+def test_between_pixels_the_image_is_interpolated(scene):
+    _, templates, mask = scene
+    y, x = np.indices(SHAPE, dtype=float)
+
+    def waves(y, x):
+        return np.sin(0.9 * y + 0.4 * x) + np.cos(1.3 * x - 0.7 * y) + np.sin(1.7 * y)
+
+    bank = compress_templates(templates, mask, 0.0)
+    matcher = TemplateMatcher(SHAPE, bank)
+    between = matcher.image(waves(y, x).astype(np.float32)).at([30.3, 20.0], [40.0, 50.6])
+    for index, (down, right) in enumerate([(0.3, 0.0), (0.0, 0.6)]):
+        moved = matcher.image(waves(y + down, x + right).astype(np.float32))
+        value, template = moved.at([30, 20], [40, 50])
+        assert between[1][index] == template[index]
+        assert between[0][index] == pytest.approx(value[index], abs=0.03)
