@@ -28,6 +28,7 @@ __all__ = [
     "fit_threshold",
     "image_templates",
     "label_minislabs",
+    "labelling_pace",
     "map_picks",
     "map_templates",
     "measure_agreement",
@@ -36,6 +37,7 @@ __all__ = [
     "pick_blobs",
     "pick_history",
     "pick_segmentation",
+    "pick_statistics",
     "pick_templates",
     "plan_slabs",
     "project_minislabs",
@@ -81,6 +83,7 @@ _HOMES = {
     "image_templates": "slabkit.picking.template",
     "fit_threshold": "slabkit.picking.thresholds",
     "label_minislabs": "slabkit.labels",
+    "labelling_pace": "slabkit.execution.pace",
     "map_picks": "slabkit.mapping",
     "map_templates": "slabkit.picking.template",
     "measure_agreement": "slabkit.curation",
@@ -88,6 +91,7 @@ _HOMES = {
     "open_tomogram": "slabkit.formats.volumes",
     "pick_blobs": "slabkit.picking.blob",
     "pick_history": "slabkit.curation",
+    "pick_statistics": "slabkit.curation",
     "pick_templates": "slabkit.picking.template",
     "pick_segmentation": "slabkit.picking.segmentation",
     "plan_slabs": "slabkit.slabs",
@@ -139,10 +143,12 @@ if TYPE_CHECKING:
         find_conflicts,
         measure_agreement,
         pick_history,
+        pick_statistics,
         rescue_picks,
         settle_conflicts,
     )
     from slabkit.errors import SlabkitError, SlabkitWarning
+    from slabkit.execution.pace import labelling_pace
     from slabkit.faces import find_faces
     from slabkit.formats.particle_images import read_particle_images
     from slabkit.formats.picks import read_picks, write_picks

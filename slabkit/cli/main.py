@@ -44,6 +44,7 @@ app = typer.Typer(
 _COMMANDS = (
     ("slab", "slab", "slab"),
     ("pick", "pick", "app"),
+    ("inspect", "inspect_", "inspect_"),
     ("map", "map", "map_"),
     ("minislab", "minislab", "minislab"),
     ("classify", "classify", "classify"),
@@ -54,6 +55,7 @@ _COMMANDS = (
     ("merge", "merge", "merge"),
     ("conflicts", "conflicts", "conflicts"),
     ("history", "history", "history"),
+    ("stats", "stats", "stats"),
     ("score", "score", "score"),
     ("split", "split", "split"),
     ("convert", "convert", "convert"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -73,6 +73,7 @@ def split(
     each tomogram), subsets (picks by species), bins, and tests: how alike the subsets are.
     Rejected picks do not count; tomograms without picks are shared out too.
     """
+    from slabkit.cli.pooled import read_pooled
     from slabkit.formats.paths import check_given_once
     from slabkit.formats.pick_source import Source
     from slabkit.splitting import PRESETS, parse_subsets
@@ -116,7 +117,9 @@ def split(
         from slabkit.formats.splits import write_split
         from slabkit.splitting import split_tomograms
 
-        pooled = _read([piped if piped and name == "-" else name for name in sources], sources)
+        pooled = read_pooled(
+            [piped if piped and name == "-" else name for name in sources], sources
+        )
         result = split_tomograms(
             pooled.picks,
             subsets,
@@ -129,19 +132,6 @@ def split(
             _write_lists(step, Path(lists), result, pooled)
         write_split(out, result.tomograms, result.subsets, result.bins, result.tests)
         _report(step, result)
-
-
-def _read(sources: list[Any], names: list[str]) -> PickList:
-    from slabkit.formats.paths import with_paths_from_here
-    from slabkit.formats.picks import read_picks
-    from slabkit.formats.tables import PickList
-    from slabkit.merging import merge_picks, merge_tomograms
-
-    lists = [read_picks(source, check_bounds=False) for source in sources]
-    for one, name in zip(lists, names, strict=True):
-        with_paths_from_here(one.tomograms, name)
-    pooled, _ = merge_picks([one.picks for one in lists], 0.0, names=names)
-    return PickList(pooled, merge_tomograms([one.tomograms for one in lists]))
 
 
 def _write_lists(step: shared.Step, folder: Path, result: Split, pooled: PickList) -> None:

@@ -12,6 +12,7 @@ from slabkit.curation.conflicts import conflict_positions, find_conflicts, settl
 from slabkit.curation.curating import KEEPS, Curation, Keep, curate_picks
 from slabkit.curation.history import pick_history
 from slabkit.curation.rescue import CHOICES, rescue_picks
+from slabkit.curation.statistics import PickStatistics, pick_statistics
 from slabkit.curation.votes import POLICIES, Policy
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Agreement",
     "Curation",
     "Keep",
+    "PickStatistics",
     "Policy",
     "cohen_kappa",
     "confidence_rule",
@@ -31,6 +33,7 @@ __all__ = [
     "fleiss_kappa",
     "measure_agreement",
     "pick_history",
+    "pick_statistics",
     "rescue_picks",
     "settle_conflicts",
 ]

@@ -53,7 +53,7 @@ _CSV_NAMES = {
 _PLACES = ("rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY")
 _ALIASES = {alias: name for name, aliases in _CSV_NAMES.items() for alias in aliases.split()}
 _IGNORED = re.compile(
-    r"(rln|slabkit|unnamed).*|comments?|notes?|index|tomogram|z|"
+    r"(rln|slabkit|unnamed).*|comments?|notes?|index|tomogram|z|time|timestamp|labelled_at|"
     r"score_kind|diameter|confidence|z_confidence|flags|source|slab_count|"  # a pick list as CSV
 )
 

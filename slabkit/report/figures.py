@@ -59,7 +59,7 @@ def histograms(
     *,
     title: str,
     label: str,
-    bins: int = 40,
+    bins: int | None = None,
     span: tuple[float, float] | None = None,
     marks: Mapping[str, float] | None = None,
     unit: str = "picks",
@@ -72,6 +72,7 @@ def histograms(
     title, label : str
         The label is of the horizontal axis.
     bins : int, optional
+        By default 10 to 40, the more the more values there are.
     span : (float, float), optional
         Range of the horizontal axis; values beyond it are counted at its ends. By default from 0
         or the least to the 99th percentile.
@@ -90,6 +91,8 @@ def histograms(
         low = min(0.0, float(everything.min())) if len(everything) else 0.0
         high = float(np.percentile(everything, 99)) if len(everything) else 1.0
         span = (low, high if high > low else low + 1)
+    if bins is None:
+        bins = min(max(round(2 * len(everything) ** 0.5), 10), 40)
     edges = np.linspace(*span, bins + 1)
     lines = {}
     for name, group in values.items():

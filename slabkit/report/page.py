@@ -16,6 +16,7 @@ _STYLE = """
 body { margin:0; background:var(--ground); color:var(--ink);
   font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif }
 main { max-width:1040px; margin:0 auto; padding:32px 20px 64px }
+main.screen { max-width:1900px; padding:28px 36px 48px }
 h1 { font-size:1.9rem; line-height:1.2; margin:0 0 4px }
 h2 { font-size:1.25rem; margin:44px 0 8px; padding-top:14px; border-top:1px solid var(--line) }
 p { margin:8px 0; max-width:75ch } .lead { color:var(--soft) }
@@ -73,9 +74,12 @@ class Page:
     title : str
     lead : str, optional
         One sentence below the title.
+    wide : bool, optional
+        Whether to fill a large screen.
     """
 
-    def __init__(self, title: str, lead: str = "") -> None:
+    def __init__(self, title: str, lead: str = "", *, wide: bool = False) -> None:
+        self._main = '<main class="screen">' if wide else "<main>"
         self._title = title
         self._parts = [f"<h1>{html.escape(title)}</h1>"]
         if lead:
@@ -182,7 +186,7 @@ class Page:
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             f"<title>{html.escape(self._title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
-            f"<body>\n<main>\n{chr(10).join(self._parts)}\n</main>\n</body>\n</html>\n"
+            f"<body>\n{self._main}\n{chr(10).join(self._parts)}\n</main>\n</body>\n</html>\n"
         )
 
 
