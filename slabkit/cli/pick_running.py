@@ -126,10 +126,11 @@ def pick_and_write(
 
 def _images(slabs: pd.DataFrame, source: str) -> Iterator[Any]:
     for row, path in zip(slabs.itertuples(index=False), slab_paths(slabs, source), strict=True):
-        yield _image(path, row)
+        yield slab_image(path, row)
 
 
-def _image(path: Path, row: Any) -> Any:
+def slab_image(path: Path, row: Any) -> Any:
+    """Read a slab, and check that it is as its row of the table says."""
     from slabkit.formats.mrc import read_image
     from slabkit.units import voxel_sizes_equal
 
