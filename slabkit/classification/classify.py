@@ -304,13 +304,15 @@ def _chance(
     for start in range(0, count, _BATCH):
         power += basis.ring_power(prepared.coefficients[start : start + _BATCH]).sum(0)
     noise = judge.noise_images(basis, power / count, seed)
-    classes, shifts = len(model.references), len(comparison.shifts)
-    # Priors left out: whatever fits noise best.
-    level = np.zeros((classes, shifts))
+    # Priors left out: whatever fits noise best, but for classes that emptied and are nothing.
+    alive = model.references[np.abs(model.references).any(1)]
+    if not len(alive):
+        return 1.0
+    level = np.zeros((len(alive), len(comparison.shifts)))
     precision = basis.independent / model.variance
-    references = References(model.references, level, precision)
+    references = References(alive, level, precision)
     found = comparison.run(lambda batch: noise[batch], len(noise), references, average=False)
-    return judge.agreement_of_noise(found, model.references, basis.weight)
+    return judge.agreement_of_noise(found, alive, basis.weight)
 
 
 def _noise(source: ImageSource, order: Indices) -> Floats:

@@ -15,7 +15,7 @@ from slabkit.classification.harmonics import CircularHarmonics, Coefficients, Fl
 
 _BATCH = 500
 _IN_MEMORY = 512 * 1024**2  # bytes; what is larger goes to a temporary file
-_FLAT = 1e-8  # power of what rounding leaves of a constant, the largest value being 1
+_FLAT = 1e-6  # power of what rounding leaves of a constant, the largest value being 1
 
 
 class ImageSource(Protocol):
@@ -149,7 +149,7 @@ def _scaled(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     mean = images.mean((1, 2), keepdims=True, dtype=np.float64)
     images = images - mean.astype(np.float32)
     peak = np.abs(images).max((1, 2), keepdims=True)
-    return images / np.where(peak > 0, peak, 1)
+    return np.asarray(images / np.where(peak > 0, peak, 1), dtype=np.float32)
 
 
 def _batches(numbers: Indices) -> Iterator[Indices]:

@@ -115,7 +115,7 @@ def class_quality(
     """
     side = averages.images.shape[1]
     radius = _radius(side)
-    signal = averages.images[:, radius <= _WITHIN * side].var(1)
+    signal = averages.images[:, radius <= _WITHIN * side].var(1, dtype=np.float64)
     borne_out = (np.clip(agreement, 0, 1) ** 2 - chance) / max(1 - chance, 1e-6)
     clear = signal - _CLUTTER * _variance_along_circles(averages.images, radius)
     ratio = np.maximum(clear, 0) / np.maximum(noise_variance, 1e-30) * np.clip(borne_out, 0, 1)
@@ -129,7 +129,7 @@ def _variance_along_circles(images: Singles, radius: Floats) -> Floats:
     total, pixels = np.zeros(len(images)), 0
     for r in range(max(1, round(_BEYOND * side)), max(side // 2, round(_BEYOND * side) + 1)):
         own = ring == r
-        total += images[:, own].var(1) * own.sum()
+        total += images[:, own].var(1, dtype=np.float64) * own.sum()
         pixels += int(own.sum())
     return total / pixels
 
@@ -137,7 +137,8 @@ def _variance_along_circles(images: Singles, radius: Floats) -> Floats:
 def noise_outside(images: npt.NDArray[np.floating]) -> Floats:
     """Give the variance of each image's pixels beyond 0.42 of the box, shape (n,)."""
     side = images.shape[1]
-    return np.asarray(images[:, _radius(side) > _WITHIN * side].var(1), dtype=np.float64)
+    outside = images[:, _radius(side) > _WITHIN * side]
+    return np.asarray(outside.var(1, dtype=np.float64))
 
 
 def ring_resolution(averages: Averages, pixel_size: float, radius_px: float) -> Floats:
