@@ -24,6 +24,7 @@ T = TypeVar("T")
 _WRITE_STAR = (
     "pick blob",
     "pick template",
+    "pick segmentation",
     "map",
     "label",
     "curate",
