@@ -269,3 +269,46 @@ def test_tomograms_give_names_and_files(slabkit, masks):
 def test_bad_options_write_nothing(slabkit, masks, arguments, message):
     assert message in slabkit(*arguments, code=2).stderr
     assert not (masks / "p.star").exists()
+
+
+def segmentation_project(folder):
+    """A copick project with a multilabel segmentation of two runs, as copick lays it out."""
+    zarr = pytest.importorskip("zarr")
+    config = {
+        "config_type": "filesystem",
+        "overlay_root": f"local://{folder / 'overlay'}",
+        "pickable_objects": [
+            {"name": "ribosome", "is_particle": True, "label": 1, "radius": 80},
+            {"name": "membrane", "is_particle": False, "label": 2, "radius": 10},
+        ],
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    data = balls((30, 50, 70), [(15, 15, 15), (15, 32, 50)], [8, 5], np.uint8, [1, 2])
+    for run in ("TS_1", "TS_2"):
+        path = folder / f"overlay/ExperimentRuns/{run}/Segmentations"
+        store = path / "10.000_kim_0_paint-multilabel.zarr"
+        store.mkdir(parents=True)
+        group = zarr.open_group(str(store), mode="w", zarr_format=2)
+        group.create_array("0", data=data, chunks=(16, 64, 64))
+        axes = [{"name": name, "type": "space", "unit": "angstrom"} for name in "zyx"]
+        scale = [{"type": "scale", "scale": [10.0] * 3}]
+        level = {"path": "0", "coordinateTransformations": scale}
+        group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": [level]}]
+
+
+def test_copick_segmentations_know_their_objects(slabkit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    segmentation_project(tmp_path)
+    done = slabkit("pick", "segmentation", "copick:config.json", "-o", "p.star", "--json")
+    report = json.loads(done.stdout)
+    assert (report["tomograms"], report["picks"]) == (2, 2)
+    assert "no diameter is given for label 2, left out" in done.stderr
+    picks = read_native_picks("p.star").picks
+    assert sorted(picks["slabkitTomogram"]) == ["TS_1", "TS_2"]
+    assert set(picks["slabkitSpecies"]) == {"ribosome"}
+    assert set(picks["slabkitDiameter"]) == {160.0}
+    np.testing.assert_allclose(picks[["slabkitX", "slabkitY", "slabkitZ"]], 150.0)
+    other = ("pick", "segmentation", "copick:config.json", "-o", "q.star", "--object")
+    assert "there are kim_0_paint at 10 Å" in slabkit(*other, "nothing", code=2).stderr
+    slabkit(*other, "kim_0_paint", "--diameter", "membrane=100")
+    assert set(read_native_picks("q.star").picks["slabkitSpecies"]) == {"membrane"}

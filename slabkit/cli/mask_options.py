@@ -56,9 +56,15 @@ def open_mask(path: Path, name: str, shape: tuple[int, int, int], voxel_size: fl
     from slabkit.formats.volumes import open_tomogram, open_volume
     from slabkit.masking import check_mask_size
 
-    volume = open_volume(path)
+    # Zarr leaves out empty chunks, and masks have many.
+    volume = open_volume(path, allow_missing_chunks=True)
     same = tuple(int(n) for n in volume.source.shape) == shape
-    mask = open_tomogram(path, name=name, voxel_size=voxel_size if same else None)
+    mask = open_tomogram(
+        path,
+        name=name,
+        voxel_size=voxel_size if same else None,
+        allow_missing_chunks=True,
+    )
     found, expected = (
         tuple(n * edge for n in reversed(sides))
         for sides, edge in ((mask.shape, mask.voxel_size), (shape, voxel_size))

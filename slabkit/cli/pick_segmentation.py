@@ -22,20 +22,22 @@ def segmentation(
         list[str],
         typer.Argument(
             metavar="MASK...",
-            help="Volumes of labels or probabilities (MRC, TIFF, OME-Zarr), folders, globs.",
+            help="Volumes of labels or probabilities (MRC, TIFF, OME-Zarr), folders, globs; or "
+            "copick:CONFIG.json, whose labels have names and sizes.",
             show_default=False,
         ),
     ],
     out: shared.OutTable,
     diameter: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="Å|LABEL=Å",
             help="Largest dimension of the particles, one for all or by label or name, as "
-            "1=300,2=120; labels without one are left out.",
+            "1=300,2=120; labels without one are left out. Of a copick project: twice the "
+            "objects' radii.",
             show_default=False,
         ),
-    ],
+    ] = None,
     species: Annotated[
         list[str] | None,
         typer.Option(
@@ -82,6 +84,15 @@ def segmentation(
             show_default=False,
         ),
     ] = None,
+    object_: Annotated[
+        str,
+        typer.Option(
+            "--object",
+            metavar="NAME",
+            help="copick: which segmentations, NAME or USER_SESSION_NAME.",
+            show_default=False,
+        ),
+    ] = "",
     voxel_size: shared.VoxelSizeOption = None,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
@@ -92,11 +103,25 @@ def segmentation(
     Objects of touching particles are split. The pick list is as map writes it. Lengths are in Å.
     """
     from slabkit.cli.pick_options import table_of
+    from slabkit.formats.copick_project import is_project
+    from slabkit.formats.copick_segmentations import project_segmentations
     from slabkit.formats.volumes import list_tomograms
 
     names = _names(species or [])
+    project = None
+    if any(is_project(mask) for mask in masks):
+        if len(masks) > 1 or suffix:
+            raise InputError("a copick project is given alone and without --suffix.")
+        project = project_segmentations(masks[0], object_, voxel_size)
+        names = names or project.names
+        voxel_size = None
+    elif object_:
+        raise InputError("--object is for copick projects, given as copick:CONFIG.json.")
+    sizes = _diameters(diameter, names) if diameter else project.diameters if project else {}
+    if not sizes:
+        raise InputError("give the particles' largest dimension with --diameter (Å or LABEL=Å).")
     options: dict[str, Any] = {
-        "diameter": _diameters(diameter, names),
+        "diameter": sizes,
         "species": names,
         "kind": kind,
         "threshold": threshold,
@@ -105,7 +130,7 @@ def segmentation(
     }
     if suffix and tomograms:
         raise InputError("--suffix and --tomograms both say how masks are named; give one.")
-    found = list_tomograms(masks, masks=True)
+    found = project.masks if project else list_tomograms(masks, masks=True)
     if not found:
         raise InputError(f"{' '.join(masks)}: no volume there.")
     with shared.Step(
@@ -214,7 +239,14 @@ def _run(
     totals = dict.fromkeys(("objects", "small", "split", "picks"), 0)
     for name, listed in work.track(named, total=len(named), what="pick segmentation"):
         try:
-            mask = open_tomogram(listed.path, name=name, voxel_size=voxel_size)
+            given, expected = listed.voxel_sizes(voxel_size)
+            mask = open_tomogram(
+                listed.path,
+                name=name,
+                voxel_size=given,
+                expected_voxel_size=expected,
+                allow_missing_chunks=True,  # Zarr leaves out empty chunks, and masks have many
+            )
             row = _tomogram_row(mask, known)
             picks, counts = pick_segmentation(mask, **options)
         except SlabkitError as error:
