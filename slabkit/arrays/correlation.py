@@ -289,10 +289,12 @@ def _moved(windows: Singles, part: Floats, axis: int) -> Singles:
     weights = np.where(np.abs(away) < _LANCZOS, np.sinc(away) * np.sinc(away / _LANCZOS), 0)
     weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     length = windows.shape[axis] - 2 * _LANCZOS
-    total = np.zeros((1,), dtype=np.float32)
+    total: Singles | None = None
     for tap in range(len(taps)):
-        shifted = np.take(windows, np.arange(tap, tap + length), axis=axis)
-        total = total + weights[:, tap, None, None] * shifted
+        shifted = windows[(slice(None),) * axis + (slice(tap, tap + length),)]
+        part_of_it = weights[:, tap, None, None] * shifted
+        total = part_of_it if total is None else np.add(total, part_of_it, out=total)
+    assert total is not None
     return total
 
 

@@ -15,10 +15,11 @@ import numpy.typing as npt
 Singles = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
-DEFAULT_TOLERANCE = 0.01
-"""Largest error of a coefficient (they lie between -1 and 1) by leaving out dimensions."""
+DEFAULT_TOLERANCE = 0.02
+"""Largest error of a coefficient (they lie between -1 and 1) by leaving out dimensions:
+one hundredth of their range. Most are far below it."""
 
-_FIRST_TOLERANCE = 0.2  # of the coordinates that are used everywhere
+_FIRST_TOLERANCE = 0.1  # of the coordinates that are used everywhere
 
 
 @dataclass(frozen=True)
