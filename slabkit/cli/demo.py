@@ -17,9 +17,7 @@ from slabkit.errors import OutputExistsError, SlabkitError
 if TYPE_CHECKING:
     from slabkit.report.loop import LoopResult
 
-# Picks of this score or more are accepted: the demo's stand-in for a person or a classification.
-_THRESHOLD = 7.0
-_PARALLEL = ("simulate", "slab", "pick", "map", "minislab")
+_PARALLEL = ("simulate", "slab", "pick", "map", "minislab", "classify")
 
 
 def demo(
@@ -79,9 +77,8 @@ def _commands(count: int, seed: int) -> list[list[str]]:
         "pick blob slabs/slabs.star -o picks2d.star --diameter 100:350",
         "map picks2d.star --slabs slabs/slabs.star -o picks.star",
         "minislab picks.star -o minislabs --box 400 --depth 300 --stack",
-        "convert picks.star picks.csv",
-        f"label picks.csv --minislabs minislabs/minislabs.star --threshold {_THRESHOLD:g} "
-        "-o labels.star",
+        "classify minislabs/minislabs.star -o classes --classes 40",
+        "label classes/classified.star --minislabs minislabs/minislabs.star --auto -o labels.star",
         "curate picks.star labels.star -o curated.star --rejected rejected.star",
         "score curated.star tomograms/truth.star",
     ]
@@ -119,6 +116,7 @@ def _inside(folder: Path) -> Iterator[None]:
 def _collect(commands: list[str]) -> LoopResult:
     import numpy as np
 
+    from slabkit.formats.classification_files import read_classes
     from slabkit.formats.mrc import read_image
     from slabkit.formats.picks import read_picks
     from slabkit.formats.tables import read_minislabs, read_picks2d, read_slabs
@@ -129,6 +127,7 @@ def _collect(commands: list[str]) -> LoopResult:
     picks, curated = read_picks("picks.star"), read_picks("curated.star")
     truth = read_picks("tomograms/truth.star").picks
     minislabs, geometry = read_minislabs("minislabs/minislabs.star")
+    quality = read_classes("classes/classes.star")
     found = np.zeros(len(picks.picks), dtype=bool)
     found[match_picks(picks.picks, truth)["pick"].to_numpy()] = True
     scores = {
@@ -149,7 +148,9 @@ def _collect(commands: list[str]) -> LoopResult:
         read_image=lambda path: read_image(path)[0],
         galleries=list(dict.fromkeys(minislabs["rlnMicrographName"])),
         tile_px=int(geometry["slabkitTileSize"].iloc[0]),
-        threshold=_THRESHOLD,
+        class_sheet=Path("classes/classes.png").read_bytes(),
+        classes=len(quality),
+        good_classes=sum(value >= shared.GOOD_QUALITY for value in quality.values()),
         scores={title: (score.table, score.total) for title, score in scores.items()},
         found=found,
     )

@@ -40,8 +40,10 @@ class LoopResult:
         Paths of the galleries.
     tile_px : int
         Side of their tiles in pixels.
-    threshold : float
-        Score at and above which picks were accepted.
+    class_sheet : bytes
+        PNG of the class averages, the accepted ones framed.
+    classes, good_classes : int
+        How many classes there are, and how many of them were accepted.
     scores : dict of str to (DataFrame, dict)
         Title to score table by species and totals, as `slabkit.score_picks` gives them.
     found : ndarray of bool, shape (picks,)
@@ -58,7 +60,9 @@ class LoopResult:
     read_image: Callable[[str], npt.NDArray[Any]]
     galleries: Sequence[str]
     tile_px: int
-    threshold: float
+    class_sheet: bytes
+    classes: int
+    good_classes: int
     scores: Mapping[str, tuple[pd.DataFrame, Mapping[str, float]]]
     found: npt.NDArray[np.bool_]
 
@@ -95,6 +99,7 @@ def loop_page(result: LoopResult, title: str = "slabkit demo") -> str:
     page.section("What was run")
     page.code("\n".join(result.commands))
     _slabs(page, result)
+    _classes(page, result)
     _funnel(page, result)
     _scores(page, result)
     _profiles(page, result)
@@ -132,6 +137,18 @@ def _slabs(page: Page, result: LoopResult) -> None:
     page.pictures(pictures)
 
 
+def _classes(page: Page, result: LoopResult) -> None:
+    page.section(
+        "Classes",
+        "The minislabs, sorted by slabkit classify, the best class first. The rule of slabkit "
+        "label --auto accepts the classes framed in green, those of high quality q; below each are its "
+        "number, images, resolution and quality. On real data look at them and choose: "
+        "slabkit label ... --classes 1-7,12.",
+    )
+    caption = f"{result.good_classes} of {result.classes} classes accepted"
+    page.pictures([(result.class_sheet, caption)], wide=True)
+
+
 def _circled(
     image: npt.NDArray[np.uint8], groups: Sequence[pd.DataFrame], size: float
 ) -> npt.NDArray[np.uint8]:
@@ -152,7 +169,7 @@ def _funnel(page: Page, result: LoopResult) -> None:
     page.section(
         "Funnel",
         "From hits on overlapping slabs to particles. Hits of one particle in several slabs become "
-        "one pick; picks below the threshold are rejected.",
+        "one pick; picks in classes of low quality are rejected.",
     )
     page.chart(
         bar_chart(
@@ -168,14 +185,14 @@ def _funnel(page: Page, result: LoopResult) -> None:
     score = result.picks["slabkitScore"].to_numpy(dtype=float)
     page.section(
         "Scores",
-        "Scores are in standard deviations of the noise, so they compare across slabs. The line is "
-        "the threshold; which picks are true is known here because the data are simulated.",
+        "Scores are in standard deviations of the noise, so they compare across slabs. Which picks "
+        "are true is known here because the data are simulated: scores alone do not tell, which is "
+        "why classes decide.",
     )
     page.chart(
         histogram(
             {"true particles": score[result.found], "others": score[~result.found]},
             label="score of a pick (standard deviations)",
-            threshold=result.threshold,
         )
     )
 
