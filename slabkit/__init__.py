@@ -58,6 +58,7 @@ __all__ = [
     "simulate_tomogram",
     "split_tomograms",
     "stack_minislabs",
+    "suggest_labels",
     "threshold_for_precision",
     "write_labels",
     "write_minislabs",
@@ -113,6 +114,7 @@ _HOMES = {
     "simulate_tomogram": "slabkit.simulation",
     "split_tomograms": "slabkit.splitting",
     "stack_minislabs": "slabkit.minislabs",
+    "suggest_labels": "slabkit.curation",
     "threshold_for_precision": "slabkit.picking.thresholds",
     "write_labels": "slabkit.formats.tables",
     "write_minislabs": "slabkit.formats.tables",
@@ -146,6 +148,7 @@ if TYPE_CHECKING:
         pick_statistics,
         rescue_picks,
         settle_conflicts,
+        suggest_labels,
     )
     from slabkit.errors import SlabkitError, SlabkitWarning
     from slabkit.execution.pace import labelling_pace

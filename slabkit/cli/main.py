@@ -52,6 +52,7 @@ _COMMANDS = (
     ("curate", "curate", "curate"),
     ("agree", "agree", "agree"),
     ("rescue", "rescue", "rescue"),
+    ("suggest", "suggest", "suggest"),
     ("merge", "merge", "merge"),
     ("conflicts", "conflicts", "conflicts"),
     ("history", "history", "history"),

@@ -32,6 +32,7 @@ _WRITE_STAR = (
     "rescue",
     "agree",
     "split",
+    "suggest",
 )
 
 

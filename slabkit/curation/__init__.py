@@ -13,6 +13,7 @@ from slabkit.curation.curating import KEEPS, Curation, Keep, curate_picks
 from slabkit.curation.history import pick_history
 from slabkit.curation.rescue import CHOICES, rescue_picks
 from slabkit.curation.statistics import PickStatistics, pick_statistics
+from slabkit.curation.suggesting import Suggestion, suggest_labels
 from slabkit.curation.votes import POLICIES, Policy
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Keep",
     "PickStatistics",
     "Policy",
+    "Suggestion",
     "cohen_kappa",
     "confidence_rule",
     "conflict_positions",
@@ -36,4 +38,5 @@ __all__ = [
     "pick_statistics",
     "rescue_picks",
     "settle_conflicts",
+    "suggest_labels",
 ]

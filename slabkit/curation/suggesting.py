@@ -1,0 +1,225 @@
+"""What to label next: the minislabs of which a label changes the pick list most."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slabkit.curation.posterior import Floats, Indices, Posterior, best_acceptance, label_posterior
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.tables import LABELS, empty_table, make_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Minislabs to label next, and what the labels so far are worth.
+
+    Parameters
+    ----------
+    order : DataFrame
+        The candidates to label, first to last, with ``slabkitSuggestion`` (from 1),
+        ``slabkitProbability`` (of being accepted) and ``slabkitGain`` (what the label is expected
+        to be worth, in picks decided rightly).
+    decisions : DataFrame
+        A label for every candidate, columns of `slabkit.tables.LABELS`: what people said, and for
+        the others what follows from it, with the probability as score and ``propagated`` as
+        source and round.
+    expected_f_beta : float
+        Of the decisions.
+    labelled : int
+        How many candidates have a label.
+    """
+
+    order: pd.DataFrame
+    decisions: pd.DataFrame
+    expected_f_beta: float
+    labelled: int
+
+    def __repr__(self) -> str:
+        return (
+            f"<Suggestion of {len(self.order)} minislabs; {self.labelled} of "
+            f"{len(self.decisions)} are labelled, expected F {self.expected_f_beta:.3f}>"
+        )
+
+
+def suggest_labels(
+    candidates: pd.DataFrame,
+    labels: pd.DataFrame | None = None,
+    *,
+    count: int = 240,
+    beta: float = 4.0,
+) -> Suggestion:
+    """Say which minislabs to show a person next, and what follows from the labels so far.
+
+    The share of accepted picks in a class (split by score, where there are scores) has a Beta
+    distribution, narrowed by labels. The list that is accepted is the one with the largest expected
+    F-beta, so that a class is accepted from a certain share t on. A label is worth more the more
+    picks its class has, the less sure it is on which side of t the share lies, and the fewer labels
+    it has already; and it settles the pick itself. Within a class, picks are taken from all over
+    the range of scores (or of tomograms).
+
+    Parameters
+    ----------
+    candidates : DataFrame
+        One row a pick: ``slabkitPickId``, and ``slabkitClass`` or ``slabkitScore`` or both;
+        ``slabkitTomogram`` where known.
+    labels : DataFrame, optional
+        Columns of `slabkit.tables.LABELS`, oldest first; the last verdict on a pick counts, and
+        undecided is no verdict.
+    count : int, optional
+        How many to suggest, a gallery full by default.
+    beta : float, optional
+        Recall counts this many times as much as precision.
+
+    Returns
+    -------
+    Suggestion
+
+    Raises
+    ------
+    InputError
+        There are neither classes nor scores, a pick stands twice, or a number is not positive.
+
+    Warns
+    -----
+    SlabkitWarning
+        Fewer are left than asked for, or no label is of these picks.
+    """
+    if count < 1:
+        raise InputError(f"the number of suggestions must be 1 or more, not {count}.")
+    if not (np.isfinite(beta) and beta > 0):
+        raise InputError(f"beta must be a positive number, not {beta!r}.")
+    given = empty_table(LABELS) if labels is None else labels
+    posterior = label_posterior(candidates, given)
+    labelled = int((posterior.verdict >= 0).sum())
+    if len(given) and not labelled:
+        warnings.warn(
+            f"none of the {len(given)} labels decides one of the {len(candidates)} minislabs.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+    accepted, expected = best_acceptance(posterior.probability, beta)
+    rows, gains = _choose(candidates, posterior, expected / (1 + beta**2), count)
+    if len(rows) < count:
+        warnings.warn(
+            f"{count} minislabs are asked for and {len(rows)} have no label yet.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+    order = candidates.iloc[rows].assign(
+        slabkitSuggestion=np.arange(1, len(rows) + 1),
+        slabkitProbability=posterior.probability[rows],
+        slabkitGain=gains,
+    )
+    decisions = _decisions(candidates, given, posterior, accepted)
+    return Suggestion(order.reset_index(drop=True), decisions, expected, labelled)
+
+
+def _choose(
+    candidates: pd.DataFrame, posterior: Posterior, threshold: float, count: int
+) -> tuple[Indices, Floats]:
+    """Take in turn the pick that is worth most, as if it then got the label to be expected."""
+    queues = _queues(candidates, posterior)
+    left = np.array([len(queue) for queue in queues], dtype=np.int64)
+    yes, no = posterior.accepted.copy(), posterior.rejected.copy()
+    gain = _gain(yes, no, left, threshold)
+    rows, gains = [], []
+    taken = np.zeros(len(queues), dtype=np.int64)
+    for _ in range(min(count, int(left.sum()))):
+        best = int(np.argmax(gain))
+        rows.append(queues[best][taken[best]])
+        gains.append(float(gain[best]))
+        taken[best] += 1
+        left[best] -= 1
+        mean = yes[best] / (yes[best] + no[best])
+        yes[best] += mean
+        no[best] += 1 - mean
+        one = slice(best, best + 1)
+        gain[one] = _gain(yes[one], no[one], left[one], threshold)
+    return np.array(rows, dtype=np.int64), np.array(gains, dtype=np.float64)
+
+
+def _gain(yes: Floats, no: Floats, left: Indices, threshold: float) -> Floats:
+    from scipy.special import betainc
+
+    total = yes + no
+    mean = yes / total
+    # Expected loss of deciding the cell now rather than knowing its share.
+    above = mean * (1 - betainc(yes + 1, no, threshold)) - threshold * (
+        1 - betainc(yes, no, threshold)
+    )
+    regret = np.where(mean >= threshold, above - (mean - threshold), above)
+    itself = np.minimum(mean * (1 - threshold), threshold * (1 - mean))
+    gain = left * np.maximum(regret, 0) / (total + 1) + itself
+    return np.where(left > 0, gain, -np.inf)
+
+
+def _queues(candidates: pd.DataFrame, posterior: Posterior) -> list[Indices]:
+    """Order the picks of each cell so that any number of the first are spread over all."""
+    ids = candidates["slabkitPickId"].to_numpy(dtype=object).astype(str)
+    tomogram = (
+        candidates["slabkitTomogram"].to_numpy(dtype=object).astype(str)
+        if "slabkitTomogram" in candidates.columns
+        else ids
+    )
+    score = np.zeros(len(ids))
+    if "slabkitScore" in candidates.columns:
+        score = np.nan_to_num(candidates["slabkitScore"].to_numpy(dtype=float))
+    order = np.lexsort((ids, tomogram, score, posterior.cell))
+    ends = np.searchsorted(posterior.cell[order], np.arange(len(posterior.accepted) + 1))
+    queues = []
+    for first, last in itertools.pairwise(ends.tolist()):
+        members = order[first:last][_spread(last - first)]
+        queues.append(members[posterior.verdict[members] < 0])
+    return queues
+
+
+def _spread(count: int) -> Indices:
+    """Give 0 to count - 1 in the order of van der Corput: the middle, the quarters, the eighths."""
+    bits = max(int(count).bit_length(), 1)
+    numbers = np.arange(1, 2**bits)
+    reverse = np.zeros(len(numbers))
+    for bit in range(bits):
+        reverse += ((numbers >> bit) & 1) / 2.0 ** (bit + 1)
+    places = np.floor(reverse * count).astype(np.int64)
+    _, first = np.unique(places, return_index=True)
+    return places[np.sort(first)]
+
+
+def _decisions(
+    candidates: pd.DataFrame,
+    labels: pd.DataFrame,
+    posterior: Posterior,
+    accepted: np.ndarray[tuple[int], np.dtype[np.bool_]],
+) -> pd.DataFrame:
+    import pandas as pd
+
+    ids = candidates["slabkitPickId"]
+    said = labels[
+        labels["slabkitPickId"].isin(set(ids)) & (labels["slabkitDecision"] != "undecided")
+    ]
+    said = said.drop_duplicates("slabkitPickId", keep="last")
+    open_ = posterior.verdict < 0
+    if not open_.any():
+        return make_table(LABELS, {name: said[name] for name in said.columns})
+    classes = candidates["slabkitClass"] if "slabkitClass" in candidates.columns else ""
+    inferred = make_table(
+        LABELS,
+        {
+            "slabkitPickId": ids[open_].to_numpy(),
+            "slabkitDecision": np.where(accepted[open_], "accepted", "rejected"),
+            "slabkitClass": classes if isinstance(classes, str) else classes[open_].to_numpy(),
+            "slabkitScore": posterior.probability[open_],
+            "slabkitScoreKind": "probability",
+            "slabkitSource": "propagated",
+            "slabkitRound": "propagated",
+        },
+    )
+    return pd.concat([said, inferred], ignore_index=True) if len(said) else inferred
