@@ -330,7 +330,7 @@ def test_planted_classes_angles_and_shifts_are_found(side):
     assert found.size.sum() == 90
     assert np.all(np.diff(np.round(found.quality, 6)) <= 0)
     # The pose of a class average is its own; of the members of a class, differences are true.
-    psi = np.radians(found.angle)
+    psi = -np.radians(found.angle)  # from x towards y
     own_y, own_x = turned(-psi, -found.origin_y / PIXEL, -found.origin_x / PIXEL)
     turn_off, shift_off = [], []
     for number in range(1, len(found.size) + 1):
@@ -365,8 +365,8 @@ def test_shifted_by_the_origin_then_turned_images_make_the_average(side):
         own = np.flatnonzero(found.class_number == number)
         total = np.zeros((side, side))
         for i in own:
-            # Turning an image by -psi from x towards y: at o of the average is what was at R(psi)o.
-            at_y, at_x = turned(np.radians(found.angle[i]), y, x)
+            # Turned by psi from x towards y: at o of the average is what was at R(-psi)o.
+            at_y, at_x = turned(-np.radians(found.angle[i]), y, x)
             at_y, at_x = at_y - found.origin_y[i] / PIXEL, at_x - found.origin_x[i] / PIXEL
             places = np.stack([at_y, at_x]) + side // 2
             total += map_coordinates(case.images[i], places, order=3, mode="nearest")

@@ -98,7 +98,8 @@ class Classification:
         From 1, the best class first; 0 for an image that is constant or has values that are not
         finite.
     angle : ndarray, shape (n,)
-        ``rlnAnglePsi``: the turn in degrees that brings an image to its class average.
+        ``rlnAnglePsi`` as RELION counts it, in degrees: by so much the class average is turned from
+        y towards x in the image; turning the image from x towards y by it brings it back.
     origin_y, origin_x : ndarray, shape (n,)
         ``rlnOriginYAngst``, ``rlnOriginXAngst``: the shift in Å that brings the particle to the
         image's centre, before it is turned.
@@ -244,7 +245,7 @@ def classify_images(
     turned_x = np.cos(angle) * shift_x - np.sin(angle) * shift_y
     return Classification(
         class_number=_spread(number[index], prepared.order, count),
-        angle=_spread(_degrees(angle), prepared.order, count),
+        angle=_spread(_relion_angle(angle), prepared.order, count),
         origin_y=_spread(0.0 - turned_y * pixel_size, prepared.order, count),
         origin_x=_spread(0.0 - turned_x * pixel_size, prepared.order, count),
         probability=_spread(found.probability.astype(float), prepared.order, count),
@@ -323,9 +324,9 @@ def _noise(source: ImageSource, order: Indices) -> Floats:
     return np.concatenate(parts)
 
 
-def _degrees(angle: Floats) -> Floats:
-    degrees = np.degrees(angle)
-    return np.where(degrees > 180, degrees - 360, degrees)
+def _relion_angle(angle: Floats) -> Floats:
+    degrees = 0.0 - np.degrees(angle)
+    return np.where(degrees <= -180, degrees + 360, degrees)
 
 
 def _spread(values: npt.NDArray[Any], order: Indices, count: int) -> npt.NDArray[Any]:

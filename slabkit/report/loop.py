@@ -140,10 +140,9 @@ def _slabs(page: Page, result: LoopResult) -> None:
 def _classes(page: Page, result: LoopResult) -> None:
     page.section(
         "Classes",
-        "The minislabs, sorted by slabkit classify, the best class first. The rule of slabkit "
-        "label --auto accepts the classes framed in green, those of high quality q; below each are its "
-        "number, images, resolution and quality. On real data look at them and choose: "
-        "slabkit label ... --classes 1-7,12.",
+        "The minislabs, sorted by slabkit classify, the best class first: number, images, "
+        "resolution and quality q. Those framed in green have a quality that slabkit label --auto "
+        "accepts. On real data look at them and choose: slabkit label ... --classes 1-7,12.",
     )
     caption = f"{result.good_classes} of {result.classes} classes accepted"
     page.pictures([(result.class_sheet, caption)], wide=True)
