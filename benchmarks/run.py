@@ -10,7 +10,7 @@ from pathlib import Path
 from common import RESULTS, option_parser
 
 FOLDER = Path(__file__).resolve().parent
-NO_BENCHMARKS = ("common.py", "run.py")
+NO_BENCHMARKS = ("common.py", "plain_classification.py", "run.py")
 
 
 def main() -> int:
