@@ -6,7 +6,7 @@ taken for noise. What is longer than one particle is split where particles touch
 where there is one.
 
 The volume streams past once, some tens of planes at a time; then each object is read in its own
-box. Boxes larger than eight million voxels are read at a coarser grid.
+box. Boxes larger than four million voxels are read at a coarser grid.
 """
 
 from __future__ import annotations

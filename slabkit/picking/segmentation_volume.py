@@ -18,7 +18,7 @@ Kind = Literal["labels", "probability"]
 MOST_LABELS = 64
 
 _BLOCK_VOXELS = 8 * 2**20  # read and labelled at a time: 32 MB of labels
-_LARGEST_OBJECT = 8 * 2**20  # voxels of a box that is worked on at full size
+_LARGEST_OBJECT = 4 * 2**20  # voxels of a box that is worked on at full size
 _SAMPLED_PLANES = 8
 
 Booleans = npt.NDArray[np.bool_]
