@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The rounds of a ground-truth annotation: two pickers, rounds of labels, confidence, a second look,
-# conflicts between species. The people are simulated: they know the truth and err at times.
+# The rounds of a ground-truth annotation: two pickers, what to label first, rounds of labels,
+# confidence, a second look, conflicts between species; score, statistics, split. The people are
+# simulated: they know the truth and err at times.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -43,6 +44,26 @@ with open(target, "w", newline="") as file:
         says = right != (chance.random() < float(errors))
         writer.writerow([pick["slabkitPickId"], "accepted" if says else "rejected"])
 PYTHON
+
+# What to label first, by 2D classes and scores: here Lee starts with twelve ribosomes.
+slabkit classify ribosome.minislabs/minislabs.star -o classes --classes 5 --iterations 10 --quiet
+suggest=(slabkit suggest ribosome.minislabs/minislabs.star --classified classes/classified.star
+    --picks ribosome.picks.star)
+"${suggest[@]}" -n 12 -o first.star --gallery first
+python3 rater.py ribosome.picks.star all.csv ribosome 0.1 5
+python3 - <<'PYTHON'
+import csv
+
+import slabkit
+
+shown = set(slabkit.read_minislabs("first/minislabs.star")[0]["slabkitPickId"])
+with open("all.csv", newline="") as source, open("first.csv", "w", newline="") as target:
+    rows = list(csv.reader(source))
+    csv.writer(target).writerows([rows[0], *(row for row in rows if row[0] in shown)])
+PYTHON
+slabkit label first.csv --minislabs first/minislabs.star --round first --author lee --quiet \
+    -o first.labels.star
+"${suggest[@]}" -n 12 -o next.star --labels first.labels.star --decide propagated.star
 
 for species in ribosome thyroglobulin; do
     minislabs=$species.minislabs/minislabs.star
@@ -92,7 +113,11 @@ slabkit label decided.csv --minislabs conflicts/minislabs.star --author ann --qu
     -o settled.star
 slabkit curate merged.star settled.star --conflicts conflicts/conflicts.star -o final.star
 
-slabkit score final.star tomograms/truth.star
+# How good it is, what a team puts on the screen, and subsets to train and test with.
+slabkit score final.star tomograms/truth.star --mode both --bootstrap 200 --plot curve.png
+slabkit stats final.star ribosome.rest.star thyroglobulin.rest.star -o stats --quiet \
+    --labels ribosome.kim.star --labels ribosome.lee.star
+slabkit split tomograms/truth.star -o split.star --fractions train=1,test=1 --lists subsets
 slabkit history "$(python3 -c '
 import slabkit
 picks = slabkit.read_picks("final.star").picks
