@@ -51,7 +51,7 @@ svg .line { fill:none } .line.axis { stroke:var(--line) } .line.mark { stroke:va
 .line.series4 { stroke:#7869be } .line.series5 { stroke:#94704a } .line.series6 { stroke:#3caaaa }
 .line.series7 { stroke:#969b28 } .line.rejected { stroke:var(--bad) }
 .line.undecided { stroke:var(--soft) } svg text.title { fill:var(--ink); font-size:15px }
-.wall { display:grid; gap:22px; grid-template-columns:repeat(auto-fill,minmax(420px,1fr)) }
+.wall { display:grid; gap:22px; grid-template-columns:repeat(auto-fill,minmax(480px,1fr)) }
 .mark,.found { stroke:var(--bad); stroke-width:1.5 }
 .truth { stroke:var(--good); stroke-width:1.5; stroke-dasharray:4 3 }
 .small-charts { display:grid; gap:12px; grid-template-columns:repeat(auto-fill,minmax(190px,1fr)) }

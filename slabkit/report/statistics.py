@@ -45,6 +45,27 @@ def statistics_drawings(
             title="Picks by source and decision",
         ),
     }
+    if len(labelling):
+        found["labels"] = stacked_bars(
+            {
+                who: {word: float(row[f"slabkit{word.capitalize()}"]) for word in _WORDS}
+                for who, row in zip(_who(labelling), labelling.to_dict("records"), strict=True)
+            },
+            title="Labels by author and round",
+            unit="labels",
+        )
+    timed = pace[pace["labels_per_hour"].notna()]
+    if len(timed):
+        found["pace"] = stacked_bars(
+            {
+                f"{row['author'] or row['table']}, {row['round'] or '-'}": {
+                    "labels an hour": row["labels_per_hour"]
+                }
+                for row in timed.to_dict("records")
+            },
+            title="Labels an hour, without pauses",
+            unit="labels",
+        )
     good = picks[picks["slabkitDecision"] != "rejected"]
     common = good["slabkitSpecies"].value_counts().index[:SERIES]
     near = {
@@ -73,27 +94,6 @@ def statistics_drawings(
                 title="Scores of the picks by decision",
                 label=f"score ({kind})" if kind else "score",
             )
-    if len(labelling):
-        found["labels"] = stacked_bars(
-            {
-                who: {word: float(row[f"slabkit{word.capitalize()}"]) for word in _WORDS}
-                for who, row in zip(_who(labelling), labelling.to_dict("records"), strict=True)
-            },
-            title="Labels by author and round",
-            unit="labels",
-        )
-    timed = pace[pace["labels_per_hour"].notna()]
-    if len(timed):
-        found["pace"] = stacked_bars(
-            {
-                f"{row['author'] or row['table']}, {row['round'] or '-'}": {
-                    "labels an hour": row["labels_per_hour"]
-                }
-                for row in timed.to_dict("records")
-            },
-            title="Labels an hour, without pauses",
-            unit="labels",
-        )
     return found
 
 
