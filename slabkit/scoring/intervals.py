@@ -128,7 +128,11 @@ def score_intervals(
     weight = score.table["weight"].to_numpy(dtype=float)
     weighted = _weighted(found[:, :, 2], weight, resampled[:, :, 1], mode)
     nothing = np.full(resamples, math.nan)
-    samples = [*np.moveaxis(found[:, :-1], 1, 0), total, np.stack([nothing, nothing, weighted], axis=1)]
+    samples = [
+        *np.moveaxis(found[:, :-1], 1, 0),
+        total,
+        np.stack([nothing, nothing, weighted], axis=1),
+    ]
     values = [
         *(tuple(float(row[name]) for name in _MEASURES) for row in score.table.to_dict("records")),
         tuple(score.total[name] for name in _MEASURES),
