@@ -185,6 +185,8 @@ def test_conflicts_are_shown_decided_and_settled(project, slabkit):
     assert table["slabkitCentreX"].tolist() == [140.0, 410.0]
     assert table["slabkitCentreY"].tolist() == [260.0, 260.0]
     assert (project / "c" / "minislabs_000.png").exists()
+    refused = slabkit("convert", "c/conflicts.star", "x.csv", code=2).stderr
+    assert "has no block data_picks (it has conflicts)" in refused
     form = (project / "c" / "decide.csv").read_text().splitlines()
     assert form[0] == "pick_id,decision,species,comment"
     assert form[1].endswith(",undecided,,ribosome or thyroglobulin")
