@@ -209,6 +209,7 @@ def test_command(slabkit, tmp_path):
     parts = [read_native_picks(tmp_path / "sub" / f"{n}.star") for n in ("train", "val", "test")]
     assert sum(len(part.picks) for part in parts) == len(picks)
     assert [len(part.tomograms) for part in parts] == [17, 2, 2]
+    assert "data-set split" in slabkit("info", "s.star").stdout
     first = (tmp_path / "s.star").read_bytes()
     slabkit("split", "p.star", "-o", "s2.star", "--fractions", "train=0.8,val=0.1,test=0.1")
     assert (tmp_path / "s2.star").read_bytes() == first

@@ -216,6 +216,7 @@ def test_command(slabkit, tmp_path):
     assert {"stats.html", "stats.star", "tomograms.png", "labels.png", "pace.png"} <= made
     page = (tmp_path / "st" / "stats.html").read_text()
     assert "http" not in page.replace("http://www.w3.org", "")
+    assert "statistics of picks" in slabkit("info", "st/stats.star").stdout
     first = (tmp_path / "st" / "stats.star").read_bytes()
     slabkit("stats", "c.star", "--labels", "kim.star", "-o", "st2", "--quiet")
     assert (tmp_path / "st2" / "stats.star").read_bytes() == first

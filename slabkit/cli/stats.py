@@ -119,7 +119,7 @@ def _write(
         "counts": found.counts,
         "neighbours": found.neighbours,
         "labelling": found.labelling,
-        "picks": found.picks,
+        "measured": found.picks,
     }
     write_blocks(table, {name: block.replace("", "none") for name, block in blocks.items()})
     page = statistics_page(

@@ -65,7 +65,8 @@ class FileDescription:
     kind : str
         ``tomogram``, ``micrograph``, ``stack``, ``slab table``, ``picks2d``, ``pick list``,
         ``minislab table``, ``labels``, ``conflicts between species``, ``contradictions between
-        raters``, ``tomogram table``, ``other STAR``, ``table``,
+        raters``, ``data-set split``, ``statistics of picks``, ``tomogram table``, ``other STAR``,
+        ``table``,
         ``coordinates``, ``record of a run of slabkit`` or what CryoSPARC has: ``CryoSPARC
         particles``, ``CryoSPARC micrographs``, ``CryoSPARC dataset``, ``CryoSPARC result group``.
     stored_as : str
@@ -308,6 +309,10 @@ def _star_kind(blocks: dict[str, pd.DataFrame]) -> tuple[str, str]:
     for name, what in (("conflicts", "species"), ("contradictions", "raters")):
         if name in blocks and "slabkitPickId" in blocks[name]:
             return f"{name} between {what}", name
+    if "split" in blocks and "slabkitSubset" in blocks["split"]:
+        return "data-set split", "split"
+    if "counts" in blocks and "measured" in blocks:
+        return "statistics of picks", "counts"
     if "micrographs" in blocks and "slabkitZStart" in blocks["micrographs"]:
         return "slab table", "micrographs"
     if "tomograms" in blocks and "slabkitTomogram" in blocks["tomograms"]:
