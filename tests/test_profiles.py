@@ -42,8 +42,8 @@ def depths(volume, centres, radius, low, high, *, sign=1, jobs=1, slab=None, dia
             2 * radius[rows],
         )  # fmt: skip
         result[rows] = np.column_stack(
-            [peaks.z_vox, peaks.confidence, peaks.at_border, peaks.second_z_vox,
-             peaks.second_confidence]
+            [peaks.z_vox, peaks.prominence, peaks.at_border, peaks.second_z_vox,
+             peaks.second_prominence]
         )  # fmt: skip
     assert sorted(seen) == list(range(count))
     return result

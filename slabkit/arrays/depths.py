@@ -29,22 +29,22 @@ class DepthPeaks:
     ----------
     z_vox : ndarray of float64, shape (profiles,)
         Depth in voxels, to sub-voxel precision; NaN where the profile is flat.
-    confidence : ndarray of float64, shape (profiles,)
-        Prominence: one less the highest score more than half a diameter away (not below zero) over
+    prominence : ndarray of float64, shape (profiles,)
+        One less the highest score more than half a diameter away (not below zero) over
         the score at the peak; 0 (another place is as good) to 1 (nothing else in reach).
     at_border : ndarray of bool, shape (profiles,)
         The scores still rise where the search ends. Where the volume ends they end too.
     second_z_vox : ndarray of float64, shape (profiles,)
         Depth of a second particle stacked on the first; NaN where there is none.
-    second_confidence : ndarray of float64, shape (profiles,)
+    second_prominence : ndarray of float64, shape (profiles,)
         The same for the second, each particle's own surroundings left out; NaN where none.
     """
 
     z_vox: Floats
-    confidence: Floats
+    prominence: Floats
     at_border: Booleans
     second_z_vox: Floats
-    second_confidence: Floats
+    second_prominence: Floats
 
 
 def find_depths(
@@ -108,7 +108,7 @@ def find_depths(
     z_vox = np.where(at_border, z[every, choice], z[every, choice] + _vertex(value, choice))
     apart = np.abs(z - z[every, choice][:, None])
     highest = value[every, choice]
-    confidence = _prominence(value, highest, within & (apart > half))
+    prominence = _prominence(value, highest, within & (apart > half))
 
     # Where a second particle is likely it must lie in the slab, else it is another slab's affair.
     in_slab = (z > slab_low_vox[:, None]) & (z < slab_high_vox[:, None])
@@ -131,14 +131,14 @@ def find_depths(
     )
     apart_second = np.abs(z - z[every, second][:, None])
     rest = within & (apart > half) & (apart_second > half)
-    confidence = np.where(stacked, _prominence(value, highest, rest), confidence)
-    second_confidence = _prominence(value, second_height, rest)
+    prominence = np.where(stacked, _prominence(value, highest, rest), prominence)
+    second_prominence = _prominence(value, second_height, rest)
     return DepthPeaks(
         np.where(found, z_vox, np.nan),
-        np.where(found, confidence, 0.0),
+        np.where(found, prominence, 0.0),
         at_border,
         np.where(stacked, z[every, second] + _vertex(value, second), np.nan),
-        np.where(stacked, second_confidence, np.nan),
+        np.where(stacked, second_prominence, np.nan),
     )
 
 

@@ -47,7 +47,8 @@ def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataF
     ----------
     candidates : DataFrame
         Columns of `slabkit.tables.PICKS` but the id, and the position of the hit on its slab; with
-        ``_border``, whether it is at the border of its search, and ``_slab``, the slab's number.
+        ``_border``, whether it is at the border of its search, ``_prominence``, how far its depth
+        stands above others (NaN: not known), and ``_slab``, the slab's number.
     min_distance : float, optional
         In Å; default half the larger diameter of the two. 0 merges nothing.
 
@@ -70,8 +71,8 @@ def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataF
     score = candidates["slabkitScore"].to_numpy(dtype=float)
     border = candidates["_border"].to_numpy(dtype=bool)
     distance = diameter / 2 if min_distance is None else np.full(len(candidates), min_distance)
-    confidence = candidates["slabkitZConfidence"].to_numpy(dtype=float)
-    evidence = weight_of_evidence(score, diameter, confidence)
+    prominence = candidates["_prominence"].to_numpy(dtype=float)
+    evidence = weight_of_evidence(score, diameter, prominence)
     priority = np.column_stack([~border, evidence, score])
     keeper = _stand_ins(
         candidates[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy(),
@@ -84,7 +85,7 @@ def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataF
     slab_count = support.groupby("keeper").size()
     best = pd.Series(np.where(border & ~border[keeper], np.nan, score)).groupby(keeper).max()
     kept = np.unique(keeper)
-    picks = candidates.iloc[kept].drop(columns=["_border", "_slab"])
+    picks = candidates.iloc[kept].drop(columns=["_border", "_prominence", "_slab"])
     picks["slabkitScore"] = best.loc[kept].to_numpy()
     picks.insert(0, "slabkitSlabCount", slab_count.loc[kept].to_numpy())
     picks.insert(0, "slabkitPickId", "")
@@ -125,22 +126,22 @@ def _stand_ins(
     return np.asarray(final[chosen[first]])
 
 
-def weight_of_evidence(score: Floats, diameter: Floats, confidence: Floats) -> Floats:
-    """Give what ranks hits of different sizes: score × diameter × (1/2 + confidence).
+def weight_of_evidence(score: Floats, diameter: Floats, prominence: Floats) -> Floats:
+    """Give what ranks hits of different sizes: score × diameter × (1/2 + prominence).
 
     Parameters
     ----------
     score, diameter : ndarray, shape (hits,)
         Negative scores are divided by the rest, so that more of each is still better. Where no
         diameter is known they do not count for any hit.
-    confidence : ndarray, shape (hits,)
-        How sure the depth is, 0 to 1; NaN, not known, counts as 0.
+    prominence : ndarray, shape (hits,)
+        How far the depth stands above others, 0 to 1; NaN, not known, counts as 0.
 
     Returns
     -------
     ndarray, shape (hits,)
     """
-    factor = _SURE_DEPTH + np.nan_to_num(confidence)
+    factor = _SURE_DEPTH + np.nan_to_num(prominence)
     if not np.isnan(diameter).any():
         factor = factor * diameter
     return np.where(score < 0, score / factor, score * factor)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
+from slabkit.mapping.confidence import depth_confidence
 from slabkit.mapping.grouping import merge_hits
 from slabkit.mapping.joining import check_slabs, image_contrast, inside_image, match_micrographs
 from slabkit.mapping.refinement import Depths, refine_depths, slab_middles
@@ -215,6 +216,8 @@ def _candidates(
         "z-flat": depths.flat[row],
     }
     kind = taken["slabkitScoreKind"]
+    prominence = np.concatenate([depths.prominence, depths.second_prominence[two]])
+    confidence = np.where(depths.flat[row], 0.0, depth_confidence(prominence))
     columns = {
         "slabkitTomogram": tomogram.name,
         "slabkitX": position[:, 0] * voxel_size,
@@ -224,10 +227,11 @@ def _candidates(
         "slabkitScoreKind": kind,
         "slabkitSpecies": taken["slabkitSpecies"],
         "slabkitDiameter": taken["slabkitDiameter"],
-        "slabkitZConfidence": np.concatenate([depths.confidence, depths.second_confidence[two]]),
+        "slabkitZConfidence": confidence,
         "slabkitFlags": _joined(flags),
         "slabkitSource": kind,
         "_border": flags["z-border"],
+        "_prominence": prominence,
         "_slab": slab[row],
     }
     kept = [

@@ -24,20 +24,21 @@ class Depths:
     ----------
     z_vox : ndarray of float64
         Depth in voxels, within the volume.
-    confidence : ndarray of float64
-        0 to 1, see `slabkit.arrays.depths.DepthPeaks`; NaN where z was not refined.
+    prominence : ndarray of float64
+        0 to 1, see `slabkit.arrays.depths.DepthPeaks`; NaN where z was not refined. What it is
+        worth says `slabkit.mapping.confidence.depth_confidence`.
     at_border, flat : ndarray of bool
         The score rises where the search ends; nothing sticks out anywhere (z is the slab's middle).
-    second_z_vox, second_confidence : ndarray of float64
+    second_z_vox, second_prominence : ndarray of float64
         A second particle stacked on the first; NaN where there is none.
     """
 
     z_vox: Floats
-    confidence: Floats
+    prominence: Floats
     at_border: npt.NDArray[np.bool_]
     flat: npt.NDArray[np.bool_]
     second_z_vox: Floats
-    second_confidence: Floats
+    second_prominence: Floats
 
 
 def slab_middles(z_start: npt.NDArray[np.int64], z_count: npt.NDArray[np.int64]) -> Depths:
@@ -119,9 +120,9 @@ def refine_depths(
         return tomogram.check_finite(block, (first, 0, 0))
 
     z_vox = middles.z_vox.copy()
-    confidence = np.zeros(len(x_vox))
+    prominence = np.zeros(len(x_vox))
     at_border, flat = middles.at_border.copy(), middles.flat.copy()
-    second, second_confidence = middles.second_z_vox.copy(), middles.second_confidence.copy()
+    second, second_prominence = middles.second_z_vox.copy(), middles.second_prominence.copy()
     for part in depth_profiles(
         read_planes,
         tomogram.shape,
@@ -145,8 +146,8 @@ def refine_depths(
         flat[rows] = np.isnan(peaks.z_vox)
         found = rows[~flat[rows]]
         z_vox[found] = np.clip(peaks.z_vox[~flat[rows]], 0, depth - 1)
-        confidence[rows] = peaks.confidence
+        prominence[rows] = peaks.prominence
         at_border[rows] = peaks.at_border
         second[rows] = np.clip(peaks.second_z_vox, 0, depth - 1)
-        second_confidence[rows] = peaks.second_confidence
-    return Depths(z_vox, confidence, at_border, flat, second, second_confidence)
+        second_prominence[rows] = peaks.second_prominence
+    return Depths(z_vox, prominence, at_border, flat, second, second_prominence)
