@@ -272,8 +272,8 @@ def _geometry(
     if settings.resolution is None:
         rings = min(_RINGS, finest)
     else:
-        rings = int(box / settings.resolution + 1e-6)
-        if rings > finest:
+        rings = min(int(box / settings.resolution + 1e-6), finest)
+        if settings.resolution < 2 * pixel_size * (1 - 1e-6):
             raise InputError(
                 f"--resolution {settings.resolution:g} Å is finer than two pixels, "
                 f"{2 * pixel_size:g} Å."

@@ -128,6 +128,8 @@ def classify(
         resolution=resolution,
         seed=seed,
     )
+    if not 0 <= quality <= 1:
+        raise InputError(f"--quality must be from 0 to 1, not {quality:g}.")
     if pixel_size is not None:
         shared.positive(pixel_size, "--pixel-size")
     images = read_particle_images(

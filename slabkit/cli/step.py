@@ -106,6 +106,7 @@ class Step(contextlib.AbstractContextManager["Step"]):
         self._stack = contextlib.ExitStack()
         self._old_outputs: set[Path] = set()
         self._begun = False
+        self._new_folders: list[Path] = []
         self._total: int | None = None
 
     def __enter__(self) -> Step:
@@ -133,6 +134,8 @@ class Step(contextlib.AbstractContextManager["Step"]):
             self.finished = True
             self.summary = old.summary if old is not None else {}
             return self
+        parents = [self.out.parent, *self.out.parent.parents]
+        self._new_folders = [folder for folder in parents if not folder.exists()]
         self._stack.enter_context(output_lock(self.out))
         return self
 
@@ -176,6 +179,10 @@ class Step(contextlib.AbstractContextManager["Step"]):
                 self._forget_if_clean()
         finally:
             self._stack.close()
+            if error is not None:
+                for folder in self._new_folders:  # the deepest first; what holds files stays
+                    with contextlib.suppress(OSError):
+                        folder.rmdir()
 
     def _forget_if_clean(self) -> None:
         """After an error that left no file behind, leave no record of an unfinished run either."""

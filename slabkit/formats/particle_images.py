@@ -132,11 +132,18 @@ def read_particle_images(
     particles = blocks[name] = with_paths_from_here(blocks[name], where)
     if not len(particles):
         raise InputError(f"{where}: has no particles, so there is nothing to classify.")
-    named = "rlnImageName" in particles.columns
-    if named and not particles["rlnImageName"].isin(["", "none"]).any():
+    unnamed = np.ones(len(particles), dtype=bool)
+    if "rlnImageName" in particles.columns:
+        unnamed = particles["rlnImageName"].isin(["", "none"]).to_numpy()
+    if not unnamed.any():
         return _from_stacks(blocks, name, where, contrast, pixel_size)
     if "galleries" in blocks:
         return _from_galleries(blocks, name, where, contrast, pixel_size)
+    if not unnamed.all():
+        raise InputError(
+            f"{where}, particle {int(unnamed.argmax()) + 1}: rlnImageName names no image "
+            f"({int(unnamed.sum())} such particles of {len(unnamed)}); leave them out of the table."
+        )
     raise InputError(
         f"{where}: has particles without images: no rlnImageName, and no galleries block either."
     )
