@@ -92,7 +92,7 @@ def test_an_error_leaves_nothing(paths):
     out, source = paths
     with pytest.raises(InputError, match="no"), Step("test", str(out), inputs=[source]):
         raise InputError("no")
-    assert list(out.parent.iterdir()) == []
+    assert not out.parent.exists()
 
 
 def test_an_input_cannot_be_the_result(paths):
