@@ -13,20 +13,10 @@ slabkit pick blob slabs/slabs.star -o picks2d.star --diameter 100:350
 slabkit map picks2d.star --slabs slabs/slabs.star -o picks.star
 slabkit minislab picks.star -o minislabs --box 400 --depth 300 --stack
 
-# Here a person looks at minislabs/minislabs_*.mrc and marks the good tiles, or classifies the
-# stack in another program. This example marks what scored well:
-slabkit convert picks.star picks.csv
-python3 - <<'PYTHON'
-import csv
-
-with open("picks.csv", newline="") as source, open("good.csv", "w", newline="") as target:
-    writer = csv.writer(target)
-    writer.writerow(["pick_id", "decision"])
-    for row in csv.DictReader(source):
-        writer.writerow([row["pick_id"], "accepted" if float(row["score"]) >= 7 else "rejected"])
-PYTHON
-
-slabkit label good.csv --minislabs minislabs/minislabs.star -o labels.star
+slabkit classify minislabs/minislabs.star -o classes --classes 40
+# Here a person looks at classes/classes.png and lists the good classes: --classes 1-7,12.
+# This example lets the rule choose:
+slabkit label classes/classified.star --minislabs minislabs/minislabs.star --auto -o labels.star
 slabkit curate picks.star labels.star -o curated.star --rejected rejected.star
 slabkit score curated.star tomograms/truth.star --radius ribosome=150
 slabkit convert curated.star curated.csv

@@ -1,5 +1,8 @@
-"""Makes slab_and_minislabs.png, the picture in the README, from a simulated tomogram."""
+"""Makes the pictures of the README and the documentation, from simulated tomograms."""
 
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -35,3 +38,14 @@ small = picture.resize((1164, 576), Image.Resampling.LANCZOS)
 small.convert("P", palette=Image.Palette.ADAPTIVE, colors=160).save(
     Path(__file__).with_name("slab_and_minislabs.png"), optimize=True
 )
+
+with tempfile.TemporaryDirectory() as folder:
+    demo = [sys.executable, "-m", "slabkit.cli.main", "demo", "-o", f"{folder}/demo", "--quiet"]
+    subprocess.run(demo, check=True)
+    with Image.open(f"{folder}/demo/classes/classes.png") as sheet:
+        width = 1000
+        size = (width, round(sheet.height * width / sheet.width))
+        small = sheet.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    small.convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(
+        Path(__file__).with_name("classes.png"), optimize=True
+    )
