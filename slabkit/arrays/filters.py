@@ -84,6 +84,26 @@ def cosine_spectrum(image: Image, binned: tuple[int, int]) -> Image:
     return np.asarray(spectrum * np.float32(scale), dtype=np.float32)
 
 
+def cropped_spectrum(spectrum: Image, binned: tuple[int, int]) -> Image:
+    """Give the spectrum of the same image on a still coarser grid.
+
+    Parameters
+    ----------
+    spectrum : ndarray of float32, shape (y, x)
+        From `cosine_spectrum`.
+    binned : (int, int)
+        Size ``(y, x)`` of the coarser grid, not larger than that of the spectrum.
+
+    Returns
+    -------
+    ndarray of float32, shape ``binned``
+    """
+    if binned == spectrum.shape:
+        return spectrum
+    scale = np.sqrt(binned[0] * binned[1] / spectrum.size)
+    return np.asarray(spectrum[: binned[0], : binned[1]] * np.float32(scale), dtype=np.float32)
+
+
 def filtered_image(spectrum: Image, transfer: Image) -> Image:
     """Filter and transform back.
 
@@ -142,6 +162,11 @@ def fine_position(index: npt.ArrayLike, n: int, m: int) -> npt.NDArray[np.float6
     """
     place = (np.asarray(index, dtype=np.float64) + 0.5) * (n / m) - 0.5
     return np.clip(place, 0.0, n - 1.0)
+
+
+def coarse_position(place: npt.ArrayLike, n: int, m: int) -> npt.NDArray[np.float64]:
+    """Turn pixels of the image into places on a coarser grid; see `fine_position`."""
+    return (np.asarray(place, dtype=np.float64) + 0.5) * (m / n) - 0.5
 
 
 def on_image_frequencies(

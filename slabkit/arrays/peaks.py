@@ -119,7 +119,7 @@ def evenness(
     def ring(radius: Floats) -> Floats:
         rows = y[:, None] + radius[:, None] * sine
         columns = x[:, None] + radius[:, None] * cosine
-        return _interpolated(image, rows, columns)
+        return interpolated(image, rows, columns)
 
     contrast = ring(inner) - (ring(outer[0]) + ring(outer[1])) / 2
     mean = contrast.mean(axis=1)
@@ -200,7 +200,8 @@ def _elongation(curve_y: Floats, curve_x: Floats, mixed: Floats) -> Floats:
     return result
 
 
-def _interpolated(image: npt.NDArray[np.float32], rows: Any, columns: Any) -> Floats:
+def interpolated(image: npt.NDArray[np.float32], rows: Any, columns: Any) -> Floats:
+    """Give linearly interpolated values at places in pixels, the image mirrored at its border."""
     from scipy.ndimage import map_coordinates
 
     return np.asarray(

@@ -34,7 +34,7 @@ def blob(
             metavar="D|MIN:MAX", help="Diameter of the particles (Å), or range.", show_default=False
         ),
     ],
-    threshold: pick_limits.Threshold = "3",
+    threshold: pick_limits.BlobThreshold = None,
     target_precision: pick_limits.TargetPrecision = None,
     labelled: pick_limits.Labelled = None,
     max_per_slab: Annotated[
@@ -55,6 +55,15 @@ def blob(
             metavar="RATIO", help="Drop ridges, such as membranes, longer than this in width."
         ),
     ] = 4.0,
+    max_ridge: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Drop picks on a line (membrane, filament) that goes on at two sides and is so "
+            "high as a share of the pick's own contrast; fainter lines lower the score. inf: off, "
+            "for particles that sit in membranes.",
+        ),
+    ] = 0.7,
     method: Annotated[
         str,
         typer.Option(
@@ -90,10 +99,13 @@ def blob(
     from slabkit.formats.tables import read_text
     from slabkit.picking.blob import BlobLimits, pick_blobs
     from slabkit.picking.blob_search import diameter_ladder
-    from slabkit.picking.blob_selection import DEFAULT_THRESHOLD
+    from slabkit.picking.blob_selection import default_threshold
 
+    lowest = default_threshold("laplacian" if method == "laplacian" else "rims", max_ridge)
+    if threshold is None:
+        threshold = f"{lowest:g}"
     choice = pick_limits.choose_threshold(
-        threshold, target_precision, labelled, f"blob-{method}", DEFAULT_THRESHOLD
+        threshold, target_precision, labelled, f"blob-{method}", lowest
     )
     options: dict[str, Any] = {
         "diameter": shared.parse_range(diameter, "--diameter"),
@@ -101,12 +113,13 @@ def blob(
         "max_per_slab": max_per_slab,
         "min_distance": min_distance,
         "max_elongation": max_elongation,
+        "max_ridge": max_ridge,
         "method": method,
         "species": species,
         "contrast": shared.parse_contrast(contrast),
     }
     diameter_ladder(options["diameter"])
-    BlobLimits(choice.to_find, max_per_slab, min_distance, max_elongation)
+    BlobLimits(choice.to_find, max_per_slab, min_distance, max_elongation, max_ridge)
     if png and out == "-":
         raise InputError("--png writes pictures beside the table; give a file to -o.")
     text = read_text(slabs)

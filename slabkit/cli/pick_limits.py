@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from slabkit.formats.mask_files import MaskFiles
     from slabkit.picking.thresholds import ThresholdFit
 
-Threshold = Annotated[
-    str,
+_THRESHOLD_HELP = (
+    "Lowest score, in noise standard deviations; auto: where half of the picks stand out "
+    "of the background by a fit to the scores, with the numbers expected."
+)
+Threshold = Annotated[str, typer.Option(metavar="SD|auto", help=_THRESHOLD_HELP)]
+BlobThreshold = Annotated[
+    str | None,
     typer.Option(
         metavar="SD|auto",
-        help="Lowest score, in noise standard deviations; auto: where half of the picks stand out "
-        "of the background by a fit to the scores, with the numbers expected.",
+        help=f"{_THRESHOLD_HELP} Default: 2; with --max-ridge inf or --method laplacian 3.",
+        show_default=False,
     ),
 ]
 TargetPrecision = Annotated[

@@ -11,6 +11,10 @@ directions of its contrast to the surround, as a share of the mean. So a score i
 standard deviations a blob stands out on its weaker sides. There is one median and one deviation a
 filter and diameter, pooled over all slabs of a tomogram.
 
+Where a line runs into the blob on one side and out on another, as a membrane does, its height
+(`slabkit.arrays.ridges`) as a share of the filter's answer lowers the score: by the square of the
+share over the largest one allowed, so that a faint line, which noise has everywhere, costs little.
+
 Border rule: beyond its border an image continues as its mirror image, and a pick may lie as near to
 the border as a fifth of the smallest diameter (a pixel of the grid searched); what is nearer may
 be half of something outside. Padding of one value is no image.
@@ -21,9 +25,10 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,10 +42,11 @@ from slabkit.picking.blob_search import (
 )
 from slabkit.picking.blob_selection import (
     DEFAULT_MAX_ELONGATION,
-    DEFAULT_THRESHOLD,
+    DEFAULT_MAX_RIDGE,
     BlobLimits,
     Blobs,
     PooledNoise,
+    default_threshold,
     select_blobs,
 )
 from slabkit.tables import PICKS2D, empty_table, make_table
@@ -48,6 +54,8 @@ from slabkit.units import Contrast
 
 if TYPE_CHECKING:
     import pandas as pd
+
+T = TypeVar("T")
 
 __all__ = ["BlobLimits", "Blobs", "find_blobs", "pick_blobs"]
 
@@ -58,10 +66,11 @@ def find_blobs(
     *,
     diameter: tuple[float, float] | float,
     contrast: Contrast = "dark",
-    threshold: float = DEFAULT_THRESHOLD,
+    threshold: float | None = None,
     max_count: int | None = None,
     min_distance: float | None = None,
     max_elongation: float = DEFAULT_MAX_ELONGATION,
+    max_ridge: float = DEFAULT_MAX_RIDGE,
     method: Method = "rims",
 ) -> Blobs:
     """Find the blobs of one image, its noise measured on itself.
@@ -76,7 +85,8 @@ def find_blobs(
         Smallest and largest diameter, or the one there is, in Å.
     contrast : {"dark", "bright"}, optional
     threshold : float, optional
-        Lowest score, in standard deviations.
+        Lowest score, in standard deviations. Default: 2; 3 where lines do not lower the scores (an
+        infinite ``max_ridge``, ``laplacian``).
     max_count : int, optional
         Keep so many of the best.
     min_distance : float, optional
@@ -84,8 +94,13 @@ def find_blobs(
         the two (0.6 for shells).
     max_elongation : float, optional
         Ridges (membranes, edges) with a larger ratio of principal curvatures are dropped.
+    max_ridge : float, optional
+        Blobs are dropped that lie on a line (a membrane, a filament) as high as this share of the
+        blob's own contrast; a lower line lowers the score by the square of its part of that.
+        Infinite: lines do not matter, as for particles that sit in membranes.
     method : {"rims", "laplacian"}, optional
-        ``laplacian``: only the Laplacian of Gaussian, its answer being the score.
+        ``laplacian``: only the Laplacian of Gaussian, its answer being the score, whatever lines
+        run past.
 
     Returns
     -------
@@ -96,7 +111,8 @@ def find_blobs(
     InputError
         If the image has not two axes or is not finite, or a parameter makes no sense.
     """
-    limits = BlobLimits(threshold, max_count, min_distance, max_elongation)
+    threshold = default_threshold(method, max_ridge) if threshold is None else threshold
+    limits = BlobLimits(threshold, max_count, min_distance, max_elongation, max_ridge)
     pixels = _checked_image(image, "the image")
     search = BlobSearch(
         _size(pixels),
@@ -114,10 +130,11 @@ def pick_blobs(
     slabs: pd.DataFrame,
     *,
     diameter: tuple[float, float] | float,
-    threshold: float = DEFAULT_THRESHOLD,
+    threshold: float | None = None,
     max_per_slab: int | None = None,
     min_distance: float | None = None,
     max_elongation: float = DEFAULT_MAX_ELONGATION,
+    max_ridge: float = DEFAULT_MAX_RIDGE,
     contrast: Contrast | None = None,
     species: str = "",
     method: Method = "rims",
@@ -132,7 +149,7 @@ def pick_blobs(
         once.
     slabs : DataFrame
         Slab table (`slabkit.tables.SLABS`) of one tomogram. Pixel size and contrast are read here.
-    diameter, threshold, min_distance, max_elongation, method
+    diameter, threshold, min_distance, max_elongation, max_ridge, method
         As in `find_blobs`.
     max_per_slab : int, optional
         Keep so many of the best on each slab.
@@ -159,7 +176,8 @@ def pick_blobs(
     SlabkitWarning
         Once, if slabs are constant.
     """
-    limits = BlobLimits(threshold, max_per_slab, min_distance, max_elongation)
+    threshold = default_threshold(method, max_ridge) if threshold is None else threshold
+    limits = BlobLimits(threshold, max_per_slab, min_distance, max_elongation, max_ridge)
     ladder = diameter_ladder(diameter)
     if len(slabs) == 0:
         return empty_table(PICKS2D)
@@ -174,13 +192,13 @@ def pick_blobs(
     sign_of = slabs["slabkitContrast"].iloc[0] if contrast is None else contrast
     searches: dict[tuple[int, int], BlobSearch] = {}
 
-    def tasks() -> Iterator[tuple[BlobSearch, npt.NDArray[Any]]]:
+    def tasks() -> Iterator[Callable[[], Candidates]]:
         for image, name in _zipped(images, names):
             pixels = _checked_image(image, name)
             size = _size(pixels)
             if size not in searches:
                 searches[size] = BlobSearch(size, pixel_size, ladder, sign_of, method)
-            yield searches[size], pixels
+            yield partial(searches[size].candidates, pixels)
 
     found = list(_in_order(tasks(), jobs))
     constant = [name for name, one in zip(names, found, strict=True) if not one.samples]
@@ -192,7 +210,9 @@ def pick_blobs(
             stacklevel=2,
         )
     noise = PooledNoise(found)
-    picks = [select_blobs(one, noise, limits, pixel_size) for one in found]
+    picks = list(
+        _in_order((partial(select_blobs, one, noise, limits, pixel_size) for one in found), jobs)
+    )
     return make_table(
         PICKS2D,
         {
@@ -209,17 +229,15 @@ def pick_blobs(
     )
 
 
-def _in_order(
-    tasks: Iterator[tuple[BlobSearch, npt.NDArray[Any]]], jobs: int
-) -> Iterator[Candidates]:
+def _in_order(tasks: Iterator[Callable[[], T]], jobs: int) -> Iterator[T]:
     if jobs <= 1:
-        for search, image in tasks:
-            yield search.candidates(image)
+        for task in tasks:
+            yield task()
         return
-    waiting: deque[Future[Candidates]] = deque()
+    waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(jobs) as pool:
-        for search, image in tasks:
-            waiting.append(pool.submit(search.candidates, image))
+        for task in tasks:
+            waiting.append(pool.submit(task))
             if len(waiting) > jobs:
                 yield waiting.popleft().result()
         while waiting:

@@ -14,7 +14,9 @@ from slabkit.arrays.filters import (
     RIM_RADIUS,
     angular_frequencies,
     binned_shape,
+    coarse_position,
     cosine_spectrum,
+    cropped_spectrum,
     filtered_image,
     fine_position,
     gaussian_transfer,
@@ -24,6 +26,7 @@ from slabkit.arrays.filters import (
     shell_transfer,
 )
 from slabkit.arrays.peaks import Peaks, evenness, find_peaks, parabola
+from slabkit.arrays.ridges import LINE_SIGMA, ridge_heights
 from slabkit.errors import InputError
 from slabkit.units import protein_sign
 
@@ -69,6 +72,36 @@ class Ladder:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """An image in which membranes are sought beside blobs.
+
+    Parameters
+    ----------
+    image : ndarray of float32, shape (y, x)
+        Smoothed with `slabkit.arrays.ridges.LINE_SIGMA`, on a grid of about that.
+    shape : (int, int)
+        Pixels ``(y, x)`` of the image that it is of.
+    pixel_size : float
+        Of that image, in Å.
+    """
+
+    image: npt.NDArray[np.float32]
+    shape: tuple[int, int]
+    pixel_size: float
+
+    def heights(self, y_px: Floats, x_px: Floats, diameter: Floats) -> Floats:
+        """Give `slabkit.arrays.ridges.ridge_heights` at blobs of the image."""
+        (height, width), (rows, columns) = self.shape, self.image.shape
+        return ridge_heights(
+            self.image,
+            coarse_position(y_px, height, rows),
+            coarse_position(x_px, width, columns),
+            diameter / 2,
+            self.pixel_size * math.sqrt(height * width / (rows * columns)),
+        )
+
+
+@dataclass(frozen=True)
 class Candidates:
     """Peaks in one image, and samples of what the filters answer there in general.
 
@@ -93,6 +126,8 @@ class Candidates:
         Empty for a constant image.
     first_rung : dict of int to int
         Rung of the ladder at which each filter begins.
+    lines : Lines or None
+        Where to look for membranes; None for the Laplacian alone, and for a constant image.
     """
 
     x_px: Floats
@@ -106,6 +141,7 @@ class Candidates:
     evenness: Floats
     samples: dict[int, npt.NDArray[np.float32]]
     first_rung: dict[int, int]
+    lines: Lines | None = None
 
 
 def diameter_ladder(diameter: tuple[float, float] | float) -> Ladder:
@@ -202,6 +238,9 @@ class BlobSearch:
                 ]
                 self._first_rung[SHELL] = first
         self._smooth = gaussian_transfer(q, 0.15 * smallest)
+        self._line_grid = binned_shape(shape, LINE_SIGMA / pixel_size)
+        q = angular_frequencies(shape, self._line_grid, pixel_size)
+        self._line_smooth = gaussian_transfer(q, LINE_SIGMA)
 
     def candidates(self, image: npt.NDArray[Any]) -> Candidates:
         """Find the peaks of one image.
@@ -220,7 +259,13 @@ class BlobSearch:
         if not np.ptp(image) > 0:
             return _no_candidates()
         protein, padding = without_padding(protein)
-        spectrum = cosine_spectrum(protein, self.binned)
+        finest = tuple(max(sizes) for sizes in zip(self.binned, self._line_grid, strict=True))
+        whole = cosine_spectrum(protein, (finest[0], finest[1]))
+        spectrum = cropped_spectrum(whole, self.binned)
+        lines = None
+        if RIM in self._transfers:
+            smooth = filtered_image(cropped_spectrum(whole, self._line_grid), self._line_smooth)
+            lines = Lines(smooth, self.shape, self.pixel_size)
         places = self._sample_places(padding)
         found: list[tuple[int, int, Peaks, Floats, Floats]] = []
         samples: dict[int, npt.NDArray[np.float32]] = {}
@@ -238,7 +283,7 @@ class BlobSearch:
             if scorer != kind:
                 value, rung = _highest_beside(stacks[scorer], peaks)
             found.append((kind, scorer, peaks, value, rung))
-        return self._collected(found, samples, spectrum, padding)
+        return self._collected(found, samples, spectrum, padding, lines)
 
     def _sample_places(self, padding: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int64]:
         height, width = self.binned
@@ -264,6 +309,7 @@ class BlobSearch:
         samples: dict[int, npt.NDArray[np.float32]],
         spectrum: npt.NDArray[np.float32],
         padding: npt.NDArray[np.bool_] | None,
+        lines: Lines | None,
     ) -> Candidates:
         def joined(parts: list[Any]) -> Any:
             return np.concatenate(parts)
@@ -303,6 +349,7 @@ class BlobSearch:
             evenness=even,
             samples=samples,
             first_rung=self._first_rung,
+            lines=lines,
             **columns,
         )
 

@@ -9,14 +9,35 @@ import numpy as np
 
 from slabkit.arrays.neighbours import group_neighbours
 from slabkit.errors import InputError
-from slabkit.picking.blob_search import SHELL, Candidates, Floats
+from slabkit.picking.blob_search import SHELL, Candidates, Floats, Method
 
-DEFAULT_THRESHOLD = 3.0
+# Lines that noise draws lower most scores by a third; so these two let as many picks pass.
+_DEFAULT_THRESHOLD, _DEFAULT_WITHOUT_LINES = 2.0, 3.0
 DEFAULT_MAX_ELONGATION = 4.0
+DEFAULT_MAX_RIDGE = 0.7
 
 _REACH = 0.5  # picks nearer than this share of the larger diameter are one
 _SHELL_REACH = 0.6  # a shell also stands for the peaks along its own wall
 _SMALLEST_NOISE = 1e-3  # of the strongest answer: images without noise have finite scores
+
+
+def default_threshold(method: Method, max_ridge: float) -> float:
+    """Give the lowest score by default: lower where lines that run past lower the scores.
+
+    Parameters
+    ----------
+    method : {"rims", "laplacian"}
+    max_ridge : float
+        As in `BlobLimits`.
+
+    Returns
+    -------
+    float
+        In standard deviations.
+    """
+    if method == "rims" and max_ridge < math.inf:
+        return _DEFAULT_THRESHOLD
+    return _DEFAULT_WITHOUT_LINES
 
 
 @dataclass(frozen=True)
@@ -64,6 +85,7 @@ class BlobLimits:
     max_count: int | None
     min_distance: float | None
     max_elongation: float
+    max_ridge: float
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.threshold):
@@ -75,6 +97,10 @@ class BlobLimits:
         if not self.max_elongation >= 1:
             raise InputError(
                 f"--max-elongation must be 1 (round) or more, not {self.max_elongation:g}."
+            )
+        if not self.max_ridge > 0:
+            raise InputError(
+                f"--max-ridge must be above 0 (inf: lines do not matter), not {self.max_ridge:g}."
             )
 
 
@@ -130,6 +156,11 @@ def select_blobs(
     score = noise.score(one)
     keep = (score >= limits.threshold) & (score > 0) & (one.elongation <= limits.max_elongation)
     rows = np.flatnonzero(keep)
+    if one.lines is not None and limits.max_ridge < math.inf:
+        ridge = one.lines.heights(one.y_px[rows], one.x_px[rows], one.diameter[rows])
+        share = ridge / one.response[rows] / limits.max_ridge
+        score[rows] *= np.maximum(1 - share**2, 0.0)
+        rows = rows[(score[rows] >= limits.threshold) & (score[rows] > 0)]
     if limits.min_distance is None:
         share = np.where(one.found_by[rows] == SHELL, _SHELL_REACH, _REACH)
         reach = share * one.diameter[rows]
