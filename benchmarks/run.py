@@ -10,7 +10,13 @@ from pathlib import Path
 from common import RESULTS, option_parser
 
 FOLDER = Path(__file__).resolve().parent
-NO_BENCHMARKS = ("common.py", "plain_classification.py", "run.py")
+NO_BENCHMARKS = (
+    "common.py",
+    "picking_pages.py",
+    "picking_peers.py",
+    "plain_classification.py",
+    "run.py",
+)
 
 
 def main() -> int:

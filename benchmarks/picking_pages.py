@@ -1,0 +1,183 @@
+"""The page of `picking.py`'s results, docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from slabkit.scoring import CZII_RADII
+
+SHORT = {
+    "ribosome": "ribosome",
+    "virus-like-particle": "VLP",
+    "thyroglobulin": "thyroglobulin",
+    "beta-galactosidase": "β-galactosidase",
+    "apo-ferritin": "apo-ferritin",
+    "beta-amylase": "β-amylase",
+}
+BASE = ("slabkit blob", "150 Å")  # what times are multiples of
+
+HEAD = """# Benchmark of picking
+
+Made by `benchmarks/picking.py` on a machine with {machine}. Numbers of picks, recall and
+errors do not depend on the machine; times are multiples of one of slabkit's own, and as exact as a
+machine that others use too allows. Do not edit; run the script.
+
+**Tomograms.** All have voxels of 10 Å, protein dark, tilts of ±45°, membranes, and other complexes
+that are not in the truth.
+
+- *data*: {data}.
+- *simulated*: {simulated}.
+{particles}
+
+**Pickers.** All search the same slabs of 300 Å for particles of 100 to 350 Å. *slabkit blob* is
+`pick blob --threshold 1`; *slabkit template* is `pick template` with the density maps of the five
+scored species (not β-amylase), `--view-step 60 --angular-step 15`; of picks of several species on
+one place the best counts. *plain LoG* is a Laplacian of Gaussian at ten scales with the depth of
+the darkest place of its column (`benchmarks/picking_peers.py`). RELION's `relion_autopick --LoG`
+(`--LoG_adjust_threshold -3`, ranked by figure of merit) and scikit-image's `blob_log` give 2D
+picks, mapped by `slabkit map` as slabkit's own are.
+
+**Measures.** A pick is right within half a particle's radius, one pick for one particle. Picks are
+candidates for any species, those of templates too, and pickers are compared at equal numbers: the
+best-scored picks, 600 and 1,200 for each 6300 × 6300 Å of a tomogram (a picker that finds fewer is
+left with fewer). *Precision* and *F4* are of the whole list, strict. *F4 curated*, weighted as in
+the CZII challenge, is what a perfect curation would leave: right picks named, all others dropped.
+*Average precision* of a species is the mean over its particles of the precision at the rank of
+their pick, 0 for those not found; that precision is the whole list's. Other complexes count as
+false."""
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Write a Markdown table, first columns to the left."""
+    lines = ["| " + " | ".join(head) + " |", "|---" * 2 + "|---:" * (len(head) - 2) + "|"]
+    return ["", *lines, *("| " + " | ".join(row) + " |" for row in rows)]
+
+
+def page(values: dict[str, Any]) -> list[str]:
+    """Give the lines of the page."""
+    sets = [name for name in ("data", "simulated") if name in values]
+    text = HEAD.format(
+        machine=values["machine"],
+        data=f"{values['data']['tomograms']} realistic tomograms, made independently of slabkit",
+        simulated=(
+            f"{values['simulated']['tomograms']} of `slabkit simulate --preset "
+            f"{'small' if values['small'] else 'czii'} --seed {values['seed']}` with real density "
+            "maps"
+            if "simulated" in values
+            else "left out"
+        ),
+        particles="\n".join(
+            f"- Particles of *{name}*: "
+            + ", ".join(f"{n} {SHORT[s]}" for s, n in values[name]["particles"].items())
+            + "."
+            for name in sets
+        ),
+    )
+    lines = text.split("\n")
+    for budget in ("600", "1200"):
+        lines += ["", f"## At {int(budget):,} picks"]
+        for name in sets:
+            lines += ["", f"### {name}", *at_budget(values[name], budget)]
+    lines += ["", "## Average precision"]
+    for name in sets:
+        lines += ["", f"### {name}", *average_precisions(values[name])]
+    lines += ["", "## Depth", "", *DEPTHS.split("\n")]
+    for name in sets:
+        lines += ["", f"### {name}", *depth_tables(values[name])]
+    lines += ["", "## Time and memory", "", *COSTS.split("\n")]
+    for name in sets:
+        lines += ["", f"### {name}", *costs(values[name])]
+    return lines
+
+
+def cells(own: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Give picker, step and result, picker by picker."""
+    steps = [step for step in own if isinstance(own[step], dict) and "pickers" in own[step]]
+    pickers = dict.fromkeys(picker for step in steps for picker in own[step]["pickers"])
+    return [
+        (picker, step, own[step]["pickers"][picker])
+        for picker in pickers
+        for step in steps
+        if picker in own[step]["pickers"]
+    ]
+
+
+def species_of(own: dict[str, Any]) -> list[str]:
+    return [name for name in CZII_RADII if name in own["particles"]]
+
+
+def at_budget(own: dict[str, Any], budget: str) -> list[str]:
+    """Recall by species, precision and F4 of the best picks."""
+    species = species_of(own)
+    head = ["picker", "slabs", *(f"{SHORT[s]}" for s in species)]
+    head += ["picks", "precision", "F4", "F4 curated"]
+    rows = []
+    for picker, step, result in cells(own):
+        one = result[budget]
+        row = [picker, step, *(f"{one['recall'][s]:.2f}" for s in species), str(one["picks"])]
+        rows.append([*row, *(f"{one[k]:.3f}" for k in ("precision", "f4", "curated_f4"))])
+    lines = ["", "Recall by species, then of the whole list:", *table(head, rows)]
+    named = [(step, result[budget]["named"]) for _, step, result in cells(own)]
+    named = [f"{share:.2f} ({step})" for step, share in named if share is not None]
+    if named:
+        lines += ["", "Of the right template picks so many have the right name: "]
+        lines[-1] += ", ".join(named) + "."
+    return lines
+
+
+def average_precisions(own: dict[str, Any]) -> list[str]:
+    """Average precision of all and by species."""
+    species = species_of(own)
+    rows = []
+    for picker, step, result in cells(own):
+        average = result["average_precision"]
+        rows.append([picker, step, *(f"{average[s]:.3f}" for s in ("all", *species))])
+    return table(["picker", "slabs", "all", *(SHORT[s] for s in species)], rows)
+
+
+DEPTHS = """|z error| in Å, median / 90th percentile. First of 2D picks of `slabkit blob` on slabs
+every 150 Å, those on a particle of the slab with no other in reach, by several ways to find the
+depth: slabpick's refinement (`refine_z`, boxes of 300 Å), the argmax of a column as wide as the
+particle, the middle of the slab. Then of the final picks: for each particle the pick nearest in x
+and y, if within half a radius there and one and a half radii in z, whatever else is in the column."""
+
+
+def depth_tables(own: dict[str, Any]) -> list[str]:
+    """Errors of the ways on the same hits, then of the final picks."""
+    species = species_of(own)
+
+    def row(errors: dict[str, dict[str, float]]) -> list[str]:
+        found = [errors.get(s) for s in species]
+        return [f"{e['median']:.0f} / {e['p90']:.0f}" if e else "" for e in found]
+
+    lines = []
+    if "depths" in own:
+        ways = own["depths"]
+        counts = [str(ways["slabkit"].get(s, {"n": 0})["n"]) for s in species]
+        rows = [[way, "150 Å", *row(errors)] for way, errors in ways.items()]
+        head = ["same hits", "slabs", *(SHORT[s] for s in species)]
+        lines += table(head, [["number of hits", "150 Å", *counts], *rows])
+    rows = [[picker, step, *row(result["z_error"])] for picker, step, result in cells(own)]
+    return lines + table(["final picks of", "slabs", *(SHORT[s] for s in species)], rows)
+
+
+COSTS = """Seconds of the search for 2D picks, and of mapping, over those of the search of `slabkit
+blob` on slabs every 150 Å of the same set. Whole processes with one worker, start-up included; of
+`blob_log` the calls alone. The plain picker's time is that of search and depths together. MB is the
+peak of what the search itself holds."""
+
+
+def costs(own: dict[str, Any]) -> list[str]:
+    """Give times as multiples, and memory."""
+    base = next(
+        result["pick"]["seconds"] for picker, step, result in cells(own) if (picker, step) == BASE
+    )
+    rows = []
+    for picker, step, result in cells(own):
+        mapped = f"{result['map']['seconds'] / base:.1f}" if "map" in result else ""
+        pick = result["pick"]
+        slabs = str(own[step]["slabs"])
+        row = [picker, step, slabs, f"{pick['seconds'] / base:.1f}", mapped]
+        rows.append([*row, f"{pick['anonymous_mb']:.0f}"])
+    return table(["picker", "slabs", "number", "search", "map", "MB"], rows)
