@@ -140,7 +140,7 @@ DEPTHS = """|z error| in Å, median / 90th percentile. First of 2D picks of `sla
 every 150 Å, those on a particle of the slab with no other in reach, by several ways to find the
 depth: slabpick's refinement (`refine_z`, boxes of 300 Å), the argmax of a column as wide as the
 particle, the middle of the slab. Then of the final picks: for each particle the pick nearest in x
-and y, if within half a radius there and one and a half radii in z, whatever else is in the column."""
+and y, if within half a radius there and 1.5 radii in z, whatever else is in the column."""
 
 
 def depth_tables(own: dict[str, Any]) -> list[str]:
