@@ -267,3 +267,17 @@ def test_refusals_write_nothing(project, slabkit):
         done = slabkit(*arguments, code=2)
         assert message in done.stderr.replace("\n", " "), done.stderr
         assert sorted(project.iterdir()) == before
+
+
+def test_merge_says_that_picks_without_a_species_stay_apart(project, slabkit):
+    species_lists(project)
+    given = read_native_picks(project / "picks.star")
+    table = given.picks.assign(slabkitPickId=[f"q{i}" for i in range(COUNT)])
+    table["slabkitSpecies"] = ["ribosome"] * (COUNT - 2) + [""] * 2
+    write_picks(project / "named.star", PickList(table, given.tomograms))
+    done = slabkit("merge", "named.star", "--distance", "40", "-o", "m.star")
+    assert "2 picks have no species, and are merged with each other only" in done.stderr
+    table["slabkitSpecies"] = ""
+    write_picks(project / "nameless.star", PickList(table, given.tomograms))
+    done = slabkit("merge", "nameless.star", "--distance", "40", "-o", "n.star")
+    assert "no species" not in done.stderr

@@ -156,3 +156,12 @@ def test_truth_of_the_real_tomograms_scores_1(data_folder, slabkit):
     report = json.loads(slabkit("score", truth, truth, "--json").stdout)
     assert report["weighted_f_beta"] == 1
     assert report["total"]["recall"] == 1
+
+
+def test_a_quality_without_auto_is_not_passed_over(project, slabkit):
+    done = slabkit(
+        "label", "good.csv", "--minislabs", "minislabs.star", "--quality", "0.3", "-o", "l.star",
+        code=2,
+    )  # fmt: skip
+    assert "--quality is for --auto; give both, or choose by --classes." in done.stderr
+    assert not (project / "l.star").exists()

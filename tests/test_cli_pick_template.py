@@ -146,3 +146,12 @@ def test_bad_input_stops_with_nothing_written(slabkit, slabs, arguments, message
     done = slabkit(*ARGUMENTS, *arguments, code=2)
     assert message in done.stderr
     assert sorted(path.name for path in slabs.iterdir()) == before
+
+
+def test_a_map_wider_than_the_slabs_is_refused_before_its_views_are_made(slabkit, slabs):
+    write_mrc(slabs / "tomogram.mrc", np.ones((60, *SHAPE), np.float32), PIXEL, label="test")
+    done = slabkit(*ARGUMENTS, "--map", "tomogram.mrc", code=2)
+    assert "tomogram.mrc: is of a particle of" in done.stderr
+    assert "the slabs are 1001 Å wide" in done.stderr
+    assert "templates:" not in done.stdout + done.stderr
+    assert not (slabs / "p.star").exists()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from slabkit.curation import KEEPS, POLICIES, curate_picks
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.tables import PickList, read_native_picks, write_picks
+from slabkit.merging import merge_picks
 from slabkit.tables import LABELS, PICKS, TOMOGRAMS, empty_table, make_table
 
 
@@ -248,3 +249,17 @@ def test_policies_read_plainly_and_nothing_is_lost(own, tables, policy, keep, or
         other.kept.sort_values("slabkitPickId", ignore_index=True),
         result.kept.sort_values("slabkitPickId", ignore_index=True),
     )
+
+
+def test_lists_with_and_without_labels_are_curated_again_after_a_merge(tmp_path):
+    """The first list has no label scores: in its rows they are missing, not an empty text."""
+    fresh = pick_table([OPEN, OPEN])
+    labels = label_table((0, YES), slabkitScore=0.25)
+    judged = curate_picks(pick_table([OPEN]), [labels], keep="all").kept
+    judged["slabkitPickId"], judged["slabkitX"] = "q", 5000.0
+    tomograms = make_table(TOMOGRAMS, {"slabkitTomogram": ["a"]})
+    write_picks(tmp_path / "judged.star", PickList(judged, tomograms))
+    merged, _ = merge_picks([fresh, read_native_picks(tmp_path / "judged.star").picks], 5.0)
+    again = curate_picks(merged, [label_table((1, NO), slabkitScore=0.75)], keep="all").kept
+    assert ids(again) == ["p0", "p1", "q"]
+    np.testing.assert_array_equal(again["slabkitLabelScore"], [np.nan, 0.75, 0.25])

@@ -73,8 +73,13 @@ def label(
         ),
     ] = False,
     quality: Annotated[
-        float, typer.Option(metavar="Q", help="With --auto: least quality, from 0 to 1.")
-    ] = shared.GOOD_QUALITY,
+        float | None,
+        typer.Option(
+            metavar="Q",
+            help=f"With --auto: least quality, from 0 to 1; default: {shared.GOOD_QUALITY:g}.",
+            show_default=False,
+        ),
+    ] = None,
     unlisted: Annotated[
         str | None,
         typer.Option(
@@ -148,6 +153,9 @@ def label(
     from slabkit.galleries import layout_of
     from slabkit.labels import label_minislabs
 
+    if quality is not None and not auto:
+        raise InputError("--quality is for --auto; give both, or choose by --classes.")
+    least = shared.GOOD_QUALITY if quality is None else quality
     if [*results, minislabs].count("-") > 1:
         raise InputError("only one table can come from standard input (-).")
     table, geometry = read_minislabs(minislabs)
@@ -158,7 +166,7 @@ def label(
     if auto:
         if classes is not None or threshold is not None:
             raise InputError("--auto decides by itself; leave --classes and --threshold out.")
-        decided, qualities = _by_quality(results, decided, quality)
+        decided, qualities = _by_quality(results, decided, least)
     if unlisted is None:
         by_value = auto or classes is not None or threshold is not None
         unlisted = read.unlisted(by_value=by_value)
@@ -179,7 +187,7 @@ def label(
         "label",
         out,
         inputs=[*results, minislabs, *read.files, *qualities],
-        parameters=options | ({"quality": quality} if auto else {}),
+        parameters=options | ({"quality": least} if auto else {}),
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,

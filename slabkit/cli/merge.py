@@ -148,6 +148,14 @@ def _merge(
         warnings.warn(
             f"--distance {name}: no pick is of that species.", SlabkitWarning, stacklevel=2
         )
+    nameless = sum(int((one.picks["slabkitSpecies"] == "").sum()) for one in lists)
+    if nameless and there != {""}:
+        warnings.warn(
+            f"{nameless} picks have no species, and are merged with each other only, not with "
+            "those that have one; `slabkit convert --species` gives them one.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
     kinds = sorted({kind for one in lists for kind in one.picks["slabkitScoreKind"]})
     if len(kinds) > 1:
         listed = ", ".join(kind or "unnamed" for kind in kinds)

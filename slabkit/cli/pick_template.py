@@ -225,6 +225,7 @@ class _Maker:
         """Give the templates for the slabs of a tomogram."""
         from slabkit.picking.template import DEFAULT_LOWPASS, image_templates, map_templates
         from slabkit.picking.template_images import FALL
+        from slabkit.picking.template_views import map_diameter
 
         options = self._options
         thickness = float(slabs["slabkitZCount"].median() * slabs["slabkitVoxelSize"].iloc[0])
@@ -255,12 +256,24 @@ class _Maker:
         sets = []
         for name, path, density, voxel_size in self._volumes:
             try:
+                if options["diameter"] is None:  # views of a tomogram would take many minutes
+                    _check_fit(map_diameter(density, voxel_size, lowpass=lowpass), slabs)
                 made = map_templates(density, voxel_size, thickness=thickness, species=name, **same)
             except InputError as error:
                 raise InputError(f"{path}: {error}") from error
             sets.append(made)
         self._made[key] = sets
         return sets
+
+
+def _check_fit(diameter: float, slabs: pd.DataFrame) -> None:
+    voxel_size = float(slabs["slabkitVoxelSize"].iloc[0])
+    side = float(slabs[["slabkitTomogramSizeX", "slabkitTomogramSizeY"]].iloc[0].min()) * voxel_size
+    if 0 < side < diameter:
+        raise InputError(
+            f"is of a particle of {diameter:.0f} Å, by its density, and the slabs are {side:.0f} Å "
+            "wide; a map of one particle is needed, or --diameter."
+        )
 
 
 def _say_diameters(work: Step, made: list[Templates]) -> None:

@@ -249,7 +249,8 @@ def _carry(
         if target in curated.columns:
             values = curated[target].to_numpy(dtype=object)
             values = np.where(values == "none", "", values)  # as it comes from a file
-            values = values.astype(np.float64) if numeric else values.astype(object)
+            if numeric:  # empty, where a list that it was merged from had no such column
+                values = np.where(values == "", np.nan, values).astype(np.float64)
         else:
             values = np.full(len(curated), default, dtype=np.float64 if numeric else object)
         values[rows] = winner[source].to_numpy()

@@ -143,6 +143,33 @@ def _coarsened(volume: Floats, voxel_size: float, lowpass: float) -> tuple[Float
     return blocks.mean(axis=(1, 3, 5)), voxel_size * block
 
 
+def map_diameter(density: npt.NDArray[Any], voxel_size: float, *, lowpass: float) -> float:
+    """Give the diameter in Å that `map_templates` takes for a density map.
+
+    Parameters
+    ----------
+    density : ndarray, shape (z, y, x)
+        Protein bright.
+    voxel_size, lowpass : float
+        In Å, as in `map_templates`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        The density is no finite volume with something in it, or a number makes no sense.
+    """
+    from scipy import ndimage
+
+    volume = _checked_density(density, voxel_size, "")
+    check_lowpass(lowpass)
+    volume, voxel_size = _coarsened(volume, voxel_size, lowpass)
+    return _map_diameter(volume, np.array(ndimage.center_of_mass(volume))) * voxel_size
+
+
 def _map_diameter(volume: Floats, centre: Floats) -> float:
     """Give the diameter in voxels of the sphere that holds nearly all of a molecule."""
     dense = np.argwhere(volume > _EXTENT_LEVEL * volume.max())
