@@ -95,7 +95,7 @@ def test_refusals():
     one = rater([YES])
     for tables, by, message in (
         ([], None, "no label table"),
-        ([one], None, "needs two raters or more, and there is 1"),
+        ([one], None, "needs two raters or more, and there is 1; --by author, round or source"),
         ([one, one], "author", "2 of 2 labels have no author; `slabkit label --author`"),
         ([one], "name", "told by author, round, source, not by 'name'"),
     ):

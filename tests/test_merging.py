@@ -84,13 +84,19 @@ def test_the_same_pick_in_two_lists_is_one_even_without_a_distance():
     assert (counts.duplicates, counts.merged) == (2, 0)
 
 
-@pytest.mark.parametrize(
-    "change", [{"slabkitX": 5.0}, {"slabkitTomogram": "T2"}, {"slabkitSpecies": "ribosome"}]
-)
+@pytest.mark.parametrize("change", [{"slabkitX": 5.0}, {"slabkitTomogram": "T2"}])
 def test_one_id_for_two_picks_is_refused(change):
     one = picks(["a"], [0.0])
     with pytest.raises(InputError, match="pick id a stands for two different picks"):
         merge_picks([one, one.assign(**change)], 1.0)
+
+
+def test_one_id_of_two_species_is_refused_by_their_names():
+    one = picks(["a", "b", "c"], [0.0, 500.0, 900.0]).assign(slabkitSpecies="ribosome")
+    other = one.assign(slabkitSpecies=["ribosome", "apo-ferritin", ""])
+    said = r"pick id b has two species in the lists \(apo-ferritin and ribosome; 2 such ids in all"
+    with pytest.raises(InputError, match=said):
+        merge_picks([one, other], 1.0)
 
 
 def test_columns_that_a_list_lacks_are_empty_there():

@@ -263,7 +263,7 @@ def _run(
     picks = pd.concat(parts, ignore_index=True)
     if not len(picks):
         warnings.warn(
-            "no object is as large as a particle; the table is empty.",
+            "no object of a label with a diameter is as large as a particle; the table is empty.",
             SlabkitWarning,
             stacklevel=2,
         )

@@ -119,7 +119,8 @@ def measure_agreement(
         names = list(dict.fromkeys(votes["rater"]))
     if len(names) < 2:
         raise InputError(
-            f"agreement needs two raters or more, and there is {', '.join(names) or 'none'}."
+            f"agreement needs two raters or more, and there is {', '.join(names) or 'none'}; "
+            "--by author, round or source says what makes a rater."
         )
     votes = votes[votes["slabkitDecision"] != "undecided"]
     votes = votes.drop_duplicates(["rater", "slabkitPickId"], keep="last")

@@ -82,13 +82,23 @@ def same_ids(
     first = rank[~rank.index.duplicated()]
     rows = np.asarray(first.loc[pooled["slabkitPickId"]], dtype=np.int64)
     away = np.abs(position - position[rows]).max(axis=1, initial=0.0) > _SAME_PLACE
-    for column in ("slabkitTomogram", "slabkitSpecies"):
-        values = pooled[column].to_numpy()
-        away |= values != values[rows]
+    tomogram, species = (pooled[name].to_numpy() for name in ("slabkitTomogram", "slabkitSpecies"))
+    away |= tomogram != tomogram[rows]
     if away.any():
         one = int(np.flatnonzero(away)[0])
         raise InputError(
             f"pick id {pooled['slabkitPickId'].iloc[one]} stands for two different picks (another "
-            "position, tomogram or species); give one of the lists new ids."
+            "position or tomogram); give one of the lists new ids."
+        )
+    away = species != species[rows]
+    if away.any():
+        one = int(np.flatnonzero(away)[0])
+        named = " and ".join(
+            name or "no species" for name in sorted({species[one], species[rows[one]]})
+        )
+        count = int(pooled["slabkitPickId"][away].nunique())
+        raise InputError(
+            f"pick id {pooled['slabkitPickId'].iloc[one]} has two species in the lists ({named}; "
+            f"{count} such ids in all); decide for one of them, or leave the pick out of a list."
         )
     return rows
