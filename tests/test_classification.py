@@ -22,8 +22,13 @@ from slabkit.classification import (
 )
 from slabkit.classification import classify as classify_module
 from slabkit.classification.averages import Averages, average_classes, turned_back
+from slabkit.classification.expectation import Expectation
 from slabkit.classification.harmonics import CircularHarmonics, Shifts, shift_grid
-from slabkit.classification.quality import noise_outside, ring_resolution
+from slabkit.classification.quality import (
+    agreement_with_others,
+    noise_outside,
+    ring_resolution,
+)
 from slabkit.errors import InputError, MissingDependencyError
 
 PIXEL = 10.0
@@ -489,6 +494,26 @@ def test_any_kind_of_numbers(easy, kind):
 
 
 # --- noise, and quality
+
+
+def test_the_only_image_of_a_class_agrees_with_no_others():
+    """Even when the reference is from a step in which the class had more members."""
+    references = np.array([[0.6, 0.8], [0.0, 0.9]], dtype=np.complex64)
+    count = np.array([2.0, 1.0])
+    found = Expectation(
+        best_class=np.array([0, 0, 1]),
+        best_shift=np.zeros(3, np.intp),
+        best_rotation=np.zeros(3, np.intp),
+        probability=np.ones(3, np.float32),
+        log_likelihood=np.zeros(3),
+        agreement=np.array([0.96, 0.96, 0.6], np.float32),
+        sums=np.zeros((2, 1, 2), complex),
+        weights=count[:, None],
+        power=np.zeros((2, 1)),
+    )
+    got = agreement_with_others(found, references, np.ones(2, np.float32), 0.0)
+    # without itself the reference is 2 r - x, of length sqrt(4 - 4 * 0.96 + 1)
+    np.testing.assert_allclose(got, [(2 * 0.96 - 1) / np.sqrt(5 - 4 * 0.96)] * 2 + [0.0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("width", [0.0, 1.0, 2.0])

@@ -65,7 +65,10 @@ def agreement_with_others(
     agreement = found.agreement.astype(float)
     without = count * agreement - 1
     norm = count**2 * square[own] - 2 * count * agreement + 1
-    return np.where(norm > 1e-3, without / np.sqrt(np.maximum(norm, 1e-3)), 0.0)
+    # The references were made one step earlier: of a class that lost its other members since then,
+    # they would bear the last one out.
+    others = np.bincount(own, minlength=len(square))[own] > 1
+    return np.where(others & (norm > 1e-3), without / np.sqrt(np.maximum(norm, 1e-3)), 0.0)
 
 
 def agreement_of_noise(found: Expectation, references: Coefficients, weight: Singles) -> float:
