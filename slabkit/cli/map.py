@@ -176,12 +176,13 @@ def _run(
         own = slabs[slabs["rlnTomoName"] == name].reset_index(drop=True)
         try:
             tomogram = _open(name, volumes[name], own, **opening)
-            found, counts[name] = map_picks(hits[name], own, tomogram, **options, where=name)
+            found, counted = map_picks(hits[name], own, tomogram, **options, where=name)
             if masks is not None:
                 found, outside[name] = _inside(found, tomogram, masks)
         except SlabkitError as error:
             work.fail(name, error)
             continue
+        counts[name] = counted  # not of a tomogram whose mask fails
         tables.append(found)
     failed = shared.all_failed(work.failures, len(names))
     if failed:
