@@ -4,7 +4,8 @@ For each combination slabs are made, blobs of 100 to 350 Å picked and mapped, o
 the folder SLABKIT_DATA (default ../shared/data) and on two simulated with real maps. Reported are
 recall by species among the best 600 picks of each 6300 × 6300 Å, and |z error| (see `loop.py`); and
 what becomes of particles at slab boundaries: those whose centre is within half a radius of a face
-of the slabs side by side, or outside them, beside all the others.
+of the slabs side by side, or outside them, beside all the others; and of the particles missed side
+by side how many sliding windows find, and how many they lose.
 
 Prints the tables of docs/picking.md. `--small` takes small tomograms, one simulated.
 """
@@ -74,6 +75,7 @@ def measure_all(tomograms: list[Tomogram], truth: pd.DataFrame) -> dict[Any, dic
     """Measure every height and step."""
     results: dict[Any, dict[str, Any]] = {}
     cut = np.zeros(len(truth), dtype=bool)
+    missed = np.zeros(len(truth), dtype=bool)
     for height, step in itertools.product(HEIGHTS, STEPS):
         found, sizes, slab_count = [], [], 0
         for tomogram in tomograms:
@@ -89,11 +91,16 @@ def measure_all(tomograms: list[Tomogram], truth: pd.DataFrame) -> dict[Any, dic
         matches = match_picks(best, truth)
         right = np.zeros(len(truth), dtype=bool)
         right[matches["particle"]] = True
+        if step is None:
+            missed = ~right
         large = (truth["slabkitSpecies"].map(CZII_RADII) > 100).to_numpy()
         results[height, step] = {
             "slabs": slab_count,
             "recall": right_by(right, truth["slabkitSpecies"].to_numpy()),
             "z_error": z_errors(everything, truth),
+            "missed side by side": [int(missed.sum()), int((missed & cut).sum())],
+            "found of them": [int((missed & right).sum()), int((missed & right & cut).sum())],
+            "lost": int((~missed & ~right).sum()),
             "boundary": {
                 f"{size}, {where}": [int(own.sum()), float(right[own].mean())]
                 for size, where, own in (
@@ -128,7 +135,17 @@ def pages(results: dict[Any, dict[str, Any]], truth: pd.DataFrame) -> list[str]:
     columns = ["height", "step", *next(iter(results.values()))["boundary"]]
     lines = ["recall at 600 picks, by species (number)", *table(head, recall)]
     lines += ["", "|z error| in Å, median / 90th percentile", *table(head, depth)]
-    return [*lines, "", "recall at 600 picks (number)", *table(columns, boundary)]
+    lines += ["", "recall at 600 picks (number)", *table(columns, boundary)]
+    head = ["height", "step", "missed side by side (at a boundary)", "found of them", "lost"]
+    rows = []
+    for (height, step), result in results.items():
+        if step is not None:
+            missed, found = (
+                f"{n} ({cut})"
+                for n, cut in (result["missed side by side"], result["found of them"])
+            )
+            rows.append([f"{height:.0f} Å", f"{step:.0f} Å", missed, found, str(result["lost"])])
+    return [*lines, "", "particles missed side by side, in sliding windows", *table(head, rows)]
 
 
 if __name__ == "__main__":
