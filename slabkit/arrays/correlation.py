@@ -181,7 +181,10 @@ class MatchedImage:
             for part, coordinates in self._coordinates(*places):
                 own = bank.coefficients[template[part]]
                 result[part] = np.einsum("pk,pk->p", coordinates, own)
-            return result / map_coordinates(self.deviation, places, order=1, mode="nearest")
+            return np.asarray(
+                result / map_coordinates(self.deviation, places, order=1, mode="nearest"),
+                dtype=np.float64,
+            )
 
         centre = values(0, 0)
         moved = []
