@@ -375,7 +375,7 @@ def _warn(report: LabelReport) -> None:
         if report.picks > 1 and decided == report.picks:
             texts.append(
                 f"EVERYTHING IS {what.upper()}: all {report.picks} picks; is that meant? "
-                "(--classes or --threshold decide by class or score.)"
+                "(--classes, --threshold or --auto decide by class, score or quality.)"
             )
     for text in texts:
         warnings.warn(text, SlabkitWarning, stacklevel=3)
