@@ -21,12 +21,11 @@ from slabkit.classification import (
     images,
 )
 from slabkit.classification import classify as classify_module
-from slabkit.classification.averages import Averages, average_classes, turned_back
+from slabkit.classification.averages import Averages, average_classes, noise_outside, turned_back
 from slabkit.classification.expectation import Expectation
 from slabkit.classification.harmonics import CircularHarmonics, Shifts, shift_grid
 from slabkit.classification.quality import (
     agreement_with_others,
-    noise_outside,
     ring_resolution,
 )
 from slabkit.errors import InputError, MissingDependencyError
@@ -570,13 +569,13 @@ def test_resolution_is_where_halves_stop_to_agree():
         stack.append(np.fft.ifft2(signal * (frequency <= last)).real)
     signal = np.array(stack)
     halves = signal + random.normal(0, 0.3, (2, 2, side, side))
-    averages = Averages(halves.mean(0), halves, np.array([50, 50]))
+    averages = Averages(halves.mean(0), halves, np.array([50, 50]), np.ones(2))
     found = ring_resolution(averages, 5.0, radius)
     assert found[0] == pytest.approx(48 * 5.0 / 4, rel=0.3)
     assert found[1] == pytest.approx(48 * 5.0 / 10, rel=0.2)
-    same = Averages(halves.mean(0)[:1], halves[:1].repeat(2, 0)[:, :1], np.array([2]))
+    same = Averages(halves.mean(0)[:1], halves[:1].repeat(2, 0)[:, :1], np.array([2]), np.ones(1))
     assert ring_resolution(same, 5.0, radius)[0] == pytest.approx(2 * 5.0)
-    alone = Averages(halves.mean(0)[:1], halves[:, :1], np.array([1]))
+    alone = Averages(halves.mean(0)[:1], halves[:, :1], np.array([1]), np.ones(1))
     assert ring_resolution(alone, 5.0, radius)[0] == 48 * 5.0
 
 

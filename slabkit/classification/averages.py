@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ from slabkit.classification.harmonics import Floats, Indices, Singles
 from slabkit.classification.images import ImageSource
 
 _BATCH = 200
+_Posed: TypeAlias = tuple[Indices, Singles, Floats]
+WITHIN = 0.42  # of the box, from its centre: where particles are
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,14 @@ class Averages:
     halves : ndarray of float32, shape (2, classes, y, x)
         Means of the even and of the odd members.
     members : ndarray of int, shape (classes,)
+    noise : ndarray, shape (classes,)
+        Mean variance of a member's pixels away from the particle, see `noise_outside`.
     """
 
     images: Singles
     halves: Singles
     members: Indices
+    noise: Floats
 
 
 def average_classes(
@@ -76,15 +82,17 @@ def average_classes(
         own = np.flatnonzero(class_index == index)
         half[own] = np.arange(len(own)) % 2
 
-    def pose(batch: Indices) -> tuple[Indices, Singles]:
+    def pose(batch: Indices) -> _Posed:
         images = source.read(numbers[batch])
         posed = [
             turned_back(image, angle[i], shift_y[i], shift_x[i])
             for i, image in zip(batch, images, strict=True)
         ]
-        return batch, np.stack(posed)
+        return batch, np.stack(posed), noise_outside(images)
 
-    for batch, posed in _in_order(pose, len(numbers), jobs):
+    noise = np.zeros(len(numbers))
+    for batch, posed, outside in _in_order(pose, len(numbers), jobs):
+        noise[batch] = outside
         for i, image in zip(batch, posed, strict=True):
             sums[half[i], class_index[i]] += image
             counts[half[i], class_index[i]] += 1
@@ -92,7 +100,8 @@ def average_classes(
     members = counts.sum(0)
     images = sums.sum(0) / np.maximum(members, 1)[:, None, None]
     halves = sums / np.maximum(counts, 1)[:, :, None, None]
-    return Averages(images.astype(np.float32), halves.astype(np.float32), members)
+    mean_noise = np.bincount(class_index, noise, classes) / np.maximum(members, 1)
+    return Averages(images.astype(np.float32), halves.astype(np.float32), members, mean_noise)
 
 
 def turned_back(
@@ -126,9 +135,20 @@ def turned_back(
     return np.asarray(turned, dtype=np.float32)
 
 
-def _in_order(
-    work: Callable[[Indices], tuple[Indices, Singles]], count: int, jobs: int
-) -> Iterator[tuple[Indices, Singles]]:
+def noise_outside(images: npt.NDArray[np.floating]) -> Floats:
+    """Give the variance of each image's pixels beyond 0.42 of the box, shape (n,)."""
+    side = images.shape[1]
+    outside = images[:, radius_px_of(side) > WITHIN * side]
+    return np.asarray(outside.var(1, dtype=np.float64))
+
+
+def radius_px_of(side: int) -> Floats:
+    """Give each pixel's distance from the image's centre at index ``side // 2``."""
+    y, x = np.indices((side, side)) - side // 2
+    return np.hypot(y, x)
+
+
+def _in_order(work: Callable[[Indices], _Posed], count: int, jobs: int) -> Iterator[_Posed]:
     batches = [np.arange(a, min(a + _BATCH, count)) for a in range(0, count, _BATCH)]
     with ThreadPoolExecutor(jobs) as pool:
         for start in range(0, len(batches), 2 * jobs):

@@ -235,9 +235,8 @@ def classify_images(
     )
     members = np.maximum(averages.members, 1)
     mean_agreement = np.bincount(index, agreement, len(own)) / members
-    noise = np.bincount(index, _noise(source, prepared.order), len(own)) / members
     radius = basis.radius_px
-    quality = judge.class_quality(averages, noise, mean_agreement, chance)
+    quality = judge.class_quality(averages, mean_agreement, chance)
     rank = np.lexsort((np.arange(len(own)), -averages.members, -np.round(quality, 6)))
     number = np.empty(len(own), dtype=np.intp)
     number[rank] = np.arange(1, len(own) + 1)
@@ -314,14 +313,6 @@ def _chance(
     references = References(alive, level, precision)
     found = comparison.run(lambda batch: noise[batch], len(noise), references, average=False)
     return judge.agreement_of_noise(found, alive, basis.weight)
-
-
-def _noise(source: ImageSource, order: Indices) -> Floats:
-    parts = [
-        judge.noise_outside(source.read(order[start : start + _BATCH]))
-        for start in range(0, len(order), _BATCH)
-    ]
-    return np.concatenate(parts)
 
 
 def _relion_angle(angle: Floats) -> Floats:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from slabkit.classification.averages import Averages
+from slabkit.classification.averages import WITHIN, Averages, radius_px_of
 from slabkit.classification.expectation import Expectation
 from slabkit.classification.harmonics import CircularHarmonics, Coefficients, Floats, Singles
 
 _NOISE_IMAGES = 240
-_WITHIN, _BEYOND = 0.42, 0.3  # of the box, from its centre
+_BEYOND = 0.3  # of the box, from its centre
 _CLUTTER = 2.0
 _SAME = 0.5  # Fourier ring correlation of the halves down to which they agree
 
@@ -91,7 +90,6 @@ def agreement_of_noise(found: Expectation, references: Coefficients, weight: Sin
 
 def class_quality(
     averages: Averages,
-    noise_variance: Floats,
     agreement: Floats,
     chance: float,
 ) -> Floats:
@@ -100,8 +98,6 @@ def class_quality(
     Parameters
     ----------
     averages : Averages
-    noise_variance : ndarray, shape (classes,)
-        Of a member's pixels away from the particle, see `noise_outside`.
     agreement : ndarray, shape (classes,)
         Mean correlation of a class's members with the average of the others.
     chance : float
@@ -117,11 +113,11 @@ def class_quality(
         runs through the image, or a neighbour, does.
     """
     side = averages.images.shape[1]
-    radius = _radius(side)
-    signal = averages.images[:, radius <= _WITHIN * side].var(1, dtype=np.float64)
+    radius = radius_px_of(side)
+    signal = averages.images[:, radius <= WITHIN * side].var(1, dtype=np.float64)
     borne_out = (np.clip(agreement, 0, 1) ** 2 - chance) / max(1 - chance, 1e-6)
     clear = signal - _CLUTTER * _variance_along_circles(averages.images, radius)
-    ratio = np.maximum(clear, 0) / np.maximum(noise_variance, 1e-30) * np.clip(borne_out, 0, 1)
+    ratio = np.maximum(clear, 0) / np.maximum(averages.noise, 1e-30) * np.clip(borne_out, 0, 1)
     return np.asarray(ratio / (1 + ratio), dtype=np.float64)
 
 
@@ -135,13 +131,6 @@ def _variance_along_circles(images: Singles, radius: Floats) -> Floats:
         total += images[:, own].var(1, dtype=np.float64) * own.sum()
         pixels += int(own.sum())
     return total / pixels
-
-
-def noise_outside(images: npt.NDArray[np.floating]) -> Floats:
-    """Give the variance of each image's pixels beyond 0.42 of the box, shape (n,)."""
-    side = images.shape[1]
-    outside = images[:, _radius(side) > _WITHIN * side]
-    return np.asarray(outside.var(1, dtype=np.float64))
 
 
 def ring_resolution(averages: Averages, pixel_size: float, radius_px: float) -> Floats:
@@ -164,7 +153,7 @@ def ring_resolution(averages: Averages, pixel_size: float, radius_px: float) -> 
         where there are no two halves.
     """
     side = averages.images.shape[1]
-    radius = _radius(side)
+    radius = radius_px_of(side)
     edge = max(0.15 * radius_px, 1.0)
     fall = np.clip((radius - radius_px) / edge, 0, 1)
     mask = 0.5 + 0.5 * np.cos(np.pi * fall)
@@ -185,8 +174,3 @@ def ring_resolution(averages: Averages, pixel_size: float, radius_px: float) -> 
                 break
             resolution[number] = side * pixel_size / r
     return resolution
-
-
-def _radius(side: int) -> Floats:
-    y, x = np.indices((side, side)) - side // 2
-    return np.hypot(y, x)
