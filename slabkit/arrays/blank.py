@@ -34,11 +34,11 @@ def without_padding(
     """
     if min(image.shape) < _SHORTEST_RUN or not _border_has_runs(image):
         return image, None
-    from scipy.ndimage import binary_dilation, label, maximum_filter, minimum_filter
+    flat = _as_all_beside(image)
+    if not any(edge.any() for edge in (flat[0], flat[-1], flat[:, 0], flat[:, -1])):
+        return image, None
+    from scipy.ndimage import binary_dilation, label
 
-    flat = maximum_filter(image, size=3, mode="nearest") == minimum_filter(
-        image, size=3, mode="nearest"
-    )
     regions, count = label(flat)
     touching = np.zeros(count + 1, dtype=bool)
     for edge in (regions[0], regions[-1], regions[:, 0], regions[:, -1]):
@@ -59,6 +59,19 @@ def without_padding(
     rest = image.size - int(padding.sum())
     in_one_piece = largest >= max(_LARGEST_ISLAND * rest, _SMALLEST_IMAGE * image.size)
     return (filled, padding) if padding.any() and in_one_piece else (image, None)
+
+
+def _as_all_beside(image: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Whether each pixel and its neighbours, eight or fewer at the border, have one value."""
+    flat = np.ones(image.shape, dtype=bool)
+    across = image[:, 1:] == image[:, :-1]
+    flat[:, 1:] &= across
+    flat[:, :-1] &= across
+    rows = flat.copy()
+    for one, other in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+        flat[one] &= rows[other]
+        flat[one] &= image[one] == image[other]
+    return flat
 
 
 def _border_has_runs(image: npt.NDArray[np.float32]) -> bool:

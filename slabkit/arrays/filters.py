@@ -121,7 +121,8 @@ def filtered_image(spectrum: Image, transfer: Image) -> Image:
     """
     from scipy.fft import idctn
 
-    return np.asarray(idctn(spectrum * transfer, type=2, norm="ortho"), dtype=np.float32)
+    product = spectrum * transfer
+    return np.asarray(idctn(product, type=2, norm="ortho", overwrite_x=True), dtype=np.float32)
 
 
 def angular_frequencies(

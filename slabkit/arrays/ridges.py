@@ -30,7 +30,8 @@ SMALLEST_ANGLE = 150.0
 """Least angle (degrees) between the two directions in which a membrane leaves a blob."""
 
 _DIRECTIONS = 16
-_PLACES_AT_ONCE = 1024  # bounds the memory, about 20 MB
+_BENDS = np.array([[-1.0], [0.0], [1.0]]) / BEND_RADIUS
+_PLACES_AT_ONCE = 512  # what is at hand at a time fits in a cache
 
 
 def ridge_heights(
@@ -72,27 +73,57 @@ def ridge_heights(
 def _heights(
     image: npt.NDArray[np.float32], y: Floats, x: Floats, radius: Floats, pixel_size: float
 ) -> Floats:
-    # Axes: places, directions, bends, distances.
-    away = np.column_stack([np.zeros(len(radius)), radius[:, None] + np.array(LOOKED_AT)])
-    away = away[:, None, None, :]
-    leaving = 2 * np.pi * np.arange(_DIRECTIONS)[:, None, None] / _DIRECTIONS
-    bend = np.array([-1.0, 0.0, 1.0])[:, None] / BEND_RADIUS
-    # An arc of length s that leaves at an angle a and bends by k an Å ends in the direction
-    # a + k s, at the distance sin(k s / 2) / (k / 2) in the direction a + k s / 2.
-    half_turn = bend * away / 2
-    reach = away * np.sinc(half_turn / np.pi) / pixel_size
-    rows = y[:, None, None, None] + reach * np.sin(leaving + half_turn)
-    columns = x[:, None, None, None] + reach * np.cos(leaving + half_turn)
-    heading = leaving + 2 * half_turn
     aside = SIDE_DISTANCE / pixel_size
-    down, right = aside * np.cos(heading), -aside * np.sin(heading)
-    beside = interpolated(image, rows + down, columns + right)
-    beside += interpolated(image, rows - down, columns - right)
-    along = interpolated(image, rows, columns) - beside / 2
-    height = along.min(axis=3).max(axis=2)
+    leaving = 2 * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS
+    sine, cosine = np.sin(leaving), np.cos(leaving)
+
+    def above_sides(rows: Floats, columns: Floats, sin: Floats, cos: Floats) -> Floats:
+        """Give the value less the mean of those on both sides of a line in a direction."""
+        down, right = aside * cos, -aside * sin
+        value, one, other = interpolated(
+            image,
+            np.stack([rows, rows + down, rows - down]),
+            np.stack([columns, columns + right, columns - right]),
+        )
+        return value - (one + other) / 2
+
+    # Axes: bends, places, directions. In the middle all bends are one, and so are both directions
+    # of a line.
+    half = _DIRECTIONS // 2
+    rows, columns = (np.repeat(place[:, None], half, axis=1) for place in (y, x))
+    middle = above_sides(rows, columns, sine[:half], cosine[:half])
+    height = np.broadcast_to(np.tile(middle, 2), (len(_BENDS), len(y), _DIRECTIONS))
+    # The least value counts, and it only matters above 0 and beside another one: what is neither
+    # need not be followed. The farthest value settles most.
+    for away in (radius + distance for distance in sorted(LOOKED_AT, reverse=True)):
+        bend, place, direction = np.nonzero((height > 0) & (_on_both_sides(height) > 0))
+        # An arc of length s that leaves at an angle a and bends by k an Å ends in the direction
+        # a + k s, at the distance sin(k s / 2) / (k / 2) in the direction a + k s / 2.
+        half_turn = _BENDS * away / 2
+        reach = (away * np.sinc(half_turn / np.pi) / pixel_size)[bend, place]
+        turn = np.sin(half_turn)[bend, place], np.cos(half_turn)[bend, place]
+        towards = _turned((sine[direction], cosine[direction]), turn)
+        rows, columns = y[place] + reach * towards[0], x[place] + reach * towards[1]
+        value = above_sides(rows, columns, *_turned(towards, turn))
+        followed = np.zeros_like(height)
+        followed[bend, place, direction] = np.minimum(height[bend, place, direction], value)
+        height = followed
+    return np.asarray(np.maximum(_on_both_sides(height).max(axis=1), 0.0), dtype=np.float64)
+
+
+def _turned(angle: tuple[Floats, Floats], turn: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Add angles that are given by their sines and cosines."""
+    return (
+        angle[0] * turn[1] + angle[1] * turn[0],
+        angle[1] * turn[1] - angle[0] * turn[0],
+    )
+
+
+def _on_both_sides(height: Floats) -> Floats:
+    """Give the lower of each direction's height and the highest on the other side of the blob."""
+    highest = height.max(axis=0)
     smallest = int(np.ceil(SMALLEST_ANGLE * _DIRECTIONS / 360))
-    both = [
-        np.minimum(height, np.roll(height, turn, axis=1)).max(axis=1)
-        for turn in range(smallest, _DIRECTIONS // 2 + 1)
-    ]
-    return np.asarray(np.maximum(np.max(both, axis=0), 0.0), dtype=np.float64)
+    turns = range(smallest, _DIRECTIONS - smallest + 1)
+    other = (np.arange(_DIRECTIONS) + np.array(turns)[:, None]) % _DIRECTIONS
+    across = highest[:, other].max(axis=1)
+    return np.asarray(np.minimum(highest, across), dtype=np.float64)

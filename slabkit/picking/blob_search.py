@@ -32,6 +32,8 @@ from slabkit.units import protein_sign
 
 Method: TypeAlias = Literal["rims", "laplacian"]
 Floats: TypeAlias = npt.NDArray[np.float64]
+Indices: TypeAlias = npt.NDArray[np.int64]
+Image: TypeAlias = npt.NDArray[np.float32]
 
 BALL, RIM, SHELL = 0, 1, 2
 
@@ -72,33 +74,43 @@ class Ladder:
 
 
 @dataclass(frozen=True)
-class Lines:
-    """An image in which membranes are sought beside blobs.
+class Surroundings:
+    """Smoothed images in which to look at what lies around candidates.
 
     Parameters
     ----------
-    image : ndarray of float32, shape (y, x)
-        Smoothed with `slabkit.arrays.ridges.LINE_SIGMA`, on a grid of about that.
+    rims : ndarray of float32, shape (y, x)
+        Lightly smoothed, on the grid that is searched: how evenly blobs stand out.
+    lines : ndarray of float32, shape (y, x)
+        Smoothed with `slabkit.arrays.ridges.LINE_SIGMA`, on a grid of about that: membranes.
     shape : (int, int)
-        Pixels ``(y, x)`` of the image that it is of.
+        Pixels ``(y, x)`` of the image that they are of.
     pixel_size : float
         Of that image, in Å.
     """
 
-    image: npt.NDArray[np.float32]
+    rims: Image
+    lines: Image
     shape: tuple[int, int]
     pixel_size: float
 
-    def heights(self, y_px: Floats, x_px: Floats, diameter: Floats) -> Floats:
+    def evenness(self, y_px: Floats, x_px: Floats, diameter: Floats) -> Floats:
+        """Give `slabkit.arrays.peaks.evenness` at blobs of the image."""
+        y, x, pixel_size = self._on(self.rims, y_px, x_px)
+        radius = diameter * _FILTER_DIAMETER[RIM] / 2 / pixel_size
+        return evenness(self.rims, y, x, RIM_RADIUS * radius, (1.25 * radius, 1.5 * radius))
+
+    def ridge_heights(self, y_px: Floats, x_px: Floats, diameter: Floats) -> Floats:
         """Give `slabkit.arrays.ridges.ridge_heights` at blobs of the image."""
-        (height, width), (rows, columns) = self.shape, self.image.shape
-        return ridge_heights(
-            self.image,
-            coarse_position(y_px, height, rows),
-            coarse_position(x_px, width, columns),
-            diameter / 2,
-            self.pixel_size * math.sqrt(height * width / (rows * columns)),
-        )
+        y, x, pixel_size = self._on(self.lines, y_px, x_px)
+        return ridge_heights(self.lines, y, x, diameter / 2, pixel_size)
+
+    def _on(self, image: Image, y_px: Floats, x_px: Floats) -> tuple[Floats, Floats, float]:
+        """Give places on the grid of an image, and its pixel, whose sides may differ a little."""
+        (height, width), (rows, columns) = self.shape, image.shape
+        pixel_size = self.pixel_size * math.sqrt(height * width / (rows * columns))
+        y, x = coarse_position(y_px, height, rows), coarse_position(x_px, width, columns)
+        return y, x, pixel_size
 
 
 @dataclass(frozen=True)
@@ -119,15 +131,15 @@ class Candidates:
         Filter that ``response`` is of: `BALL`, `RIM` or `SHELL`.
     found_by : ndarray of int64
         Filter whose peak it is.
-    elongation, evenness : ndarray of float64
+    elongation : ndarray of float64
         See `slabkit.arrays.peaks`.
     samples : dict of int to ndarray of float32, shape (rungs, samples)
         For every filter that scores, answers on a regular grid of places that are no padding.
         Empty for a constant image.
     first_rung : dict of int to int
         Rung of the ladder at which each filter begins.
-    lines : Lines or None
-        Where to look for membranes; None for the Laplacian alone, and for a constant image.
+    around : Surroundings or None
+        None for the Laplacian alone, and for a constant image.
     """
 
     x_px: Floats
@@ -138,10 +150,21 @@ class Candidates:
     scored_by: npt.NDArray[np.int64]
     found_by: npt.NDArray[np.int64]
     elongation: Floats
-    evenness: Floats
     samples: dict[int, npt.NDArray[np.float32]]
     first_rung: dict[int, int]
-    lines: Lines | None = None
+    around: Surroundings | None = None
+
+    def evenness(self, rows: Indices) -> Floats:
+        """Give how evenly some candidates stand out all round, 0 to 1; 1 if that is not asked."""
+        if self.around is None:
+            return np.ones(len(rows))
+        return self.around.evenness(self.y_px[rows], self.x_px[rows], self.diameter[rows])
+
+    def ridge_heights(self, rows: Indices) -> Floats:
+        """Give the heights of the lines that run past some candidates; 0 if that is not asked."""
+        if self.around is None:
+            return np.zeros(len(rows))
+        return self.around.ridge_heights(self.y_px[rows], self.x_px[rows], self.diameter[rows])
 
 
 def diameter_ladder(diameter: tuple[float, float] | float) -> Ladder:
@@ -255,23 +278,30 @@ class BlobSearch:
         Candidates
         """
         level = np.float64(np.mean(image, dtype=np.float64))
-        protein = ((image - level) * self.sign).astype(np.float32)
         if not np.ptp(image) > 0:
             return _no_candidates()
+        protein = np.empty(self.shape, dtype=np.float32)
+        np.multiply(image - level, self.sign, out=protein, casting="same_kind")
         protein, padding = without_padding(protein)
         finest = tuple(max(sizes) for sizes in zip(self.binned, self._line_grid, strict=True))
         whole = cosine_spectrum(protein, (finest[0], finest[1]))
         spectrum = cropped_spectrum(whole, self.binned)
-        lines = None
+        around = None
         if RIM in self._transfers:
-            smooth = filtered_image(cropped_spectrum(whole, self._line_grid), self._line_smooth)
-            lines = Lines(smooth, self.shape, self.pixel_size)
+            around = Surroundings(
+                filtered_image(spectrum, self._smooth),
+                filtered_image(cropped_spectrum(whole, self._line_grid), self._line_smooth),
+                self.shape,
+                self.pixel_size,
+            )
         places = self._sample_places(padding)
         found: list[tuple[int, int, Peaks, Floats, Floats]] = []
         samples: dict[int, npt.NDArray[np.float32]] = {}
         stacks: dict[int, npt.NDArray[np.float32]] = {}
         for kind, transfers in self._transfers.items():
-            stack = np.stack([filtered_image(spectrum, transfer) for transfer in transfers])
+            stack = np.empty((len(transfers), *self.binned), dtype=np.float32)
+            for image, transfer in zip(stack, transfers, strict=True):
+                image[...] = filtered_image(spectrum, transfer)
             stacks[kind] = stack
             if kind != BALL or RIM not in self._transfers:
                 samples[kind] = stack.reshape(len(stack), -1)[:, places].copy()
@@ -283,7 +313,7 @@ class BlobSearch:
             if scorer != kind:
                 value, rung = _highest_beside(stacks[scorer], peaks)
             found.append((kind, scorer, peaks, value, rung))
-        return self._collected(found, samples, spectrum, padding, lines)
+        return self._collected(found, samples, padding, around)
 
     def _sample_places(self, padding: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int64]:
         height, width = self.binned
@@ -307,9 +337,8 @@ class BlobSearch:
         self,
         found: list[tuple[int, int, Peaks, Floats, Floats]],
         samples: dict[int, npt.NDArray[np.float32]],
-        spectrum: npt.NDArray[np.float32],
         padding: npt.NDArray[np.bool_] | None,
-        lines: Lines | None,
+        around: Surroundings | None,
     ) -> Candidates:
         def joined(parts: list[Any]) -> Any:
             return np.concatenate(parts)
@@ -333,23 +362,12 @@ class BlobSearch:
             keep &= ~padding[rows, cols]
         y, x = y[keep], x[keep]
         columns = {name: values[keep] for name, values in columns.items()}
-        if RIM in self._transfers:
-            smooth = filtered_image(spectrum, self._smooth)
-            # Radii in pixels of the coarser grid, whose two sides may differ a little in scale.
-            coarse = self.pixel_size * math.sqrt(
-                self.shape[0] * self.shape[1] / (self.binned[0] * self.binned[1])
-            )
-            radius = columns["diameter"] * _FILTER_DIAMETER[RIM] / 2 / coarse
-            even = evenness(smooth, y, x, RIM_RADIUS * radius, (1.25 * radius, 1.5 * radius))
-        else:
-            even = np.ones(len(y))
         return Candidates(
             x_px=fine_position(x, self.shape[1], self.binned[1]),
             y_px=fine_position(y, self.shape[0], self.binned[0]),
-            evenness=even,
             samples=samples,
             first_rung=self._first_rung,
-            lines=lines,
+            around=around,
             **columns,
         )
 
@@ -367,4 +385,4 @@ def _highest_beside(stack: npt.NDArray[np.float32], peaks: Peaks) -> tuple[Float
 def _no_candidates() -> Candidates:
     empty = np.empty(0, dtype=np.float64)
     kinds = np.empty(0, dtype=np.int64)
-    return Candidates(empty, empty, empty, empty, empty, kinds, kinds, empty, empty, {}, {})
+    return Candidates(empty, empty, empty, empty, empty, kinds, kinds, empty, {}, {})

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slabkit.arrays.neighbours import group_neighbours
+from slabkit.arrays.best_first import keep_best
 from slabkit.errors import InputError
-from slabkit.picking.blob_search import SHELL, Candidates, Floats, Method
+from slabkit.picking.blob_search import SHELL, Candidates, Floats, Indices, Method
 
 # Lines that noise draws lower most scores by a third; so these two let as many picks pass.
 _DEFAULT_THRESHOLD, _DEFAULT_WITHOUT_LINES = 2.0, 3.0
@@ -18,6 +18,7 @@ DEFAULT_MAX_RIDGE = 0.7
 
 _REACH = 0.5  # picks nearer than this share of the larger diameter are one
 _SHELL_REACH = 0.6  # a shell also stands for the peaks along its own wall
+_POSITIVE = float(np.finfo(np.float64).tiny)  # the lowest score there is
 _SMALLEST_NOISE = 1e-3  # of the strongest answer: images without noise have finite scores
 
 
@@ -125,7 +126,7 @@ class PooledNoise:
             )
 
     def score(self, one: Candidates) -> Floats:
-        """Give the scores of one image's candidates, in standard deviations."""
+        """Give the answers at one image's candidates in standard deviations."""
         score = np.zeros(len(one.response))
         for kind, median in self._median.items():
             rows = one.scored_by == kind
@@ -133,7 +134,7 @@ class PooledNoise:
             centre = np.interp(one.rung[rows], rungs, median)
             deviation = np.exp(np.interp(one.rung[rows], rungs, np.log(self._deviation[kind])))
             score[rows] = (one.response[rows] - centre) / deviation
-        return score * one.evenness
+        return score
 
 
 def select_blobs(
@@ -153,22 +154,30 @@ def select_blobs(
     -------
     Blobs
     """
+    # Evenness and lines only lower a score, and cost more than all else here.
     score = noise.score(one)
-    keep = (score >= limits.threshold) & (score > 0) & (one.elongation <= limits.max_elongation)
-    rows = np.flatnonzero(keep)
-    if one.lines is not None and limits.max_ridge < math.inf:
-        ridge = one.lines.heights(one.y_px[rows], one.x_px[rows], one.diameter[rows])
-        share = ridge / one.response[rows] / limits.max_ridge
-        score[rows] *= np.maximum(1 - share**2, 0.0)
-        rows = rows[(score[rows] >= limits.threshold) & (score[rows] > 0)]
+    lowest = max(limits.threshold, _POSITIVE)
+    rows = np.flatnonzero((score >= lowest) & (one.elongation <= limits.max_elongation))
+    score[rows] *= one.evenness(rows)
+    rows = rows[score[rows] >= lowest]
     if limits.min_distance is None:
         share = np.where(one.found_by[rows] == SHELL, _SHELL_REACH, _REACH)
         reach = share * one.diameter[rows]
     else:
         reach = np.full(len(rows), limits.min_distance)
+
+    def beside_lines(some: Indices) -> Floats:
+        ridge = one.ridge_heights(rows[some])
+        share = ridge / one.response[rows[some]] / limits.max_ridge
+        return np.asarray(score[rows[some]] * np.maximum(1 - share**2, 0.0), dtype=np.float64)
+
     places = np.column_stack([one.x_px[rows], one.y_px[rows]]) * pixel_size
-    stands_for = group_neighbours(places, reach, priority=score[rows])
-    rows = rows[stands_for == np.arange(len(rows))]
+    lines_matter = one.around is not None and limits.max_ridge < math.inf
+    kept, best = keep_best(
+        places, reach, score[rows], beside_lines if lines_matter else None, lowest
+    )
+    rows = rows[kept]
+    score[rows] = best
     order = np.lexsort([one.y_px[rows], one.x_px[rows], -score[rows]])
     rows = rows[order][: limits.max_count]
     return Blobs(
