@@ -155,3 +155,19 @@ def test_a_map_wider_than_the_slabs_is_refused_before_its_views_are_made(slabkit
     assert "the slabs are 1001 Å wide" in done.stderr
     assert "templates:" not in done.stdout + done.stderr
     assert not (slabs / "p.star").exists()
+
+
+def test_a_graphics_card_without_pytorch(slabkit, slabs):
+    (slabs / "torch.py").write_text("raise ImportError('none here')\n")
+    before = sorted(path.name for path in slabs.iterdir())
+    done = slabkit(*ARGUMENTS, "--map", "m.mrc", "--device", "cuda", code=2)
+    assert "--device cuda needs PyTorch, which is not installed" in done.stderr
+    assert "templates:" not in done.stdout + done.stderr
+    assert sorted(path.name for path in slabs.iterdir() if path.name != "__pycache__") == before
+
+
+def test_the_device_is_an_option_of_the_step(slabkit, slabs):
+    slabkit(*STACK)
+    assert json.loads((slabs / "p.star.json").read_text())["parameters"]["device"] == "cpu"
+    assert "finished already" in slabkit(*STACK, "--device", "cpu").stderr
+    assert "device" in slabkit(*STACK, "--device", "torch", code=2).stderr

@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 
 from slabkit.arrays import correlation
+from slabkit.arrays.backends import NumpyBackend
 from slabkit.arrays.correlation import TemplateMatcher
 from slabkit.arrays.template_bank import compress_templates, soft_disc
 
@@ -178,3 +179,69 @@ def test_between_pixels_the_image_is_interpolated(scene):
         value, template = moved.at([30, 20], [40, 50])
         assert between[1][index] == template[index]
         assert between[0][index] == pytest.approx(value[index], abs=0.03)
+
+
+class Elsewhere:
+    """A device of NumPy's: takes and gives its own arrays only, and keeps count."""
+
+    class Array(np.ndarray):
+        """What lies on the device."""
+
+    def __init__(self):
+        self.brought, self.most_planes = [], 0
+
+    def put(self, array):
+        self.brought.append(array.shape)
+        return np.array(array).view(self.Array)
+
+    def get(self, array):
+        assert isinstance(array, self.Array)
+        return np.array(array)
+
+    def irfft2(self, spectra, shape):
+        assert isinstance(spectra, self.Array)
+        self.most_planes = max(self.most_planes, len(spectra))
+        return NumpyBackend().irfft2(spectra, shape).view(self.Array)
+
+    def highest(self, array, axis):
+        assert isinstance(array, self.Array)
+        assert array.size <= max(correlation._DEVICE_VALUES, len(array))
+        return array.max(axis)
+
+    def empty(self, shape):
+        return np.empty(shape, np.float32).view(self.Array)
+
+    def sum_of_products(self, one, other, axis):
+        return (one * other).sum(axis)
+
+    def windows(self, image, side):
+        assert isinstance(image, self.Array)
+        return NumpyBackend().windows(image, side).view(self.Array)
+
+
+@pytest.mark.parametrize("floor", [-np.inf, 0.6])
+@pytest.mark.parametrize("values", [4000, 2**25])
+def test_a_device_gives_the_same_in_batches_of_its_own(scene, monkeypatch, floor, values):
+    image, templates, mask = scene
+    bank = compress_templates(templates, mask)
+    monkeypatch.setattr(correlation, "_LARGEST_TILE", 31)
+    monkeypatch.setattr(correlation, "_DEVICE_VALUES", values)
+    device = Elsewhere()
+    here, there = (TemplateMatcher(SHAPE, bank, 0.5, which) for which in (None, device))
+    banks = len(device.brought)
+    expected, found = here.image(image), there.image(image)
+    np.testing.assert_allclose(found.highest(floor), expected.highest(floor), atol=1e-6)
+    one_plane = here._sides[0] * here._sides[1]
+    assert device.most_planes == min(len(bank.kernels), max(1, values // one_plane))
+    y, x = np.linspace(0, 60, 300), np.linspace(82, 0, 300)
+    for places in ((y, x), (y.astype(int), x.astype(int))):
+        value, template = expected.at(*places)
+        np.testing.assert_allclose(found.at(*places)[0], value, atol=1e-6)
+        np.testing.assert_array_equal(found.at(*places)[1], template)
+    for moved, place in zip(
+        found.refined(y, x, template), expected.refined(y, x, template), strict=True
+    ):
+        np.testing.assert_allclose(moved, place, atol=1e-4)
+    # The bank lies there once and for all.
+    assert banks == 3
+    assert not set(device.brought[:banks]) & set(device.brought[banks:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 from analytic import slab_table_of, tomogram_of
 from scipy import ndimage
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, MissingDependencyError, SlabkitWarning
 from slabkit.picking.template import (
     find_templates,
     image_templates,
@@ -179,6 +180,14 @@ def test_slabs_of_a_tomogram(two):
     np.testing.assert_allclose(
         dark["rlnAutopickFigureOfMerit"], picks["rlnAutopickFigureOfMerit"], rtol=1e-4
     )
+
+
+def test_a_device_without_pytorch(two, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails
+    with pytest.raises(MissingDependencyError, match="--device cuda needs PyTorch, which is not"):
+        find_templates(scene(), PIXEL, templates=two, device="cuda")
+    with pytest.raises(MissingDependencyError, match="pip install"):
+        pick_templates([scene()], table(1), templates=two, device="mps")
 
 
 def test_one_noise_scale_a_tomogram(two):

@@ -5,6 +5,7 @@ NumPy is the reference. PyTorch is imported where it is asked for, and only ther
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,6 +33,15 @@ class Backend(Protocol):
     def exponentiate(self, array: Any) -> None:
         """Replace an array by its exponential."""
 
+    def sum_of_products(self, one: Any, other: Any, axis: int) -> Any:
+        """Multiply two tables element by element, and sum along an axis."""
+
+    def irfft2(self, spectra: Any, shape: Sequence[int]) -> Any:
+        """Give images ``shape`` of half spectra, on the last two axes; the spectra may be lost."""
+
+    def windows(self, image: Any, side: int) -> Any:
+        """Give a view of all squares in an image, by the place of their first pixel."""
+
 
 class NumpyBackend:
     """The processor."""
@@ -57,6 +67,20 @@ class NumpyBackend:
     def exponentiate(self, array: Any) -> None:
         """Replace an array by its exponential."""
         np.exp(array, out=array)
+
+    def sum_of_products(self, one: Any, other: Any, axis: int) -> Any:
+        """Multiply two tables element by element, and sum along an axis."""
+        return np.einsum("ij,ij->j" if axis == 0 else "ij,ij->i", one, other)
+
+    def irfft2(self, spectra: Any, shape: Sequence[int]) -> Any:
+        """Give images of half spectra."""
+        from scipy.fft import irfft2
+
+        return irfft2(spectra, s=shape, overwrite_x=True)
+
+    def windows(self, image: Any, side: int) -> Any:
+        """Give a view of all squares in an image."""
+        return np.lib.stride_tricks.sliding_window_view(image, (side, side))
 
 
 class TorchBackend:
@@ -113,6 +137,18 @@ class TorchBackend:
     def exponentiate(self, array: Any) -> None:
         """Replace an array by its exponential."""
         array.exp_()
+
+    def sum_of_products(self, one: Any, other: Any, axis: int) -> Any:
+        """Multiply two tables element by element, and sum along an axis."""
+        return (one * other).sum(axis)
+
+    def irfft2(self, spectra: Any, shape: Sequence[int]) -> Any:
+        """Give images of half spectra."""
+        return self._torch.fft.irfft2(spectra, s=tuple(shape))
+
+    def windows(self, image: Any, side: int) -> Any:
+        """Give a view of all squares in an image."""
+        return image.unfold(0, side, 1).unfold(1, side, 1)
 
 
 def backend_for(device: str) -> Backend:

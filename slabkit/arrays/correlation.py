@@ -9,15 +9,21 @@ The image is correlated with the basis of the bank by FFT, tile by tile, and wha
 template is a product of small matrices. The first coordinates hold most of each template;
 the others are used where the bound that the Cauchy-Schwarz inequality sets to them says that the
 coefficient can still reach the floor.
+
+What takes the time runs on a `Backend`: transforming back, these products, and the highest of them.
+The bank goes there once. What is done once an image stays in NumPy.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.backends import Backend, NumpyBackend
 from slabkit.arrays.peaks import parabola
 from slabkit.arrays.template_bank import Floats, Singles, TemplateBank
 
@@ -26,7 +32,8 @@ Indices = npt.NDArray[np.int64]
 _LARGEST_TILE = 256  # pixels a side
 _LANCZOS = 4  # pixels either way
 _ASIDE = 0.25  # pixels between the places through which a parabola is laid
-_CHUNK = 1024  # places that are worked on at a time
+_CHUNK = 1024  # places that are worked on at a time; they fit in a processor's cache
+_DEVICE_VALUES = 2**25  # that a device makes at a time; fewer would keep it waiting for the next
 
 
 class TemplateMatcher:
@@ -42,24 +49,42 @@ class TemplateMatcher:
     softening : float, optional
         To the local variance is added the square of this many times its root's median over the
         image, so that places without any contrast do not count for much.
+    backend : Backend, optional
+        Where the heavy work is done. Default: NumPy.
     """
 
-    def __init__(self, shape: tuple[int, int], bank: TemplateBank, softening: float = 0.0) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        bank: TemplateBank,
+        softening: float = 0.0,
+        backend: Backend | None = None,
+    ) -> None:
         from scipy.fft import next_fast_len
 
         self.shape, self.bank, self._softening = shape, bank, softening
+        self._backend = NumpyBackend() if backend is None else backend
         reach = bank.reach_px
         room = max(_LARGEST_TILE - 2 * reach, 2 * reach, 1)
         tiles = [-(-n // room) for n in shape]
         self._valid = [-(-n // count) for n, count in zip(shape, tiles, strict=True)]
         self._sides = [next_fast_len(n + 2 * reach, real=True) for n in self._valid]
-        self._spectra = self._kernel_spectra(bank.kernels)
+        put = self._backend.put
+        self._spectra = put(self._kernel_spectra(bank.kernels))
+        self._kernels = put(bank.kernels.reshape(len(bank.kernels), -1).T)
+        self._coefficients = put(bank.coefficients)
         self._weight_spectrum = self._kernel_spectra(bank.weights[None])[0]
 
     def _kernel_spectra(self, kernels: npt.NDArray[np.floating]) -> npt.NDArray[np.complexfloating]:
         from scipy.fft import rfft2
 
         return np.stack([np.conj(rfft2(kernel, s=self._sides)) for kernel in kernels])
+
+    def _chunks(self, count: int, values: int, on_processor: int) -> Iterator[slice]:
+        """Split what makes so many values each into what is worked on at a time."""
+        on_device = max(1, _DEVICE_VALUES // values)
+        step = on_processor if isinstance(self._backend, NumpyBackend) else on_device
+        return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
     def image(self, image: Singles) -> MatchedImage:
         """Prepare an image.
@@ -92,6 +117,44 @@ class TemplateMatcher:
         smallest = max(1e-6 * float(variance.max()), 1e-30)
         deviation = np.sqrt(np.maximum(variance + self._softening**2 * middle, smallest))
         return MatchedImage(self, padded, spectra, deviation.astype(np.float32))
+
+    def _highest_bounded(self, planes: Any, floor: float) -> Singles:
+        """Give the highest coefficients of a tile; see `MatchedImage.highest`.
+
+        ``planes`` are the coordinates of its places, an array of the backend of shape
+        (dimensions, y, x).
+        """
+        bank, backend, first = self.bank, self._backend, self.bank.first
+        count, *shape = planes.shape
+        coordinates = planes.reshape(count, -1)
+        if floor > -1 and first < count:
+            bound = backend.get(self._highest(coordinates[:first]))
+            others = coordinates[first:]
+            rest = np.sqrt(backend.get(backend.sum_of_products(others, others, 0)))
+            bound += np.float32(bank.tail) * rest + np.float32(1e-5)
+            possible = (bound >= floor).reshape(shape)
+            # Peaks are refined from their neighbours; on the border another tile may need them.
+            wanted = possible.copy()
+            for axis in (0, 1):
+                into, of = np.moveaxis(wanted, axis, 0), np.moveaxis(wanted.copy(), axis, 0)
+                into[1:] |= of[:-1]
+                into[:-1] |= of[1:]
+                into[[0, -1]] = True
+            places = np.flatnonzero(wanted)
+        else:
+            places = np.arange(coordinates.shape[1])
+        result = np.full(coordinates.shape[1], -2.0, dtype=np.float32)
+        result[places] = backend.get(self._highest(coordinates[:, backend.put(places)]))
+        return result.reshape(shape)
+
+    def _highest(self, coordinates: Any) -> Any:
+        """Give the highest product with a template, by so many of its first coordinates."""
+        used, count = coordinates.shape
+        result = self._backend.empty((count,))
+        for part in self._chunks(count, len(self.bank.coefficients), _CHUNK):
+            products = self._coefficients[:, :used] @ coordinates[:, part]
+            result[part] = self._backend.highest(products, 0)
+        return result
 
     def _tiles(self, padded: Singles) -> list[tuple[slice, slice, Singles]]:
         reach = self.bank.reach_px
@@ -140,7 +203,8 @@ class MatchedImage:
         template : ndarray of int64, shape (places,)
             The first of equal ones.
         """
-        coefficients = self._matcher.bank.coefficients.T
+        backend = self._matcher._backend
+        coefficients = self._matcher._coefficients.T
         row, column = (
             _whole_and_part(place, n)[0]
             for place, n in zip((y, x), self.deviation.shape, strict=True)
@@ -149,8 +213,8 @@ class MatchedImage:
         template = np.empty(len(row), dtype=np.int64)
         for part, coordinates in self._coordinates(y, x):
             values = coordinates @ coefficients
-            template[part] = values.argmax(axis=1)
-            highest[part] = values.max(axis=1)
+            template[part] = backend.get(values.argmax(1))
+            highest[part] = backend.get(backend.highest(values, 1))
         return highest / self.deviation[row, column], template
 
     def refined(
@@ -172,15 +236,15 @@ class MatchedImage:
         """
         from scipy.ndimage import map_coordinates
 
-        bank = self._matcher.bank
+        backend, coefficients = self._matcher._backend, self._matcher._coefficients
         start_y, start_x = (np.asarray(place, dtype=np.float64) for place in (y, x))
 
         def values(down: float, right: float) -> Floats:
             places = start_y + down, start_x + right
             result = np.empty(len(start_y))
             for part, coordinates in self._coordinates(*places):
-                own = bank.coefficients[template[part]]
-                result[part] = np.einsum("pk,pk->p", coordinates, own)
+                own = coefficients[backend.put(template[part])]
+                result[part] = backend.get(backend.sum_of_products(coordinates, own, 1))
             return np.asarray(
                 result / map_coordinates(self.deviation, places, order=1, mode="nearest"),
                 dtype=np.float64,
@@ -193,25 +257,29 @@ class MatchedImage:
             moved.append(np.clip(_ASIDE * shift, -0.5, 0.5))
         return start_y + moved[0], start_x + moved[1]
 
-    def _coordinates(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Iterator[tuple[slice, Singles]]:
-        """Give the coordinates of the image about some places in the bank's basis, by chunks."""
-        bank = self._matcher.bank
+    def _coordinates(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Iterator[tuple[slice, Any]]:
+        """Give the coordinates of the image about some places in the bank's basis, by chunks.
+
+        They are arrays of the backend, of shape (places, dimensions).
+        """
+        matcher = self._matcher
+        backend, bank = matcher._backend, matcher.bank
         side = len(bank.weights)
         (row, down), (column, right) = (
             _whole_and_part(place, n) for place, n in zip((y, x), self.deviation.shape, strict=True)
         )
         between = bool(down.any() or right.any())
-        kernels = bank.kernels.reshape(len(bank.kernels), -1).T
         around = _LANCZOS if between else 0
-        windows = np.lib.stride_tricks.sliding_window_view(
-            np.pad(self._padded, around, mode="edge"), (side + 2 * around,) * 2
-        )
-        for start in range(0, len(row), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            patches = windows[row[part], column[part]]
+        wide = side + 2 * around
+        continued = np.pad(self._padded, around, mode="edge")
+        windows = backend.windows(backend.put(continued), wide)
+        values = max(wide**2, len(bank.coefficients))
+        for part in matcher._chunks(len(row), values, _CHUNK):
+            patches = windows[backend.put(row[part]), backend.put(column[part])]
             if between:
-                patches = _moved(_moved(patches, down[part], 1), right[part], 2)
-            yield part, patches.reshape(-1, side * side) @ kernels
+                for axis, away in ((1, down[part]), (2, right[part])):
+                    patches = _moved(patches, backend.put(_lanczos_weights(away)), axis)
+            yield part, patches.reshape(-1, side * side) @ matcher._kernels
 
     def highest(self, floor: float = -np.inf) -> Singles:
         """Give the highest coefficient over all templates at every place.
@@ -227,55 +295,20 @@ class MatchedImage:
             Right wherever it is ``floor`` or more, and beside such a place; elsewhere right or
             -2.
         """
-        from scipy.fft import irfft2
-
         matcher = self._matcher
-        bank, sides = matcher.bank, matcher._sides
+        backend, sides, count = matcher._backend, matcher._sides, len(matcher.bank.kernels)
         result = np.empty(matcher.shape, dtype=np.float32)
         pieces = zip(matcher._tiles(self._padded), self._spectra, strict=True)
         for (rows, columns, _), spectrum in pieces:
             height, width = rows.stop - rows.start, columns.stop - columns.start
-            coordinates = np.empty((len(bank.kernels), height * width), dtype=np.float32)
-            for row, kernel in zip(coordinates, matcher._spectra, strict=True):
-                plane = irfft2(spectrum * kernel, s=sides, overwrite_x=True)
-                row.reshape(height, width)[:] = plane[:height, :width]
-            deviation = self.deviation[rows, columns]
-            coordinates /= deviation.ravel()
-            result[rows, columns] = _highest_bounded(bank, coordinates, (height, width), floor)
+            spectrum = backend.put(spectrum)
+            planes = backend.empty((count, height, width))
+            for part in matcher._chunks(count, math.prod(sides), 1):
+                whole = backend.irfft2(spectrum * matcher._spectra[part], sides)
+                planes[part] = whole[:, :height, :width]
+            planes /= backend.put(self.deviation[rows, columns])
+            result[rows, columns] = matcher._highest_bounded(planes, floor)
         return result
-
-
-def _highest_bounded(
-    bank: TemplateBank, coordinates: Singles, shape: tuple[int, int], floor: float
-) -> Singles:
-    """Give the highest coefficients of a tile; see `MatchedImage.highest`."""
-    first = bank.first
-    if floor > -1 and first < len(bank.kernels):
-        bound = _highest(bank.coefficients[:, :first], coordinates[:first])
-        rest = np.sqrt(np.einsum("kp,kp->p", coordinates[first:], coordinates[first:]))
-        bound += np.float32(bank.tail) * rest + np.float32(1e-5)
-        possible = (bound >= floor).reshape(shape)
-        # Peaks are refined from their neighbours; on the border another tile may need them.
-        wanted = possible.copy()
-        for axis in (0, 1):
-            into, of = np.moveaxis(wanted, axis, 0), np.moveaxis(wanted.copy(), axis, 0)
-            into[1:] |= of[:-1]
-            into[:-1] |= of[1:]
-            into[[0, -1]] = True
-        places = np.flatnonzero(wanted)
-    else:
-        places = np.arange(coordinates.shape[1])
-    result = np.full(coordinates.shape[1], -2.0, dtype=np.float32)
-    result[places] = _highest(bank.coefficients, coordinates[:, places])
-    return result.reshape(shape)
-
-
-def _highest(coefficients: Singles, coordinates: Singles) -> Singles:
-    result = np.empty(coordinates.shape[1], dtype=np.float32)
-    for start in range(0, len(result), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        np.max(coefficients @ coordinates[:, part], axis=0, out=result[part])
-    return result
 
 
 def _whole_and_part(place: npt.ArrayLike, length: int) -> tuple[Indices, Floats]:
@@ -285,19 +318,24 @@ def _whole_and_part(place: npt.ArrayLike, length: int) -> tuple[Indices, Floats]
     return whole, np.clip(exact - whole, -1, 1)
 
 
-def _moved(windows: Singles, part: Floats, axis: int) -> Singles:
-    """Interpolate windows along an axis; they lose `_LANCZOS` pixels at either end."""
-    taps = np.arange(-_LANCZOS, _LANCZOS + 1)
-    away = taps - part[:, None]
+def _lanczos_weights(part: Floats) -> Singles:
+    """Give what each of the pixels about a place counts, as far as it lies from the nearest."""
+    away = np.arange(-_LANCZOS, _LANCZOS + 1) - part[:, None]
     weights = np.where(np.abs(away) < _LANCZOS, np.sinc(away) * np.sinc(away / _LANCZOS), 0)
-    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def _moved(windows: Any, weights: Any, axis: int) -> Any:
+    """Interpolate windows along an axis; they lose `_LANCZOS` pixels at either end."""
     length = windows.shape[axis] - 2 * _LANCZOS
-    total: Singles | None = None
-    for tap in range(len(taps)):
+    total: Any = None
+    for tap in range(2 * _LANCZOS + 1):
         shifted = windows[(slice(None),) * axis + (slice(tap, tap + length),)]
         part_of_it = weights[:, tap, None, None] * shifted
-        total = part_of_it if total is None else np.add(total, part_of_it, out=total)
-    assert total is not None
+        if total is None:
+            total = part_of_it
+        else:
+            total += part_of_it
     return total
 
 

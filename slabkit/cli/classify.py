@@ -95,10 +95,7 @@ def classify(
             metavar="Å", help="Where the table's optics do not say it.", show_default=False
         ),
     ] = None,
-    device: Annotated[
-        str,
-        typer.Option(metavar="cpu|cuda", help="cuda: a graphics card, by PyTorch (extra gpu)."),
-    ] = "cpu",
+    device: shared.Device = "cpu",
     overwrite: shared.Overwrite = False,
     jobs: shared.Jobs = 0,
     quiet: shared.Quiet = False,

@@ -120,6 +120,7 @@ def template(
     png: Annotated[
         bool, typer.Option("--png", help="Also a picture of every slab with its picks.")
     ] = False,
+    device: shared.Device = "cpu",
     overwrite: shared.Overwrite = False,
     jobs: shared.Jobs = 0,
     quiet: shared.Quiet = False,
@@ -131,6 +132,7 @@ def template(
     (rlnAnglePsi, RELION's sign) and the number of its template (rlnClassNumber, from 1: the image
     of the stack, or the view, counted on over several maps). Lengths are in Å.
     """
+    from slabkit.arrays.backends import backend_for
     from slabkit.formats.mask_files import find_masks
     from slabkit.formats.tables import read_text
     from slabkit.picking.template import pick_templates
@@ -193,6 +195,7 @@ def template(
             "threshold": "auto" if choice.value is None else choice.value,
             "target_precision": target_precision,
             "png": png,
+            "device": device,
         },
         overwrite=overwrite,
         quiet=quiet,
@@ -200,12 +203,15 @@ def template(
     ) as work:
         if work.finished:
             return
+        backend_for(device)  # that it cannot be used is to be said before the maps are turned
         maker = _Maker(making)
 
         def find(images: Any, own: pd.DataFrame, **limits: Any) -> pd.DataFrame:
             made = maker.made(own)
             _say_diameters(work, made)
-            return pick_templates(images, own, templates=made, **{**options, **limits})
+            return pick_templates(
+                images, own, templates=made, device=device, **{**options, **limits}
+            )
 
         workers = shared.worker_count(jobs)
         pick_and_write(work, table, slabs, out, find, choice, masks, max_per_slab, png, workers)

@@ -33,6 +33,7 @@ __all__ = [
     "AllowMissingChunks",
     "AxisOrder",
     "ContrastOption",
+    "Device",
     "FillNonfinite",
     "FlipZ",
     "Jobs",
@@ -72,6 +73,13 @@ OutFolder = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
 Jobs = Annotated[
     int, typer.Option("--jobs", min=0, help="Workers; 0: one a processor.", show_default=False)
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="cpu|cuda",
+        help="cuda: a graphics card, by PyTorch (extra gpu); one worker feeds it, whatever --jobs.",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings and errors.")]
 Json = Annotated[

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.backends import NumpyBackend, backend_for
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.picking.template_images import Templates, image_templates
 from slabkit.picking.template_search import (
@@ -76,6 +77,7 @@ def find_templates(
     threshold: float = DEFAULT_THRESHOLD,
     max_count: int | None = None,
     min_distance: float | None = None,
+    device: str = "cpu",
 ) -> TemplateMatches:
     """Find templates in one image, its noise and its spectrum measured on itself.
 
@@ -98,6 +100,8 @@ def find_templates(
     min_distance : float, optional
         Of two matches closer than this (Å) the better is kept. Default: half the larger diameter
         of the two.
+    device : str, optional
+        ``cpu``: NumPy; ``cuda`` or another device of PyTorch; ``torch``: PyTorch on the processor.
 
     Returns
     -------
@@ -106,7 +110,10 @@ def find_templates(
     Raises
     ------
     InputError
-        If the image has not two axes or is not finite, or a parameter makes no sense.
+        If the image has not two axes or is not finite, a parameter makes no sense, or PyTorch
+        cannot use the device.
+    MissingDependencyError
+        If the device needs PyTorch, and it is not installed.
 
     References
     ----------
@@ -115,10 +122,17 @@ def find_templates(
     """
     limits = TemplateLimits(threshold, max_count, min_distance)
     sets = _sets(templates)
+    backend = backend_for(device)
     pixels = _checked_image(image, "the image")
     pixel_size = _positive(pixel_size, "pixel size")
     search = TemplateSearch(
-        (pixels.shape[0], pixels.shape[1]), pixel_size, sets, contrast, angular_step, threshold
+        (pixels.shape[0], pixels.shape[1]),
+        pixel_size,
+        sets,
+        contrast,
+        angular_step,
+        threshold,
+        backend,
     )
     search.prepare(search.whitening([pixels]))
     candidates = search.candidates(pixels)
@@ -137,6 +151,7 @@ def pick_templates(
     max_per_slab: int | None = None,
     min_distance: float | None = None,
     contrast: Contrast | None = None,
+    device: str = "cpu",
     jobs: int = 1,
 ) -> pd.DataFrame:
     """Pick with templates on the slabs of one tomogram, with one noise scale for all of them.
@@ -154,8 +169,10 @@ def pick_templates(
         Keep so many of the best on each slab.
     contrast : {"dark", "bright"}, optional
         Of the slabs; overrides that of the table.
+    device : str, optional
+        As in `find_templates`.
     jobs : int, optional
-        Threads. The result is the same for any number.
+        Threads; a device is fed by one. The result is the same for any number.
 
     Returns
     -------
@@ -168,7 +185,9 @@ def pick_templates(
     ------
     InputError
         If the table is of several tomograms, voxel sizes or contrasts, the images do not fit it,
-        an image is not finite, or a parameter makes no sense.
+        an image is not finite, a parameter makes no sense, or PyTorch cannot use the device.
+    MissingDependencyError
+        If the device needs PyTorch, and it is not installed.
 
     Warns
     -----
@@ -178,6 +197,7 @@ def pick_templates(
     limits = TemplateLimits(threshold, max_per_slab, min_distance)
     sets = _sets(templates)
     in_plane_angles(angular_step)
+    backend = backend_for(device)
     if len(slabs) == 0:
         return empty_table(PICKS2D)
     for column in ("rlnTomoName", "slabkitVoxelSize", "slabkitContrast"):
@@ -200,7 +220,9 @@ def pick_templates(
         for pixels in itertools.chain(ahead, checked):
             size = (pixels.shape[0], pixels.shape[1])
             if size not in searches:
-                search = TemplateSearch(size, pixel_size, sets, sign_of, angular_step, threshold)
+                search = TemplateSearch(
+                    size, pixel_size, sets, sign_of, angular_step, threshold, backend
+                )
                 if whitening is None:
                     alike = [one for one in ahead if one.shape == size]
                     whitening = search.whitening(alike)
@@ -208,7 +230,7 @@ def pick_templates(
                 searches[size] = search
             yield searches[size], pixels
 
-    found = list(_in_order(tasks(), jobs))
+    found = list(_in_order(tasks(), jobs if isinstance(backend, NumpyBackend) else 1))
     constant = [name for name, one in zip(names, found, strict=True) if not one.samples]
     if constant:
         warnings.warn(

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.backends import Backend
 from slabkit.arrays.blank import without_padding
 from slabkit.arrays.correlation import TemplateMatcher
 from slabkit.arrays.filters import (
@@ -135,6 +136,8 @@ class TemplateSearch:
         In-plane, degrees.
     threshold : float
         Lowest score that will be asked for.
+    backend : Backend, optional
+        Where the heavy work is done. Default: NumPy.
 
     Raises
     ------
@@ -151,6 +154,7 @@ class TemplateSearch:
         contrast: Contrast,
         angular_step: float,
         threshold: float,
+        backend: Backend | None = None,
     ) -> None:
         if not templates:
             raise InputError("there are no templates.")
@@ -174,7 +178,7 @@ class TemplateSearch:
         self.angles = in_plane_angles(angular_step)
         self.binned = binned_shape(shape, lowpass / finest)
         self._frequency = angular_frequencies(shape, self.binned, pixel_size) / (2 * np.pi)
-        self._templates = list(templates)
+        self._templates, self._backend = list(templates), backend
         self._matchers: list[TemplateMatcher] = []
 
     def whitening(self, images: Sequence[npt.NDArray[Any]]) -> Whitening:
@@ -223,7 +227,7 @@ class TemplateSearch:
             for number, psi in enumerate(self.angles):
                 drawn[:, number, inside] = one.drawn(psi, y[inside], x[inside], transfer)
             bank = compress_templates(drawn.reshape(-1, *mask.shape), mask)
-            self._matchers.append(TemplateMatcher(self.binned, bank, _SOFTENING))
+            self._matchers.append(TemplateMatcher(self.binned, bank, _SOFTENING, self._backend))
 
     def candidates(self, image: npt.NDArray[Any]) -> TemplateCandidates:
         """Find the peaks of one image, `prepare` having been called.

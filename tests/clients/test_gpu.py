@@ -1,4 +1,7 @@
-"""Classification by PyTorch, here on the processor, gives what NumPy gives."""
+"""Classification and templates by PyTorch, on the processor, give what NumPy gives.
+
+Templates are also tried on a CUDA card, where PyTorch sees one.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,22 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PYTHON = Path(os.environ.get("SLABKIT_TOPAZ_PYTHON", ROOT / ".venv-clients/topaz/bin/python"))
 
 
-def test_pytorch_agrees_with_numpy(tmp_path: Path):
+def run(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of this folder with PyTorch."""
     if not PYTHON.exists():
         pytest.skip(f"no PyTorch at {PYTHON}; make test-clients installs it")
+    return subprocess.run(
+        [PYTHON, ROOT / "tests/clients" / script, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_pytorch_agrees_with_numpy(tmp_path: Path):
     random = np.random.default_rng(0)
     shapes = gaussian_filter(random.normal(size=(3, 32, 32)), (0, 2, 2)) * 20
     y, x = np.indices((32, 32)) - 16
@@ -27,15 +43,7 @@ def test_pytorch_agrees_with_numpy(tmp_path: Path):
     ]
     images = np.array(images) + random.normal(0, 0.3, (60, 32, 32))
     np.savez(tmp_path / "images.npz", images=images.astype(np.float32))
-    done = subprocess.run(
-        [PYTHON, ROOT / "tests/clients/run_classification.py", "images.npz", "found.npz"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = run(tmp_path, "run_classification.py", "images.npz", "found.npz")
     assert done.returncode == 0, done.stderr
     found = np.load(tmp_path / "found.npz")
     assert "--device nonsense: PyTorch cannot use it" in str(found["message"])
@@ -46,3 +54,61 @@ def test_pytorch_agrees_with_numpy(tmp_path: Path):
             found[f"torch_{name}"], found[f"cpu_{name}"], atol=2e-3, err_msg=name
         )
     assert found["cpu_quality"].max() > 0.1
+
+
+def figure(blobs: tuple[tuple[float, ...], ...], y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Blobs (y, x, sigma, height; Å)."""
+    return sum(h * np.exp(-((y - a) ** 2 + (x - b) ** 2) / (2 * s**2)) for a, b, s, h in blobs)
+
+
+FIGURES = (
+    ((20, -10, 40, 1.0), (-60, 10, 25, 1.2), (-10, 70, 20, 0.8)),
+    ((60, 60, 25, 1.0), (-70, 20, 25, 0.9), (0, -60, 30, 1.1), (0, 0, 20, 0.7)),
+)
+
+
+@pytest.mark.parametrize("device", ["torch", "cuda"])
+def test_templates_on_a_device_agree_with_numpy(tmp_path: Path, device: str):
+    random = np.random.default_rng(5)
+    pixel_size, shape = 8.0, (210, 390)
+    line = (np.arange(40) - 20) * pixel_size
+    averages = [figure(blobs, line[:, None], line[None, :]) for blobs in FIGURES]
+    y, x = np.indices(shape) * pixel_size
+    images = gaussian_filter(random.normal(0, 0.8, (2, *shape)), (0, 1, 1))
+    for image in images:
+        for blobs in FIGURES * 7:
+            right = x - random.uniform(120, (shape[1] - 15) * pixel_size)
+            down = y - random.uniform(120, (shape[0] - 15) * pixel_size)
+            turn = random.uniform(0, 2 * np.pi)
+            sine, cosine = np.sin(turn), np.cos(turn)
+            image -= figure(blobs, sine * right + cosine * down, cosine * right - sine * down)
+    np.savez(
+        tmp_path / "given.npz",
+        images=images.astype(np.float32),
+        averages=averages,
+        pixel_size=pixel_size,
+    )
+    done = run(tmp_path, "run_templates.py", "given.npz", "found.npz", device)
+    if "no CUDA card" in done.stderr:
+        pytest.skip(f"PyTorch at {PYTHON} sees no CUDA card")
+    assert done.returncode == 0, done.stderr
+    answers = np.load(tmp_path / "found.npz")
+    assert "--device nonsense: PyTorch cannot use it" in str(answers["message"])
+    same = {"rlnMicrographName", "rlnAnglePsi", "rlnClassNumber", "slabkitSpecies", "angle"}
+    close = {
+        "rlnAutopickFigureOfMerit": 1e-3,
+        "rlnCoordinateX": 5e-3,
+        "rlnCoordinateY": 5e-3,
+        "correlation": 1e-5,
+    }
+    for size in ("large", "small"):
+        species = answers[f"{size}_expected_slabkitSpecies"]
+        assert min((species == name).sum() for name in ("one", "other")) >= 10
+        for name in sorted(same | close.keys()):
+            found, expected = (answers[f"{size}_{kind}_{name}"] for kind in ("found", "expected"))
+            if name in same:
+                np.testing.assert_array_equal(found, expected, err_msg=f"{size} {name}")
+            else:
+                np.testing.assert_allclose(
+                    found, expected, rtol=0, atol=close[name], err_msg=f"{size} {name}"
+                )
