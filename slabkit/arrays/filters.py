@@ -194,8 +194,15 @@ def on_image_frequencies(
     highest = float(q.max())
     # Linear interpolation errs by an eighth of the square of the phase over one step.
     samples = 64 + int(np.ceil(highest * diameter / 0.01))
-    line = np.linspace(0.0, highest, samples)
-    return np.interp(q, line, transfer(line, diameter)).astype(np.float32)
+    values = transfer(np.linspace(0.0, highest, samples), diameter).astype(np.float64)
+    if not highest > 0:
+        return np.full(q.shape, values[0], dtype=np.float32)
+    place = q * ((samples - 1) / highest)
+    before = np.minimum(place.astype(np.int64), samples - 2)
+    place -= before
+    place *= np.diff(values)[before]
+    place += values[before]
+    return place.astype(np.float32)
 
 
 def laplacian_transfer(q: npt.NDArray[Any], diameter: float) -> Image:

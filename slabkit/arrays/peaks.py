@@ -8,6 +8,8 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.mirrored import MirroredImage
+
 Floats = npt.NDArray[np.float64]
 Voxels = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
@@ -121,11 +123,12 @@ def evenness(
     sine, cosine = np.sin(angle), np.cos(angle)
     quarter = directions // 4
     result = np.zeros(len(y))
+    largest = max(float(radius.max(initial=0.0)) for radius in (inner, *outer))
+    mirrored = MirroredImage(image, largest)
     for start in range(0, len(y), _PLACES_AT_ONCE):
         some = slice(start, start + _PLACES_AT_ONCE)
         rings = (
-            interpolated(
-                image,
+            mirrored.at(
                 y[some, None] + radius[some, None] * sine,
                 x[some, None] + radius[some, None] * cosine,
             )
@@ -224,47 +227,3 @@ def _elongation(curve_y: Floats, curve_x: Floats, mixed: Floats) -> Floats:
     result = np.full(middle.shape, np.inf)
     np.divide(middle + spread, smaller, out=result, where=smaller > 0)
     return result
-
-
-def interpolated(image: npt.NDArray[np.float32], rows: Floats, columns: Floats) -> Floats:
-    """Give linearly interpolated values at places in pixels, the image mirrored at its border.
-
-    Parameters
-    ----------
-    image : ndarray of float32, shape (y, x)
-    rows, columns : ndarray of float64
-        Of one shape. Quickest for some thousand places at a time, which fit in a cache.
-
-    Returns
-    -------
-    ndarray of float64, the shape of ``rows``
-    """
-    above, below, down = _pixels_beside(rows, len(image))
-    left, right, across = _pixels_beside(columns, image.shape[1])
-    values = image.ravel()
-    width = image.shape[1]
-    above *= width
-    below *= width
-    upper, lower = (
-        (values.take(row + left).astype(np.float64), values.take(row + right).astype(np.float64))
-        for row in (above, below)
-    )
-    top = upper[0] + across * (upper[1] - upper[0])
-    bottom = lower[0] + across * (lower[1] - lower[0])
-    # Rounded as the image is, which makes equal places equal.
-    return (top + down * (bottom - top)).astype(np.float32).astype(np.float64)
-
-
-def _pixels_beside(
-    place: Floats, size: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
-    """Give the pixels before and after places along an axis, and how far on the places lie."""
-    before = np.floor(place)
-    share = place - before
-    index = before.astype(np.int64)
-    first = int(index.min(initial=0))
-    # d c b a | a b c d | d c b a: every other copy runs backwards.
-    mirrored = np.arange(first, int(index.max(initial=0)) + 2) % (2 * size)
-    mirrored = np.minimum(mirrored, 2 * size - 1 - mirrored)
-    index -= first
-    return mirrored.take(index), mirrored.take(index + 1), share

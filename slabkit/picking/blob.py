@@ -27,7 +27,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -178,7 +178,8 @@ def pick_blobs(
     """
     threshold = default_threshold(method, max_ridge) if threshold is None else threshold
     limits = BlobLimits(threshold, max_per_slab, min_distance, max_elongation, max_ridge)
-    ladder = diameter_ladder(diameter)
+    diameter_ladder(diameter)  # refuses what makes no sense
+    diameters = diameter if isinstance(diameter, (int, float)) else tuple(diameter)
     if len(slabs) == 0:
         return empty_table(PICKS2D)
     for column in ("rlnTomoName", "slabkitVoxelSize", "slabkitContrast"):
@@ -197,7 +198,7 @@ def pick_blobs(
             pixels = _checked_image(image, name)
             size = _size(pixels)
             if size not in searches:
-                searches[size] = BlobSearch(size, pixel_size, ladder, sign_of, method)
+                searches[size] = _search(size, pixel_size, diameters, sign_of, method)
             yield partial(searches[size].candidates, pixels)
 
     found = list(_in_order(tasks(), jobs))
@@ -227,6 +228,17 @@ def pick_blobs(
             "slabkitSpecies": species,
         },
     )
+
+
+@lru_cache(maxsize=1)  # tomograms are alike as a rule; filters of large images are large
+def _search(
+    size: tuple[int, int],
+    pixel_size: float,
+    diameter: tuple[float, float] | float,
+    contrast: Contrast,
+    method: Method,
+) -> BlobSearch:
+    return BlobSearch(size, pixel_size, diameter_ladder(diameter), contrast, method)
 
 
 def _in_order(tasks: Iterator[Callable[[], T]], jobs: int) -> Iterator[T]:

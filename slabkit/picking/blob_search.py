@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -26,7 +27,7 @@ from slabkit.arrays.filters import (
     shell_transfer,
 )
 from slabkit.arrays.peaks import Peaks, evenness, find_peaks, parabola
-from slabkit.arrays.ridges import LINE_SIGMA, ridge_heights
+from slabkit.arrays.ridges import LINE_SIGMA, Ridges
 from slabkit.errors import InputError
 from slabkit.units import protein_sign
 
@@ -100,10 +101,12 @@ class Surroundings:
         radius = diameter * _FILTER_DIAMETER[RIM] / 2 / pixel_size
         return evenness(self.rims, y, x, RIM_RADIUS * radius, (1.25 * radius, 1.5 * radius))
 
-    def ridge_heights(self, y_px: Floats, x_px: Floats, diameter: Floats) -> Floats:
-        """Give `slabkit.arrays.ridges.ridge_heights` at blobs of the image."""
+    def ridges(self, y_px: Floats, x_px: Floats, diameter: Floats) -> Callable[[Indices], Floats]:
+        """Prepare to give `slabkit.arrays.ridges.ridge_heights` at any of the blobs."""
         y, x, pixel_size = self._on(self.lines, y_px, x_px)
-        return ridge_heights(self.lines, y, x, diameter / 2, pixel_size)
+        radius = diameter / 2
+        ridges = Ridges(self.lines, pixel_size, float(radius.max(initial=0.0)))
+        return lambda some: ridges.heights(y[some], x[some], radius[some])
 
     def _on(self, image: Image, y_px: Floats, x_px: Floats) -> tuple[Floats, Floats, float]:
         """Give places on the grid of an image, and its pixel, whose sides may differ a little."""
@@ -160,11 +163,11 @@ class Candidates:
             return np.ones(len(rows))
         return self.around.evenness(self.y_px[rows], self.x_px[rows], self.diameter[rows])
 
-    def ridge_heights(self, rows: Indices) -> Floats:
-        """Give the heights of the lines that run past some candidates; 0 if that is not asked."""
+    def ridges(self, rows: Indices) -> Callable[[Indices], Floats] | None:
+        """Prepare to tell how high lines run past any of some candidates; None if not asked."""
         if self.around is None:
-            return np.zeros(len(rows))
-        return self.around.ridge_heights(self.y_px[rows], self.x_px[rows], self.diameter[rows])
+            return None
+        return self.around.ridges(self.y_px[rows], self.x_px[rows], self.diameter[rows])
 
 
 def diameter_ladder(diameter: tuple[float, float] | float) -> Ladder:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slabkit.arrays.best_first import keep_best
+from slabkit.arrays.medians import exact_median
 from slabkit.errors import InputError
 from slabkit.picking.blob_search import SHELL, Candidates, Floats, Indices, Method
 
@@ -115,12 +116,13 @@ class PooledNoise:
             pooled = np.concatenate([one.samples[kind] for one in found if one.samples], axis=1)
             if pooled.shape[1] == 0:  # all padding
                 pooled = np.zeros((len(pooled), 1), dtype=np.float32)
-            median = np.median(pooled, axis=1).astype(np.float64)
-            spread = np.median(np.abs(pooled - median[:, None].astype(np.float32)), axis=1)
+            median = np.array([exact_median(rung) for rung in pooled])
+            pooled -= median[:, None]
+            spread = np.array([exact_median(rung) for rung in np.abs(pooled, out=pooled)])
             answers = [one.response[one.scored_by == kind] for one in found]
             strongest = float(np.concatenate(answers).max(initial=0.0))
             tiny = float(np.finfo(np.float32).tiny)
-            self._median[kind] = median
+            self._median[kind] = median.astype(np.float64)
             self._deviation[kind] = np.maximum(
                 1.4826 * spread.astype(np.float64), max(_SMALLEST_NOISE * strongest, tiny)
             )
@@ -166,16 +168,16 @@ def select_blobs(
     else:
         reach = np.full(len(rows), limits.min_distance)
 
-    def beside_lines(some: Indices) -> Floats:
-        ridge = one.ridge_heights(rows[some])
-        share = ridge / one.response[rows[some]] / limits.max_ridge
-        return np.asarray(score[rows[some]] * np.maximum(1 - share**2, 0.0), dtype=np.float64)
-
     places = np.column_stack([one.x_px[rows], one.y_px[rows]]) * pixel_size
-    lines_matter = one.around is not None and limits.max_ridge < math.inf
-    kept, best = keep_best(
-        places, reach, score[rows], beside_lines if lines_matter else None, lowest
-    )
+    before, response = score[rows], one.response[rows]
+    ridges = one.ridges(rows) if limits.max_ridge < math.inf else None
+
+    def beside_lines(some: Indices) -> Floats:
+        assert ridges is not None
+        share = ridges(some) / response[some] / limits.max_ridge
+        return np.asarray(before[some] * np.maximum(1 - share**2, 0.0), dtype=np.float64)
+
+    kept, best = keep_best(places, reach, before, beside_lines if ridges else None, lowest)
     rows = rows[kept]
     score[rows] = best
     order = np.lexsort([one.y_px[rows], one.x_px[rows], -score[rows]])
