@@ -50,7 +50,7 @@ def ridge_heights(
     image : ndarray of float32, shape (y, x)
         Protein positive, smoothed with `LINE_SIGMA`; mirrored beyond its border.
     y, x : ndarray of float64, shape (places,)
-        Centres of blobs in pixels.
+        Centres of blobs in pixels, inside the image.
     radius : ndarray of float64, shape (places,)
         Their radii in Å.
     pixel_size : float
