@@ -202,6 +202,24 @@ def test_species_and_kinds_of_score_are_not_merged_with_each_other(one_ball):
     assert picks.slabkitPickId.is_unique
 
 
+def test_of_species_found_by_templates_at_a_place_the_best_is_kept(one_ball):
+    tomogram, slabs = one_ball
+    rows = [(0, 31.4, 40.2, 2.0, 88.0), (1, 31.0, 40.0, 3.0, 60.0), (0, 31.4, 52.5, 1.0, 88.0)]
+    hits = hits_of(slabs, rows, slabkitSpecies=["a", "b", "a"], slabkitScoreKind=["template"] * 3)
+    picks, counts = map_picks(hits, slabs, tomogram)
+    # 88 Å between the two of one species, 44 is the distance: only the first has a better one.
+    assert list(zip(picks.slabkitSpecies, picks.slabkitScore, strict=True)) == [("b", 3), ("a", 1)]
+    assert (counts.hits, counts.merged, counts.outdone, counts.picks) == (3, 0, 1, 2)
+    every, counts = map_picks(hits, slabs, tomogram, all_species=True)
+    assert every.slabkitScore.tolist() == [3, 2, 1]
+    assert counts.outdone == 0
+    assert set(picks.slabkitPickId) < set(every.slabkitPickId)
+    near, _ = map_picks(hits, slabs, tomogram, min_distance=0)
+    assert len(near) == 3
+    blobs = hits.assign(slabkitScoreKind=["template", "blob", "template"])
+    assert len(map_picks(blobs, slabs, tomogram)[0]) == 3
+
+
 @pytest.fixture(scope="module")
 def stacked():
     density = balls(SHAPE, [(31, 40, 10.3), (31, 40, 29.6), (55, 20, 20.0)], 6.0)

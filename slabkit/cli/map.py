@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -53,6 +52,14 @@ def map_(
     single: Annotated[
         bool, typer.Option("--single", help="Never two particles stacked in one slab.")
     ] = False,
+    all_species: Annotated[
+        bool,
+        typer.Option(
+            "--all-species",
+            help="Keep the picks of all species that templates find at a place; otherwise the best "
+            "alone.",
+        ),
+    ] = False,
     margin: Annotated[
         float | None,
         typer.Option(
@@ -98,6 +105,7 @@ def map_(
         "min_distance": min_distance,
         "refine_z": refine_z,
         "single": single,
+        "all_species": all_species,
         "margin": margin,
         "diameter": diameter,
         "contrast": shared.parse_contrast(contrast),
@@ -171,7 +179,7 @@ def _run(
     counts: dict[str, MapCounts] = {}
     names = [name for name in volumes if name in hits]
     outside: dict[str, int] = {}
-    counts.update((name, MapCounts(*[0] * 8)) for name in volumes if name not in hits)
+    counts.update((name, MapCounts(*[0] * 9)) for name in volumes if name not in hits)
     for name in work.track(names, total=len(names), what="map"):
         own = slabs[slabs["rlnTomoName"] == name].reset_index(drop=True)
         try:
@@ -200,16 +208,34 @@ def _run(
                 SlabkitWarning,
                 stacklevel=2,
             )
+    columns = {
+        "hits": "2D hits",
+        "outside": "outside",
+        "stacked": "stacked",
+        "merged": "merged",
+        "outdone": "other species",
+        "picks": "picks",
+        "at_border": "at border",
+        "flat": "flat",
+        "near_face": "near face",
+    }
+    if not any(one.outdone for one in counts.values()):
+        del columns["outdone"]
     rows = [
-        (name, *asdict(counts[name]).values(), *([outside.get(name, 0)] if masks else []))
+        (
+            name,
+            *(getattr(counts[name], key) for key in columns),
+            *([outside.get(name, 0)] if masks else []),
+        )
         for name in volumes
         if name in counts
     ]
-    columns = ("tomogram", "2D hits", "outside", "stacked", "merged", "picks", "at border", "flat")
-    work.table("", (*columns, "near face", *(["outside mask"] if masks else [])), rows)
+    masked = ["outside mask"] if masks else []
+    work.table("", ("tomogram", *columns.values(), *masked), rows)
     totals = {
         key: sum(getattr(one, key) for one in counts.values())
-        for key in ("hits", "outside", "stacked", "merged", "picks", "at_border", "flat")
+        for key in columns
+        if key != "near_face"
     }
     if masks is not None:
         totals["outside_mask"] = sum(outside.values())

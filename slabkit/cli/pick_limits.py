@@ -22,7 +22,14 @@ _THRESHOLD_HELP = (
     "Lowest score, in noise standard deviations; auto: where half of the picks stand out "
     "of the background by a fit to the scores, with the numbers expected."
 )
-Threshold = Annotated[str, typer.Option(metavar="SD|auto", help=_THRESHOLD_HELP)]
+TemplateThreshold = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SD|auto",
+        help=f"{_THRESHOLD_HELP} Default: 2.5; with --correlation-only 3.",
+        show_default=False,
+    ),
+]
 BlobThreshold = Annotated[
     str | None,
     typer.Option(

@@ -89,7 +89,7 @@ def template(
             help="Tilts of the tilt series, for the missing wedge in the views of --map.",
         ),
     ] = "-45:45",
-    threshold: pick_limits.Threshold = "3",
+    threshold: pick_limits.TemplateThreshold = None,
     target_precision: pick_limits.TargetPrecision = None,
     labelled: pick_limits.Labelled = None,
     max_per_slab: Annotated[
@@ -104,6 +104,22 @@ def template(
             show_default=False,
         ),
     ] = None,
+    max_ridge: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Drop picks on a line (membrane, filament) that goes on at two sides and is so "
+            "high as a share of the pick's own contrast; fainter lines lower the score. inf: off, "
+            "for particles that sit in membranes.",
+        ),
+    ] = 1.0,
+    correlation_only: Annotated[
+        bool,
+        typer.Option(
+            "--correlation-only",
+            help="Score by the correlation alone: neither lines nor a faint place lower it.",
+        ),
+    ] = False,
     mask: mask_options.MaskOption = None,
     species: Annotated[
         str, typer.Option(help="Name to give to the picks of templates that have none.")
@@ -128,7 +144,8 @@ def template(
 ) -> None:
     """Find particles on slabs by their shape: correlate with templates at all in-plane angles.
 
-    Scores are in standard deviations, one noise scale a tomogram. Each pick keeps its angle
+    Scores are in standard deviations, one noise scale a tomogram; lines through a pick, and little
+    contrast of its own, lower them. Each pick keeps its angle
     (rlnAnglePsi, RELION's sign) and the number of its template (rlnClassNumber, from 1: the image
     of the stack, or the view, counted on over several maps). Lengths are in Å.
     """
@@ -137,11 +154,16 @@ def template(
     from slabkit.formats.tables import read_text
     from slabkit.picking.template import pick_templates
     from slabkit.picking.template_search import in_plane_angles
-    from slabkit.picking.template_selection import DEFAULT_THRESHOLD, TemplateLimits
+    from slabkit.picking.template_selection import TemplateLimits, default_threshold
     from slabkit.picking.template_views import view_directions
 
+    lowest = default_threshold(correlation_only)
     choice = pick_limits.choose_threshold(
-        threshold, target_precision, labelled, "template", DEFAULT_THRESHOLD
+        f"{lowest:g}" if threshold is None else threshold,
+        target_precision,
+        labelled,
+        "template",
+        lowest,
     )
     if bool(templates) == bool(map_):
         raise InputError("give either --templates or --map.")
@@ -150,7 +172,7 @@ def template(
     maps = [_named_map(text, species) for text in map_ or []]
     in_plane_angles(angular_step)
     view_directions(view_step)
-    TemplateLimits(choice.to_find, max_per_slab, min_distance)
+    TemplateLimits(choice.to_find, max_per_slab, min_distance, max_ridge)
     if png and out == "-":
         raise InputError("--png writes pictures beside the table; give a file to -o.")
     making: dict[str, Any] = {
@@ -169,6 +191,8 @@ def template(
         "angular_step": angular_step,
         "threshold": choice.to_find,
         "min_distance": min_distance,
+        "max_ridge": max_ridge,
+        "correlation_only": correlation_only,
         "contrast": shared.parse_contrast(contrast),
     }
     text = read_text(slabs)

@@ -29,11 +29,15 @@ Indices = npt.NDArray[np.int64]
 # Hits are of one size when their diameters differ by less than this factor: a picker is that unsure
 # of a particle, and parts of particles are smaller still.
 _ONE_SIZE = 1.3
+# Scores that compare between species: templates are scored against the noise of their own kind.
+_COMPARABLE = "template"
 # A hit of sure depth counts up to three times as much as one with an equal rival in its column.
 _SURE_DEPTH = 0.5
 
 
-def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataFrame:
+def merge_hits(
+    candidates: pd.DataFrame, min_distance: float | None, all_species: bool = False
+) -> tuple[pd.DataFrame, int]:
     """Merge hits of one particle, count their slabs, and put the picks in order with their ids.
 
     Hits of one species and kind of score are taken one after the other, those at the border of
@@ -43,6 +47,9 @@ def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataF
     are merged in the same order. The score becomes the best of the group, hits at the border left
     out unless the stand-in is one; all else is that of the stand-in.
 
+    Then of picks by templates of several species that are closer than the distance the best-scored
+    stays, as one place holds one particle.
+
     Parameters
     ----------
     candidates : DataFrame
@@ -51,12 +58,16 @@ def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataF
         stands above others (NaN: not known), and ``_slab``, the slab's number.
     min_distance : float, optional
         In Å; default half the larger diameter of the two. 0 merges nothing.
+    all_species : bool, optional
+        Keep the picks of all species at a place.
 
     Returns
     -------
-    DataFrame
+    picks : DataFrame
         Columns of `slabkit.tables.PICKS` and what else the candidates have; best score first, ties
         by z, y, x.
+    outdone : int
+        So many picks had a better one of another species at their place.
     """
     import pandas as pd
 
@@ -90,6 +101,10 @@ def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataF
     picks.insert(0, "slabkitSlabCount", slab_count.loc[kept].to_numpy())
     picks.insert(0, "slabkitPickId", "")
     picks = picks.sort_values(order, ascending=ascending, kind="stable", ignore_index=True)
+    outdone = np.zeros(len(picks), dtype=bool)
+    if not all_species:
+        outdone = _outdone(picks, min_distance)
+        picks = picks[~outdone].reset_index(drop=True)
     ids: list[str] = []
     for (species, kind), rows in sorted(
         picks.groupby(["slabkitSpecies", "slabkitScoreKind"]).indices.items()
@@ -105,7 +120,22 @@ def merge_hits(candidates: pd.DataFrame, min_distance: float | None) -> pd.DataF
         )
         ids += new
         picks.iloc[rows, 0] = new
-    return validate_table(picks, PICKS)
+    return validate_table(picks, PICKS), int(outdone.sum())
+
+
+def _outdone(picks: pd.DataFrame, min_distance: float | None) -> npt.NDArray[np.bool_]:
+    """Tell which picks by templates have a better-scored one of another species at their place."""
+    outdone = np.zeros(len(picks), dtype=bool)
+    rows = np.flatnonzero(picks["slabkitScoreKind"].to_numpy() == _COMPARABLE)
+    own = picks.iloc[rows]
+    if own["slabkitSpecies"].nunique() < 2:
+        return outdone
+    diameter = own["slabkitDiameter"].to_numpy(dtype=float)
+    distance = diameter / 2 if min_distance is None else np.full(len(own), min_distance)
+    position = own[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy()
+    better = group_neighbours(position, distance, own["slabkitScore"].to_numpy(dtype=float))
+    outdone[rows] = better != np.arange(len(rows))
+    return outdone
 
 
 def _stand_ins(

@@ -25,7 +25,7 @@ Booleans = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class MapCounts:
-    """What became of the 2D hits: ``hits - outside + stacked - merged == picks``.
+    """What became of the 2D hits: ``hits - outside + stacked - merged - outdone == picks``.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ class MapCounts:
         Second particles found above or below a first one.
     merged : int
         Hits that went into a better one.
+    outdone : int
+        Picks by templates at a place where those of another species score better.
     picks : int
         Rows of the result.
     at_border, flat, near_face : int
@@ -47,6 +49,7 @@ class MapCounts:
     outside: int
     stacked: int
     merged: int
+    outdone: int
     picks: int
     at_border: int
     flat: int
@@ -61,6 +64,7 @@ def map_picks(
     min_distance: float | None = None,
     refine_z: bool = True,
     single: bool = False,
+    all_species: bool = False,
     margin: float | None = None,
     contrast: Contrast | None = None,
     diameter: float | None = None,
@@ -75,7 +79,8 @@ def map_picks(
     about the hit that explains most matter, by score, diameter and how sure its depth is, are one,
     and the best-scored of its size stands for them with the best score of all. A hit whose search
     ended while the score still rose (``z-border``) yields to one that is not. Only hits of one
-    species and one kind of score are merged with each other.
+    species and one kind of score are merged with each other; of picks by templates of several
+    species at one place the best-scored is kept.
 
     Parameters
     ----------
@@ -91,6 +96,8 @@ def map_picks(
         Whether to search for z; otherwise z is the middle of the slab.
     single : bool, optional
         Never take a hit for two particles stacked in one slab.
+    all_species : bool, optional
+        Keep the picks of all species that templates find at a place, not the best alone.
     margin : float, optional
         How far beyond the slab to search, in Å; default half the particle's diameter.
     contrast : {"dark", "bright"}, optional
@@ -153,13 +160,14 @@ def map_picks(
     else:
         depths = slab_middles(z_start, z_count)
     candidates = _candidates(hits, slab, depths, tomogram, single)
-    picks = merge_hits(candidates, min_distance)
+    picks, outdone = merge_hits(candidates, min_distance, all_species)
     flags = picks["slabkitFlags"]
     counts = MapCounts(
         hits=len(picks2d),
         outside=int((~within).sum()),
         stacked=len(candidates) - len(hits),
-        merged=len(candidates) - len(picks),
+        merged=len(candidates) - len(picks) - outdone,
+        outdone=outdone,
         picks=len(picks),
         at_border=int(flags.str.contains("z-border").sum()),
         flat=int(flags.str.contains("z-flat").sum()),

@@ -12,10 +12,8 @@ import numpy.typing as npt
 
 from slabkit.arrays.blank import without_padding
 from slabkit.arrays.filters import (
-    RIM_RADIUS,
     angular_frequencies,
     binned_shape,
-    coarse_position,
     cosine_spectrum,
     cropped_spectrum,
     filtered_image,
@@ -26,9 +24,14 @@ from slabkit.arrays.filters import (
     rim_transfer,
     shell_transfer,
 )
-from slabkit.arrays.peaks import Peaks, evenness, find_peaks, parabola
-from slabkit.arrays.ridges import LINE_SIGMA, Ridges
+from slabkit.arrays.peaks import Peaks, find_peaks, parabola
 from slabkit.errors import InputError
+from slabkit.picking.surroundings import (
+    RIM_FILTER_DIAMETER,
+    LineFilter,
+    Smoothed,
+    finer_shape,
+)
 from slabkit.units import protein_sign
 
 Method: TypeAlias = Literal["rims", "laplacian"]
@@ -38,10 +41,9 @@ Image: TypeAlias = npt.NDArray[np.float32]
 
 BALL, RIM, SHELL = 0, 1, 2
 
-# The filter's own diameter at which a particle of diameter 1 is answered most strongly. Rim: the
-# middle between a solid ball (1.25), a flat disc (1.07) and a shell whose wall is 0.15 diameters
-# thick (1.10). Shell: such a shell.
-_FILTER_DIAMETER = {BALL: 1.0, RIM: 1 / 1.15, SHELL: 1 / 1.14}
+# The filter's own diameter at which a particle of diameter 1 is answered most strongly; for the
+# shell filter it is a shell whose wall is 0.15 diameters thick.
+_FILTER_DIAMETER = {BALL: 1.0, RIM: RIM_FILTER_DIAMETER, SHELL: 1 / 1.14}
 
 # A hole in projection is seen only where it is wider than a protein wall (40 to 50 Å) is thick.
 _SMALLEST_SHELL = 200.0
@@ -75,48 +77,6 @@ class Ladder:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """Smoothed images in which to look at what lies around candidates.
-
-    Parameters
-    ----------
-    rims : ndarray of float32, shape (y, x)
-        Lightly smoothed, on the grid that is searched: how evenly blobs stand out.
-    lines : ndarray of float32, shape (y, x)
-        Smoothed with `slabkit.arrays.ridges.LINE_SIGMA`, on a grid of about that: membranes.
-    shape : (int, int)
-        Pixels ``(y, x)`` of the image that they are of.
-    pixel_size : float
-        Of that image, in Å.
-    """
-
-    rims: Image
-    lines: Image
-    shape: tuple[int, int]
-    pixel_size: float
-
-    def evenness(self, y_px: Floats, x_px: Floats, diameter: Floats) -> Floats:
-        """Give `slabkit.arrays.peaks.evenness` at blobs of the image."""
-        y, x, pixel_size = self._on(self.rims, y_px, x_px)
-        radius = diameter * _FILTER_DIAMETER[RIM] / 2 / pixel_size
-        return evenness(self.rims, y, x, RIM_RADIUS * radius, (1.25 * radius, 1.5 * radius))
-
-    def ridges(self, y_px: Floats, x_px: Floats, diameter: Floats) -> Callable[[Indices], Floats]:
-        """Prepare to give `slabkit.arrays.ridges.ridge_heights` at any of the blobs."""
-        y, x, pixel_size = self._on(self.lines, y_px, x_px)
-        radius = diameter / 2
-        ridges = Ridges(self.lines, pixel_size, float(radius.max(initial=0.0)))
-        return lambda some: ridges.heights(y[some], x[some], radius[some])
-
-    def _on(self, image: Image, y_px: Floats, x_px: Floats) -> tuple[Floats, Floats, float]:
-        """Give places on the grid of an image, and its pixel, whose sides may differ a little."""
-        (height, width), (rows, columns) = self.shape, image.shape
-        pixel_size = self.pixel_size * math.sqrt(height * width / (rows * columns))
-        y, x = coarse_position(y_px, height, rows), coarse_position(x_px, width, columns)
-        return y, x, pixel_size
-
-
-@dataclass(frozen=True)
 class Candidates:
     """Peaks in one image, and samples of what the filters answer there in general.
 
@@ -141,8 +101,9 @@ class Candidates:
         Empty for a constant image.
     first_rung : dict of int to int
         Rung of the ladder at which each filter begins.
-    around : Surroundings or None
-        None for the Laplacian alone, and for a constant image.
+    rims, lines : Smoothed or None
+        The image lightly smoothed, and such that membranes show. None for the Laplacian alone, and
+        for a constant image.
     """
 
     x_px: Floats
@@ -155,19 +116,20 @@ class Candidates:
     elongation: Floats
     samples: dict[int, npt.NDArray[np.float32]]
     first_rung: dict[int, int]
-    around: Surroundings | None = None
+    rims: Smoothed | None = None
+    lines: Smoothed | None = None
 
     def evenness(self, rows: Indices) -> Floats:
         """Give how evenly some candidates stand out all round, 0 to 1; 1 if that is not asked."""
-        if self.around is None:
+        if self.rims is None:
             return np.ones(len(rows))
-        return self.around.evenness(self.y_px[rows], self.x_px[rows], self.diameter[rows])
+        return self.rims.evenness(self.y_px[rows], self.x_px[rows], self.diameter[rows])
 
     def ridges(self, rows: Indices) -> Callable[[Indices], Floats] | None:
         """Prepare to tell how high lines run past any of some candidates; None if not asked."""
-        if self.around is None:
+        if self.lines is None:
             return None
-        return self.around.ridges(self.y_px[rows], self.x_px[rows], self.diameter[rows])
+        return self.lines.ridges(self.y_px[rows], self.x_px[rows], self.diameter[rows])
 
 
 def diameter_ladder(diameter: tuple[float, float] | float) -> Ladder:
@@ -264,9 +226,7 @@ class BlobSearch:
                 ]
                 self._first_rung[SHELL] = first
         self._smooth = gaussian_transfer(q, 0.15 * smallest)
-        self._line_grid = binned_shape(shape, LINE_SIGMA / pixel_size)
-        q = angular_frequencies(shape, self._line_grid, pixel_size)
-        self._line_smooth = gaussian_transfer(q, LINE_SIGMA)
+        self._line_filter = LineFilter(shape, pixel_size)
 
     def candidates(self, image: npt.NDArray[Any]) -> Candidates:
         """Find the peaks of one image.
@@ -286,17 +246,12 @@ class BlobSearch:
         protein = np.empty(self.shape, dtype=np.float32)
         np.multiply(image - level, self.sign, out=protein, casting="same_kind")
         protein, padding = without_padding(protein)
-        finest = tuple(max(sizes) for sizes in zip(self.binned, self._line_grid, strict=True))
-        whole = cosine_spectrum(protein, (finest[0], finest[1]))
+        whole = cosine_spectrum(protein, finer_shape(self.binned, self._line_filter.grid))
         spectrum = cropped_spectrum(whole, self.binned)
-        around = None
+        rims = lines = None
         if RIM in self._transfers:
-            around = Surroundings(
-                filtered_image(spectrum, self._smooth),
-                filtered_image(cropped_spectrum(whole, self._line_grid), self._line_smooth),
-                self.shape,
-                self.pixel_size,
-            )
+            smooth = filtered_image(spectrum, self._smooth)
+            rims, lines = Smoothed(smooth, self.shape, self.pixel_size), self._line_filter(whole)
         places = self._sample_places(padding)
         found: list[tuple[int, int, Peaks, Floats, Floats]] = []
         samples: dict[int, npt.NDArray[np.float32]] = {}
@@ -316,7 +271,7 @@ class BlobSearch:
             if scorer != kind:
                 value, rung = _highest_beside(stacks[scorer], peaks)
             found.append((kind, scorer, peaks, value, rung))
-        return self._collected(found, samples, padding, around)
+        return self._collected(found, samples, padding, rims, lines)
 
     def _sample_places(self, padding: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int64]:
         height, width = self.binned
@@ -341,7 +296,8 @@ class BlobSearch:
         found: list[tuple[int, int, Peaks, Floats, Floats]],
         samples: dict[int, npt.NDArray[np.float32]],
         padding: npt.NDArray[np.bool_] | None,
-        around: Surroundings | None,
+        rims: Smoothed | None,
+        lines: Smoothed | None,
     ) -> Candidates:
         def joined(parts: list[Any]) -> Any:
             return np.concatenate(parts)
@@ -370,7 +326,8 @@ class BlobSearch:
             y_px=fine_position(y, self.shape[0], self.binned[0]),
             samples=samples,
             first_rung=self._first_rung,
-            around=around,
+            rims=rims,
+            lines=lines,
             **columns,
         )
 

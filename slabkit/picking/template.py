@@ -7,8 +7,10 @@ The best of all templates and in-plane angles counts at each place; its peaks ar
 The score of a candidate is Fisher's transform of its coefficient in robust standard deviations
 (median and 1.4826 times the median absolute deviation) above that of places at large. There is one
 median and one deviation a set of templates (a map, a stack of class averages), pooled over all
-slabs of a tomogram, so scores compare across slabs and between sets. Of picks of several sets at
-one place the best is kept, and its species with it.
+slabs of a tomogram, so scores compare across slabs and between sets. It is lowered where the place
+is fainter than its correlation is sure, and where a membrane runs past
+(`slabkit.picking.template_selection`). Of picks of several sets at one place the best is kept, and
+its species with it.
 
 What does not reach half the threshold by the noise of its own slab is not looked at closely.
 Multiplying a slab by a positive number or adding one changes nothing. Beyond its border an image
@@ -38,9 +40,10 @@ from slabkit.picking.template_search import (
     in_plane_angles,
 )
 from slabkit.picking.template_selection import (
-    DEFAULT_THRESHOLD,
+    DEFAULT_MAX_RIDGE,
     TemplateLimits,
     TemplateMatches,
+    default_threshold,
     pooled_noise,
     select_matches,
 )
@@ -74,9 +77,11 @@ def find_templates(
     templates: Templates | Sequence[Templates],
     contrast: Contrast = "dark",
     angular_step: float = DEFAULT_ANGULAR_STEP,
-    threshold: float = DEFAULT_THRESHOLD,
+    threshold: float | None = None,
     max_count: int | None = None,
     min_distance: float | None = None,
+    max_ridge: float = DEFAULT_MAX_RIDGE,
+    correlation_only: bool = False,
     device: str = "cpu",
 ) -> TemplateMatches:
     """Find templates in one image, its noise and its spectrum measured on itself.
@@ -94,12 +99,17 @@ def find_templates(
     angular_step : float, optional
         In-plane, degrees; 360 for none.
     threshold : float, optional
-        Lowest score, in standard deviations.
+        Lowest score, in standard deviations. Default: 2.5; 3 with ``correlation_only``.
     max_count : int, optional
         Keep so many of the best.
     min_distance : float, optional
         Of two matches closer than this (Å) the better is kept. Default: half the larger diameter
         of the two.
+    max_ridge : float, optional
+        Drop matches on a line that goes on at two sides and is so high as a share of their
+        contrast; infinite: lines do not matter.
+    correlation_only : bool, optional
+        Score by the correlation alone, however faint the place, and whatever runs past.
     device : str, optional
         ``cpu``: NumPy; ``cuda`` or another device of PyTorch; ``torch``: PyTorch on the processor.
 
@@ -120,7 +130,8 @@ def find_templates(
     Roseman A. M. (2003) Particle finding in electron micrographs using a fast local correlation
     algorithm. Ultramicroscopy 94:225-236.
     """
-    limits = TemplateLimits(threshold, max_count, min_distance)
+    threshold = default_threshold(correlation_only) if threshold is None else threshold
+    limits = TemplateLimits(threshold, max_count, min_distance, max_ridge, correlation_only)
     sets = _sets(templates)
     backend = backend_for(device)
     pixels = _checked_image(image, "the image")
@@ -147,9 +158,11 @@ def pick_templates(
     *,
     templates: Templates | Sequence[Templates],
     angular_step: float = DEFAULT_ANGULAR_STEP,
-    threshold: float = DEFAULT_THRESHOLD,
+    threshold: float | None = None,
     max_per_slab: int | None = None,
     min_distance: float | None = None,
+    max_ridge: float = DEFAULT_MAX_RIDGE,
+    correlation_only: bool = False,
     contrast: Contrast | None = None,
     device: str = "cpu",
     jobs: int = 1,
@@ -163,7 +176,7 @@ def pick_templates(
         measured on the first four.
     slabs : DataFrame
         Slab table (`slabkit.tables.SLABS`) of one tomogram. Pixel size and contrast are read here.
-    templates, angular_step, threshold, min_distance
+    templates, angular_step, threshold, min_distance, max_ridge, correlation_only
         As in `find_templates`.
     max_per_slab : int, optional
         Keep so many of the best on each slab.
@@ -194,7 +207,8 @@ def pick_templates(
     SlabkitWarning
         Once, if slabs are constant.
     """
-    limits = TemplateLimits(threshold, max_per_slab, min_distance)
+    threshold = default_threshold(correlation_only) if threshold is None else threshold
+    limits = TemplateLimits(threshold, max_per_slab, min_distance, max_ridge, correlation_only)
     sets = _sets(templates)
     in_plane_angles(angular_step)
     backend = backend_for(device)

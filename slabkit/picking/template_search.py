@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -17,12 +17,14 @@ from slabkit.arrays.filters import (
     angular_frequencies,
     binned_shape,
     cosine_spectrum,
+    cropped_spectrum,
     filtered_image,
     fine_position,
 )
 from slabkit.arrays.peaks import find_peaks
 from slabkit.arrays.template_bank import compress_templates, soft_disc
 from slabkit.errors import InputError
+from slabkit.picking.surroundings import LineFilter, RimFilter, Smoothed, finer_shape
 from slabkit.picking.template_images import FALL, Templates
 from slabkit.units import Contrast, protein_sign
 
@@ -37,6 +39,10 @@ _WHITENING = 0.5  # power of the slabs' amplitudes that is divided by
 _NOISE_SAMPLES = 4096  # an image
 _LOOSE = 0.5  # of the threshold: what a peak must reach by its own slab's noise to be kept
 _RINGS = 64  # of the spectrum
+
+LOOKED_AT = 0.9
+"""Part of the templates' diameter at which a place's contrast and lines are looked at: templates
+are measured where they end, in their longest view."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +83,18 @@ class TemplateCandidates:
         From 0, over all sets of templates.
     set_number : ndarray of int64
         Which set of templates, from 0.
+    contrast : ndarray of float64
+        How much brighter a particle's rim is there than its surround, at `LOOKED_AT` times the
+        diameter of the set; in the units of the image, protein positive.
     samples : list of ndarray of float32
         For each set the highest coefficients on a regular grid of places that are no padding.
         Empty for a constant image.
+    contrast_samples : list of ndarray of float64
+        For each set the contrast at these places.
+    lines : Smoothed or None
+        Where membranes show; None for a constant image.
+    unit : float
+        The units of ``lines``, in those of the image.
     """
 
     x_px: Floats
@@ -88,7 +103,17 @@ class TemplateCandidates:
     psi: Floats
     template: Indices
     set_number: Indices
+    contrast: Floats
     samples: list[Image]
+    contrast_samples: list[Floats]
+    lines: Smoothed | None
+    unit: float
+
+    def ridges(self, rows: Indices, diameter: Floats) -> Callable[[Indices], Floats]:
+        """Prepare to tell how high lines run past any of some candidates (diameters in Å)."""
+        assert self.lines is not None
+        heights = self.lines.ridges(self.y_px[rows], self.x_px[rows], LOOKED_AT * diameter)
+        return lambda some: heights(some) * self.unit
 
 
 def spread(correlation: npt.ArrayLike) -> Floats:
@@ -180,6 +205,11 @@ class TemplateSearch:
         self._frequency = angular_frequencies(shape, self.binned, pixel_size) / (2 * np.pi)
         self._templates, self._backend = list(templates), backend
         self._matchers: list[TemplateMatcher] = []
+        self._lines = LineFilter(shape, pixel_size)
+        self._rims = [
+            RimFilter(shape, pixel_size, self._lines.grid, LOOKED_AT * one.diameter)
+            for one in templates
+        ]
 
     def whitening(self, images: Sequence[npt.NDArray[Any]]) -> Whitening:
         """Measure the spectrum of some of the images."""
@@ -187,8 +217,9 @@ class TemplateSearch:
         ring = np.digitize(self._frequency.ravel(), rings) - 1
         power = np.zeros(_RINGS)
         for image in images:
-            spectrum = self._spectrum(image)[0]
-            if spectrum is not None:
+            whole = self._spectrum(image)[0]
+            if whole is not None:
+                spectrum = cropped_spectrum(whole, self.binned)
                 own = np.bincount(ring, spectrum.ravel().astype(np.float64) ** 2, _RINGS + 1)
                 power += own[:_RINGS] / max(float(own[:_RINGS].sum()), 1e-300)
         power /= np.maximum(np.bincount(ring, minlength=_RINGS + 1)[:_RINGS], 1)
@@ -241,14 +272,18 @@ class TemplateSearch:
         -------
         TemplateCandidates
         """
-        spectrum, padding = self._spectrum(image)
+        spectrum, unit, padding = self._spectrum(image)
         if spectrum is None:
-            return _joined([], [])
-        filtered = filtered_image(spectrum, self._transfer)
+            return _joined([], [], [], None, 1.0)
+        filtered = filtered_image(cropped_spectrum(spectrum, self.binned), self._transfer)
         rows, columns = self._sample_places(padding)
-        parts, samples = [], []
+        parts, samples, contrasts = [], [], []
         first = 0
-        for number, (one, matcher) in enumerate(zip(self._templates, self._matchers, strict=True)):
+        for number, (one, matcher, rim) in enumerate(
+            zip(self._templates, self._matchers, self._rims, strict=True)
+        ):
+            contrast = rim(spectrum)
+            contrasts.append(contrast.at(*self._on_image(rows, columns)) * unit)
             matched = matcher.image(filtered)
             samples.append(matched.at(rows, columns)[0])
             middle, deviation = middle_and_deviation(samples[-1])
@@ -262,29 +297,32 @@ class TemplateSearch:
                 keep = np.ones(len(whole_y), dtype=bool)
             best = matched.at(peaks.y[keep], peaks.x[keep])[1]
             peak_y, peak_x = matched.refined(peaks.y[keep], peaks.x[keep], best)
+            y_px, x_px = self._on_image(peak_y, peak_x)
             parts.append(
                 (
-                    fine_position(peak_x, self.shape[1], self.binned[1]),
-                    fine_position(peak_y, self.shape[0], self.binned[0]),
+                    x_px,
+                    y_px,
                     np.minimum(peaks.value[keep], 1.0),
                     self.angles[best % len(self.angles)],
                     first + best // len(self.angles),
                     np.full(len(best), number),
+                    contrast.at(y_px, x_px) * unit,
                 )
             )
             first += len(one)
-        return _joined(parts, samples)
+        return _joined(parts, samples, contrasts, self._lines(spectrum), unit)
 
     def _spectrum(
         self, image: npt.NDArray[Any]
-    ) -> tuple[Image | None, npt.NDArray[np.bool_] | None]:
+    ) -> tuple[Image | None, float, npt.NDArray[np.bool_] | None]:
+        """Transform an image in units of its own: gives it, the unit, and where padding is."""
         if not np.ptp(image) > 0:
-            return None, None
+            return None, 1.0, None
         level = np.float64(np.mean(image, dtype=np.float64))
         protein = ((image - level) * self.sign).astype(np.float64)
-        protein /= max(float(np.abs(protein).max()), 1e-300)  # far from float32's limits
-        filled, padding = without_padding(protein.astype(np.float32))
-        return cosine_spectrum(filled, self.binned), padding
+        unit = max(float(np.abs(protein).max()), 1e-300)  # far from float32's limits
+        filled, padding = without_padding((protein / unit).astype(np.float32))
+        return cosine_spectrum(filled, finer_shape(self.binned, self._lines.grid)), unit, padding
 
     def _sample_places(self, padding: npt.NDArray[np.bool_] | None) -> tuple[Indices, Indices]:
         height, width = self.binned
@@ -302,16 +340,28 @@ class TemplateSearch:
         keep = ~padding[self._nearest_pixels(rows, columns)]
         return rows[keep], columns[keep]
 
-    def _nearest_pixels(self, y: Any, x: Any) -> tuple[Any, Any]:
-        rows, columns = (
-            np.floor(fine_position(place, n, m) + 0.5).astype(np.int64)
-            for place, n, m in zip((y, x), self.shape, self.binned, strict=True)
+    def _on_image(self, y: Any, x: Any) -> tuple[Floats, Floats]:
+        """Turn places on the grid of the search into pixels of the image."""
+        return (
+            fine_position(y, self.shape[0], self.binned[0]),
+            fine_position(x, self.shape[1], self.binned[1]),
         )
+
+    def _nearest_pixels(self, y: Any, x: Any) -> tuple[Any, Any]:
+        rows, columns = (np.floor(at + 0.5).astype(np.int64) for at in self._on_image(y, x))
         return rows, columns
 
 
-def _joined(parts: list[tuple[Any, ...]], samples: list[Image]) -> TemplateCandidates:
+def _joined(
+    parts: list[tuple[Any, ...]],
+    samples: list[Image],
+    contrasts: list[Floats],
+    lines: Smoothed | None,
+    unit: float,
+) -> TemplateCandidates:
     empty, whole = np.empty(0), np.empty(0, dtype=np.int64)
-    columns = zip((empty, empty, empty, empty, whole, whole), *parts, strict=True)
-    x, y, correlation, psi, template, number = (np.concatenate(column) for column in columns)
-    return TemplateCandidates(x, y, correlation, psi, template, number, samples)
+    columns = zip((empty, empty, empty, empty, whole, whole, empty), *parts, strict=True)
+    x, y, correlation, psi, template, number, contrast = (np.concatenate(each) for each in columns)
+    return TemplateCandidates(
+        x, y, correlation, psi, template, number, contrast, samples, contrasts, lines, unit
+    )

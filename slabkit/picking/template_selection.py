@@ -1,4 +1,11 @@
-"""Candidates to matches: scores against the pooled noise, thresholds, one match a place."""
+"""Candidates to matches: scores against the pooled noise, thresholds, one match a place.
+
+Correlation knows shapes, not how much there is of them: faint things and pieces of membrane can
+look like a view of a particle. So the score of a match, its correlation in standard deviations, is
+lowered where its contrast (rim against surround, in standard deviations too) is less: to their
+geometric mean. And it is lowered where a line runs past, as that of a blob is
+(`slabkit.arrays.ridges`).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from slabkit.arrays.neighbours import group_neighbours
+from slabkit.arrays.best_first import keep_best
 from slabkit.errors import InputError
 from slabkit.picking.template_images import Templates
 from slabkit.picking.template_search import (
@@ -19,9 +26,18 @@ from slabkit.picking.template_search import (
     spread,
 )
 
-DEFAULT_THRESHOLD = 3.0
+# What lowers scores lowers those of noise too; so these two let about as much of it pass.
+_DEFAULT_THRESHOLD, _DEFAULT_OF_CORRELATION = 2.5, 3.0
+DEFAULT_MAX_RIDGE = 1.0
 
+_POSITIVE = float(np.finfo(np.float64).tiny)  # the lowest score there is
+_SMALLEST_NOISE = 1e-3  # of the strongest contrast: images without noise have finite scores
 _REACH = 0.5  # picks nearer than this share of the larger diameter are one
+
+
+def default_threshold(correlation_only: bool) -> float:
+    """Give the lowest score by default, in standard deviations: lower where tests lower scores."""
+    return _DEFAULT_OF_CORRELATION if correlation_only else _DEFAULT_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,8 @@ class TemplateLimits:
     threshold: float
     max_count: int | None
     min_distance: float | None
+    max_ridge: float = DEFAULT_MAX_RIDGE
+    correlation_only: bool = False
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.threshold):
@@ -45,6 +63,10 @@ class TemplateLimits:
             raise InputError(f"--max-per-slab must be at least 1, not {self.max_count}.")
         if self.min_distance is not None and not (0 <= self.min_distance < math.inf):
             raise InputError(f"--min-distance must be 0 Å or more, not {self.min_distance:g}.")
+        if not self.max_ridge > 0:
+            raise InputError(
+                f"--max-ridge must be above 0 (inf: lines do not matter), not {self.max_ridge:g}."
+            )
 
 
 @dataclass(frozen=True)
@@ -82,8 +104,26 @@ class TemplateMatches:
         return len(self.x_px)
 
 
-def pooled_noise(found: list[TemplateCandidates], sets: int) -> list[tuple[float, float]]:
-    """Give median and deviation of each set's transformed coefficients, over all images.
+@dataclass(frozen=True)
+class SetNoise:
+    """Medians and robust standard deviations of one set of templates at places at large.
+
+    Parameters
+    ----------
+    middle, deviation : float
+        Of Fisher's transforms of coefficients.
+    contrast_middle, contrast_deviation : float
+        Of the contrast, in the units of the images.
+    """
+
+    middle: float
+    deviation: float
+    contrast_middle: float
+    contrast_deviation: float
+
+
+def pooled_noise(found: list[TemplateCandidates], sets: int) -> list[SetNoise]:
+    """Measure the noise of each set, over all images.
 
     Parameters
     ----------
@@ -93,17 +133,30 @@ def pooled_noise(found: list[TemplateCandidates], sets: int) -> list[tuple[float
 
     Returns
     -------
-    list of (float, float)
+    list of SetNoise
     """
-    pools: list[list[Any]] = [
-        [one.samples[number] for one in found if one.samples] for number in range(sets)
-    ]
-    return [middle_and_deviation(np.concatenate(pool) if pool else []) for pool in pools]
+    noise = []
+    for number in range(sets):
+        coefficients: list[Any] = [one.samples[number] for one in found if one.samples]
+        contrasts: list[Any] = [one.contrast_samples[number] for one in found if one.samples]
+        contrast = np.concatenate(contrasts) if contrasts else np.zeros(0)
+        middle = float(np.median(contrast)) if len(contrast) else 0.0
+        spread_out = float(np.median(np.abs(contrast - middle))) if len(contrast) else 0.0
+        strongest = max((float(one.contrast.max(initial=0.0)) for one in found), default=0.0)
+        tiny = float(np.finfo(np.float64).tiny)
+        noise.append(
+            SetNoise(
+                *middle_and_deviation(np.concatenate(coefficients) if coefficients else []),
+                middle,
+                max(1.4826 * spread_out, _SMALLEST_NOISE * strongest, tiny),
+            )
+        )
+    return noise
 
 
 def select_matches(
     one: TemplateCandidates,
-    noise: list[tuple[float, float]],
+    noise: list[SetNoise],
     limits: TemplateLimits,
     sets: list[Templates],
     pixel_size: float,
@@ -113,7 +166,7 @@ def select_matches(
     Parameters
     ----------
     one : TemplateCandidates
-    noise : list of (float, float)
+    noise : list of SetNoise
         From `pooled_noise`.
     limits : TemplateLimits
     sets : list of Templates
@@ -124,17 +177,36 @@ def select_matches(
     -------
     TemplateMatches
     """
-    middle, deviation = (np.array(part)[one.set_number] for part in zip(*noise, strict=True))
+    middle, deviation, contrast_middle, contrast_deviation = (
+        np.array([getattr(each, name) for each in noise])[one.set_number]
+        for name in ("middle", "deviation", "contrast_middle", "contrast_deviation")
+    )
+    lowest = max(limits.threshold, _POSITIVE)
     score = (spread(one.correlation) - middle) / deviation
+    rows = np.flatnonzero(score >= lowest)
+    if not limits.correlation_only:
+        contrast = (one.contrast[rows] - contrast_middle[rows]) / contrast_deviation[rows]
+        score[rows] *= np.sqrt(np.clip(contrast / score[rows], 0, 1))
+        rows = rows[score[rows] >= lowest]
     diameter = np.array([each.diameter for each in sets])[one.set_number]
-    rows = np.flatnonzero((score >= limits.threshold) & (score > 0))
     if limits.min_distance is None:
         reach = _REACH * diameter[rows]
     else:
         reach = np.full(len(rows), limits.min_distance)
     places = np.column_stack([one.x_px[rows], one.y_px[rows]]) * pixel_size
-    stands_for = group_neighbours(places, reach, priority=score[rows])
-    rows = rows[stands_for == np.arange(len(rows))]
+    before = score[rows]
+    contrast = np.maximum(one.contrast[rows], _SMALLEST_NOISE * contrast_deviation[rows])
+    beside_lines = None
+    if len(rows) and not limits.correlation_only and limits.max_ridge < math.inf:
+        ridges = one.ridges(rows, diameter[rows])
+
+        def beside_lines(some: Indices) -> Floats:
+            share = ridges(some) / contrast[some] / limits.max_ridge
+            return np.asarray(before[some] * np.maximum(1 - share**2, 0.0), dtype=np.float64)
+
+    kept, best = keep_best(places, reach, before, beside_lines, lowest)
+    rows = rows[kept]
+    score[rows] = best
     order = np.lexsort([one.y_px[rows], one.x_px[rows], -score[rows]])
     rows = rows[order][: limits.max_count]
     psi = one.psi[rows]

@@ -1,0 +1,140 @@
+"""Smoothed images of a slab in which to look at what lies around candidates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.filters import (
+    RIM_RADIUS,
+    angular_frequencies,
+    binned_shape,
+    coarse_position,
+    cropped_spectrum,
+    filtered_image,
+    gaussian_transfer,
+    on_image_frequencies,
+    rim_transfer,
+)
+from slabkit.arrays.mirrored import MirroredImage
+from slabkit.arrays.peaks import evenness
+from slabkit.arrays.ridges import LINE_SIGMA, Ridges
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Indices: TypeAlias = npt.NDArray[np.int64]
+Image: TypeAlias = npt.NDArray[np.float32]
+
+RIM_FILTER_DIAMETER = 1 / 1.15
+"""Diameter of the rim filter that answers a particle of diameter 1 most strongly: the middle
+between a solid ball (1.25), a flat disc (1.07) and a shell whose wall is 0.15 diameters thick
+(1.10)."""
+
+
+def finer_shape(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    """Give the size ``(y, x)`` of the coarsest grid that holds two others."""
+    return max(one[0], other[0]), max(one[1], other[1])
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """A smoothed image on a coarser grid.
+
+    Parameters
+    ----------
+    image : ndarray of float32, shape (y, x)
+        On the coarser grid.
+    shape : (int, int)
+        Pixels ``(y, x)`` of the image that it is of.
+    pixel_size : float
+        Of that image, in Å.
+    """
+
+    image: Image
+    shape: tuple[int, int]
+    pixel_size: float
+
+    def at(self, y_px: Floats, x_px: Floats) -> Floats:
+        """Give linearly interpolated values at places of the image (pixels)."""
+        y, x, _ = self._on_grid(y_px, x_px)
+        return MirroredImage(self.image, 1.0).at(y, x)
+
+    def evenness(self, y_px: Floats, x_px: Floats, diameter: Floats) -> Floats:
+        """Give `slabkit.arrays.peaks.evenness` at blobs (Å) at places of the image (pixels)."""
+        y, x, pixel_size = self._on_grid(y_px, x_px)
+        radius = diameter * RIM_FILTER_DIAMETER / 2 / pixel_size
+        return evenness(self.image, y, x, RIM_RADIUS * radius, (1.25 * radius, 1.5 * radius))
+
+    def ridges(self, y_px: Floats, x_px: Floats, diameter: Floats) -> Callable[[Indices], Floats]:
+        """Prepare to give `slabkit.arrays.ridges.ridge_heights` at any of some blobs."""
+        y, x, pixel_size = self._on_grid(y_px, x_px)
+        radius = diameter / 2
+        ridges = Ridges(self.image, pixel_size, float(radius.max(initial=0.0)))
+        return lambda some: ridges.heights(y[some], x[some], radius[some])
+
+    def _on_grid(self, y_px: Floats, x_px: Floats) -> tuple[Floats, Floats, float]:
+        """Give places on the coarser grid, and its pixel, whose sides may differ a little."""
+        (height, width), (rows, columns) = self.shape, self.image.shape
+        pixel_size = self.pixel_size * math.sqrt(height * width / (rows * columns))
+        y, x = coarse_position(y_px, height, rows), coarse_position(x_px, width, columns)
+        return y, x, pixel_size
+
+
+class LineFilter:
+    """Smooths images of one size such that membranes show as lines.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Size of the images ``(y, x)``.
+    pixel_size : float
+        In Å.
+
+    Attributes
+    ----------
+    grid : (int, int)
+        Size ``(y, x)`` of the coarser grid; spectra must be that large at least.
+    """
+
+    def __init__(self, shape: tuple[int, int], pixel_size: float) -> None:
+        self._shape, self._pixel_size = shape, pixel_size
+        self.grid = binned_shape(shape, LINE_SIGMA / pixel_size)
+        q = angular_frequencies(shape, self.grid, pixel_size)
+        self._transfer = gaussian_transfer(q, LINE_SIGMA)
+
+    def __call__(self, spectrum: Image) -> Smoothed:
+        """Smooth an image, given by its `slabkit.arrays.filters.cosine_spectrum`."""
+        smooth = filtered_image(cropped_spectrum(spectrum, self.grid), self._transfer)
+        return Smoothed(smooth, self._shape, self._pixel_size)
+
+
+class RimFilter:
+    """Compares, in images of one size, the rim of a particle with its surround.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Size of the images ``(y, x)``.
+    pixel_size : float
+        In Å.
+    grid : (int, int)
+        Size ``(y, x)`` of the coarser grid; spectra must be that large at least.
+    diameter : float
+        Of the particle, Å.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], pixel_size: float, grid: tuple[int, int], diameter: float
+    ) -> None:
+        self._shape, self._pixel_size, self._grid = shape, pixel_size, grid
+        q = angular_frequencies(shape, grid, pixel_size)
+        self._transfer = on_image_frequencies(rim_transfer, q, RIM_FILTER_DIAMETER * diameter)
+
+    def __call__(self, spectrum: Image) -> Smoothed:
+        """Filter an image, given by its `slabkit.arrays.filters.cosine_spectrum`."""
+        contrast = filtered_image(cropped_spectrum(spectrum, self._grid), self._transfer)
+        return Smoothed(contrast, self._shape, self._pixel_size)

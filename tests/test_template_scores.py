@@ -1,0 +1,178 @@
+"""What lowers the scores of templates: lines that run past, and little contrast."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from slabkit.errors import InputError
+from slabkit.picking.template import find_templates, image_templates
+from slabkit.picking.template_search import TemplateCandidates
+from slabkit.picking.template_selection import (
+    SetNoise,
+    TemplateLimits,
+    default_threshold,
+    pooled_noise,
+    select_matches,
+    spread,
+)
+
+PIXEL = 10.0
+SIDE = 33
+
+
+def disc(y, x, radius=70.0, softness=12.0):
+    """A flat particle with a soft edge; places in Å about its centre."""
+    return 1 / (1 + np.exp((np.hypot(y, x) - radius) / softness))
+
+
+@pytest.fixture(scope="module")
+def templates():
+    line = (np.arange(SIDE) - SIDE // 2) * PIXEL
+    return image_templates(disc(line[:, None], line)[None], PIXEL, lowpass=40.0, diameter=160.0)
+
+
+def scene(particles, lines=(), shape=(180, 210), noise=0.3, seed=0):
+    """Particles (y, x in pixels, height) and straight membranes (x at y = 0, slope, height)."""
+    y, x = np.indices(shape) * PIXEL
+    image = sum(h * disc(y - cy * PIXEL, x - cx * PIXEL) for cy, cx, h in particles)
+    image = image + np.zeros(shape)
+    for at, slope, height in lines:
+        away = (x - at * PIXEL - slope * y) / np.hypot(1, slope)
+        image += height * np.exp(-((away / 25) ** 2) / 2)
+    random = np.random.default_rng(seed)
+    return (image + ndimage.gaussian_filter(random.normal(0, noise * 3, shape), 1.0)).astype("f4")
+
+
+def nearest(found, y, x, within=3.0):
+    """The score of the match nearest to a place, 0 if there is none."""
+    away = np.hypot(found.y_px - y, found.x_px - x)
+    return float(found.score[away.argmin()]) if len(away) and away.min() < within else 0.0
+
+
+def test_a_bright_particle_by_itself_keeps_its_score(templates):
+    image = scene([(60, 60, 4.0), (120, 140, 4.0)])
+    same = {"templates": templates, "contrast": "bright", "threshold": 2}
+    plain = find_templates(image, PIXEL, correlation_only=True, **same)
+    tested = find_templates(image, PIXEL, **same)
+    for place in ((60, 60), (120, 140)):
+        assert nearest(tested, *place) == pytest.approx(nearest(plain, *place), rel=0.05)
+        assert nearest(tested, *place) > 5
+
+
+def test_a_knot_on_a_membrane_is_dropped(templates):
+    """What sits on a line scores as a particle by correlation; a particle beside it stays."""
+    image = scene([(60, 60, 4.0), (110, 150, 2.0)], lines=[(150, 0.0, 3.0)])
+    same = {"templates": templates, "contrast": "bright", "threshold": 1.0}
+    plain = find_templates(image, PIXEL, correlation_only=True, **same)
+    off = find_templates(image, PIXEL, max_ridge=np.inf, **same)
+    tested = find_templates(image, PIXEL, max_ridge=0.7, **same)
+    assert nearest(plain, 110, 150) > 3
+    assert nearest(off, 110, 150) > 3
+    assert nearest(tested, 110, 150) < 0.5 * nearest(plain, 110, 150)
+    assert nearest(tested, 60, 60) == pytest.approx(nearest(plain, 60, 60), rel=0.1)
+
+
+def test_a_faint_place_scores_less_than_it_correlates(templates):
+    """The local normalisation makes faint things as good as strong ones."""
+    quiet = scene([(60, 60, 4.0), (60, 150, 0.5)], noise=0.02)
+    noisy = scene([], noise=0.6, seed=3)
+    image = np.concatenate([quiet[:110], noisy, noisy[::-1], noisy[:, ::-1]])
+    same = {"templates": templates, "contrast": "bright", "threshold": 1.0}
+    plain = find_templates(image, PIXEL, correlation_only=True, **same)
+    tested = find_templates(image, PIXEL, **same)
+    strong, faint = (60, 60), (60, 150)
+    assert nearest(plain, *faint) > 4
+    assert nearest(tested, *faint) < 0.8 * nearest(plain, *faint)
+    assert nearest(tested, *strong) == pytest.approx(nearest(plain, *strong), rel=0.01)
+
+
+def candidates(correlation, contrast, heights=None):
+    """Candidates far from each other, with given numbers."""
+    count = len(correlation)
+    place = 1000.0 * np.arange(count)
+
+    class Given(TemplateCandidates):
+        def ridges(self, rows, diameter):
+            assert (diameter == 100).all()
+            return lambda some: np.asarray(heights)[rows][some]
+
+    zero = np.zeros(count, dtype=np.int64)
+    noise, other = [np.zeros(0, dtype=np.float32)], [np.zeros(0)]
+    return Given(
+        place, place, np.asarray(correlation), place * 0, zero, zero, np.asarray(contrast), noise,
+        other, None, 1.0,
+    )  # fmt: skip
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.floats(0.05, 0.95), st.floats(-2, 40), st.floats(0, 40)), min_size=1,
+        max_size=6,
+    ),
+    max_ridge=st.sampled_from([0.7, 1.0, np.inf]), only=st.booleans(),
+    threshold=st.sampled_from([-1.0, 1.0, 3.0]),
+)  # fmt: skip
+def test_the_score_by_its_definition(rows, max_ridge, only, threshold):
+    correlation, contrast, height = (np.array(column) for column in zip(*rows, strict=True))
+    noise = SetNoise(0.02, 0.1, 0.5, 1.5)
+    limits = TemplateLimits(threshold, None, None, max_ridge, only)
+
+    class Round:
+        diameter, numbers = 100.0, np.array([1])
+
+    found = select_matches(
+        candidates(correlation, contrast, height), [noise], limits, [Round()], 1.0
+    )
+    expected = []
+    for r, c, h in rows:
+        score = (np.arctanh(r) - 0.02) / 0.1
+        if not only:
+            own = (c - 0.5) / 1.5
+            score = min(score, np.sqrt(score * own)) if min(score, own) > 0 else 0.0
+            if np.isfinite(max_ridge):
+                score *= max(1 - (h / max(c, 0.0015) / max_ridge) ** 2, 0)
+        if score >= threshold and score > 0:
+            expected.append(score)
+    np.testing.assert_allclose(found.score, sorted(expected, reverse=True), rtol=1e-9)
+
+
+def test_noise_is_pooled_and_never_nothing():
+    one = candidates([0.5], [20.0])
+    one.samples[0] = np.tanh([0.1, 0.2, 0.3]).astype(np.float32)
+    one.contrast_samples[0] = np.array([1.0, 2.0, 4.0])
+    other = candidates([0.5], [5.0])
+    other.samples[0] = np.tanh([0.4, 0.9]).astype(np.float32)
+    other.contrast_samples[0] = np.array([6.0, 9.0])
+    (noise,) = pooled_noise([one, other], 1)
+    assert noise.middle == pytest.approx(0.3, abs=1e-6)
+    assert noise.deviation == pytest.approx(1.4826 * 0.1, abs=1e-6)
+    assert (noise.contrast_middle, noise.contrast_deviation) == (4, pytest.approx(1.4826 * 2))
+    constant = candidates([0.5], [20.0])
+    constant.samples[0], constant.contrast_samples[0] = np.zeros(9, "f4"), np.zeros(9)
+    (noise,) = pooled_noise([constant], 1)
+    assert noise.contrast_deviation == pytest.approx(0.02)
+    assert spread([0.0])[0] == 0
+
+
+def test_scale_and_offset_change_nothing(templates):
+    image = scene([(60, 60, 4.0), (110, 150, 2.0)], lines=[(150, 0.2, 2.0)])
+    same = {"templates": templates, "contrast": "bright", "threshold": 1.0}
+    one = find_templates(image, PIXEL, **same)
+    other = find_templates(image.astype(float) * 1e-7 - 3e-5, PIXEL, **same)
+    dark = find_templates(-image, PIXEL, **{**same, "contrast": "dark"})
+    assert len(one) > 5
+    for again in (other, dark):
+        np.testing.assert_allclose(again.score, one.score, rtol=2e-3)
+        np.testing.assert_allclose(again.x_px, one.x_px, atol=0.02)
+
+
+def test_defaults_and_refusals():
+    assert (default_threshold(False), default_threshold(True)) == (2.5, 3.0)
+    for wrong in (0.0, -1.0, float("nan")):
+        with pytest.raises(InputError, match="--max-ridge must be above 0"):
+            TemplateLimits(3.0, None, None, wrong)
