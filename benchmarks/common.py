@@ -68,12 +68,21 @@ def data_folder() -> Path | None:
     return folder if (folder / "tomograms").is_dir() else None
 
 
-def run_once(command: Sequence[object], cwd: Path | None = None) -> Measurement:
-    """Run a command as a whole process; raise with its errors where it fails."""
+def run_once(
+    command: Sequence[object],
+    cwd: Path | None = None,
+    *,
+    environment: dict[str, str] | None = None,
+) -> Measurement:
+    """Run a command as a whole process; raise with its errors where it fails.
+
+    ``environment`` holds variables on top of this process's own.
+    """
     start = time.perf_counter()
     process = subprocess.Popen(
         [str(part) for part in command],
         cwd=cwd,
+        env=os.environ | (environment or {}),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

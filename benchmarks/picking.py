@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import template_speed
 from common import (
     DATA,
     ROOT,
@@ -34,6 +36,7 @@ from loop import FOLDER as LOOP
 from loop import MAPS, SEED, best_picks, simulate, z_errors
 from picking_pages import page
 from picking_peers import plain_argmax, relion_hits, skimage_hits, slabpick_depths
+from template_speed import MAPPED
 
 from slabkit import PickList, read_picks, read_picks2d, read_slabs
 from slabkit.arrays.neighbours import group_neighbours
@@ -49,9 +52,9 @@ STEPS: dict[str, list[object]] = {
 }
 PEER_STEPS = ("side by side", "150 Å")
 DEPTH_STEP = "150 Å"
+STACKED = ("slabkit blob", "slabkit template", "plain LoG, argmax", "RELION LoG")
 BUDGETS = (600, 1200)
 VIEWS: list[object] = ["--view-step", 60, "--angular-step", 15]
-MAPPED = ("ribosome", "virus-like-particle", "thyroglobulin", "beta-galactosidase", "apo-ferritin")
 XYZ = ["slabkitX", "slabkitY", "slabkitZ"]
 
 
@@ -144,6 +147,55 @@ def average_precision(picks: pd.DataFrame, truth: pd.DataFrame) -> dict[str, flo
     return values
 
 
+def in_shared_columns(truth: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which particles share their column of the tomogram with another.
+
+    Parameters
+    ----------
+    truth : DataFrame
+        Particles of species of `CZII_RADII`, with tomogram, species and x, y in Å.
+
+    Returns
+    -------
+    ndarray of bool, shape (particles,)
+        Whether another particle of the tomogram is nearer in x and y than the larger radius of the
+        two, at whatever z.
+    """
+    radius = truth["slabkitSpecies"].map(CZII_RADII).to_numpy(dtype=float)
+    xy = truth[XYZ[:2]].to_numpy(dtype=float)
+    tomogram = pd.factorize(truth["slabkitTomogram"])[0]
+    away = np.linalg.norm(xy[:, None] - xy, axis=2)
+    shared = (away < np.maximum.outer(radius, radius)) & (tomogram[:, None] == tomogram)
+    np.fill_diagonal(shared, False)
+    return np.asarray(shared.any(axis=1))
+
+
+def stacked_recall(found: PickList, truth: pd.DataFrame, budget: int) -> dict[str, dict[str, Any]]:
+    """Give the recall of the best picks among particles in shared columns, and among the others.
+
+    Parameters
+    ----------
+    found : PickList
+        Taken as candidates for any species.
+    truth : DataFrame
+    budget : int
+        Picks of a tomogram of `BUDGET_AREA`; see `best_picks`.
+
+    Returns
+    -------
+    dict
+        For ``stacked`` and ``alone``: ``particles`` and ``recall`` (None of no particles).
+    """
+    best = best_picks(found.picks.assign(slabkitSpecies=""), found.tomograms, budget)
+    hit = np.zeros(len(truth), dtype=bool)
+    hit[match_picks(best, truth)["particle"]] = True
+    stacked = in_shared_columns(truth)
+    return {
+        name: {"particles": int(own.sum()), "recall": float(hit[own].mean()) if own.any() else None}
+        for name, own in (("stacked", stacked), ("alone", ~stacked))
+    }
+
+
 def depths(
     slabs: Path, hits_file: Path, truth: pd.DataFrame, others: pd.DataFrame, python: Path | None
 ) -> dict[str, dict[str, dict[str, float]]]:
@@ -219,6 +271,11 @@ def unscored(file: Path) -> pd.DataFrame:
     return table.assign(slabkitSpecies="")
 
 
+def label_of(arguments: list[object]) -> str:
+    """Name the folder of the slabs of one step, as `loop.py` does."""
+    return f"step_{arguments[1]}" if arguments else "side_by_side"
+
+
 def main() -> None:
     parser = option_parser(__doc__)
     parser.add_argument("--reuse", action="store_true", help="tomograms and slabs of loop.py")
@@ -250,8 +307,7 @@ def main() -> None:
         own: dict[str, Any] = {"tomograms": len(files)}
         own["particles"] = truth["slabkitSpecies"].value_counts().to_dict()
         for step, arguments in steps.items():
-            label = "side by side" if not arguments else f"step {arguments[1]}"
-            out = FOLDER / name / label.replace(" ", "_")
+            out = FOLDER / name / label_of(arguments)
             out.mkdir(parents=True)
             slabs = (LOOP if reuse else FOLDER) / name / out.name / "slabs" / "slabs.star"
             cost = None
@@ -272,9 +328,20 @@ def main() -> None:
             }
             print(f"picking: {name}, {step} done", flush=True)
             if step == DEPTH_STEP:
+                own["stacked"] = {
+                    picker: stacked_recall(found["picks"], truth, BUDGETS[0])
+                    for picker, found in pickers.items()
+                    if picker in STACKED
+                }
                 others = unscored(data / "tomograms" / "unscored.csv")
                 own["depths"] = depths(slabs, out / "blob_2d.star", truth, others, python)
         values[name] = own
+    if maps is not None:
+        own_slabs = (LOOP if reuse else FOLDER) / "data"
+        tables = {
+            step: own_slabs / label_of(STEPS[step]) / "slabs" / "slabs.star" for step in PEER_STEPS
+        }
+        values["template_speed"] = template_speed.measure(tables, maps, options.small)
     lines = page(values)
     report("picking", lines, values)
     if not options.small:

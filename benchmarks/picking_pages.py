@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from template_speed import GOAL as TEMPLATE_GOAL
+from template_speed import ratio
+
 from slabkit.scoring import CZII_RADII
 
 SHORT = {
@@ -78,6 +81,8 @@ def page(values: dict[str, Any]) -> list[str]:
     lines += ["", "## Goals", "", "At 600 picks, slabs every 150 Å."]
     for name in sets:
         lines += ["", f"### {name}", "", *goals(values[name])]
+    if "template_speed" in values:
+        lines += ["", "### Speed of templates", "", *speed_goals(values["template_speed"])]
     for budget in ("600", "1200"):
         lines += ["", f"## At {int(budget):,} picks"]
         for name in sets:
@@ -88,9 +93,13 @@ def page(values: dict[str, Any]) -> list[str]:
     lines += ["", "## Depth", "", *DEPTHS.split("\n")]
     for name in sets:
         lines += ["", f"### {name}", *depth_tables(values[name])]
+    lines += ["", "## Stacked particles", "", *STACKED.split("\n"), *stacked(values, sets)]
     lines += ["", "## Time and memory", "", *COSTS.split("\n")]
     for name in sets:
         lines += ["", f"### {name}", *costs(values[name])]
+    if "template_speed" in values:
+        lines += ["", "## Templates beside a plain correlation", "", *CORRELATIONS.split("\n")]
+        lines += template_speeds(values["template_speed"])
     return lines
 
 
@@ -164,6 +173,88 @@ def depth_tables(own: dict[str, Any]) -> list[str]:
         lines += table(head, [["number of hits", "150 Å", *counts], *rows])
     rows = [[picker, step, *row(result["z_error"])] for picker, step, result in cells(own)]
     return lines + table(["final picks of", "slabs", *(SHORT[s] for s in species)], rows)
+
+
+STACKED = """Recall at 600 picks, slabs every 150 Å, among particles that share their column with
+another, at whatever z (centres nearer in x and y than the larger radius of the two), and among all
+others; all species together."""
+
+
+def stacked(values: dict[str, Any], sets: Sequence[str]) -> list[str]:
+    """Recall among particles in shared columns and among the others."""
+    rows = []
+    for name in sets:
+        for picker, groups in values[name].get("stacked", {}).items():
+            row = [name, picker]
+            for group in ("stacked", "alone"):
+                recall = groups[group]["recall"]
+                row += [str(groups[group]["particles"]), "" if recall is None else f"{recall:.2f}"]
+            rows.append(row)
+    return table(["set", "picker", "stacked", "recall", "others", "recall"], rows)
+
+
+CORRELATIONS = """The slabs of one tomogram of *data* searched with the five density maps, as
+`pick template` does, and by a program as one writes it with SciPy's FFTs
+(`benchmarks/template_peers.py`): the slab's transform and its local means and deviations once, then
+for each turned template its transform, the product, the transform back, and the highest so far.
+Both search the same filtered slabs with the same turned templates under the same masks. Numbers are
+times of the processor, one thread, as multiples of slabkit's, whose set-up (drawing and compressing
+the templates) is counted in but for *search*; templates are drawn for the others for nothing.
+slabkit goes on to refine its peaks and to score them; the others end with the map of the highest.
+
+- *same grid*: by the plain program on the coarser grid that the low-pass allows, as slabkit does.
+- *search*: the same, slabkit's set-up left out.
+- *shared*: templates' transforms made once for all slabs instead of for each.
+- *all pixels*: by the plain program on the slabs' own pixels.
+- *fftconvolve*: on the coarser grid, a call of `scipy.signal.fftconvolve` for each template."""
+
+
+def template_speeds(values: dict[str, Any]) -> list[str]:
+    """Give times as multiples, then how well the coefficients agree."""
+    rows, lines = [], []
+    ways = ("plain", "plain, transforms shared", "all pixels", "fftconvolve")
+    for name, one in values.items():
+        for step, cost in one["slabs"].items():
+            row = [name, step, str(cost["number"]), str(one["templates"])]
+            ratios = [ratio(cost, way) for way in ways]
+            ratios.insert(1, ratio(cost, "plain", setup=False))
+            row += [f"{cost['setup'] / cost['ours']:.0%}", *(f"{each:.1f}" for each in ratios)]
+            rows.append(row)
+    head = ["angles", "slabs", "number", "templates", "set-up", "same grid", "search", "shared"]
+    lines += table([*head, "all pixels", "fftconvolve"], rows)
+    for name, one in values.items():
+        a, memory = one["agreement"], one["memory"]
+        lines += [
+            "",
+            f"*{name}* is views every {one['view_step']:g}° and angles every "
+            f"{one['angular_step']:g}°. Coefficients at slabkit's {a['peaks']:,} peaks differ from "
+            f"the plain ones by at most {a['largest'] / a['span']:.2%} of their range (which is "
+            f"{a['span']:.2f}), 99 % of them by at most {a['p99'] / a['span']:.2%}. Of "
+            f"{a['picks']} picks {a['same']:.0%} have the template and angle that correlate best "
+            f"there; those of the others are lower by at most {a['loss'] / a['span']:.1%}, by no "
+            f"more than {a['loss_p99'] / a['span']:.1%} for 99 % of all. Memory: "
+            f"{memory['ours']:.0f} MB, plain {memory['plain']:.0f} MB.",
+        ]
+    return lines
+
+
+def speed_goals(values: dict[str, Any]) -> list[str]:
+    """Hold the speed of templates, and what their coefficients are, against the goals."""
+    lines = []
+    for way, where in (("all pixels", "the slabs' pixels"), ("plain", "slabkit's coarser grid")):
+        ratios = {name: ratio(one["slabs"]["150 Å"], way) for name, one in values.items()}
+        numbers = ", ".join(f"{value:.1f} ({name} angles)" for name, value in ratios.items())
+        missed = min(ratios.values()) < TEMPLATE_GOAL
+        lines.append(
+            f"- Templates {TEMPLATE_GOAL:.0f} times as fast as a SciPy FFT correlation on {where}: "
+            f"{numbers}, {'missed' if missed else 'reached'}."
+        )
+    worst = max(one["agreement"]["largest"] / one["agreement"]["span"] for one in values.values())
+    lines.append(
+        f"- Coefficients equal to those of the plain correlation within 1 % of their range: "
+        f"{worst:.2%}, {'reached' if worst <= 0.01 else 'missed'}."
+    )
+    return lines
 
 
 GOALS = {"virus-like-particle": 0.85, "thyroglobulin": 0.95, "apo-ferritin": 0.80}

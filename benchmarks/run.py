@@ -16,6 +16,8 @@ NO_BENCHMARKS = (
     "picking_peers.py",
     "plain_classification.py",
     "run.py",
+    "template_peers.py",
+    "template_speed.py",  # a part of picking.py
 )
 
 
