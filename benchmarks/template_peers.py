@@ -127,9 +127,9 @@ def draw(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     filtered: list[Any] = []
     compress, filter_image = template_search.compress_templates, template_search.filtered_image
 
-    def compressed(templates: Any, mask: Any, *others: Any) -> Any:
+    def compressed(templates: Any, mask: Any, *others: Any, **options: Any) -> Any:
         drawn.append((templates.astype(np.float32), mask))
-        return compress(templates, mask, *others)
+        return compress(templates, mask, *others, **options)
 
     def kept(*arguments: Any) -> Any:
         filtered.append(filter_image(*arguments))
