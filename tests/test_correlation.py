@@ -211,6 +211,9 @@ class Elsewhere:
     def empty(self, shape):
         return np.empty(shape, np.float32).view(self.Array)
 
+    def absolute(self, array):
+        np.abs(array, out=array)
+
     def sum_of_products(self, one, other, axis):
         return (one * other).sum(axis)
 
@@ -245,3 +248,44 @@ def test_a_device_gives_the_same_in_batches_of_its_own(scene, monkeypatch, floor
     # The bank lies there once and for all.
     assert banks == 3
     assert not set(device.brought[:banks]) & set(device.brought[banks:])
+
+
+@pytest.mark.parametrize("turns", [8, 12])
+def test_templates_with_their_half_turns_give_the_same(turns):
+    """Halves of a turn are point reflections: half of the products settle both."""
+    random = np.random.default_rng(3)
+    side = 15
+    y, x = np.mgrid[-7:8, -7:8]
+    mask = soft_disc(7, 5.0, 1.5, (1.0, 1.0))
+    blobs = random.normal(0, 3, (3, 4, 2))
+    turned = []
+    for shape in blobs:
+        for angle in 2 * np.pi * np.arange(turns) / turns:
+            rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+            own = shape @ rotation
+            turned.append(
+                sum(
+                    np.exp(-((y - a) ** 2 + (x - b) ** 2) / (3 + n)) for n, (a, b) in enumerate(own)
+                )
+            )
+    turned = np.array(turned).reshape(-1, side, side)
+    plain = compress_templates(turned, mask, 0.0)
+    halves = compress_templates(turned, mask, 0.0, turns=turns)
+    assert plain.odd is None
+    assert halves.odd is not None
+    assert 0 < halves.odd.sum() < len(halves.odd)
+    image = random.normal(size=(40, 53)).astype(np.float32)
+    expected = TemplateMatcher(image.shape, plain).image(image)
+    found = TemplateMatcher(image.shape, halves).image(image)
+    np.testing.assert_allclose(found.highest(), expected.highest(), atol=2e-5)
+    floor = np.linspace(0.2, 0.9, image.size).reshape(image.shape).astype(np.float32)
+    some, all_ = found.highest(floor), expected.highest()
+    np.testing.assert_allclose(some[all_ >= floor], all_[all_ >= floor], atol=2e-5)
+    assert ((some < floor) | (all_ >= floor - 2e-5)).all()
+    rows, columns = np.nonzero(all_ > 0)
+    values, best = found.at(rows, columns)
+    np.testing.assert_allclose(values, all_[rows, columns], atol=2e-5)
+    assert (best == expected.at(rows, columns)[1]).mean() > 0.99
+    # Not a reflection: one template changed.
+    turned[1, 3, 8] += 1
+    assert compress_templates(turned, mask, 0.0, turns=turns).odd is None

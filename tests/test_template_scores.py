@@ -9,16 +9,18 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from slabkit.errors import InputError
-from slabkit.picking.template import find_templates, image_templates
-from slabkit.picking.template_search import TemplateCandidates
-from slabkit.picking.template_selection import (
+from slabkit.picking import template_search
+from slabkit.picking.template import find_templates
+from slabkit.picking.template_candidates import (
+    SampledImage,
     SetNoise,
-    TemplateLimits,
-    default_threshold,
+    TemplateCandidates,
     pooled_noise,
-    select_matches,
     spread,
 )
+from slabkit.picking.template_images import image_templates
+from slabkit.picking.template_search import rim_diameter
+from slabkit.picking.template_selection import TemplateLimits, default_threshold, select_matches
 
 PIXEL = 10.0
 SIDE = 33
@@ -96,15 +98,13 @@ def candidates(correlation, contrast, heights=None):
     place = 1000.0 * np.arange(count)
 
     class Given(TemplateCandidates):
-        def ridges(self, rows, diameter):
-            assert (diameter == 100).all()
+        def ridges(self, rows):
             return lambda some: np.asarray(heights)[rows][some]
 
     zero = np.zeros(count, dtype=np.int64)
-    noise, other = [np.zeros(0, dtype=np.float32)], [np.zeros(0)]
     return Given(
-        place, place, np.asarray(correlation), place * 0, zero, zero, np.asarray(contrast), noise,
-        other, None, 1.0,
+        place, place, np.asarray(correlation), place * 0, zero, zero, np.asarray(contrast),
+        np.array([90.0]), None, 1.0,
     )  # fmt: skip
 
 
@@ -141,22 +141,33 @@ def test_the_score_by_its_definition(rows, max_ridge, only, threshold):
     np.testing.assert_allclose(found.score, sorted(expected, reverse=True), rtol=1e-9)
 
 
+def sampled(values, contrast):
+    samples = [np.tanh(values).astype(np.float32)], [np.array(contrast, dtype=float)]
+    return SampledImage(np.zeros((2, 2), np.float32), 1.0, None, *samples)
+
+
 def test_noise_is_pooled_and_never_nothing():
-    one = candidates([0.5], [20.0])
-    one.samples[0] = np.tanh([0.1, 0.2, 0.3]).astype(np.float32)
-    one.contrast_samples[0] = np.array([1.0, 2.0, 4.0])
-    other = candidates([0.5], [5.0])
-    other.samples[0] = np.tanh([0.4, 0.9]).astype(np.float32)
-    other.contrast_samples[0] = np.array([6.0, 9.0])
-    (noise,) = pooled_noise([one, other], 1)
+    images = [sampled([0.1, 0.2, 0.3], [1, 2, 4]), sampled([0.4, 0.9], [6, 9])]
+    (noise,) = pooled_noise([*images, SampledImage(None, 1.0, None, [], [])], 1)
     assert noise.middle == pytest.approx(0.3, abs=1e-6)
     assert noise.deviation == pytest.approx(1.4826 * 0.1, abs=1e-6)
     assert (noise.contrast_middle, noise.contrast_deviation) == (4, pytest.approx(1.4826 * 2))
-    constant = candidates([0.5], [20.0])
-    constant.samples[0], constant.contrast_samples[0] = np.zeros(9, "f4"), np.zeros(9)
-    (noise,) = pooled_noise([constant], 1)
-    assert noise.contrast_deviation == pytest.approx(0.02)
+    (quiet,) = pooled_noise([sampled([0] * 9, [0] * 8 + [20])], 1)
+    assert (quiet.deviation, quiet.contrast_deviation) == (0.001, pytest.approx(0.02))
+    assert pooled_noise([], 1)[0].deviation == 1
     assert spread([0.0])[0] == 0
+
+
+def test_the_diameter_looked_at(templates):
+    """It is that of a disc, about; not the length of something long."""
+    assert 0.8 * 140 < rim_diameter(templates) <= 160
+    line = (np.arange(61) - 30) * PIXEL
+    y, x = np.meshgrid(line, line, indexing="ij")
+    rod = np.exp(-((y / 110) ** 4) - (x / 45) ** 4)
+    assert rim_diameter(image_templates(rod[None], PIXEL, lowpass=40.0, diameter=260.0)) < 180
+    hollow = np.exp(-(((np.hypot(y, x) - 120) / 25) ** 2))
+    shell = rim_diameter(image_templates(hollow[None], PIXEL, lowpass=40.0, diameter=280.0))
+    assert 240 < shell <= 280
 
 
 def test_scale_and_offset_change_nothing(templates):
@@ -176,3 +187,16 @@ def test_defaults_and_refusals():
     for wrong in (0.0, -1.0, float("nan")):
         with pytest.raises(InputError, match="--max-ridge must be above 0"):
             TemplateLimits(3.0, None, None, wrong)
+
+
+def test_what_is_not_looked_at_closely_could_not_have_been_picked(templates, monkeypatch):
+    places = [(30, 40, 4.0), (60, 150, 0.8), (110, 150, 2.0), (140, 60, 1.2), (150, 180, 3.0)]
+    image = scene(places, lines=[(150, 0.2, 2.0)], noise=0.5)
+    same = {"templates": templates, "contrast": "bright", "threshold": 1.5}
+    quick = [find_templates(image, PIXEL, correlation_only=c, **same) for c in (False, True)]
+    monkeypatch.setattr(template_search, "_LOOSE", 0.0)
+    for found, only in zip(quick, (False, True), strict=True):
+        every = find_templates(image, PIXEL, correlation_only=only, **same)
+        assert len(found) > 5
+        for name in ("score", "x_px", "y_px", "psi", "template"):
+            np.testing.assert_allclose(getattr(found, name), getattr(every, name), rtol=1e-5)

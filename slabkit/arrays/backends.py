@@ -33,6 +33,9 @@ class Backend(Protocol):
     def exponentiate(self, array: Any) -> None:
         """Replace an array by its exponential."""
 
+    def absolute(self, array: Any) -> None:
+        """Replace an array by its absolute values."""
+
     def sum_of_products(self, one: Any, other: Any, axis: int) -> Any:
         """Multiply two tables element by element, and sum along an axis."""
 
@@ -67,6 +70,10 @@ class NumpyBackend:
     def exponentiate(self, array: Any) -> None:
         """Replace an array by its exponential."""
         np.exp(array, out=array)
+
+    def absolute(self, array: Any) -> None:
+        """Replace an array by its absolute values."""
+        np.abs(array, out=array)
 
     def sum_of_products(self, one: Any, other: Any, axis: int) -> Any:
         """Multiply two tables element by element, and sum along an axis."""
@@ -137,6 +144,10 @@ class TorchBackend:
     def exponentiate(self, array: Any) -> None:
         """Replace an array by its exponential."""
         array.exp_()
+
+    def absolute(self, array: Any) -> None:
+        """Replace an array by its absolute values."""
+        array.abs_()
 
     def sum_of_products(self, one: Any, other: Any, axis: int) -> Any:
         """Multiply two tables element by element, and sum along an axis."""

@@ -73,6 +73,13 @@ class TemplateMatcher:
         self._spectra = put(self._kernel_spectra(bank.kernels))
         self._kernels = put(bank.kernels.reshape(len(bank.kernels), -1).T)
         self._coefficients = put(bank.coefficients)
+        self._parities: list[tuple[Indices, Any, Any]] = []
+        if bank.odd is not None:
+            pairs = bank.coefficients.reshape(-1, 2, bank.turns // 2, len(bank.odd))
+            half = pairs[:, 0].reshape(-1, len(bank.odd))
+            for odd in (False, True):
+                own = np.flatnonzero(bank.odd == odd)
+                self._parities.append((own, put(own), put(np.ascontiguousarray(half[:, own]))))
         self._weight_spectrum = self._kernel_spectra(bank.weights[None])[0]
 
     def _kernel_spectra(self, kernels: npt.NDArray[np.floating]) -> npt.NDArray[np.complexfloating]:
@@ -118,7 +125,7 @@ class TemplateMatcher:
         deviation = np.sqrt(np.maximum(variance + self._softening**2 * middle, smallest))
         return MatchedImage(self, padded, spectra, deviation.astype(np.float32))
 
-    def _highest_bounded(self, planes: Any, floor: float) -> Singles:
+    def _highest_bounded(self, planes: Any, floor: Singles) -> Singles:
         """Give the highest coefficients of a tile; see `MatchedImage.highest`.
 
         ``planes`` are the coordinates of its places, an array of the backend of shape
@@ -127,12 +134,21 @@ class TemplateMatcher:
         bank, backend, first = self.bank, self._backend, self.bank.first
         count, *shape = planes.shape
         coordinates = planes.reshape(count, -1)
-        if floor > -1 and first < count:
-            bound = backend.get(self._highest(coordinates[:first]))
-            others = coordinates[first:]
+        floor = floor.ravel()
+        # No coefficient exceeds the length of the coordinates.
+        length = np.sqrt(backend.get(backend.sum_of_products(coordinates, coordinates, 0)))
+        places = np.flatnonzero(length + np.float32(1e-5) >= floor)
+        if first < count and len(places):
+            some = coordinates if len(places) == len(floor) else coordinates[:, backend.put(places)]
+            bound = backend.get(self._highest(some[:first]))
+            others = some[first:]
             rest = np.sqrt(backend.get(backend.sum_of_products(others, others, 0)))
             bound += np.float32(bank.tail) * rest + np.float32(1e-5)
-            possible = (bound >= floor).reshape(shape)
+            places = places[bound >= floor[places]]
+        if len(places) < len(floor):
+            possible = np.zeros(len(floor), dtype=bool)
+            possible[places] = True
+            possible = possible.reshape(shape)
             # Peaks are refined from their neighbours; on the border another tile may need them.
             wanted = possible.copy()
             for axis in (0, 1):
@@ -141,8 +157,6 @@ class TemplateMatcher:
                 into[:-1] |= of[1:]
                 into[[0, -1]] = True
             places = np.flatnonzero(wanted)
-        else:
-            places = np.arange(coordinates.shape[1])
         result = np.full(coordinates.shape[1], -2.0, dtype=np.float32)
         result[places] = backend.get(self._highest(coordinates[:, backend.put(places)]))
         return result.reshape(shape)
@@ -151,8 +165,25 @@ class TemplateMatcher:
         """Give the highest product with a template, by so many of its first coordinates."""
         used, count = coordinates.shape
         result = self._backend.empty((count,))
-        for part in self._chunks(count, len(self.bank.coefficients), _CHUNK):
-            products = self._coefficients[:, :used] @ coordinates[:, part]
+        if not self._parities:
+            for part in self._chunks(count, len(self.bank.coefficients), _CHUNK):
+                products = self._coefficients[:, :used] @ coordinates[:, part]
+                result[part] = self._backend.highest(products, 0)
+            return result
+        # Half a turn changes the sign of odd coordinates only, and the better half has the higher
+        # sum: the even part and the size of the odd one.
+        (even, of_even), (odd, of_odd) = (
+            (own[:kept], coefficients[:, :kept])
+            for kept, own, coefficients in (
+                (int(np.searchsorted(numbers, used)), own, coefficients)
+                for numbers, own, coefficients in self._parities
+            )
+        )
+        for part in self._chunks(count, len(of_even), _CHUNK):
+            some = coordinates[:, part]
+            products, others = of_even @ some[even], of_odd @ some[odd]
+            self._backend.absolute(others)
+            products += others
             result[part] = self._backend.highest(products, 0)
         return result
 
@@ -281,12 +312,12 @@ class MatchedImage:
                     patches = _moved(patches, backend.put(_lanczos_weights(away)), axis)
             yield part, patches.reshape(-1, side * side) @ matcher._kernels
 
-    def highest(self, floor: float = -np.inf) -> Singles:
+    def highest(self, floor: float | Singles = -np.inf) -> Singles:
         """Give the highest coefficient over all templates at every place.
 
         Parameters
         ----------
-        floor : float, optional
+        floor : float or ndarray of float32, shape (y, x), optional
             Lower values need not be known.
 
         Returns
@@ -298,6 +329,7 @@ class MatchedImage:
         matcher = self._matcher
         backend, sides, count = matcher._backend, matcher._sides, len(matcher.bank.kernels)
         result = np.empty(matcher.shape, dtype=np.float32)
+        floors = np.broadcast_to(np.float32(floor), matcher.shape)
         pieces = zip(matcher._tiles(self._padded), self._spectra, strict=True)
         for (rows, columns, _), spectrum in pieces:
             height, width = rows.stop - rows.start, columns.stop - columns.start
@@ -307,7 +339,7 @@ class MatchedImage:
                 whole = backend.irfft2(spectrum * matcher._spectra[part], sides)
                 planes[part] = whole[:, :height, :width]
             planes /= backend.put(self.deviation[rows, columns])
-            result[rows, columns] = matcher._highest_bounded(planes, floor)
+            result[rows, columns] = matcher._highest_bounded(planes, floors[rows, columns])
         return result
 
 

@@ -41,6 +41,11 @@ class TemplateBank:
     residual : float
         Largest length of a template in the dimensions left out: the largest error of a
         coefficient.
+    odd : ndarray of bool, shape (dimensions,), optional
+        If templates come in pairs that are each other's point reflections, as those turned by half
+        a turn are: which dimensions change sign with it.
+    turns : int, optional
+        Then the second half of so many successive templates are the reflections of the first.
     """
 
     weights: Floats
@@ -49,6 +54,8 @@ class TemplateBank:
     first: int
     tail: float
     residual: float
+    odd: npt.NDArray[np.bool_] | None = None
+    turns: int = 1
 
     @property
     def reach_px(self) -> int:
@@ -60,6 +67,7 @@ def compress_templates(
     templates: npt.NDArray[np.floating],
     weights: npt.NDArray[np.floating],
     tolerance: float = DEFAULT_TOLERANCE,
+    turns: int = 1,
 ) -> TemplateBank:
     """Find a basis for templates.
 
@@ -71,6 +79,8 @@ def compress_templates(
         Not negative, the same for all templates.
     tolerance : float, optional
         Largest error of a coefficient that leaving out dimensions may make; 0 leaves out none.
+    turns : int, optional
+        So many successive templates are evenly spaced turns of one.
 
     Returns
     -------
@@ -84,7 +94,12 @@ def compress_templates(
     vectors = (vectors - (vectors @ root**2)[:, None]) * root
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > rounding)
-    directions, coordinates = _principal(vectors)
+    odd = None
+    halves = _half_turns(vectors, turns)
+    if halves is None:
+        directions, coordinates = _principal(vectors)
+    else:
+        directions, coordinates, odd = _principal_by_parity(*halves, turns)
     left = np.maximum(1 - np.cumsum(coordinates**2, axis=1), 0) * (length > rounding)
     longest = np.sqrt(left.max(axis=0))  # after 1, 2, ... dimensions
 
@@ -95,6 +110,7 @@ def compress_templates(
     kernels = np.zeros((count, weights.size), dtype=np.float32)
     kernels[:, inside] = directions[:, :count].T * root
     coefficients = coordinates[:, :count].astype(np.float32)
+    odd = None if odd is None else odd[:count]
     tail = float(np.linalg.norm(coefficients[:, first:], axis=1).max(initial=0.0))
     return TemplateBank(
         weights,
@@ -103,7 +119,36 @@ def compress_templates(
         first,
         tail,
         float(longest[count - 1]),
+        odd,
+        turns,
     )
+
+
+def _half_turns(vectors: Floats, turns: int) -> tuple[Floats, Floats] | None:
+    """Split templates into even and odd parts, if half a turn is a point reflection for all."""
+    if turns % 2 or len(vectors) % turns:
+        return None
+    pairs = vectors.reshape(-1, 2, turns // 2, vectors.shape[1])
+    one, other = (pairs[:, half].reshape(-1, vectors.shape[1]) for half in (0, 1))
+    mirrored = one[:, ::-1]  # the mask's pixels in reverse order
+    if not np.allclose(other, mirrored, rtol=0, atol=1e-7 * np.abs(vectors).max(initial=0.0)):
+        return None
+    return (one + mirrored) / 2, (one - mirrored) / 2
+
+
+def _principal_by_parity(
+    even: Floats, odd: Floats, turns: int
+) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+    """Give directions and coordinates as `_principal`, each even or odd; and which are odd."""
+    found = [_principal(part) for part in (even, odd)]
+    directions = np.concatenate([each[0] for each in found], axis=1)
+    is_odd = np.repeat([False, True], [each[1].shape[1] for each in found])
+    half = np.concatenate([each[1] for each in found], axis=1)
+    order = np.argsort(-np.sum(half**2, axis=0), kind="stable")
+    half, is_odd = half[:, order], is_odd[order]
+    half = half.reshape(-1, 1, turns // 2, half.shape[1])
+    both = np.concatenate([half, np.where(is_odd, -half, half)], axis=1)
+    return directions[:, order], both.reshape(-1, len(is_odd)), is_odd
 
 
 def _principal(vectors: Floats) -> tuple[Floats, Floats]:

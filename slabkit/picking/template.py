@@ -24,7 +24,7 @@ import math
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,9 +32,9 @@ import numpy.typing as npt
 
 from slabkit.arrays.backends import NumpyBackend, backend_for
 from slabkit.errors import InputError, SlabkitWarning
+from slabkit.picking.template_candidates import pooled_noise
 from slabkit.picking.template_images import Templates, image_templates
 from slabkit.picking.template_search import (
-    TemplateCandidates,
     TemplateSearch,
     Whitening,
     in_plane_angles,
@@ -44,7 +44,6 @@ from slabkit.picking.template_selection import (
     TemplateLimits,
     TemplateMatches,
     default_threshold,
-    pooled_noise,
     select_matches,
 )
 from slabkit.picking.template_views import map_templates
@@ -146,10 +145,10 @@ def find_templates(
         backend,
     )
     search.prepare(search.whitening([pixels]))
-    candidates = search.candidates(pixels)
-    return select_matches(
-        candidates, pooled_noise([candidates], len(sets)), limits, sets, pixel_size
-    )
+    sampled = search.sampled(pixels)
+    noise = pooled_noise([sampled], len(sets))
+    candidates = search.candidates(sampled, noise, correlation_only)
+    return select_matches(candidates, noise, limits, sets, pixel_size)
 
 
 def pick_templates(
@@ -244,8 +243,12 @@ def pick_templates(
                 searches[size] = search
             yield searches[size], pixels
 
-    found = list(_in_order(tasks(), jobs if isinstance(backend, NumpyBackend) else 1))
-    constant = [name for name, one in zip(names, found, strict=True) if not one.samples]
+    workers = jobs if isinstance(backend, NumpyBackend) else 1
+    sampled = list(_in_order(((s, (s.sampled, image)) for s, image in tasks()), workers))
+    noise = pooled_noise([one for _, one in sampled], len(sets))
+    again = ((s, (s.candidates, one, noise, correlation_only)) for s, one in sampled)
+    found = [one for _, one in _in_order(again, workers)]
+    constant = [name for name, (_, one) in zip(names, sampled, strict=True) if not one.samples]
     if constant:
         warnings.warn(
             f"{len(constant)} of {len(names)} slabs are constant and have no picks, the first "
@@ -253,7 +256,6 @@ def pick_templates(
             SlabkitWarning,
             stacklevel=2,
         )
-    noise = pooled_noise(found, len(sets))
     picks = [select_matches(one, noise, limits, sets, pixel_size) for one in found]
     species = [one.species for one in sets]
     return make_table(
@@ -281,21 +283,22 @@ def _sets(templates: Templates | Sequence[Templates]) -> list[Templates]:
     return sets
 
 
-def _in_order(
-    tasks: Iterator[tuple[TemplateSearch, npt.NDArray[Any]]], jobs: int
-) -> Iterator[TemplateCandidates]:
+def _in_order(tasks: Iterator[tuple[Any, tuple[Any, ...]]], jobs: int) -> Iterator[Any]:
+    """Give each task's first part with what its call (function, arguments) gives, in order."""
     if jobs <= 1:
-        for search, image in tasks:
-            yield search.candidates(image)
+        for key, (call, *arguments) in tasks:
+            yield key, call(*arguments)
         return
-    waiting: deque[Future[TemplateCandidates]] = deque()
+    waiting: deque[Any] = deque()
     with ThreadPoolExecutor(jobs) as pool:
-        for search, image in tasks:
-            waiting.append(pool.submit(search.candidates, image))
+        for key, (call, *arguments) in tasks:
+            waiting.append((key, pool.submit(call, *arguments)))
             if len(waiting) > jobs:
-                yield waiting.popleft().result()
+                first, result = waiting.popleft()
+                yield first, result.result()
         while waiting:
-            yield waiting.popleft().result()
+            first, result = waiting.popleft()
+            yield first, result.result()
 
 
 def _checked(images: Iterable[npt.NDArray[Any]], names: list[str]) -> Iterator[npt.NDArray[Any]]:

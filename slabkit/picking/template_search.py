@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,29 +20,40 @@ from slabkit.arrays.filters import (
     cropped_spectrum,
     filtered_image,
     fine_position,
+    rim_transfer,
 )
 from slabkit.arrays.peaks import find_peaks
 from slabkit.arrays.template_bank import compress_templates, soft_disc
 from slabkit.errors import InputError
-from slabkit.picking.surroundings import LineFilter, RimFilter, Smoothed, finer_shape
+from slabkit.picking.surroundings import (
+    RIM_FILTER_DIAMETER,
+    LineFilter,
+    RimFilter,
+    Smoothed,
+    finer_shape,
+)
+from slabkit.picking.template_candidates import (
+    Floats,
+    Image,
+    Indices,
+    SampledImage,
+    SetNoise,
+    TemplateCandidates,
+)
 from slabkit.picking.template_images import FALL, Templates
 from slabkit.units import Contrast, protein_sign
-
-Floats: TypeAlias = npt.NDArray[np.float64]
-Indices: TypeAlias = npt.NDArray[np.int64]
-Image: TypeAlias = npt.NDArray[np.float32]
 
 _MASK = 1.1  # radius of the mask in radii of the particle
 _EDGE = 0.2  # of the mask's radius: how far its edge falls off, outwards
 _SOFTENING = 0.5  # see `TemplateMatcher`
 _WHITENING = 0.5  # power of the slabs' amplitudes that is divided by
 _NOISE_SAMPLES = 4096  # an image
-_LOOSE = 0.5  # of the threshold: what a peak must reach by its own slab's noise to be kept
+_LOOSE = 0.8  # of the threshold: what a place must reach to be looked at closely
 _RINGS = 64  # of the spectrum
 
-LOOKED_AT = 0.9
-"""Part of the templates' diameter at which a place's contrast and lines are looked at: templates
-are measured where they end, in their longest view."""
+_WIDER = 1.4  # than the rim that the templates answer most: what is smaller has less contrast
+_WIDEST = 0.9  # of the templates' diameter, which is where they end in their longest view
+_RUNGS = 33  # of the diameters tried for it
 
 
 @dataclass(frozen=True)
@@ -67,81 +78,42 @@ class Whitening:
         return np.asarray(np.interp(frequency, self.frequency, self.factor), dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class TemplateCandidates:
-    """Peaks of one image; one element each in every array but the last.
-
-    Parameters
-    ----------
-    x_px, y_px : ndarray of float64
-        Place in pixels of the image.
-    correlation : ndarray of float64
-        Locally normalised coefficient, -1 to 1.
-    psi : ndarray of float64
-        In degrees.
-    template : ndarray of int64
-        From 0, over all sets of templates.
-    set_number : ndarray of int64
-        Which set of templates, from 0.
-    contrast : ndarray of float64
-        How much brighter a particle's rim is there than its surround, at `LOOKED_AT` times the
-        diameter of the set; in the units of the image, protein positive.
-    samples : list of ndarray of float32
-        For each set the highest coefficients on a regular grid of places that are no padding.
-        Empty for a constant image.
-    contrast_samples : list of ndarray of float64
-        For each set the contrast at these places.
-    lines : Smoothed or None
-        Where membranes show; None for a constant image.
-    unit : float
-        The units of ``lines``, in those of the image.
-    """
-
-    x_px: Floats
-    y_px: Floats
-    correlation: Floats
-    psi: Floats
-    template: Indices
-    set_number: Indices
-    contrast: Floats
-    samples: list[Image]
-    contrast_samples: list[Floats]
-    lines: Smoothed | None
-    unit: float
-
-    def ridges(self, rows: Indices, diameter: Floats) -> Callable[[Indices], Floats]:
-        """Prepare to tell how high lines run past any of some candidates (diameters in Å)."""
-        assert self.lines is not None
-        heights = self.lines.ridges(self.y_px[rows], self.x_px[rows], LOOKED_AT * diameter)
-        return lambda some: heights(some) * self.unit
-
-
-def spread(correlation: npt.ArrayLike) -> Floats:
-    """Give Fisher's transform of coefficients, in which noise is nearly normal.
-
-    References
-    ----------
-    Fisher R. A. (1915) Biometrika 10:507-521.
-    """
-    return np.asarray(np.arctanh(np.clip(np.asarray(correlation, np.float64), -0.9999, 0.9999)))
-
-
-def middle_and_deviation(samples: npt.ArrayLike) -> tuple[float, float]:
-    """Give the median and the robust standard deviation of transformed coefficients."""
-    values = spread(samples)
-    if not len(values):
-        return 0.0, 1.0
-    middle = float(np.median(values))
-    deviation = 1.4826 * float(np.median(np.abs(values - middle)))
-    return middle, max(deviation, 1e-3)
-
-
 def in_plane_angles(step: float) -> Floats:
     """Give angles from 0 to 360 degrees, evenly spaced, ``step`` apart or a little less."""
     if not (math.isfinite(step) and 0 < step <= 360):
         raise InputError(f"--angular-step must be above 0 and at most 360 degrees, not {step:g}.")
     count = math.ceil(360 / step - 1e-9)
     return np.arange(count, dtype=np.float64) * (360 / count)
+
+
+def rim_diameter(templates: Templates) -> float:
+    """Give the diameter at which a place's contrast and lines are looked at.
+
+    Of the balls and shells to which `slabkit.arrays.filters.rim_transfer` can be fitted the one
+    that fits the templates best, on average, is taken and made larger by 0.4, so that smaller
+    things have less contrast; but it is no more than 0.9 of the templates' diameter, where they
+    end. Of an elongated particle hardly anything is so far out.
+
+    Parameters
+    ----------
+    templates : Templates
+
+    Returns
+    -------
+    float
+        In Å.
+    """
+    tried = templates.diameter * np.geomspace(0.25, 1.0, _RUNGS)
+    centre = np.zeros(1)
+
+    def answer(diameter: float) -> float:
+        def transfer(frequency: Floats) -> Floats:
+            return rim_transfer(2 * np.pi * frequency, RIM_FILTER_DIAMETER * diameter).astype(float)
+
+        return float(templates.drawn(0.0, centre, centre, transfer).mean())
+
+    best = tried[int(np.argmax([answer(diameter) for diameter in tried.tolist()]))]
+    return float(min(_WIDER * best, _WIDEST * templates.diameter))
 
 
 class TemplateSearch:
@@ -206,9 +178,10 @@ class TemplateSearch:
         self._templates, self._backend = list(templates), backend
         self._matchers: list[TemplateMatcher] = []
         self._lines = LineFilter(shape, pixel_size)
+        self._rim_diameter = np.array([rim_diameter(one) for one in templates])
         self._rims = [
-            RimFilter(shape, pixel_size, self._lines.grid, LOOKED_AT * one.diameter)
-            for one in templates
+            RimFilter(shape, pixel_size, self._lines.grid, diameter)
+            for diameter in self._rim_diameter.tolist()
         ]
 
     def whitening(self, images: Sequence[npt.NDArray[Any]]) -> Whitening:
@@ -257,11 +230,11 @@ class TemplateSearch:
             inside = mask > 0
             for number, psi in enumerate(self.angles):
                 drawn[:, number, inside] = one.drawn(psi, y[inside], x[inside], transfer)
-            bank = compress_templates(drawn.reshape(-1, *mask.shape), mask)
+            bank = compress_templates(drawn.reshape(-1, *mask.shape), mask, turns=len(self.angles))
             self._matchers.append(TemplateMatcher(self.binned, bank, _SOFTENING, self._backend))
 
-    def candidates(self, image: npt.NDArray[Any]) -> TemplateCandidates:
-        """Find the peaks of one image, `prepare` having been called.
+    def sampled(self, image: npt.NDArray[Any]) -> SampledImage:
+        """Look at places at large of an image, `prepare` having been called.
 
         Parameters
         ----------
@@ -270,31 +243,53 @@ class TemplateSearch:
 
         Returns
         -------
-        TemplateCandidates
+        SampledImage
         """
         spectrum, unit, padding = self._spectrum(image)
-        if spectrum is None:
-            return _joined([], [], [], None, 1.0)
-        filtered = filtered_image(cropped_spectrum(spectrum, self.binned), self._transfer)
-        rows, columns = self._sample_places(padding)
-        parts, samples, contrasts = [], [], []
+        samples, contrasts = [], []
+        if spectrum is not None:
+            filtered = self._filtered(spectrum)
+            rows, columns = self._sample_places(padding)
+            for matcher, rim in zip(self._matchers, self._rims, strict=True):
+                contrasts.append(rim(spectrum).at(*self._on_image(rows, columns)) * unit)
+                samples.append(matcher.image(filtered).at(rows, columns)[0])
+        return SampledImage(spectrum, unit, padding, samples, contrasts)
+
+    def candidates(
+        self, image: SampledImage, noise: Sequence[SetNoise], correlation_only: bool
+    ) -> TemplateCandidates:
+        """Find the peaks of one image that can reach the threshold.
+
+        Parameters
+        ----------
+        image : SampledImage
+            From `sampled`.
+        noise : sequence of SetNoise
+            Of each set of templates.
+        correlation_only : bool
+            Whether contrast does not matter.
+
+        Returns
+        -------
+        TemplateCandidates
+        """
+        if image.spectrum is None:
+            return _joined([], self._rim_diameter, None, 1.0)
+        filtered = self._filtered(image.spectrum)
+        parts = []
         first = 0
-        for number, (one, matcher, rim) in enumerate(
-            zip(self._templates, self._matchers, self._rims, strict=True)
+        for number, (one, matcher, rim, level) in enumerate(
+            zip(self._templates, self._matchers, self._rims, noise, strict=True)
         ):
-            contrast = rim(spectrum)
-            contrasts.append(contrast.at(*self._on_image(rows, columns)) * unit)
+            contrast = rim(image.spectrum)
             matched = matcher.image(filtered)
-            samples.append(matched.at(rows, columns)[0])
-            middle, deviation = middle_and_deviation(samples[-1])
-            floor = float(np.tanh(middle + _LOOSE * max(self.threshold, 0.0) * deviation))
+            floor = self._floor(level, None if correlation_only else contrast, image.unit)
             highest = matched.highest(floor)
-            peaks = find_peaks(np.stack([highest - 1, highest, highest - 1]), floor)
+            peaks = find_peaks(np.stack([highest - 1, highest, highest - 1]), float(floor.min()))
             _, whole_y, whole_x = peaks.whole
-            if padding is not None:
-                keep = ~padding[self._nearest_pixels(whole_y, whole_x)]
-            else:
-                keep = np.ones(len(whole_y), dtype=bool)
+            keep = highest[whole_y, whole_x] >= floor[whole_y, whole_x]
+            if image.padding is not None:
+                keep &= ~image.padding[self._nearest_pixels(whole_y, whole_x)]
             best = matched.at(peaks.y[keep], peaks.x[keep])[1]
             peak_y, peak_x = matched.refined(peaks.y[keep], peaks.x[keep], best)
             y_px, x_px = self._on_image(peak_y, peak_x)
@@ -306,11 +301,33 @@ class TemplateSearch:
                     self.angles[best % len(self.angles)],
                     first + best // len(self.angles),
                     np.full(len(best), number),
-                    contrast.at(y_px, x_px) * unit,
+                    contrast.at(y_px, x_px) * image.unit,
                 )
             )
             first += len(one)
-        return _joined(parts, samples, contrasts, self._lines(spectrum), unit)
+        return _joined(parts, self._rim_diameter, self._lines(image.spectrum), image.unit)
+
+    def _filtered(self, spectrum: Image) -> Image:
+        return filtered_image(cropped_spectrum(spectrum, self.binned), self._transfer)
+
+    def _floor(self, noise: SetNoise, contrast: Smoothed | None, unit: float) -> Image:
+        """Give the coefficients below which no place need be looked at.
+
+        A score is no more than the geometric mean of the coefficient's and the contrast's, in
+        standard deviations: where there is little contrast, more correlation is needed.
+        """
+        from scipy.ndimage import maximum_filter
+
+        lowest = _LOOSE * max(self.threshold, 0.0)
+        needed = np.full(self.binned, lowest)
+        if contrast is not None and lowest > 0:
+            rows, columns = (np.arange(n, dtype=np.float64) for n in self.binned)
+            y, x = self._on_image(rows, columns)
+            there = np.stack([contrast.at(np.full(len(x), row), x) for row in y]) * unit
+            there = maximum_filter(there, 3)  # a peak may move by a part of a pixel
+            there = (there - noise.contrast_middle) / noise.contrast_deviation
+            needed = np.maximum(lowest, lowest**2 / np.maximum(there, 1e-6))
+        return np.tanh(noise.middle + needed * noise.deviation).astype(np.float32)
 
     def _spectrum(
         self, image: npt.NDArray[Any]
@@ -353,15 +370,11 @@ class TemplateSearch:
 
 
 def _joined(
-    parts: list[tuple[Any, ...]],
-    samples: list[Image],
-    contrasts: list[Floats],
-    lines: Smoothed | None,
-    unit: float,
+    parts: list[tuple[Any, ...]], rim_diameter: Floats, lines: Smoothed | None, unit: float
 ) -> TemplateCandidates:
     empty, whole = np.empty(0), np.empty(0, dtype=np.int64)
     columns = zip((empty, empty, empty, empty, whole, whole, empty), *parts, strict=True)
     x, y, correlation, psi, template, number, contrast = (np.concatenate(each) for each in columns)
     return TemplateCandidates(
-        x, y, correlation, psi, template, number, contrast, samples, contrasts, lines, unit
+        x, y, correlation, psi, template, number, contrast, rim_diameter, lines, unit
     )

@@ -11,27 +11,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from slabkit.arrays.best_first import keep_best
 from slabkit.errors import InputError
-from slabkit.picking.template_images import Templates
-from slabkit.picking.template_search import (
+from slabkit.picking.template_candidates import (
     Floats,
     Indices,
+    SetNoise,
     TemplateCandidates,
-    middle_and_deviation,
     spread,
 )
+from slabkit.picking.template_images import Templates
 
 # What lowers scores lowers those of noise too; so these two let about as much of it pass.
 _DEFAULT_THRESHOLD, _DEFAULT_OF_CORRELATION = 2.5, 3.0
 DEFAULT_MAX_RIDGE = 1.0
 
 _POSITIVE = float(np.finfo(np.float64).tiny)  # the lowest score there is
-_SMALLEST_NOISE = 1e-3  # of the strongest contrast: images without noise have finite scores
+_LEAST_CONTRAST = 1e-3  # in standard deviations, for lines to be compared with
 _REACH = 0.5  # picks nearer than this share of the larger diameter are one
 
 
@@ -104,56 +103,6 @@ class TemplateMatches:
         return len(self.x_px)
 
 
-@dataclass(frozen=True)
-class SetNoise:
-    """Medians and robust standard deviations of one set of templates at places at large.
-
-    Parameters
-    ----------
-    middle, deviation : float
-        Of Fisher's transforms of coefficients.
-    contrast_middle, contrast_deviation : float
-        Of the contrast, in the units of the images.
-    """
-
-    middle: float
-    deviation: float
-    contrast_middle: float
-    contrast_deviation: float
-
-
-def pooled_noise(found: list[TemplateCandidates], sets: int) -> list[SetNoise]:
-    """Measure the noise of each set, over all images.
-
-    Parameters
-    ----------
-    found : list of TemplateCandidates
-    sets : int
-        How many sets of templates there are.
-
-    Returns
-    -------
-    list of SetNoise
-    """
-    noise = []
-    for number in range(sets):
-        coefficients: list[Any] = [one.samples[number] for one in found if one.samples]
-        contrasts: list[Any] = [one.contrast_samples[number] for one in found if one.samples]
-        contrast = np.concatenate(contrasts) if contrasts else np.zeros(0)
-        middle = float(np.median(contrast)) if len(contrast) else 0.0
-        spread_out = float(np.median(np.abs(contrast - middle))) if len(contrast) else 0.0
-        strongest = max((float(one.contrast.max(initial=0.0)) for one in found), default=0.0)
-        tiny = float(np.finfo(np.float64).tiny)
-        noise.append(
-            SetNoise(
-                *middle_and_deviation(np.concatenate(coefficients) if coefficients else []),
-                middle,
-                max(1.4826 * spread_out, _SMALLEST_NOISE * strongest, tiny),
-            )
-        )
-    return noise
-
-
 def select_matches(
     one: TemplateCandidates,
     noise: list[SetNoise],
@@ -195,10 +144,10 @@ def select_matches(
         reach = np.full(len(rows), limits.min_distance)
     places = np.column_stack([one.x_px[rows], one.y_px[rows]]) * pixel_size
     before = score[rows]
-    contrast = np.maximum(one.contrast[rows], _SMALLEST_NOISE * contrast_deviation[rows])
+    contrast = np.maximum(one.contrast[rows], _LEAST_CONTRAST * contrast_deviation[rows])
     beside_lines = None
     if len(rows) and not limits.correlation_only and limits.max_ridge < math.inf:
-        ridges = one.ridges(rows, diameter[rows])
+        ridges = one.ridges(rows)
 
         def beside_lines(some: Indices) -> Floats:
             share = ridges(some) / contrast[some] / limits.max_ridge

@@ -1,0 +1,151 @@
+"""What is known of one slab image when templates are sought in it: samples, then candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.picking.surroundings import Smoothed
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Indices: TypeAlias = npt.NDArray[np.int64]
+Image: TypeAlias = npt.NDArray[np.float32]
+
+_SMALLEST_NOISE = 1e-3  # of the strongest contrast: images without noise have finite scores
+
+
+@dataclass(frozen=True)
+class SampledImage:
+    """An image made ready, with coefficients and contrasts at places at large.
+
+    Parameters
+    ----------
+    spectrum : ndarray of float32 or None
+        `slabkit.arrays.filters.cosine_spectrum`; None for a constant image.
+    unit : float
+        The units of ``spectrum``, in those of the image.
+    padding : ndarray of bool or None
+        Pixels of the image that are none.
+    samples : list of ndarray of float32
+        For each set of templates the highest coefficients on a regular grid of places that are no
+        padding. Empty for a constant image.
+    contrast_samples : list of ndarray of float64
+        For each set the contrast (see `TemplateCandidates`) at these places.
+    """
+
+    spectrum: Image | None
+    unit: float
+    padding: npt.NDArray[np.bool_] | None
+    samples: list[Image]
+    contrast_samples: list[Floats]
+
+
+@dataclass(frozen=True)
+class TemplateCandidates:
+    """Peaks of one image; one element each in every array but the last.
+
+    Parameters
+    ----------
+    x_px, y_px : ndarray of float64
+        Place in pixels of the image.
+    correlation : ndarray of float64
+        Locally normalised coefficient, -1 to 1.
+    psi : ndarray of float64
+        In degrees.
+    template : ndarray of int64
+        From 0, over all sets of templates.
+    set_number : ndarray of int64
+        Which set of templates, from 0.
+    contrast : ndarray of float64
+        How much brighter a particle's rim is there than its surround, for a particle of
+        ``rim_diameter``; in the units of the image, protein positive.
+    rim_diameter : ndarray of float64
+        Of each set, in Å.
+    lines : Smoothed or None
+        Where membranes show; None for a constant image.
+    unit : float
+        The units of ``lines``, in those of the image.
+    """
+
+    x_px: Floats
+    y_px: Floats
+    correlation: Floats
+    psi: Floats
+    template: Indices
+    set_number: Indices
+    contrast: Floats
+    rim_diameter: Floats
+    lines: Smoothed | None
+    unit: float
+
+    def ridges(self, rows: Indices) -> Callable[[Indices], Floats]:
+        """Prepare to tell how high lines run past any of some candidates."""
+        assert self.lines is not None
+        diameter = self.rim_diameter[self.set_number[rows]]
+        heights = self.lines.ridges(self.y_px[rows], self.x_px[rows], diameter)
+        return lambda some: heights(some) * self.unit
+
+
+@dataclass(frozen=True)
+class SetNoise:
+    """Medians and robust standard deviations of one set of templates at places at large.
+
+    Parameters
+    ----------
+    middle, deviation : float
+        Of Fisher's transforms of coefficients.
+    contrast_middle, contrast_deviation : float
+        Of the contrast, in the units of the images.
+    """
+
+    middle: float
+    deviation: float
+    contrast_middle: float
+    contrast_deviation: float
+
+
+def pooled_noise(sampled: Sequence[SampledImage], sets: int) -> list[SetNoise]:
+    """Measure the noise of each set, over all images.
+
+    Parameters
+    ----------
+    sampled : sequence of SampledImage
+    sets : int
+        How many sets of templates there are.
+
+    Returns
+    -------
+    list of SetNoise
+    """
+    own = [one for one in sampled if one.samples]
+    noise = []
+    for number in range(sets):
+        nothing = np.zeros(0)
+        coefficients = np.concatenate([nothing, *(one.samples[number] for one in own)])
+        contrast = np.concatenate([nothing, *(one.contrast_samples[number] for one in own)])
+        values = spread(coefficients)
+        middle, deviation = _middle_and_deviation(values) if len(values) else (0.0, 1.0)
+        level, scatter = _middle_and_deviation(contrast) if len(contrast) else (0.0, 0.0)
+        tiny = float(np.finfo(np.float64).tiny)
+        smallest = max(_SMALLEST_NOISE * float(contrast.max(initial=0.0)), tiny)
+        noise.append(SetNoise(middle, max(deviation, 1e-3), level, max(scatter, smallest)))
+    return noise
+
+
+def spread(correlation: npt.ArrayLike) -> Floats:
+    """Give Fisher's transform of coefficients, in which noise is nearly normal.
+
+    References
+    ----------
+    Fisher R. A. (1915) Biometrika 10:507-521.
+    """
+    return np.asarray(np.arctanh(np.clip(np.asarray(correlation, np.float64), -0.9999, 0.9999)))
+
+
+def _middle_and_deviation(values: Floats) -> tuple[float, float]:
+    middle = float(np.median(values))
+    return middle, 1.4826 * float(np.median(np.abs(values - middle)))
