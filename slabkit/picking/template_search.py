@@ -321,9 +321,9 @@ class TemplateSearch:
         lowest = _LOOSE * max(self.threshold, 0.0)
         needed = np.full(self.binned, lowest)
         if contrast is not None and lowest > 0:
-            rows, columns = (np.arange(n, dtype=np.float64) for n in self.binned)
-            y, x = self._on_image(rows, columns)
-            there = np.stack([contrast.at(np.full(len(x), row), x) for row in y]) * unit
+            y, x = self._on_image(*(np.arange(n, dtype=np.float64) for n in self.binned))
+            there = contrast.at(np.repeat(y, len(x)), np.tile(x, len(y))).reshape(self.binned)
+            there *= unit
             there = maximum_filter(there, 3)  # a peak may move by a part of a pixel
             there = (there - noise.contrast_middle) / noise.contrast_deviation
             needed = np.maximum(lowest, lowest**2 / np.maximum(there, 1e-6))
