@@ -190,6 +190,23 @@ def test_a_device_without_pytorch(two, monkeypatch):
         pick_templates([scene()], table(1), templates=two, device="mps")
 
 
+def test_a_full_device_is_told(two, monkeypatch):
+    class OutOfMemoryError(RuntimeError):
+        pass
+
+    def full(*_):
+        raise OutOfMemoryError("CUDA out of memory. Tried to allocate")
+
+    monkeypatch.setattr("slabkit.picking.template_search.TemplateSearch.sampled", full)
+    with pytest.raises(InputError, match="--device cpu: its memory is full"):
+        find_templates(scene(), PIXEL, templates=two)
+    with pytest.raises(InputError, match="--device cpu: its memory is full"):
+        pick_templates([scene()], table(1), templates=two)
+    monkeypatch.setattr("slabkit.picking.template_search.TemplateSearch.sampled", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        find_templates(scene(), PIXEL, templates=two)
+
+
 def test_one_noise_scale_a_tomogram(two):
     """A slab whose own scores spread more is not judged by its own scale."""
     images = [scene(seed=1, noise=0.3), scene(seed=2, noise=0.01)]

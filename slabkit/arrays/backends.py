@@ -5,7 +5,8 @@ NumPy is the reference. PyTorch is imported where it is asked for, and only ther
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -182,3 +183,28 @@ def backend_for(device: str) -> Backend:
     if device == "cpu":
         return NumpyBackend()
     return TorchBackend("cpu" if device == "torch" else device)
+
+
+@contextmanager
+def full_memory_told(device: str) -> Iterator[None]:
+    """Say in a sentence that a graphics card's memory is full.
+
+    Parameters
+    ----------
+    device : str
+        As for `backend_for`.
+
+    Raises
+    ------
+    InputError
+        In place of PyTorch's ``OutOfMemoryError``.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        raise InputError(
+            f"--device {device}: its memory is full; free it, take another device, or leave "
+            "--device out."
+        ) from error

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.backends import backend_for
+from slabkit.arrays.backends import backend_for, full_memory_told
 from slabkit.classification import mixture as fit
 from slabkit.classification import quality as judge
 from slabkit.classification.averages import average_classes
@@ -203,17 +203,18 @@ def classify_images(
             f"there is nothing to classify: none of {count} images has finite, varying values."
         )
     classes = min(settings.classes, len(prepared.order))
-    model, comparison, found = fit.fit_mixture(
-        prepared.coefficients,
-        basis,
-        classes,
-        sampling,
-        iterations=settings.iterations,
-        seed=settings.seed,
-        backend=backend,
-        jobs=jobs,
-        progress=lambda i, likelihood: progress("classify", i, settings.iterations, likelihood),
-    )
+    with full_memory_told(device):
+        model, comparison, found = fit.fit_mixture(
+            prepared.coefficients,
+            basis,
+            classes,
+            sampling,
+            iterations=settings.iterations,
+            seed=settings.seed,
+            backend=backend,
+            jobs=jobs,
+            progress=lambda i, likelihood: progress("classify", i, settings.iterations, likelihood),
+        )
     agreement = judge.agreement_with_others(found, model.references, basis.weight, fit.PRIOR_IMAGES)
     chance = _chance(prepared, basis, model, comparison, settings.seed)
     shifts = comparison.shifts

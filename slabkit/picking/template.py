@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.backends import NumpyBackend, backend_for
+from slabkit.arrays.backends import NumpyBackend, backend_for, full_memory_told
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.picking.template_candidates import pooled_noise
 from slabkit.picking.template_images import Templates, image_templates
@@ -144,10 +144,11 @@ def find_templates(
         threshold,
         backend,
     )
-    search.prepare(search.whitening([pixels]))
-    sampled = search.sampled(pixels)
-    noise = pooled_noise([sampled], len(sets))
-    candidates = search.candidates(sampled, noise, correlation_only)
+    with full_memory_told(device):
+        search.prepare(search.whitening([pixels]))
+        sampled = search.sampled(pixels)
+        noise = pooled_noise([sampled], len(sets))
+        candidates = search.candidates(sampled, noise, correlation_only)
     return select_matches(candidates, noise, limits, sets, pixel_size)
 
 
@@ -244,10 +245,11 @@ def pick_templates(
             yield searches[size], pixels
 
     workers = jobs if isinstance(backend, NumpyBackend) else 1
-    sampled = list(_in_order(((s, (s.sampled, image)) for s, image in tasks()), workers))
-    noise = pooled_noise([one for _, one in sampled], len(sets))
-    again = ((s, (s.candidates, one, noise, correlation_only)) for s, one in sampled)
-    found = [one for _, one in _in_order(again, workers)]
+    with full_memory_told(device):
+        sampled = list(_in_order(((s, (s.sampled, image)) for s, image in tasks()), workers))
+        noise = pooled_noise([one for _, one in sampled], len(sets))
+        again = ((s, (s.candidates, one, noise, correlation_only)) for s, one in sampled)
+        found = [one for _, one in _in_order(again, workers)]
     constant = [name for name, (_, one) in zip(names, sampled, strict=True) if not one.samples]
     if constant:
         warnings.warn(
