@@ -12,14 +12,13 @@ from slabkit.errors import InputError
 from slabkit.picking import template_search
 from slabkit.picking.template import find_templates
 from slabkit.picking.template_candidates import (
+    Noise,
     SampledImage,
-    SetNoise,
     TemplateCandidates,
     pooled_noise,
     spread,
 )
-from slabkit.picking.template_images import image_templates
-from slabkit.picking.template_search import rim_diameter
+from slabkit.picking.template_images import image_templates, rim_diameters
 from slabkit.picking.template_selection import TemplateLimits, default_threshold, select_matches
 
 PIXEL = 10.0
@@ -104,7 +103,7 @@ def candidates(correlation, contrast, heights=None):
     zero = np.zeros(count, dtype=np.int64)
     return Given(
         place, place, np.asarray(correlation), place * 0, zero, zero, np.asarray(contrast),
-        np.array([90.0]), None, 1.0,
+        zero, np.array([90.0]), None, 1.0,
     )  # fmt: skip
 
 
@@ -119,15 +118,13 @@ def candidates(correlation, contrast, heights=None):
 )  # fmt: skip
 def test_the_score_by_its_definition(rows, max_ridge, only, threshold):
     correlation, contrast, height = (np.array(column) for column in zip(*rows, strict=True))
-    noise = SetNoise(0.02, 0.1, 0.5, 1.5)
+    noise = Noise(*np.array([[0.02], [0.1], [0.5], [1.5]]))
     limits = TemplateLimits(threshold, None, None, max_ridge, only)
 
     class Round:
         diameter, numbers = 100.0, np.array([1])
 
-    found = select_matches(
-        candidates(correlation, contrast, height), [noise], limits, [Round()], 1.0
-    )
+    found = select_matches(candidates(correlation, contrast, height), noise, limits, [Round()], 1.0)
     expected = []
     for r, c, h in rows:
         score = (np.arctanh(r) - 0.02) / 0.1
@@ -148,25 +145,26 @@ def sampled(values, contrast):
 
 def test_noise_is_pooled_and_never_nothing():
     images = [sampled([0.1, 0.2, 0.3], [1, 2, 4]), sampled([0.4, 0.9], [6, 9])]
-    (noise,) = pooled_noise([*images, SampledImage(None, 1.0, None, [], [])], 1)
+    noise = pooled_noise([*images, SampledImage(None, 1.0, None, [], [])], 1, 1)
     assert noise.middle == pytest.approx(0.3, abs=1e-6)
     assert noise.deviation == pytest.approx(1.4826 * 0.1, abs=1e-6)
     assert (noise.contrast_middle, noise.contrast_deviation) == (4, pytest.approx(1.4826 * 2))
-    (quiet,) = pooled_noise([sampled([0] * 9, [0] * 8 + [20])], 1)
+    quiet = pooled_noise([sampled([0] * 9, [0] * 8 + [20])], 1, 1)
     assert (quiet.deviation, quiet.contrast_deviation) == (0.001, pytest.approx(0.02))
-    assert pooled_noise([], 1)[0].deviation == 1
+    assert pooled_noise([], 1, 1).deviation == 1
     assert spread([0.0])[0] == 0
 
 
 def test_the_diameter_looked_at(templates):
     """It is that of a disc, about; not the length of something long."""
-    assert 0.8 * 140 < rim_diameter(templates) <= 160
+    assert 0.8 * 140 < rim_diameters(templates)[0] <= 160
     line = (np.arange(61) - 30) * PIXEL
     y, x = np.meshgrid(line, line, indexing="ij")
     rod = np.exp(-((y / 110) ** 4) - (x / 45) ** 4)
-    assert rim_diameter(image_templates(rod[None], PIXEL, lowpass=40.0, diameter=260.0)) < 180
     hollow = np.exp(-(((np.hypot(y, x) - 120) / 25) ** 2))
-    shell = rim_diameter(image_templates(hollow[None], PIXEL, lowpass=40.0, diameter=280.0))
+    both = image_templates(np.stack([rod, hollow]), PIXEL, lowpass=40.0, diameter=280.0)
+    long, shell = rim_diameters(both)
+    assert long < 180
     assert 240 < shell <= 280
 
 

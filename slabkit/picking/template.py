@@ -147,7 +147,7 @@ def find_templates(
     with full_memory_told(device):
         search.prepare(search.whitening([pixels]))
         sampled = search.sampled(pixels)
-        noise = pooled_noise([sampled], len(sets))
+        noise = pooled_noise([sampled], len(sets), search.rims)
         candidates = search.candidates(sampled, noise, correlation_only)
     return select_matches(candidates, noise, limits, sets, pixel_size)
 
@@ -247,7 +247,8 @@ def pick_templates(
     workers = jobs if isinstance(backend, NumpyBackend) else 1
     with full_memory_told(device):
         sampled = list(_in_order(((s, (s.sampled, image)) for s, image in tasks()), workers))
-        noise = pooled_noise([one for _, one in sampled], len(sets))
+        rims = next(search.rims for search, _ in sampled)
+        noise = pooled_noise([one for _, one in sampled], len(sets), rims)
         again = ((s, (s.candidates, one, noise, correlation_only)) for s, one in sampled)
         found = [one for _, one in _in_order(again, workers)]
     constant = [name for name, (_, one) in zip(names, sampled, strict=True) if not one.samples]

@@ -34,7 +34,7 @@ class SampledImage:
         For each set of templates the highest coefficients on a regular grid of places that are no
         padding. Empty for a constant image.
     contrast_samples : list of ndarray of float64
-        For each set the contrast (see `TemplateCandidates`) at these places.
+        For each rim the contrast (see `TemplateCandidates`) at these places.
     """
 
     spectrum: Image | None
@@ -46,7 +46,7 @@ class SampledImage:
 
 @dataclass(frozen=True)
 class TemplateCandidates:
-    """Peaks of one image; one element each in every array but the last.
+    """Peaks of one image; one element each in every array but ``rim_diameter``.
 
     Parameters
     ----------
@@ -61,10 +61,12 @@ class TemplateCandidates:
     set_number : ndarray of int64
         Which set of templates, from 0.
     contrast : ndarray of float64
-        How much brighter a particle's rim is there than its surround, for a particle of
-        ``rim_diameter``; in the units of the image, protein positive.
-    rim_diameter : ndarray of float64
-        Of each set, in Å.
+        How much brighter a particle's rim is there than its surround; in the units of the image,
+        protein positive.
+    rim : ndarray of int64
+        Which rim, from 0, over all sets.
+    rim_diameter : ndarray of float64, shape (rims,)
+        Of a particle with such a rim, in Å.
     lines : Smoothed or None
         Where membranes show; None for a constant image.
     unit : float
@@ -78,6 +80,7 @@ class TemplateCandidates:
     template: Indices
     set_number: Indices
     contrast: Floats
+    rim: Indices
     rim_diameter: Floats
     lines: Smoothed | None
     unit: float
@@ -85,55 +88,56 @@ class TemplateCandidates:
     def ridges(self, rows: Indices) -> Callable[[Indices], Floats]:
         """Prepare to tell how high lines run past any of some candidates."""
         assert self.lines is not None
-        diameter = self.rim_diameter[self.set_number[rows]]
+        diameter = self.rim_diameter[self.rim[rows]]
         heights = self.lines.ridges(self.y_px[rows], self.x_px[rows], diameter)
         return lambda some: heights(some) * self.unit
 
 
 @dataclass(frozen=True)
-class SetNoise:
-    """Medians and robust standard deviations of one set of templates at places at large.
+class Noise:
+    """Medians and robust standard deviations at places at large.
 
     Parameters
     ----------
-    middle, deviation : float
-        Of Fisher's transforms of coefficients.
-    contrast_middle, contrast_deviation : float
-        Of the contrast, in the units of the images.
+    middle, deviation : ndarray of float64, shape (sets,)
+        Of Fisher's transforms of the coefficients of each set of templates.
+    contrast_middle, contrast_deviation : ndarray of float64, shape (rims,)
+        Of the contrast at each rim, in the units of the images.
     """
 
-    middle: float
-    deviation: float
-    contrast_middle: float
-    contrast_deviation: float
+    middle: Floats
+    deviation: Floats
+    contrast_middle: Floats
+    contrast_deviation: Floats
 
 
-def pooled_noise(sampled: Sequence[SampledImage], sets: int) -> list[SetNoise]:
-    """Measure the noise of each set, over all images.
+def pooled_noise(sampled: Sequence[SampledImage], sets: int, rims: int) -> Noise:
+    """Measure the noise, over all images.
 
     Parameters
     ----------
     sampled : sequence of SampledImage
-    sets : int
-        How many sets of templates there are.
+    sets, rims : int
+        How many sets of templates there are, and how many rims.
 
     Returns
     -------
-    list of SetNoise
+    Noise
     """
     own = [one for one in sampled if one.samples]
-    noise = []
+    nothing = np.zeros(0)
+    coefficients, contrasts = [], []
     for number in range(sets):
-        nothing = np.zeros(0)
-        coefficients = np.concatenate([nothing, *(one.samples[number] for one in own)])
-        contrast = np.concatenate([nothing, *(one.contrast_samples[number] for one in own)])
-        values = spread(coefficients)
+        values = spread(np.concatenate([nothing, *(one.samples[number] for one in own)]))
         middle, deviation = _middle_and_deviation(values) if len(values) else (0.0, 1.0)
-        level, scatter = _middle_and_deviation(contrast) if len(contrast) else (0.0, 0.0)
+        coefficients.append((middle, max(deviation, 1e-3)))
+    for number in range(rims):
+        values = np.concatenate([nothing, *(one.contrast_samples[number] for one in own)])
+        middle, deviation = _middle_and_deviation(values) if len(values) else (0.0, 0.0)
         tiny = float(np.finfo(np.float64).tiny)
-        smallest = max(_SMALLEST_NOISE * float(contrast.max(initial=0.0)), tiny)
-        noise.append(SetNoise(middle, max(deviation, 1e-3), level, max(scatter, smallest)))
-    return noise
+        smallest = max(_SMALLEST_NOISE * float(values.max(initial=0.0)), tiny)
+        contrasts.append((middle, max(deviation, smallest)))
+    return Noise(*np.array(coefficients).T, *np.array(contrasts).T)
 
 
 def spread(correlation: npt.ArrayLike) -> Floats:

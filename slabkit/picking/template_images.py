@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.filters import rim_transfer
 from slabkit.errors import InputError
+from slabkit.picking.surroundings import RIM_FILTER_DIAMETER
 from slabkit.units import Contrast, protein_sign
 
 Floats = npt.NDArray[np.float64]
@@ -28,6 +30,9 @@ Coefficients = npt.NDArray[np.complex128]
 
 _BACKGROUND = 0.15  # of the values at the rim of a class average's particle, from its highest
 ROOM = 1.5  # sides of a template's field, in diameters
+_WIDER = 1.4  # than the rim that the templates answer most: what is smaller has less contrast
+_WIDEST = 0.9  # of the templates' diameter, which is where they end in their longest view
+_RUNGS = 17  # of the diameters tried for it
 FALL = (0.85, 1.15)
 """Between which parts of its cut-off frequency a low-pass falls from 1 to 0."""
 
@@ -203,6 +208,40 @@ def _image_diameter(stack: Floats) -> float:
     profile = profile - profile[-max(2, outer // 10) :].mean()
     beyond = np.flatnonzero(profile > _BACKGROUND**2 * profile.max())
     return float(2 * (beyond.max() + 1)) if len(beyond) else float(side)
+
+
+def rim_diameters(templates: Templates) -> Floats:
+    """Give the diameters at which the contrast and the lines of matches are looked at.
+
+    Of the balls and shells to which `slabkit.arrays.filters.rim_transfer` can be fitted the one
+    that fits a template best is taken and made larger by 0.4, so that smaller things have less
+    contrast; but it is no more than 0.9 of the templates' diameter, where they end. Of an elongated
+    particle hardly anything is so far out. All views of a map have the same, by their average;
+    images, which may be of several particles, each their own.
+
+    Parameters
+    ----------
+    templates : Templates
+
+    Returns
+    -------
+    ndarray of float64, shape (templates,)
+        In Å.
+    """
+    tried = templates.diameter * np.geomspace(0.25, 1.0, _RUNGS)
+    centre = np.zeros(1)
+
+    def answers(diameter: float) -> Floats:
+        def transfer(frequency: Floats) -> Floats:
+            return rim_transfer(2 * np.pi * frequency, RIM_FILTER_DIAMETER * diameter).astype(float)
+
+        return np.asarray(templates.drawn(0.0, centre, centre, transfer)[:, 0])
+
+    answer = np.stack([answers(diameter) for diameter in tried.tolist()])
+    if len(templates.kz) > 1:
+        answer[:] = answer.mean(axis=1, keepdims=True)
+    best = tried[answer.argmax(axis=0)]
+    return np.asarray(np.minimum(_WIDER * best, _WIDEST * templates.diameter))
 
 
 def check_lowpass(lowpass: float) -> None:

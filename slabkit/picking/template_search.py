@@ -20,13 +20,11 @@ from slabkit.arrays.filters import (
     cropped_spectrum,
     filtered_image,
     fine_position,
-    rim_transfer,
 )
 from slabkit.arrays.peaks import find_peaks
 from slabkit.arrays.template_bank import compress_templates, soft_disc
 from slabkit.errors import InputError
 from slabkit.picking.surroundings import (
-    RIM_FILTER_DIAMETER,
     LineFilter,
     RimFilter,
     Smoothed,
@@ -36,11 +34,11 @@ from slabkit.picking.template_candidates import (
     Floats,
     Image,
     Indices,
+    Noise,
     SampledImage,
-    SetNoise,
     TemplateCandidates,
 )
-from slabkit.picking.template_images import FALL, Templates
+from slabkit.picking.template_images import FALL, Templates, rim_diameters
 from slabkit.units import Contrast, protein_sign
 
 _MASK = 1.1  # radius of the mask in radii of the particle
@@ -50,10 +48,6 @@ _WHITENING = 0.5  # power of the slabs' amplitudes that is divided by
 _NOISE_SAMPLES = 4096  # an image
 _LOOSE = 0.8  # of the threshold: what a place must reach to be looked at closely
 _RINGS = 64  # of the spectrum
-
-_WIDER = 1.4  # than the rim that the templates answer most: what is smaller has less contrast
-_WIDEST = 0.9  # of the templates' diameter, which is where they end in their longest view
-_RUNGS = 33  # of the diameters tried for it
 
 
 @dataclass(frozen=True)
@@ -84,36 +78,6 @@ def in_plane_angles(step: float) -> Floats:
         raise InputError(f"--angular-step must be above 0 and at most 360 degrees, not {step:g}.")
     count = math.ceil(360 / step - 1e-9)
     return np.arange(count, dtype=np.float64) * (360 / count)
-
-
-def rim_diameter(templates: Templates) -> float:
-    """Give the diameter at which a place's contrast and lines are looked at.
-
-    Of the balls and shells to which `slabkit.arrays.filters.rim_transfer` can be fitted the one
-    that fits the templates best, on average, is taken and made larger by 0.4, so that smaller
-    things have less contrast; but it is no more than 0.9 of the templates' diameter, where they
-    end. Of an elongated particle hardly anything is so far out.
-
-    Parameters
-    ----------
-    templates : Templates
-
-    Returns
-    -------
-    float
-        In Å.
-    """
-    tried = templates.diameter * np.geomspace(0.25, 1.0, _RUNGS)
-    centre = np.zeros(1)
-
-    def answer(diameter: float) -> float:
-        def transfer(frequency: Floats) -> Floats:
-            return rim_transfer(2 * np.pi * frequency, RIM_FILTER_DIAMETER * diameter).astype(float)
-
-        return float(templates.drawn(0.0, centre, centre, transfer).mean())
-
-    best = tried[int(np.argmax([answer(diameter) for diameter in tried.tolist()]))]
-    return float(min(_WIDER * best, _WIDEST * templates.diameter))
 
 
 class TemplateSearch:
@@ -178,11 +142,18 @@ class TemplateSearch:
         self._templates, self._backend = list(templates), backend
         self._matchers: list[TemplateMatcher] = []
         self._lines = LineFilter(shape, pixel_size)
-        self._rim_diameter = np.array([rim_diameter(one) for one in templates])
+        diameters = [rim_diameters(one) for one in templates]
+        self._rim_diameter, rims = np.unique(np.concatenate(diameters), return_inverse=True)
+        self._rim_of = np.split(rims, np.cumsum([len(one) for one in templates])[:-1])
         self._rims = [
             RimFilter(shape, pixel_size, self._lines.grid, diameter)
             for diameter in self._rim_diameter.tolist()
         ]
+
+    @property
+    def rims(self) -> int:
+        """How many rims contrast is looked at."""
+        return len(self._rims)
 
     def whitening(self, images: Sequence[npt.NDArray[Any]]) -> Whitening:
         """Measure the spectrum of some of the images."""
@@ -246,17 +217,18 @@ class TemplateSearch:
         SampledImage
         """
         spectrum, unit, padding = self._spectrum(image)
-        samples, contrasts = [], []
+        samples: list[Image] = []
+        contrasts: list[Floats] = []
         if spectrum is not None:
             filtered = self._filtered(spectrum)
             rows, columns = self._sample_places(padding)
-            for matcher, rim in zip(self._matchers, self._rims, strict=True):
-                contrasts.append(rim(spectrum).at(*self._on_image(rows, columns)) * unit)
-                samples.append(matcher.image(filtered).at(rows, columns)[0])
+            samples = [each.image(filtered).at(rows, columns)[0] for each in self._matchers]
+            places = self._on_image(rows, columns)
+            contrasts = [rim(spectrum).at(*places) * unit for rim in self._rims]
         return SampledImage(spectrum, unit, padding, samples, contrasts)
 
     def candidates(
-        self, image: SampledImage, noise: Sequence[SetNoise], correlation_only: bool
+        self, image: SampledImage, noise: Noise, correlation_only: bool
     ) -> TemplateCandidates:
         """Find the peaks of one image that can reach the threshold.
 
@@ -264,8 +236,7 @@ class TemplateSearch:
         ----------
         image : SampledImage
             From `sampled`.
-        noise : sequence of SetNoise
-            Of each set of templates.
+        noise : Noise
         correlation_only : bool
             Whether contrast does not matter.
 
@@ -276,14 +247,15 @@ class TemplateSearch:
         if image.spectrum is None:
             return _joined([], self._rim_diameter, None, 1.0)
         filtered = self._filtered(image.spectrum)
+        contrasts = [rim(image.spectrum) for rim in self._rims]
         parts = []
         first = 0
-        for number, (one, matcher, rim, level) in enumerate(
-            zip(self._templates, self._matchers, self._rims, noise, strict=True)
+        for number, (one, matcher, rim_of) in enumerate(
+            zip(self._templates, self._matchers, self._rim_of, strict=True)
         ):
-            contrast = rim(image.spectrum)
             matched = matcher.image(filtered)
-            floor = self._floor(level, None if correlation_only else contrast, image.unit)
+            rims = [] if correlation_only else np.unique(rim_of).tolist()
+            floor = self._floor(noise, number, {rim: contrasts[rim] for rim in rims}, image.unit)
             highest = matched.highest(floor)
             peaks = find_peaks(np.stack([highest - 1, highest, highest - 1]), float(floor.min()))
             _, whole_y, whole_x = peaks.whole
@@ -293,6 +265,11 @@ class TemplateSearch:
             best = matched.at(peaks.y[keep], peaks.x[keep])[1]
             peak_y, peak_x = matched.refined(peaks.y[keep], peaks.x[keep], best)
             y_px, x_px = self._on_image(peak_y, peak_x)
+            rim = rim_of[best // len(self.angles)]
+            contrast = np.zeros(len(rim))
+            for each in np.unique(rim).tolist():
+                own = rim == each
+                contrast[own] = contrasts[each].at(y_px[own], x_px[own]) * image.unit
             parts.append(
                 (
                     x_px,
@@ -301,7 +278,8 @@ class TemplateSearch:
                     self.angles[best % len(self.angles)],
                     first + best // len(self.angles),
                     np.full(len(best), number),
-                    contrast.at(y_px, x_px) * image.unit,
+                    contrast,
+                    rim,
                 )
             )
             first += len(one)
@@ -310,8 +288,10 @@ class TemplateSearch:
     def _filtered(self, spectrum: Image) -> Image:
         return filtered_image(cropped_spectrum(spectrum, self.binned), self._transfer)
 
-    def _floor(self, noise: SetNoise, contrast: Smoothed | None, unit: float) -> Image:
-        """Give the coefficients below which no place need be looked at.
+    def _floor(
+        self, noise: Noise, number: int, contrasts: dict[int, Smoothed], unit: float
+    ) -> Image:
+        """Give the coefficients of a set below which no place need be looked at.
 
         A score is no more than the geometric mean of the coefficient's and the contrast's, in
         standard deviations: where there is little contrast, more correlation is needed.
@@ -320,14 +300,20 @@ class TemplateSearch:
 
         lowest = _LOOSE * max(self.threshold, 0.0)
         needed = np.full(self.binned, lowest)
-        if contrast is not None and lowest > 0:
+        if contrasts and lowest > 0:
             y, x = self._on_image(*(np.arange(n, dtype=np.float64) for n in self.binned))
-            there = contrast.at(np.repeat(y, len(x)), np.tile(x, len(y))).reshape(self.binned)
-            there *= unit
+            standing_out = [
+                (each.image * unit - noise.contrast_middle[rim]) / noise.contrast_deviation[rim]
+                for rim, each in contrasts.items()
+            ]
+            highest = Smoothed(
+                np.max(standing_out, axis=0).astype(np.float32), self.shape, self.pixel_size
+            )
+            there = highest.at(np.repeat(y, len(x)), np.tile(x, len(y))).reshape(self.binned)
             there = maximum_filter(there, 3)  # a peak may move by a part of a pixel
-            there = (there - noise.contrast_middle) / noise.contrast_deviation
             needed = np.maximum(lowest, lowest**2 / np.maximum(there, 1e-6))
-        return np.tanh(noise.middle + needed * noise.deviation).astype(np.float32)
+        middle, deviation = noise.middle[number], noise.deviation[number]
+        return np.asarray(np.tanh(middle + needed * deviation), dtype=np.float32)
 
     def _spectrum(
         self, image: npt.NDArray[Any]
@@ -373,8 +359,10 @@ def _joined(
     parts: list[tuple[Any, ...]], rim_diameter: Floats, lines: Smoothed | None, unit: float
 ) -> TemplateCandidates:
     empty, whole = np.empty(0), np.empty(0, dtype=np.int64)
-    columns = zip((empty, empty, empty, empty, whole, whole, empty), *parts, strict=True)
-    x, y, correlation, psi, template, number, contrast = (np.concatenate(each) for each in columns)
+    columns = zip((empty, empty, empty, empty, whole, whole, empty, whole), *parts, strict=True)
+    x, y, correlation, psi, template, number, contrast, rim = (
+        np.concatenate(each) for each in columns
+    )
     return TemplateCandidates(
-        x, y, correlation, psi, template, number, contrast, rim_diameter, lines, unit
+        x, y, correlation, psi, template, number, contrast, rim, rim_diameter, lines, unit
     )

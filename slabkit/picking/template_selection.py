@@ -19,7 +19,7 @@ from slabkit.errors import InputError
 from slabkit.picking.template_candidates import (
     Floats,
     Indices,
-    SetNoise,
+    Noise,
     TemplateCandidates,
     spread,
 )
@@ -105,7 +105,7 @@ class TemplateMatches:
 
 def select_matches(
     one: TemplateCandidates,
-    noise: list[SetNoise],
+    noise: Noise,
     limits: TemplateLimits,
     sets: list[Templates],
     pixel_size: float,
@@ -115,7 +115,7 @@ def select_matches(
     Parameters
     ----------
     one : TemplateCandidates
-    noise : list of SetNoise
+    noise : Noise
         From `pooled_noise`.
     limits : TemplateLimits
     sets : list of Templates
@@ -126,15 +126,13 @@ def select_matches(
     -------
     TemplateMatches
     """
-    middle, deviation, contrast_middle, contrast_deviation = (
-        np.array([getattr(each, name) for each in noise])[one.set_number]
-        for name in ("middle", "deviation", "contrast_middle", "contrast_deviation")
-    )
     lowest = max(limits.threshold, _POSITIVE)
+    middle, deviation = noise.middle[one.set_number], noise.deviation[one.set_number]
     score = (spread(one.correlation) - middle) / deviation
     rows = np.flatnonzero(score >= lowest)
     if not limits.correlation_only:
-        contrast = (one.contrast[rows] - contrast_middle[rows]) / contrast_deviation[rows]
+        rim = one.rim[rows]
+        contrast = (one.contrast[rows] - noise.contrast_middle[rim]) / noise.contrast_deviation[rim]
         score[rows] *= np.sqrt(np.clip(contrast / score[rows], 0, 1))
         rows = rows[score[rows] >= lowest]
     diameter = np.array([each.diameter for each in sets])[one.set_number]
@@ -144,7 +142,9 @@ def select_matches(
         reach = np.full(len(rows), limits.min_distance)
     places = np.column_stack([one.x_px[rows], one.y_px[rows]]) * pixel_size
     before = score[rows]
-    contrast = np.maximum(one.contrast[rows], _LEAST_CONTRAST * contrast_deviation[rows])
+    contrast = np.maximum(
+        one.contrast[rows], _LEAST_CONTRAST * noise.contrast_deviation[one.rim[rows]]
+    )
     beside_lines = None
     if len(rows) and not limits.correlation_only and limits.max_ridge < math.inf:
         ridges = one.ridges(rows)
