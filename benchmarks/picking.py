@@ -39,7 +39,6 @@ from picking_peers import plain_argmax, relion_hits, skimage_hits, slabpick_dept
 from template_speed import MAPPED
 
 from slabkit import PickList, read_picks, read_picks2d, read_slabs
-from slabkit.arrays.neighbours import group_neighbours
 from slabkit.formats.volumes import open_tomogram
 from slabkit.mapping.refinement import refine_depths
 from slabkit.scoring import CZII_RADII, match_picks, score_picks
@@ -67,7 +66,7 @@ def run_pickers(
     def add(name: str, pick: Measurement, hits: list[object], *options: object) -> None:
         target = out / f"{name.replace(' ', '_')}.star"
         cost = run_once([SLABKIT, "map", *hits, "--slabs", slabs, "-o", target, *options])
-        found[name] = {"picks": one_a_place(read_picks(target)), "pick": pick, "map": cost}
+        found[name] = {"picks": read_picks(target), "pick": pick, "map": cost}
 
     def search(kind: str, *options: object) -> tuple[Measurement, list[object]]:
         hits = out / f"{kind}_2d.star"
@@ -88,19 +87,6 @@ def run_pickers(
         hits = out / "skimage_2d.star"
         add("scikit-image blob_log", skimage_hits(python, slabs, hits), [hits])
     return found
-
-
-def one_a_place(found: PickList) -> PickList:
-    """Keep the best of picks of several species closer than half the larger diameter."""
-    picks = found.picks
-    if picks["slabkitSpecies"].nunique() < 2:
-        return found
-    codes = pd.factorize(picks["slabkitTomogram"])[0]
-    keeper = group_neighbours(
-        picks[XYZ].to_numpy(), picks["slabkitDiameter"] / 2, picks["slabkitScore"], codes
-    )
-    kept = picks.iloc[np.unique(keeper)].reset_index(drop=True)
-    return PickList(kept, found.tomograms)
 
 
 def measure(found: PickList, truth: pd.DataFrame) -> dict[str, Any]:

@@ -209,10 +209,10 @@ def test_of_species_found_by_templates_at_a_place_the_best_is_kept(one_ball):
     picks, counts = map_picks(hits, slabs, tomogram)
     # 88 Å between the two of one species, 44 is the distance: only the first has a better one.
     assert list(zip(picks.slabkitSpecies, picks.slabkitScore, strict=True)) == [("b", 3), ("a", 1)]
-    assert (counts.hits, counts.merged, counts.outdone, counts.picks) == (3, 0, 1, 2)
+    assert (counts.hits, counts.merged, counts.other_species, counts.picks) == (3, 0, 1, 2)
     every, counts = map_picks(hits, slabs, tomogram, all_species=True)
     assert every.slabkitScore.tolist() == [3, 2, 1]
-    assert counts.outdone == 0
+    assert counts.other_species == 0
     assert set(picks.slabkitPickId) < set(every.slabkitPickId)
     near, _ = map_picks(hits, slabs, tomogram, min_distance=0)
     assert len(near) == 3

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from slabkit.arrays.filters import cosine_spectrum
 from slabkit.errors import InputError
 from slabkit.picking import template_search
+from slabkit.picking.surroundings import line_filter, rim_filter
 from slabkit.picking.template import find_templates
 from slabkit.picking.template_candidates import (
     Noise,
@@ -198,3 +200,25 @@ def test_what_is_not_looked_at_closely_could_not_have_been_picked(templates, mon
         assert len(found) > 5
         for name in ("score", "x_px", "y_px", "psi", "template"):
             np.testing.assert_allclose(getattr(found, name), getattr(every, name), rtol=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    y=st.floats(40, 90), x=st.floats(45, 150), pixel=st.sampled_from([5.0, 9.3]),
+    shape=st.sampled_from([(130, 200), (131, 197)]),
+)  # fmt: skip
+def test_contrast_is_read_where_the_particle_is(y, x, pixel, shape):
+    """Pixels of the image, 0 the centre of the first, on grids whose sides differ in scale."""
+    rows, columns = np.indices(shape)
+    spot = np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * 8.0**2)).astype(np.float32)
+    grid = line_filter(shape, pixel).grid
+    contrast = rim_filter(shape, pixel, grid, 20 * pixel)(cosine_spectrum(spot, shape))
+    assert contrast.image.shape == grid
+    away = 9.0  # on the flank, where a shift shows most
+    at = [contrast.at(np.array([y + a]), np.array([x + b]))[0] for a, b in (
+        (0, 0), (away, 0), (-away, 0), (0, away), (0, -away),
+    )]  # fmt: skip
+    # A tenth of a pixel would make opposite flanks differ by 3 % of the height.
+    assert at[1] == pytest.approx(at[2], abs=0.02 * at[0])
+    assert at[3] == pytest.approx(at[4], abs=0.02 * at[0])
+    assert max(at[1:]) < 0.8 * at[0]

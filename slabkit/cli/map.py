@@ -94,7 +94,6 @@ def map_(
     z is where a ball or shell of about the pick's diameter fits the tomogram best, within the slab
     and half a diameter beyond. Lengths are in Å.
     """
-    from slabkit.formats.mask_files import find_masks
     from slabkit.formats.paths import is_there, with_paths_from_here
     from slabkit.formats.picks2d import files_behind, load_picks2d
     from slabkit.formats.tables import read_slabs
@@ -118,7 +117,11 @@ def map_(
         name: Path(written)
         for name, written in zip(first["rlnTomoName"], first["slabkitTomogramFile"], strict=True)
     }
-    masks = find_masks(mask, volumes) if mask else None
+    masks = None
+    if mask:
+        from slabkit.formats.mask_files import find_masks
+
+        masks = find_masks(mask, volumes)
     with shared.Step(
         "map",
         out,
@@ -179,7 +182,7 @@ def _run(
     counts: dict[str, MapCounts] = {}
     names = [name for name in volumes if name in hits]
     outside: dict[str, int] = {}
-    counts.update((name, MapCounts(*[0] * 9)) for name in volumes if name not in hits)
+    counts.update((name, MapCounts()) for name in volumes if name not in hits)
     for name in work.track(names, total=len(names), what="map"):
         own = slabs[slabs["rlnTomoName"] == name].reset_index(drop=True)
         try:
@@ -213,14 +216,19 @@ def _run(
         "outside": "outside",
         "stacked": "stacked",
         "merged": "merged",
-        "outdone": "other species",
+        "other_species": "other species",
         "picks": "picks",
         "at_border": "at border",
         "flat": "flat",
         "near_face": "near face",
     }
-    if not any(one.outdone for one in counts.values()):
-        del columns["outdone"]
+    totals = {
+        key: sum(getattr(one, key) for one in counts.values())
+        for key in columns
+        if key != "near_face"
+    }
+    if not any(one.other_species for one in counts.values()):
+        del columns["other_species"]  # of the table alone
     rows = [
         (
             name,
@@ -232,11 +240,6 @@ def _run(
     ]
     masked = ["outside mask"] if masks else []
     work.table("", ("tomogram", *columns.values(), *masked), rows)
-    totals = {
-        key: sum(getattr(one, key) for one in counts.values())
-        for key in columns
-        if key != "near_face"
-    }
     if masks is not None:
         totals["outside_mask"] = sum(outside.values())
         totals["picks"] = len(picks)

@@ -55,15 +55,7 @@ def blob(
             metavar="RATIO", help="Drop ridges, such as membranes, longer than this in width."
         ),
     ] = 4.0,
-    max_ridge: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE",
-            help="Drop picks on a line (membrane, filament) that goes on at two sides and is so "
-            "high as a share of the pick's own contrast; fainter lines lower the score. inf: off, "
-            "for particles that sit in membranes.",
-        ),
-    ] = 0.7,
+    max_ridge: pick_limits.MaxRidge = 0.7,
     method: Annotated[
         str,
         typer.Option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,20 +22,25 @@ _THRESHOLD_HELP = (
     "Lowest score, in noise standard deviations; auto: where half of the picks stand out "
     "of the background by a fit to the scores, with the numbers expected."
 )
-TemplateThreshold = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SD|auto",
-        help=f"{_THRESHOLD_HELP} Default: 2.5; with --correlation-only 3.",
-        show_default=False,
-    ),
-]
+
+
+def _threshold_option(default: str) -> Any:
+    return typer.Option(
+        metavar="SD|auto", help=f"{_THRESHOLD_HELP} Default: {default}.", show_default=False
+    )
+
+
+TemplateThreshold = Annotated[str | None, _threshold_option("2.5; with --correlation-only 3")]
 BlobThreshold = Annotated[
-    str | None,
+    str | None, _threshold_option("2; with --max-ridge inf or --method laplacian 3")
+]
+MaxRidge = Annotated[
+    float,
     typer.Option(
-        metavar="SD|auto",
-        help=f"{_THRESHOLD_HELP} Default: 2; with --max-ridge inf or --method laplacian 3.",
-        show_default=False,
+        metavar="SHARE",
+        help="Drop picks on a line (membrane, filament) that goes on at two sides and is so high "
+        "as a share of the pick's own contrast; fainter lines lower the score. inf: off, for "
+        "particles that sit in membranes.",
     ),
 ]
 TargetPrecision = Annotated[

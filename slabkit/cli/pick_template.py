@@ -104,15 +104,7 @@ def template(
             show_default=False,
         ),
     ] = None,
-    max_ridge: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE",
-            help="Drop picks on a line (membrane, filament) that goes on at two sides and is so "
-            "high as a share of the pick's own contrast; fainter lines lower the score. inf: off, "
-            "for particles that sit in membranes.",
-        ),
-    ] = 1.0,
+    max_ridge: pick_limits.MaxRidge = 1.0,
     correlation_only: Annotated[
         bool,
         typer.Option(
@@ -150,7 +142,6 @@ def template(
     of the stack, or the view, counted on over several maps). Lengths are in Å.
     """
     from slabkit.arrays.backends import backend_for
-    from slabkit.formats.mask_files import find_masks
     from slabkit.formats.tables import read_text
     from slabkit.picking.template import pick_templates
     from slabkit.picking.template_search import in_plane_angles
@@ -199,6 +190,8 @@ def template(
     table = slab_table(text, slabs)
     masks = None
     if mask:
+        from slabkit.formats.mask_files import find_masks
+
         masks = find_masks(mask, table["rlnTomoName"], table["rlnMicrographName"])
     with Step(
         "pick template",

@@ -25,7 +25,7 @@ Booleans = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class MapCounts:
-    """What became of the 2D hits: ``hits - outside + stacked - merged - outdone == picks``.
+    """What became of the 2D hits: ``hits - outside + stacked - merged - other_species == picks``.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class MapCounts:
         Second particles found above or below a first one.
     merged : int
         Hits that went into a better one.
-    outdone : int
+    other_species : int
         Picks by templates at a place where those of another species score better.
     picks : int
         Rows of the result.
@@ -45,15 +45,15 @@ class MapCounts:
         Picks flagged ``z-border``, ``z-flat``, ``near-face``.
     """
 
-    hits: int
-    outside: int
-    stacked: int
-    merged: int
-    outdone: int
-    picks: int
-    at_border: int
-    flat: int
-    near_face: int
+    hits: int = 0
+    outside: int = 0
+    stacked: int = 0
+    merged: int = 0
+    other_species: int = 0
+    picks: int = 0
+    at_border: int = 0
+    flat: int = 0
+    near_face: int = 0
 
 
 def map_picks(
@@ -167,7 +167,7 @@ def map_picks(
         outside=int((~within).sum()),
         stacked=len(candidates) - len(hits),
         merged=len(candidates) - len(picks) - outdone,
-        outdone=outdone,
+        other_species=outdone,
         picks=len(picks),
         at_border=int(flags.str.contains("z-border").sum()),
         flat=int(flags.str.contains("z-flat").sum()),

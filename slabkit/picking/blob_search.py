@@ -28,9 +28,10 @@ from slabkit.arrays.peaks import Peaks, find_peaks, parabola
 from slabkit.errors import InputError
 from slabkit.picking.surroundings import (
     RIM_FILTER_DIAMETER,
-    LineFilter,
+    GridFilter,
     Smoothed,
     finer_shape,
+    line_filter,
 )
 from slabkit.units import protein_sign
 
@@ -225,8 +226,10 @@ class BlobSearch:
                     on_image_frequencies(shell_transfer, q, d) for d in shells
                 ]
                 self._first_rung[SHELL] = first
-        self._smooth = gaussian_transfer(q, 0.15 * smallest)
-        self._line_filter = LineFilter(shape, pixel_size)
+        self._smooth = GridFilter(
+            shape, pixel_size, self.binned, lambda q: gaussian_transfer(q, 0.15 * smallest)
+        )
+        self._lines = line_filter(shape, pixel_size)
 
     def candidates(self, image: npt.NDArray[Any]) -> Candidates:
         """Find the peaks of one image.
@@ -246,12 +249,11 @@ class BlobSearch:
         protein = np.empty(self.shape, dtype=np.float32)
         np.multiply(image - level, self.sign, out=protein, casting="same_kind")
         protein, padding = without_padding(protein)
-        whole = cosine_spectrum(protein, finer_shape(self.binned, self._line_filter.grid))
+        whole = cosine_spectrum(protein, finer_shape(self.binned, self._lines.grid))
         spectrum = cropped_spectrum(whole, self.binned)
         rims = lines = None
         if RIM in self._transfers:
-            smooth = filtered_image(spectrum, self._smooth)
-            rims, lines = Smoothed(smooth, self.shape, self.pixel_size), self._line_filter(whole)
+            rims, lines = self._smooth(whole), self._lines(whole)
         places = self._sample_places(padding)
         found: list[tuple[int, int, Peaks, Floats, Floats]] = []
         samples: dict[int, npt.NDArray[np.float32]] = {}

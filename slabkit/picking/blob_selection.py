@@ -11,6 +11,7 @@ from slabkit.arrays.best_first import keep_best
 from slabkit.arrays.medians import exact_median
 from slabkit.errors import InputError
 from slabkit.picking.blob_search import SHELL, Candidates, Floats, Indices, Method
+from slabkit.picking.limits import Limits, check_max_ridge, lowered_by_lines
 
 # Lines that noise draws lower most scores by a third; so these two let as many picks pass.
 _DEFAULT_THRESHOLD, _DEFAULT_WITHOUT_LINES = 2.0, 3.0
@@ -19,7 +20,6 @@ DEFAULT_MAX_RIDGE = 0.7
 
 _REACH = 0.5  # picks nearer than this share of the larger diameter are one
 _SHELL_REACH = 0.6  # a shell also stands for the peaks along its own wall
-_POSITIVE = float(np.finfo(np.float64).tiny)  # the lowest score there is
 _SMALLEST_NOISE = 1e-3  # of the strongest answer: images without noise have finite scores
 
 
@@ -74,7 +74,7 @@ class Blobs:
 
 
 @dataclass(frozen=True)
-class BlobLimits:
+class BlobLimits(Limits):
     """What is kept of the blobs found; see `find_blobs`.
 
     Raises
@@ -83,27 +83,16 @@ class BlobLimits:
         If a limit makes no sense.
     """
 
-    threshold: float
-    max_count: int | None
-    min_distance: float | None
     max_elongation: float
     max_ridge: float
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.threshold):
-            raise InputError(f"--threshold must be a number, not {self.threshold!r}.")
-        if self.max_count is not None and self.max_count < 1:
-            raise InputError(f"--max-per-slab must be at least 1, not {self.max_count}.")
-        if self.min_distance is not None and not (0 <= self.min_distance < math.inf):
-            raise InputError(f"--min-distance must be 0 Å or more, not {self.min_distance:g}.")
+        super().__post_init__()
         if not self.max_elongation >= 1:
             raise InputError(
                 f"--max-elongation must be 1 (round) or more, not {self.max_elongation:g}."
             )
-        if not self.max_ridge > 0:
-            raise InputError(
-                f"--max-ridge must be above 0 (inf: lines do not matter), not {self.max_ridge:g}."
-            )
+        check_max_ridge(self.max_ridge)
 
 
 class PooledNoise:
@@ -158,7 +147,7 @@ def select_blobs(
     """
     # Evenness and lines only lower a score, and cost more than all else here.
     score = noise.score(one)
-    lowest = max(limits.threshold, _POSITIVE)
+    lowest = limits.lowest
     rows = np.flatnonzero((score >= lowest) & (one.elongation <= limits.max_elongation))
     score[rows] *= one.evenness(rows)
     rows = rows[score[rows] >= lowest]
@@ -174,8 +163,7 @@ def select_blobs(
 
     def beside_lines(some: Indices) -> Floats:
         assert ridges is not None
-        share = ridges(some) / response[some] / limits.max_ridge
-        return np.asarray(before[some] * np.maximum(1 - share**2, 0.0), dtype=np.float64)
+        return lowered_by_lines(before[some], ridges(some), response[some], limits.max_ridge)
 
     kept, best = keep_best(places, reach, before, beside_lines if ridges else None, lowest)
     rows = rows[kept]

@@ -84,36 +84,8 @@ class Smoothed:
         return y, x, pixel_size
 
 
-class LineFilter:
-    """Smooths images of one size such that membranes show as lines.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        Size of the images ``(y, x)``.
-    pixel_size : float
-        In Å.
-
-    Attributes
-    ----------
-    grid : (int, int)
-        Size ``(y, x)`` of the coarser grid; spectra must be that large at least.
-    """
-
-    def __init__(self, shape: tuple[int, int], pixel_size: float) -> None:
-        self._shape, self._pixel_size = shape, pixel_size
-        self.grid = binned_shape(shape, LINE_SIGMA / pixel_size)
-        q = angular_frequencies(shape, self.grid, pixel_size)
-        self._transfer = gaussian_transfer(q, LINE_SIGMA)
-
-    def __call__(self, spectrum: Image) -> Smoothed:
-        """Smooth an image, given by its `slabkit.arrays.filters.cosine_spectrum`."""
-        smooth = filtered_image(cropped_spectrum(spectrum, self.grid), self._transfer)
-        return Smoothed(smooth, self._shape, self._pixel_size)
-
-
-class RimFilter:
-    """Compares, in images of one size, the rim of a particle with its surround.
+class GridFilter:
+    """Filters images of one size, on a coarser grid.
 
     Parameters
     ----------
@@ -123,18 +95,35 @@ class RimFilter:
         In Å.
     grid : (int, int)
         Size ``(y, x)`` of the coarser grid; spectra must be that large at least.
-    diameter : float
-        Of the particle, Å.
+    transfer : callable
+        Of angular frequencies (radians an Å), as in `slabkit.arrays.filters`.
     """
 
     def __init__(
-        self, shape: tuple[int, int], pixel_size: float, grid: tuple[int, int], diameter: float
+        self,
+        shape: tuple[int, int],
+        pixel_size: float,
+        grid: tuple[int, int],
+        transfer: Callable[[Floats], Image],
     ) -> None:
-        self._shape, self._pixel_size, self._grid = shape, pixel_size, grid
-        q = angular_frequencies(shape, grid, pixel_size)
-        self._transfer = on_image_frequencies(rim_transfer, q, RIM_FILTER_DIAMETER * diameter)
+        self.grid, self._shape, self._pixel_size = grid, shape, pixel_size
+        self._transfer = transfer(angular_frequencies(shape, grid, pixel_size))
 
     def __call__(self, spectrum: Image) -> Smoothed:
         """Filter an image, given by its `slabkit.arrays.filters.cosine_spectrum`."""
-        contrast = filtered_image(cropped_spectrum(spectrum, self._grid), self._transfer)
-        return Smoothed(contrast, self._shape, self._pixel_size)
+        filtered = filtered_image(cropped_spectrum(spectrum, self.grid), self._transfer)
+        return Smoothed(filtered, self._shape, self._pixel_size)
+
+
+def line_filter(shape: tuple[int, int], pixel_size: float) -> GridFilter:
+    """Make what smooths images such that membranes show as lines."""
+    grid = binned_shape(shape, LINE_SIGMA / pixel_size)
+    return GridFilter(shape, pixel_size, grid, lambda q: gaussian_transfer(q, LINE_SIGMA))
+
+
+def rim_filter(
+    shape: tuple[int, int], pixel_size: float, grid: tuple[int, int], diameter: float
+) -> GridFilter:
+    """Make what compares the rim of a particle of a diameter (Å) with its surround."""
+    own = RIM_FILTER_DIAMETER * diameter
+    return GridFilter(shape, pixel_size, grid, lambda q: on_image_frequencies(rim_transfer, q, own))

@@ -12,7 +12,8 @@ is fainter than its correlation is sure, and where a membrane runs past
 (`slabkit.picking.template_selection`). Of picks of several sets at one place the best is kept, and
 its species with it.
 
-What does not reach half the threshold by the noise of its own slab is not looked at closely.
+What cannot reach four fifths of the threshold, by correlation and contrast, is not looked at
+closely.
 Multiplying a slab by a positive number or adding one changes nothing. Beyond its border an image
 continues as its mirror image. Padding of one value is no image.
 """

@@ -24,12 +24,7 @@ from slabkit.arrays.filters import (
 from slabkit.arrays.peaks import find_peaks
 from slabkit.arrays.template_bank import compress_templates, soft_disc
 from slabkit.errors import InputError
-from slabkit.picking.surroundings import (
-    LineFilter,
-    RimFilter,
-    Smoothed,
-    finer_shape,
-)
+from slabkit.picking.surroundings import Smoothed, finer_shape, line_filter, rim_filter
 from slabkit.picking.template_candidates import (
     Floats,
     Image,
@@ -141,12 +136,12 @@ class TemplateSearch:
         self._frequency = angular_frequencies(shape, self.binned, pixel_size) / (2 * np.pi)
         self._templates, self._backend = list(templates), backend
         self._matchers: list[TemplateMatcher] = []
-        self._lines = LineFilter(shape, pixel_size)
+        self._lines = line_filter(shape, pixel_size)
         diameters = [rim_diameters(one) for one in templates]
         self._rim_diameter, rims = np.unique(np.concatenate(diameters), return_inverse=True)
         self._rim_of = np.split(rims, np.cumsum([len(one) for one in templates])[:-1])
         self._rims = [
-            RimFilter(shape, pixel_size, self._lines.grid, diameter)
+            rim_filter(shape, pixel_size, self._lines.grid, diameter)
             for diameter in self._rim_diameter.tolist()
         ]
 

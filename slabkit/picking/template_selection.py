@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slabkit.arrays.best_first import keep_best
-from slabkit.errors import InputError
+from slabkit.picking.limits import Limits, check_max_ridge, lowered_by_lines
 from slabkit.picking.template_candidates import (
     Floats,
     Indices,
@@ -29,7 +29,6 @@ from slabkit.picking.template_images import Templates
 _DEFAULT_THRESHOLD, _DEFAULT_OF_CORRELATION = 2.5, 3.0
 DEFAULT_MAX_RIDGE = 1.0
 
-_POSITIVE = float(np.finfo(np.float64).tiny)  # the lowest score there is
 _LEAST_CONTRAST = 1e-3  # in standard deviations, for lines to be compared with
 _REACH = 0.5  # picks nearer than this share of the larger diameter are one
 
@@ -40,7 +39,7 @@ def default_threshold(correlation_only: bool) -> float:
 
 
 @dataclass(frozen=True)
-class TemplateLimits:
+class TemplateLimits(Limits):
     """What is kept of the matches found; see `find_templates`.
 
     Raises
@@ -49,23 +48,12 @@ class TemplateLimits:
         If a limit makes no sense.
     """
 
-    threshold: float
-    max_count: int | None
-    min_distance: float | None
     max_ridge: float = DEFAULT_MAX_RIDGE
     correlation_only: bool = False
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.threshold):
-            raise InputError(f"--threshold must be a number, not {self.threshold!r}.")
-        if self.max_count is not None and self.max_count < 1:
-            raise InputError(f"--max-per-slab must be at least 1, not {self.max_count}.")
-        if self.min_distance is not None and not (0 <= self.min_distance < math.inf):
-            raise InputError(f"--min-distance must be 0 Å or more, not {self.min_distance:g}.")
-        if not self.max_ridge > 0:
-            raise InputError(
-                f"--max-ridge must be above 0 (inf: lines do not matter), not {self.max_ridge:g}."
-            )
+        super().__post_init__()
+        check_max_ridge(self.max_ridge)
 
 
 @dataclass(frozen=True)
@@ -126,7 +114,7 @@ def select_matches(
     -------
     TemplateMatches
     """
-    lowest = max(limits.threshold, _POSITIVE)
+    lowest = limits.lowest
     middle, deviation = noise.middle[one.set_number], noise.deviation[one.set_number]
     score = (spread(one.correlation) - middle) / deviation
     rows = np.flatnonzero(score >= lowest)
@@ -150,8 +138,7 @@ def select_matches(
         ridges = one.ridges(rows)
 
         def beside_lines(some: Indices) -> Floats:
-            share = ridges(some) / contrast[some] / limits.max_ridge
-            return np.asarray(before[some] * np.maximum(1 - share**2, 0.0), dtype=np.float64)
+            return lowered_by_lines(before[some], ridges(some), contrast[some], limits.max_ridge)
 
     kept, best = keep_best(places, reach, before, beside_lines, lowest)
     rows = rows[kept]

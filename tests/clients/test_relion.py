@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 
 import mrcfile
 import numpy as np
@@ -27,25 +26,6 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"RELION: no {', '.join(MI
 POSITION = ["slabkitX", "slabkitY", "slabkitZ"]
 QUICK = ("--pad", 1, "--zero_mask", "--flatten_solvent", "--norm", "--scale", "--pool", 30)
 QUICK += ("--j", 1, "--random_seed", 0, "--tau2_fudge", 2)
-
-
-@pytest.fixture
-def relion(tmp_path):
-    """Run a program of RELION in the test's own folder."""
-
-    def run(program, *arguments):
-        done = subprocess.run(
-            [f"relion_{program}", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            check=False,
-            timeout=300,
-        )
-        assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-        return done.stdout
-
-    return run
 
 
 def classify(relion, particles, out, iterations, *options):

@@ -6,7 +6,6 @@ RELION 3.1 of Debian: ``apt-get install --no-install-recommends relion``.
 from __future__ import annotations
 
 import shutil
-import subprocess
 
 import mrcfile
 import numpy as np
@@ -26,24 +25,6 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"RELION: no {', '.join(MI
 SIDE, PIXEL, COUNT = 48, 5.0, 60
 # Spots of each shape: x, y in pixels from the middle. Neither is its own mirror image.
 SHAPES = ([(0, 0), (9, 0), (0, 5)], [(0, 0), (-4, 6), (7, 7), (2, -9)])
-
-
-@pytest.fixture
-def relion(tmp_path):
-    """Run a program of RELION in the test's own folder."""
-
-    def run(program, *arguments):
-        done = subprocess.run(
-            [f"relion_{program}", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            check=False,
-            timeout=300,
-        )
-        assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-
-    return run
 
 
 def drawn(kind, angle, y, x):
