@@ -51,10 +51,10 @@ from common import (
 from loop import simulate
 from scipy.ndimage import rotate
 
-from slabkit.formats.mrc_writing import MrcStackWriter
-from slabkit.formats.picks import read_picks
-from slabkit.formats.star import read_star
-from slabkit.formats.tables import PickList, write_picks
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.tables.native import PickList, write_picks
+from slabkit.formats.tables.star import read_star
+from slabkit.formats.volumes.mrc_writing import MrcStackWriter
 from slabkit.scoring import match_picks
 
 Array = npt.NDArray[Any]

@@ -29,7 +29,7 @@ from common import data_folder, option_parser, report
 from loop import MAPS
 
 from slabkit import map_picks, pick_blobs, project_slabs, simulate_tomogram
-from slabkit.formats.volumes import open_tomogram
+from slabkit.formats.volumes.opening import open_tomogram
 from slabkit.mapping.confidence import depth_confidence
 from slabkit.mapping.refinement import refine_depths
 from slabkit.scoring import CZII_RADII

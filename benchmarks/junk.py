@@ -28,7 +28,7 @@ import pandas as pd
 from common import DATA, SLABKIT, data_folder, option_parser, report, run_once
 from loop import XYZ, best_picks, list_numbers, simulate
 
-from slabkit.formats.picks import read_picks
+from slabkit.formats.picks.reading import read_picks
 from slabkit.scoring import match_picks
 
 FOLDER = DATA / "junk"

@@ -30,8 +30,8 @@ import numpy as np
 import pandas as pd
 from common import DATA, SLABKIT, data_folder, option_parser, report, run_once
 
-from slabkit.formats.picks import read_picks
-from slabkit.formats.tables import PickList
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.tables.native import PickList
 from slabkit.scoring import CZII_RADII, match_picks, score_picks
 from slabkit.simulation import PRESETS
 from slabkit.simulation.species import CZII_COUNTS

@@ -15,7 +15,7 @@ import mrcfile
 import numpy as np
 from common import SLABKIT, compare, option_parser, peer_python, report, scratch_folder
 
-from slabkit.formats.tables import PickList, write_picks
+from slabkit.formats.tables.native import PickList, write_picks
 from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
 
 SHAPE, VOXEL_SIZE, NAME = (184, 630, 630), 10.0, "tomogram"

@@ -39,7 +39,7 @@ from picking_peers import plain_argmax, relion_hits, skimage_hits, slabpick_dept
 from template_speed import MAPPED
 
 from slabkit import PickList, read_picks, read_picks2d, read_slabs
-from slabkit.formats.volumes import open_tomogram
+from slabkit.formats.volumes.opening import open_tomogram
 from slabkit.mapping.refinement import refine_depths
 from slabkit.scoring import CZII_RADII, match_picks, score_picks
 

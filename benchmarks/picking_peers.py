@@ -21,8 +21,8 @@ from scipy import ndimage
 
 from slabkit import PickList, read_slabs, write_picks, write_picks2d
 from slabkit.arrays.neighbours import group_neighbours
-from slabkit.formats.mrc import read_image
-from slabkit.formats.volumes import open_tomogram
+from slabkit.formats.volumes.mrc import read_image
+from slabkit.formats.volumes.opening import open_tomogram
 from slabkit.mapping import tomogram_table
 from slabkit.tables import PICKS, PICKS2D, make_table, new_pick_ids
 

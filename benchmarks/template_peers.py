@@ -35,8 +35,8 @@ from scipy.signal import fftconvolve
 
 from slabkit import read_slabs
 from slabkit.arrays.correlation import MatchedImage
-from slabkit.formats.mrc import read_image
-from slabkit.formats.volumes import open_tomogram
+from slabkit.formats.volumes.mrc import read_image
+from slabkit.formats.volumes.opening import open_tomogram
 from slabkit.picking import template_search
 from slabkit.picking.template import Templates, map_templates, pick_templates
 from slabkit.picking.template_search import TemplateSearch

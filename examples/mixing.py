@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 import slabkit
-from slabkit.pictures import png_bytes
-from slabkit.report.figures import lines_chart
+from slabkit.pictures.figures import lines_chart
+from slabkit.pictures.images import png_bytes
 
 BETAS = (1.0, 2.0, 4.0)
 SHARES = np.linspace(0.1, 1.0, 10)

@@ -70,8 +70,8 @@ __all__ = [
 _HOMES = {
     "Classification": "slabkit.classification",
     "ClassificationSettings": "slabkit.classification",
-    "GalleryLayout": "slabkit.galleries",
-    "PickList": "slabkit.formats.tables",
+    "GalleryLayout": "slabkit.minislabs.galleries",
+    "PickList": "slabkit.formats.tables.native",
     "SlabkitError": "slabkit.errors",
     "SlabkitWarning": "slabkit.errors",
     "Tomogram": "slabkit.tomogram",
@@ -79,32 +79,32 @@ _HOMES = {
     "curate_picks": "slabkit.curation",
     "find_blobs": "slabkit.picking.blob",
     "find_conflicts": "slabkit.curation",
-    "find_faces": "slabkit.faces",
+    "find_faces": "slabkit.slabs.faces",
     "find_templates": "slabkit.picking.template",
     "image_templates": "slabkit.picking.template",
     "fit_threshold": "slabkit.picking.thresholds",
     "label_minislabs": "slabkit.labels",
-    "labelling_pace": "slabkit.execution.pace",
+    "labelling_pace": "slabkit.execution.labelling_speed",
     "map_picks": "slabkit.mapping",
     "map_templates": "slabkit.picking.template",
     "measure_agreement": "slabkit.curation",
     "merge_picks": "slabkit.merging",
-    "open_tomogram": "slabkit.formats.volumes",
+    "open_tomogram": "slabkit.formats.volumes.opening",
     "pick_blobs": "slabkit.picking.blob",
     "pick_history": "slabkit.curation",
     "pick_statistics": "slabkit.curation",
     "pick_templates": "slabkit.picking.template",
     "pick_segmentation": "slabkit.picking.segmentation",
-    "plan_slabs": "slabkit.slabs",
+    "plan_slabs": "slabkit.slabs.projection",
     "project_minislabs": "slabkit.minislabs",
-    "project_slabs": "slabkit.slabs",
-    "read_labels": "slabkit.formats.tables",
-    "read_minislabs": "slabkit.formats.tables",
+    "project_slabs": "slabkit.slabs.projection",
+    "read_labels": "slabkit.formats.tables.native",
+    "read_minislabs": "slabkit.formats.tables.native",
     "read_particle_images": "slabkit.formats.particle_images",
-    "read_picks": "slabkit.formats.picks",
-    "read_picks2d": "slabkit.formats.tables",
+    "read_picks": "slabkit.formats.picks.reading",
+    "read_picks2d": "slabkit.formats.tables.native",
     "read_results": "slabkit.formats.results",
-    "read_slabs": "slabkit.formats.tables",
+    "read_slabs": "slabkit.formats.tables.native",
     "recorded_labels": "slabkit.tables",
     "rescue_picks": "slabkit.curation",
     "score_curve": "slabkit.scoring",
@@ -116,11 +116,11 @@ _HOMES = {
     "stack_minislabs": "slabkit.minislabs",
     "suggest_labels": "slabkit.curation",
     "threshold_for_precision": "slabkit.picking.thresholds",
-    "write_labels": "slabkit.formats.tables",
-    "write_minislabs": "slabkit.formats.tables",
-    "write_picks": "slabkit.formats.picks",
-    "write_picks2d": "slabkit.formats.tables",
-    "write_slabs": "slabkit.formats.tables",
+    "write_labels": "slabkit.formats.tables.native",
+    "write_minislabs": "slabkit.formats.tables.native",
+    "write_picks": "slabkit.formats.picks.reading",
+    "write_picks2d": "slabkit.formats.tables.native",
+    "write_slabs": "slabkit.formats.tables.native",
 }
 
 
@@ -151,12 +151,11 @@ if TYPE_CHECKING:
         suggest_labels,
     )
     from slabkit.errors import SlabkitError, SlabkitWarning
-    from slabkit.execution.pace import labelling_pace
-    from slabkit.faces import find_faces
+    from slabkit.execution.labelling_speed import labelling_pace
     from slabkit.formats.particle_images import read_particle_images
-    from slabkit.formats.picks import read_picks, write_picks
+    from slabkit.formats.picks.reading import read_picks, write_picks
     from slabkit.formats.results import read_results
-    from slabkit.formats.tables import (
+    from slabkit.formats.tables.native import (
         PickList,
         read_labels,
         read_minislabs,
@@ -167,12 +166,12 @@ if TYPE_CHECKING:
         write_picks2d,
         write_slabs,
     )
-    from slabkit.formats.volumes import open_tomogram
-    from slabkit.galleries import GalleryLayout
+    from slabkit.formats.volumes.opening import open_tomogram
     from slabkit.labels import label_minislabs
     from slabkit.mapping import map_picks
     from slabkit.merging import merge_picks
     from slabkit.minislabs import project_minislabs, stack_minislabs
+    from slabkit.minislabs.galleries import GalleryLayout
     from slabkit.picking.blob import find_blobs, pick_blobs
     from slabkit.picking.segmentation import pick_segmentation
     from slabkit.picking.template import (
@@ -184,7 +183,8 @@ if TYPE_CHECKING:
     from slabkit.picking.thresholds import fit_threshold, threshold_for_precision
     from slabkit.scoring import score_curve, score_intervals, score_picks
     from slabkit.simulation import simulate_tomogram
-    from slabkit.slabs import plan_slabs, project_slabs
+    from slabkit.slabs.faces import find_faces
+    from slabkit.slabs.projection import plan_slabs, project_slabs
     from slabkit.splitting import split_tomograms
     from slabkit.tables import recorded_labels
     from slabkit.tomogram import Tomogram

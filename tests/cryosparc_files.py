@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from slabkit.arrays.tiling import GalleryLayout
-from slabkit.formats.cryosparc_dataset import write_dataset
-from slabkit.formats.mrc import write_mrc
-from slabkit.formats.tables import write_minislabs
-from slabkit.galleries import gallery_set_id, geometry_table, minislab_table
+from slabkit.formats.programs.cryosparc.dataset import write_dataset
+from slabkit.formats.tables.native import write_minislabs
+from slabkit.formats.volumes.mrc import write_mrc
+from slabkit.minislabs.galleries import gallery_set_id, geometry_table, minislab_table
 from slabkit.tables import SLABS, make_table
 
 LAYOUT = GalleryLayout(20, 3, 4, 7)  # 74 × 94 pixels (y, x): not square

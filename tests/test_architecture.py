@@ -14,13 +14,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "slabkit"
 BASE = {"errors", "units"}
 STAGES = {
     "slabs",
-    "faces",
     "picking",
     "mapping",
-    "masking",
     "merging",
     "minislabs",
-    "galleries",
     "classification",
     "labels",
     "curation",
@@ -33,8 +30,7 @@ ALLOWED = {
     "errors": set(),
     "units": {"errors"},
     "arrays": BASE,
-    "pictures": BASE,
-    "report": BASE | {"tables", "tomogram", "arrays", "pictures"},
+    "pictures": BASE | {"tables", "tomogram", "arrays"},
     "tables": BASE,
     "tomogram": BASE,
     **{stage: BASE | {"tables", "tomogram", "arrays"} for stage in STAGES},

@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
 
-from slabkit.arrays import best_first, medians
-from slabkit.arrays.best_first import keep_best
+from slabkit.arrays import medians
+from slabkit.arrays import suppression as best_first
 from slabkit.arrays.blank import _as_all_beside, without_padding
 from slabkit.arrays.medians import exact_median
-from slabkit.arrays.mirrored import MirroredImage
+from slabkit.arrays.mirrored_image import MirroredImage
 from slabkit.arrays.neighbours import group_neighbours
 from slabkit.arrays.peaks import find_peaks
 from slabkit.arrays.ridges import BEND_RADIUS, LOOKED_AT, SIDE_DISTANCE, Ridges, ridge_heights
+from slabkit.arrays.suppression import keep_best
 from slabkit.picking.blob import find_blobs, pick_blobs
 from slabkit.tables import SLABS, make_table
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.bounds import count_outside
-from slabkit.formats.picks import read_picks, write_picks
+from slabkit.formats.picks.bounds import count_outside
+from slabkit.formats.picks.reading import read_picks, write_picks
 from slabkit.formats.registry import pick_formats
-from slabkit.formats.tables import PickList
+from slabkit.formats.tables.native import PickList
 from slabkit.tables import PICKS, TOMOGRAMS, empty_table, make_table, new_pick_ids
 
 SIZE = np.array([41, 80, 31])

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 from slabkit.cli import main
-from slabkit.formats.mrc import write_mrc
-from slabkit.formats.star import format_star, read_star
-from slabkit.formats.tables import PickList, read_labels, read_native_picks, write_picks
+from slabkit.formats.tables.native import PickList, read_labels, read_native_picks, write_picks
+from slabkit.formats.tables.star import format_star, read_star
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.tables import PICKS, TOMOGRAMS, make_table
 
 VOXEL, SIDE, EVERY = 10.0, 24, 30  # Å; pixels of a minislab; voxels from particle to particle

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from slabkit.arrays.tiling import GalleryLayout
-from slabkit.formats.mrc import write_mrc
-from slabkit.formats.tables import (
+from slabkit.formats.tables.native import (
     PickList,
     read_labels,
     read_minislabs,
@@ -17,7 +16,8 @@ from slabkit.formats.tables import (
     write_minislabs,
     write_picks,
 )
-from slabkit.galleries import gallery_set_id, geometry_table, minislab_table
+from slabkit.formats.volumes.mrc import write_mrc
+from slabkit.minislabs.galleries import gallery_set_id, geometry_table, minislab_table
 from slabkit.tables import PICKS, TOMOGRAMS, make_table
 
 LAYOUT = GalleryLayout(20, 2, 3)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from slabkit.arrays.tiling import GalleryLayout
-from slabkit.formats.tables import (
+from slabkit.formats.tables.native import (
     PickList,
     read_labels,
     read_native_picks,
     write_minislabs,
     write_picks,
 )
-from slabkit.galleries import gallery_set_id, geometry_table, minislab_table
+from slabkit.minislabs.galleries import gallery_set_id, geometry_table, minislab_table
 from slabkit.tables import PICKS, TOMOGRAMS, make_table
 
 LAYOUT = GalleryLayout(20, 2, 3)

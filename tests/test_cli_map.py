@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from analytic import balls, hits_of, slab_table_of, tomogram_of
 
-from slabkit.formats.mrc import write_mrc
-from slabkit.formats.tables import (
+from slabkit.formats.tables.native import (
     read_native_picks,
     write_picks2d,
     write_slabs,
 )
+from slabkit.formats.volumes.mrc import write_mrc
 
 SHAPE = (40, 48, 56)
 CENTRES = [(20.3, 20.6, 11.2), (40.1, 30.5, 27.7)]

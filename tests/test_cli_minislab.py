@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from slabkit.cli import main
-from slabkit.formats.mrc import write_mrc
-from slabkit.formats.tables import PickList, read_minislabs, read_native_picks, write_picks
-from slabkit.galleries import layout_of
+from slabkit.formats.tables.native import PickList, read_minislabs, read_native_picks, write_picks
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.minislabs import normalise_minislabs, stack_minislabs
+from slabkit.minislabs.galleries import layout_of
 from slabkit.tables import PICKS, TOMOGRAMS, make_table
 from slabkit.tomogram import Tomogram
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from slabkit.formats.mrc_writing import write_mrc
-from slabkit.formats.tables import read_picks2d, write_slabs
-from slabkit.pictures import contact_sheet, contrast_stretched, draw_picks, png_bytes
+from slabkit.formats.tables.native import read_picks2d, write_slabs
+from slabkit.formats.volumes.mrc_writing import write_mrc
+from slabkit.pictures.images import contact_sheet, contrast_stretched, draw_picks, png_bytes
 from slabkit.tables import SLABS, make_table
 
 CENTRES = np.array([(30.0, 40.0), (70.0, 100.0), (45.0, 130.0)])

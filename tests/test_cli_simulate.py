@@ -7,7 +7,7 @@ import mrcfile
 import numpy as np
 import pytest
 
-from slabkit.formats.tables import read_native_picks
+from slabkit.formats.tables.native import read_native_picks
 from slabkit.simulation import simulate_tomogram
 
 

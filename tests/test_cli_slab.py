@@ -10,7 +10,7 @@ import mrcfile
 import numpy as np
 import pytest
 
-from slabkit.formats.tables import read_slabs
+from slabkit.formats.tables.native import read_slabs
 
 
 def write(path, shape=(40, 12, 20), voxel_size=10.0, seed=0, dtype=np.int16):

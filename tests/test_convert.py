@@ -12,7 +12,7 @@ import pytest
 
 from slabkit.cli.convert import convert
 from slabkit.errors import InputError
-from slabkit.formats.picks import read_picks
+from slabkit.formats.picks.reading import read_picks
 
 CSV = "tomogram,species,x,y,z\n00255,ribosome,10.5,20.25,30\nTS_2,apo-ferritin,300,200,100\n"
 

@@ -21,15 +21,19 @@ from slabkit.errors import (
     SlabkitError,
     SlabkitWarning,
 )
-from slabkit.formats import copick_remote
-from slabkit.formats.copick_project import open_project
-from slabkit.formats.copick_reference import is_reference, make_reference
-from slabkit.formats.copick_writing import plan_project_picks, require_new, write_project_picks
-from slabkit.formats.paths import is_there, path_for_table, resolve_path
-from slabkit.formats.picks import read_picks
-from slabkit.formats.tables import PickList, read_slabs
-from slabkit.formats.tomogram_list import read_tomograms
-from slabkit.formats.volume_paths import list_tomograms, tomogram_paths
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.programs.copick.writing import (
+    plan_project_picks,
+    require_new,
+    write_project_picks,
+)
+from slabkit.formats.tables.native import PickList, read_slabs
+from slabkit.formats.tables.paths import is_there, path_for_table, resolve_path
+from slabkit.formats.tomograms import copick_remote
+from slabkit.formats.tomograms.copick_project import open_project
+from slabkit.formats.tomograms.copick_reference import is_reference, make_reference
+from slabkit.formats.tomograms.listing import list_tomograms, tomogram_paths
+from slabkit.formats.tomograms.table import read_tomograms
 from slabkit.tables import PICKS, TOMOGRAMS, make_table
 
 OBJECTS = ("ribosome", "apo-ferritin")

@@ -22,15 +22,15 @@ from hypothesis import strategies as st
 from slabkit.arrays.tiling import GalleryLayout
 from slabkit.errors import InputError
 from slabkit.errors import SlabkitWarning as Warned
-from slabkit.formats.cryosparc_dataset import read_dataset, write_dataset
-from slabkit.formats.cryosparc_group import group_files
-from slabkit.formats.cryosparc_slots import fractions, transfer_function
-from slabkit.formats.export_cryosparc import export_cryosparc
 from slabkit.formats.picks2d import read_picks2d_any
+from slabkit.formats.programs.cryosparc.dataset import read_dataset, write_dataset
+from slabkit.formats.programs.cryosparc.export import export_cryosparc
+from slabkit.formats.programs.cryosparc.group import group_files
+from slabkit.formats.programs.cryosparc.results import minislab_uids
+from slabkit.formats.programs.cryosparc.slots import fractions, transfer_function
 from slabkit.formats.results import read_results
-from slabkit.formats.results_cryosparc import minislab_uids
-from slabkit.formats.star import read_star
-from slabkit.formats.tables import write_slabs
+from slabkit.formats.tables.native import write_slabs
+from slabkit.formats.tables.star import read_star
 from slabkit.labels import label_minislabs
 
 # ---- one place a tile, and stacks -----------------------------------------------------------

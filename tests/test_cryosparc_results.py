@@ -19,16 +19,16 @@ from hypothesis import strategies as st
 
 from slabkit.errors import FormatError, InputError, MissingDependencyError, SlabkitError
 from slabkit.errors import SlabkitWarning as Warned
-from slabkit.formats.cryosparc_dataset import (
+from slabkit.formats.programs.cryosparc.dataset import (
     parse_dataset,
     plain_name,
     read_dataset,
     unique_ids,
     write_dataset,
 )
-from slabkit.formats.cryosparc_group import group_files, groups_beside, write_group
+from slabkit.formats.programs.cryosparc.group import group_files, groups_beside, write_group
+from slabkit.formats.programs.cryosparc.results import minislab_uids
 from slabkit.formats.results import read_results
-from slabkit.formats.results_cryosparc import minislab_uids
 from slabkit.labels import label_minislabs
 
 RNG = np.random.default_rng(5)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from slabkit.curation import KEEPS, POLICIES, curate_picks
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.tables import PickList, read_native_picks, write_picks
+from slabkit.formats.tables.native import PickList, read_native_picks, write_picks
 from slabkit.merging import merge_picks
 from slabkit.tables import LABELS, PICKS, TOMOGRAMS, empty_table, make_table
 

@@ -18,22 +18,22 @@ from hypothesis import strategies as st
 from test_info import tables
 
 from slabkit.errors import SlabkitError, SlabkitWarning
-from slabkit.formats.cryosparc_group import group_files, write_group
 from slabkit.formats.describe import describe_file
 from slabkit.formats.picks2d import read_picks2d_any
+from slabkit.formats.programs.cryosparc.group import group_files, write_group
 from slabkit.formats.results import read_results
-from slabkit.formats.star import format_star
-from slabkit.formats.tables import (
+from slabkit.formats.tables.native import (
     read_labels,
     read_minislabs,
     read_native_picks,
     read_picks2d,
     read_slabs,
 )
-from slabkit.formats.tomogram_index import read_tomogram_index
-from slabkit.formats.tomogram_list import read_tomograms
-from slabkit.galleries import layout_of
+from slabkit.formats.tables.star import format_star
+from slabkit.formats.tomograms.index import read_tomogram_index
+from slabkit.formats.tomograms.table import read_tomograms
 from slabkit.labels import label_minislabs
+from slabkit.minislabs.galleries import layout_of
 
 TABLE = minislabs(7)
 SLOW = settings(

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from slabkit.cli import main
-from slabkit.formats.mrc import write_mrc
-from slabkit.formats.picks import read_picks
-from slabkit.formats.tables import (
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.tables.native import (
     PickList,
     read_labels,
     read_minislabs,
@@ -23,6 +22,7 @@ from slabkit.formats.tables import (
     write_picks,
     write_slabs,
 )
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.tables import LABELS, PICKS, SLABS, TOMOGRAMS, empty_table, make_table
 
 NO_TABLE = {

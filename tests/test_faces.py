@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from slabkit.errors import InputError
-from slabkit.faces import find_faces
-from slabkit.formats.mrc_writing import write_mrc
-from slabkit.formats.tables import read_slabs
+from slabkit.formats.tables.native import read_slabs
+from slabkit.formats.volumes.mrc_writing import write_mrc
 from slabkit.simulation import simulate_tomogram
+from slabkit.slabs.faces import find_faces
 from slabkit.tomogram import Tomogram
 
 
@@ -88,7 +88,7 @@ def test_simulated_tomograms_have_their_ice_found_and_no_particle_lost(seed):
 def test_real_tomograms_keep_their_particles(data_folder):
     import pandas as pd
 
-    from slabkit.formats.volumes import open_tomogram
+    from slabkit.formats.volumes.opening import open_tomogram
 
     truth = pd.read_csv(data_folder / "tomograms/truth.csv")
     for name in ("TS_911", "TS_912", "TS_913", "TS_914"):

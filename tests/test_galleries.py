@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slabkit.errors import InputError
-from slabkit.formats.tables import read_minislabs, write_minislabs
-from slabkit.galleries import (
+from slabkit.formats.tables.native import read_minislabs, write_minislabs
+from slabkit.minislabs.galleries import (
     GalleryLayout,
     gallery_set_id,
     geometry_table,

@@ -16,11 +16,10 @@ from volume_files import mrc_bytes, random_volume, write_mrc_file
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats import describe
-from slabkit.formats.cryosparc_dataset import write_dataset
-from slabkit.formats.cryosparc_group import write_group
 from slabkit.formats.describe import describe_file
-from slabkit.formats.mrc import write_mrc
-from slabkit.formats.tables import (
+from slabkit.formats.programs.cryosparc.dataset import write_dataset
+from slabkit.formats.programs.cryosparc.group import write_group
+from slabkit.formats.tables.native import (
     PickList,
     write_labels,
     write_minislabs,
@@ -28,6 +27,7 @@ from slabkit.formats.tables import (
     write_picks2d,
     write_slabs,
 )
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.tables import LABELS, MINISLABS, PICKS, PICKS2D, SLABS, TOMOGRAMS, make_table
 
 SHAPE = (5, 7, 9)

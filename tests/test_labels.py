@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from slabkit.arrays.tiling import GalleryLayout
 from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.results import read_results
-from slabkit.formats.star import format_star
-from slabkit.galleries import gallery_set_id, minislab_table
+from slabkit.formats.tables.star import format_star
 from slabkit.labels import label_minislabs, parse_classes
+from slabkit.minislabs.galleries import gallery_set_id, minislab_table
 from slabkit.tables import LABELS
 
 LAYOUT = GalleryLayout(40, 16, 15, 0)

@@ -585,7 +585,7 @@ class TestFilling:
 
 
 def test_real_tomogram(data_folder):
-    from slabkit.formats.volumes import open_tomogram
+    from slabkit.formats.volumes.opening import open_tomogram
 
     truth = pd.read_csv(data_folder / "tomograms" / "truth.csv")
     truth = truth[(truth["tomogram"] == "TS_911") & (truth["species"] == "ribosome")]

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from volume_files import mrc_bytes, random_volume, write_mrc_file
 
 from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
-from slabkit.formats import spooled, voxels
-from slabkit.formats.volumes import open_tomogram
+from slabkit.formats.volumes import decoded_cache as spooled
+from slabkit.formats.volumes import voxels
+from slabkit.formats.volumes.opening import open_tomogram
 
 SHAPE = (5, 7, 9)
 IMOD = 1146047817

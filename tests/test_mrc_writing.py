@@ -12,8 +12,8 @@ import pytest
 from volume_files import random_volume, write_mrc_file
 
 from slabkit.errors import InputError, SlabkitError
-from slabkit.formats.mrc import MrcStackWriter, open_stack, read_image, write_mrc
-from slabkit.formats.volumes import open_tomogram
+from slabkit.formats.volumes.mrc import MrcStackWriter, open_stack, read_image, write_mrc
+from slabkit.formats.volumes.opening import open_tomogram
 
 LABEL = "slabkit: slab of TS_1, voxels 10 to 40"
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from volume_files import random_volume, write_ome_zarr
 
 from slabkit.errors import FormatError, InputError, MissingDependencyError, SlabkitWarning
-from slabkit.formats import ome_zarr, spooled
-from slabkit.formats.volumes import open_tomogram
+from slabkit.formats.volumes import decoded_cache as spooled
+from slabkit.formats.volumes import ome_zarr
+from slabkit.formats.volumes.opening import open_tomogram
 
 zarr = pytest.importorskip("zarr")
 ZARR_3 = int(zarr.__version__.split(".")[0]) >= 3

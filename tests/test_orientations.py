@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats import orientations
-from slabkit.formats.pick_json import ROTATION
-from slabkit.formats.picks import read_picks, write_picks
+from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.programs.shared import orientations
+from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.registry import pick_formats
-from slabkit.formats.tables import PickList
+from slabkit.formats.tables.native import PickList
 from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
 
 ANGLES = st.tuples(

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
-from slabkit.formats.picks import read_picks, write_picks
-from slabkit.formats.tables import PickList
-from slabkit.formats.tomogram_aliases import bare_name, known_names
-from slabkit.formats.tomogram_index import read_tomogram_index
+from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.tables.native import PickList
+from slabkit.formats.tomograms.aliases import bare_name, known_names
+from slabkit.formats.tomograms.index import read_tomogram_index
 from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
 
 SLOW = settings(
@@ -602,7 +602,7 @@ def test_other_scripts_digits_are_no_numbers() -> None:
 
 
 def test_an_empty_value_of_an_unknown_column_stays_empty(tmp_path: Path) -> None:
-    from slabkit.formats.tables import read_native_picks
+    from slabkit.formats.tables.native import read_native_picks
 
     picks = pick_list([("TS_1", "", 1, 2, 3)])
     write_picks(tmp_path / "p.star", PickList(picks.picks.assign(note=[""]), picks.tomograms))

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
-from slabkit.formats.picks import read_picks, write_picks
+from slabkit.formats.picks.reading import read_picks, write_picks
 from slabkit.formats.registry import add_format, format_named, format_table, pick_formats
-from slabkit.formats.tables import PickList
+from slabkit.formats.tables.native import PickList
 from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
 
 SLOW = settings(
@@ -362,7 +362,7 @@ def test_relion_with_both_coordinates(tmp_path: Path) -> None:
 def test_relion5_writes_the_centred_formula(tmp_path: Path) -> None:
     with pytest.warns(SlabkitWarning, match="Give --binning"):
         write_picks(tmp_path / "p.star", TWO, format="relion5")
-    from slabkit.formats.star import read_star
+    from slabkit.formats.tables.star import read_star
 
     blocks = read_star(tmp_path / "p.star")
     particles = blocks["particles"]

@@ -11,9 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
-from slabkit.formats.micrograph_names import MicrographNames
-from slabkit.formats.pick_source import Source
-from slabkit.formats.picks2d import detect_dialect, dialect_table, files_behind, read_picks2d_any
+from slabkit.formats.picks2d import (
+    detect_dialect,
+    dialect_table,
+    read_picks2d_any,
+    referenced_files,
+)
+from slabkit.formats.programs.shared.micrograph_names import MicrographNames
+from slabkit.formats.source import Source
 from slabkit.tables import PICKS2D, SLABS, make_table
 
 # Names that have bitten people: dots, numbers only, one the beginning of another.
@@ -254,7 +259,7 @@ def test_lists_name_their_files(tmp_path, monkeypatch):
     )
     found = read_picks2d_any(["autopick.star"], SLAB_TABLE)
     assert places(found) == [[41.284722, 17.569445], [76.5, 80.0]]
-    assert [str(p) for p in files_behind([Source.load("autopick.star")])] == [
+    assert [str(p) for p in referenced_files([Source.load("autopick.star")])] == [
         "AutoPick/slabs/00255_slab001_pick.star"
     ]
     with (tmp_path / "autopick.star").open("a") as file:
@@ -262,7 +267,7 @@ def test_lists_name_their_files(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"lists AutoPick/slabs/cmr_1_slab00_pick\.star, which is"):
         read_picks2d_any(["autopick.star"], SLAB_TABLE)
     # RELION 3.1 makes no file where it found nothing.
-    from slabkit.formats.tables import write_slabs
+    from slabkit.formats.tables.native import write_slabs
 
     write_slabs("slabs.star", SLAB_TABLE)
     (tmp_path / "AutoPick" / "coords_suffix_pick.star").write_text("slabs.star")

@@ -8,7 +8,7 @@ import pytest
 
 import slabkit as api
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.reading import parse_reading, reading_text
+from slabkit.formats.volumes.reading_options import parse_reading, reading_text
 
 
 def test_options_survive_the_table():

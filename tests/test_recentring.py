@@ -10,17 +10,17 @@ import pytest
 
 from slabkit.curation import curate_picks
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.results_relion import read_relion_results
-from slabkit.formats.tables import (
+from slabkit.formats.programs.relion.results import read_relion_results
+from slabkit.formats.tables.native import (
     PickList,
     read_labels,
     read_native_picks,
     write_minislabs,
     write_picks,
 )
-from slabkit.galleries import GalleryLayout, geometry_table, minislab_table
 from slabkit.labels import label_minislabs
 from slabkit.minislabs import project_minislabs
+from slabkit.minislabs.galleries import GalleryLayout, geometry_table, minislab_table
 from slabkit.tables import PICKS, TOMOGRAMS, make_table
 from slabkit.tomogram import Tomogram
 

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.export_relion import export_relion
-from slabkit.formats.mrc import write_mrc
-from slabkit.formats.picks import read_picks, write_picks
-from slabkit.formats.star import format_star, parse_star, read_star
-from slabkit.formats.tables import PickList, write_minislabs, write_slabs
-from slabkit.formats.tomogram_list import read_tomograms
-from slabkit.formats.volume_paths import list_tomograms
-from slabkit.galleries import GalleryLayout, geometry_table, minislab_table
+from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.programs.relion.export import export_relion
+from slabkit.formats.tables.native import PickList, write_minislabs, write_slabs
+from slabkit.formats.tables.star import format_star, parse_star, read_star
+from slabkit.formats.tomograms.listing import list_tomograms
+from slabkit.formats.tomograms.table import read_tomograms
+from slabkit.formats.volumes.mrc import write_mrc
+from slabkit.minislabs.galleries import GalleryLayout, geometry_table, minislab_table
 from slabkit.tables import PICKS, SLABS, TOMOGRAMS, make_table
 
 POSITION = ["slabkitX", "slabkitY", "slabkitZ"]

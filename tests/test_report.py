@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from slabkit.pictures import numbered_gallery
-from slabkit.report import Page, bar_chart, histogram, line_charts
-from slabkit.report.charts import Curve
+from slabkit.pictures.charts import Curve, bar_chart, histogram, line_charts
+from slabkit.pictures.images import numbered_gallery
+from slabkit.pictures.page import Page
 
 
 def heights(svg, name):

@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import slabkit
-from slabkit.galleries import gallery_set_id, minislab_table
+from slabkit.minislabs.galleries import gallery_set_id, minislab_table
 from slabkit.tables import PICKS, make_table, new_pick_ids
 from slabkit.tomogram import Tomogram
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from slabkit.arrays.tiling import GalleryLayout
 from slabkit.curation import confidence_rule, curate_picks, pick_history
 from slabkit.errors import FormatError, InputError, SlabkitWarning
-from slabkit.formats.tables import PickList, read_native_picks, write_picks
-from slabkit.galleries import minislab_table
+from slabkit.formats.tables.native import PickList, read_native_picks, write_picks
 from slabkit.labels import label_minislabs
+from slabkit.minislabs.galleries import minislab_table
 from slabkit.tables import (
     LABELS,
     LEDGER,

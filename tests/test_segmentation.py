@@ -12,8 +12,8 @@ import slabkit.picking.segmentation_volume as volume_module
 from slabkit.arrays.components import ComponentFinder
 from slabkit.arrays.splitting import longest_extent, split_object
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.mrc_writing import write_mrc
-from slabkit.formats.tables import read_native_picks
+from slabkit.formats.tables.native import read_native_picks
+from slabkit.formats.volumes.mrc_writing import write_mrc
 from slabkit.picking.segmentation import pick_segmentation, segmentation_kind
 from slabkit.tomogram import Tomogram
 

@@ -15,9 +15,9 @@ from slabpick_files import PLACES, TILTS, VOXEL, make_project, make_results, mrc
 
 from slabkit.cli.import_ import minislab_tables
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
-from slabkit.formats.picks import read_picks
-from slabkit.formats.slabpick import read_particle_map, read_slab_map
-from slabkit.formats.tables import read_minislabs, read_slabs
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.programs.slabpick.project import read_particle_map, read_slab_map
+from slabkit.formats.tables.native import read_minislabs, read_slabs
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from slabkit.arrays.windows import window_starts
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.slabs import iterate_slabs, plan_slabs, project_slabs
+from slabkit.slabs.projection import iterate_slabs, plan_slabs, project_slabs
 from slabkit.tables import SLABS
 from slabkit.tomogram import Tomogram
 

@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import ks_2samp
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.splits import read_split
-from slabkit.formats.tables import PickList, write_picks
+from slabkit.formats.tables.native import PickList, write_picks
+from slabkit.formats.tables.splits import read_split
 from slabkit.splitting import parse_subsets, split_tomograms
 from slabkit.splitting.similarity import group_similar, ks_p_value, ks_statistics
 from slabkit.tables import PICKS, TOMOGRAMS, empty_table, make_table
@@ -204,7 +204,7 @@ def test_command(slabkit, tmp_path):
     table = read_split(tmp_path / "s.star")
     assert table["slabkitSubset"].value_counts().to_dict() == {"train": 17, "val": 2, "test": 2}
     assert "empty" in set(table["slabkitTomogram"])
-    from slabkit.formats.tables import read_native_picks
+    from slabkit.formats.tables.native import read_native_picks
 
     parts = [read_native_picks(tmp_path / "sub" / f"{n}.star") for n in ("train", "val", "test")]
     assert sum(len(part.picks) for part in parts) == len(picks)

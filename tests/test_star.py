@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slabkit.errors import FormatError, InputError, SlabkitError
-from slabkit.formats.star import format_star, parse_star, read_star
+from slabkit.formats.tables.star import format_star, parse_star, read_star
 
 HOSTILE = [
     *["00255", "1e5", "nan", "inf", "<NA>", "O'Brien", 'two "words" here', "a b", "_x", "data_y"],

@@ -12,10 +12,10 @@ from curation_tables import NO, OPEN, YES, label_table, pick_table
 
 from slabkit.curation import curate_picks, pick_statistics
 from slabkit.errors import InputError
-from slabkit.execution.pace import labelling_pace
-from slabkit.formats.tables import PickList, write_picks
-from slabkit.report.figures import histograms, lines_chart, stacked_bars
-from slabkit.report.statistics import statistics_drawings, statistics_page
+from slabkit.execution.labelling_speed import labelling_pace
+from slabkit.formats.tables.native import PickList, write_picks
+from slabkit.pictures.figures import histograms, lines_chart, stacked_bars
+from slabkit.pictures.statistics_page import statistics_drawings, statistics_page
 from slabkit.tables import TOMOGRAMS, make_table
 
 
@@ -139,8 +139,8 @@ def project(slabkit, tmp_path, body):
     write_picks(tmp_path / "p.star", PickList(picks, tomogram_table("a")))
     from slabkit.arrays.tiling import GalleryLayout
     from slabkit.execution.records import Record, finish_record, load_record, save_record
-    from slabkit.formats.tables import write_minislabs
-    from slabkit.galleries import gallery_set_id, geometry_table, minislab_table
+    from slabkit.formats.tables.native import write_minislabs
+    from slabkit.minislabs.galleries import gallery_set_id, geometry_table, minislab_table
 
     layout, names, tilts = GalleryLayout(20, 2, 3), picks["slabkitPickId"].tolist(), np.zeros(6)
     name = gallery_set_id(layout, 10, names, tilts)

@@ -13,7 +13,7 @@ from slabkit.cli.shared import Step, all_failed, format_table, parse_pairs, pars
 from slabkit.errors import InputError, OutputExistsError, SlabkitError
 from slabkit.execution.local import run_items
 from slabkit.execution.records import describe_input, load_record
-from slabkit.formats.atomic import atomic_path, write_text
+from slabkit.formats.tables.atomic import atomic_path, write_text
 
 
 def run(out, source, *, parameters=None, overwrite=False, text="result", json_=False):

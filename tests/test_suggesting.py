@@ -13,15 +13,15 @@ from slabkit.arrays.tiling import GalleryLayout
 from slabkit.curation import suggest_labels
 from slabkit.curation.posterior import best_acceptance, label_posterior
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.mrc import read_image, write_mrc
-from slabkit.formats.tables import (
+from slabkit.formats.tables.native import (
     PickList,
     read_labels,
     read_minislabs,
     write_minislabs,
     write_picks,
 )
-from slabkit.galleries import gallery_set_id, geometry_table, minislab_table
+from slabkit.formats.volumes.mrc import read_image, write_mrc
+from slabkit.minislabs.galleries import gallery_set_id, geometry_table, minislab_table
 from slabkit.tables import LABELS, PICKS, TOMOGRAMS, empty_table, make_table
 
 

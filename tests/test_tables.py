@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats import tables as files
+from slabkit.formats.tables import native as files
 from slabkit.tables import (
     LABELS,
     MINISLABS,
@@ -188,7 +188,7 @@ def test_slab_tables_have_an_optics_group_a_pixel_size(tmp_path):
     pd.testing.assert_frame_equal(
         back.drop(columns="rlnOpticsGroup"), slab_rows().drop(columns="rlnOpticsGroup")
     )
-    from slabkit.formats.star import read_star
+    from slabkit.formats.tables.star import read_star
 
     optics = read_star(path)["optics"]
     assert optics["rlnMicrographPixelSize"].astype(float).tolist() == [5.0, 10.0]

@@ -9,9 +9,7 @@ import pandas as pd
 import pytest
 
 from slabkit.errors import InputError
-from slabkit.formats.mask_files import find_masks
-from slabkit.formats.mrc_writing import write_mrc
-from slabkit.formats.tables import (
+from slabkit.formats.tables.native import (
     PickList,
     read_native_picks,
     read_picks2d,
@@ -19,7 +17,9 @@ from slabkit.formats.tables import (
     write_picks2d,
     write_slabs,
 )
-from slabkit.masking import picks_inside, slab_mask
+from slabkit.formats.volumes.masks import find_masks
+from slabkit.formats.volumes.mrc_writing import write_mrc
+from slabkit.picking.masking import picks_inside, slab_mask
 from slabkit.picking.thresholds import (
     fit_threshold,
     keep_best,

@@ -13,9 +13,9 @@ import tifffile
 from volume_files import random_volume
 
 from slabkit.errors import FormatError, InputError, SlabkitWarning
-from slabkit.formats import tiff as tiff_module
-from slabkit.formats.volumes import open_tomogram
-from slabkit.formats.voxels import MappedVoxels
+from slabkit.formats.volumes import tiff as tiff_module
+from slabkit.formats.volumes.opening import open_tomogram
+from slabkit.formats.volumes.voxels import MappedVoxels
 
 SHAPE = (5, 7, 9)
 

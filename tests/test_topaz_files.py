@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
-from slabkit.formats.export_topaz import export_topaz
-from slabkit.formats.pick_source import Source
 from slabkit.formats.picks2d import detect_dialect, read_picks2d_any
+from slabkit.formats.programs.topaz.export import export_topaz
+from slabkit.formats.programs.topaz.names import restored_names, safe_names
 from slabkit.formats.results import read_results
-from slabkit.formats.tables import write_labels, write_minislabs, write_slabs
-from slabkit.formats.topaz_names import restored_names, safe_names
-from slabkit.galleries import GalleryLayout, geometry_table, minislab_table
+from slabkit.formats.source import Source
+from slabkit.formats.tables.native import write_labels, write_minislabs, write_slabs
 from slabkit.labels import label_minislabs
+from slabkit.minislabs.galleries import GalleryLayout, geometry_table, minislab_table
 from slabkit.tables import LABELS, SLABS, make_table
 
 LAYOUT = GalleryLayout(24, 3, 4, 0)  # galleries of 96 × 72 pixels

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from volume_files import random_volume, write_mrc_file
 
 from slabkit.errors import FormatError, InputError, SlabkitWarning
-from slabkit.formats.volumes import (
+from slabkit.formats.volumes.opening import (
     list_tomograms,
     open_tomogram,
     tomogram_name,

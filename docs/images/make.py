@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 import slabkit
-from slabkit.pictures import contrast_stretched, draw_picks
+from slabkit.pictures.images import contrast_stretched, draw_picks
 
 tomogram, truth = slabkit.simulate_tomogram("readme", preset="small", seed=11)
 images, slabs = slabkit.project_slabs(tomogram, thickness=300, step=75)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.mirrored import MirroredImage
+from slabkit.arrays.mirrored_image import MirroredImage
 
 Floats = npt.NDArray[np.float64]
 

@@ -56,9 +56,9 @@ def agree(
     What a rater left undecided does not count; of two verdicts on one pick the later one does.
     """
     from slabkit.curation import measure_agreement
-    from slabkit.formats.curation_tables import read_any_labels, write_contradictions
-    from slabkit.formats.paths import check_given_once
-    from slabkit.formats.tables import read_minislabs, write_minislabs
+    from slabkit.formats.tables.curation import read_any_labels, write_contradictions
+    from slabkit.formats.tables.native import read_minislabs, write_minislabs
+    from slabkit.formats.tables.paths import check_given_once
 
     check_given_once(labels, "label table")
     if minislabs is not None and out is None:

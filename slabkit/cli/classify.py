@@ -245,13 +245,13 @@ def _write(
     folder: Path,
     quality: float,
 ) -> None:
-    from slabkit.formats.atomic import atomic_path
-    from slabkit.formats.classification_files import (
+    from slabkit.formats.tables.atomic import atomic_path
+    from slabkit.formats.tables.classification import (
         write_averages,
         write_classes,
         write_classified,
     )
-    from slabkit.pictures import class_sheet, png_bytes
+    from slabkit.pictures.images import class_sheet, png_bytes
 
     folder.mkdir(parents=True, exist_ok=True)
     averages, classes, picture = (folder / f"classes{end}" for end in (".mrcs", ".star", ".png"))

@@ -16,8 +16,8 @@ from slabkit.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from slabkit.formats.pick_volumes import PickVolume
-    from slabkit.formats.tables import PickList
+    from slabkit.formats.tables.native import PickList
+    from slabkit.formats.tomograms.of_picks import PickVolume
 
 
 def conflicts(
@@ -73,9 +73,9 @@ def conflicts(
     if picks.count("-"):
         raise InputError("conflicts reads its pick lists from files, not from standard input.")
     from slabkit.cli.minislab import parse_tiles, plan_galleries, write_galleries
-    from slabkit.formats.atomic import write_text
-    from slabkit.formats.curation_tables import write_conflicts
-    from slabkit.formats.paths import check_given_once
+    from slabkit.formats.tables.atomic import write_text
+    from slabkit.formats.tables.curation import write_conflicts
+    from slabkit.formats.tables.paths import check_given_once
 
     check_given_once(picks, "pick list")
     distances = parse_distances(distance or [], needed=False) or None
@@ -127,8 +127,8 @@ def _find(
     paths: list[str], distances: dict[str, float] | None
 ) -> tuple[list[PickList], pd.DataFrame, pd.DataFrame]:
     from slabkit.curation import find_conflicts
-    from slabkit.formats.paths import with_paths_from_here
-    from slabkit.formats.picks import read_picks
+    from slabkit.formats.picks.reading import read_picks
+    from slabkit.formats.tables.paths import with_paths_from_here
     from slabkit.merging import merge_picks
 
     lists = [read_picks(path, check_bounds=False) for path in paths]
@@ -148,8 +148,8 @@ def _places(
 ) -> tuple[PickList, dict[str, PickVolume]]:
     """Give the positions to make images of, and the volumes that they are in."""
     from slabkit.curation import conflict_positions
-    from slabkit.formats.pick_volumes import pick_volumes
-    from slabkit.formats.tables import PickList
+    from slabkit.formats.tables.native import PickList
+    from slabkit.formats.tomograms.of_picks import pick_volumes
     from slabkit.merging import merge_tomograms
 
     known = merge_tomograms([one.tomograms for one in lists])

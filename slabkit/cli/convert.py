@@ -12,8 +12,8 @@ from slabkit.cli import pick_options, shared
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
-    from slabkit.formats.pick_source import Source
-    from slabkit.formats.tables import PickList
+    from slabkit.formats.source import Source
+    from slabkit.formats.tables.native import PickList
 
 
 def convert(
@@ -128,9 +128,9 @@ def _convert(
     frame: tuple[bool, bool, bool],
 ) -> None:
     from slabkit.cli import convert_copick
-    from slabkit.formats.pick_source import Source
-    from slabkit.formats.picks import companion_file, is_folder, planned_files, write_picks
+    from slabkit.formats.picks.reading import companion_file, is_folder, planned_files, write_picks
     from slabkit.formats.registry import format_named, format_to_write
+    from slabkit.formats.source import Source
 
     convert_copick.check_options([*sources, target], tomograms, copick)
     if options["format"] is not None:
@@ -201,10 +201,10 @@ def _read(
     base_written: bool,
 ) -> PickList:
     from slabkit.cli.convert_copick import is_project
-    from slabkit.formats.paths import with_paths_from_here
-    from slabkit.formats.picks import read_picks
-    from slabkit.formats.tomogram_index import read_tomogram_index
-    from slabkit.formats.tomogram_list import read_tomograms
+    from slabkit.formats.picks.reading import read_picks
+    from slabkit.formats.tables.paths import with_paths_from_here
+    from slabkit.formats.tomograms.index import read_tomogram_index
+    from slabkit.formats.tomograms.table import read_tomograms
 
     table, options, index = None, dict(options), options["tomogram_index"]
     if tomograms:
@@ -230,7 +230,7 @@ def _base_read(
 
 
 def _summary(picks: PickList) -> dict[str, Any]:
-    from slabkit.formats.bounds import count_outside
+    from slabkit.formats.picks.bounds import count_outside
 
     counts = picks.picks["slabkitSpecies"].value_counts(sort=False)
     return {
@@ -243,7 +243,7 @@ def _summary(picks: PickList) -> dict[str, Any]:
 
 def _files_of(tomograms: list[str], voxel_size: float | None, tomo_type: str | None) -> list[Path]:
     from slabkit.cli.convert_copick import is_project
-    from slabkit.formats.volumes import tomogram_paths
+    from slabkit.formats.volumes.opening import tomogram_paths
 
     files: list[Path] = []
     for argument in tomograms:

@@ -10,15 +10,15 @@ from slabkit.cli import shared
 from slabkit.errors import InputError, OutputExistsError
 
 if TYPE_CHECKING:
-    from slabkit.formats.pick_source import Source
-    from slabkit.formats.tables import PickList
+    from slabkit.formats.source import Source
+    from slabkit.formats.tables.native import PickList
 
 _USER, _SESSION = "slabkit", "1"
 
 
 def is_project(argument: str) -> bool:
     """Tell whether an argument means a copick project."""
-    from slabkit.formats import copick_project
+    from slabkit.formats.tomograms import copick_project
 
     return copick_project.is_project(argument)
 
@@ -63,7 +63,7 @@ def check_options(
 
 def with_project_files(sources: Sequence[str], copick: Mapping[str, Any]) -> list[str | Source]:
     """Put the picks files of a project in its place."""
-    from slabkit.formats.copick_project import open_project
+    from slabkit.formats.tomograms.copick_project import open_project
 
     found: list[str | Source] = []
     for path in sources:
@@ -108,15 +108,15 @@ def writing(
     ------
     Step
     """
-    from slabkit.formats.copick_project import open_project
-    from slabkit.formats.copick_reference import is_reference
-    from slabkit.formats.copick_writing import (
+    from slabkit.formats.programs.copick.picks import escaped_name
+    from slabkit.formats.programs.copick.writing import (
         plan_project_picks,
         require_new,
         write_project_picks,
     )
-    from slabkit.formats.pick_copick import escaped_name
-    from slabkit.formats.tables import write_picks
+    from slabkit.formats.tables.native import write_picks
+    from slabkit.formats.tomograms.copick_project import open_project
+    from slabkit.formats.tomograms.copick_reference import is_reference
 
     overwrite, quiet, json_ = frame
     if to not in (None, "copick"):

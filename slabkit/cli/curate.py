@@ -12,7 +12,7 @@ from slabkit.errors import InputError
 
 if TYPE_CHECKING:
     from slabkit.curation import Curation
-    from slabkit.formats.tables import PickList
+    from slabkit.formats.tables.native import PickList
 
 
 def curate(
@@ -176,9 +176,9 @@ def _read(
     picks: str, labels: list[str], conflicts: str | None
 ) -> tuple[PickList, list[Any], dict[str, str]]:
     from slabkit.curation import settle_conflicts
-    from slabkit.formats.curation_tables import read_conflicts
-    from slabkit.formats.paths import with_paths_from_here
-    from slabkit.formats.tables import read_labels, read_native_picks
+    from slabkit.formats.tables.curation import read_conflicts
+    from slabkit.formats.tables.native import read_labels, read_native_picks
+    from slabkit.formats.tables.paths import with_paths_from_here
 
     pick_list = read_native_picks(picks)
     with_paths_from_here(pick_list.tomograms, picks)
@@ -197,7 +197,7 @@ def _read(
 def _write(
     step: shared.Step, result: Curation, picks: PickList, out: str, rejected: str | None
 ) -> None:
-    from slabkit.formats.tables import PickList, write_picks
+    from slabkit.formats.tables.native import PickList, write_picks
 
     if rejected is not None and rejected != "-":
         step.check_free([Path(rejected)])

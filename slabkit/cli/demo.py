@@ -15,7 +15,7 @@ from slabkit.cli import shared
 from slabkit.errors import OutputExistsError, SlabkitError
 
 if TYPE_CHECKING:
-    from slabkit.report.loop import LoopResult
+    from slabkit.pictures.loop_page import LoopResult
 
 _PARALLEL = ("simulate", "slab", "pick", "map", "minislab", "classify")
 
@@ -55,8 +55,8 @@ def demo(
                 work.note(f"$ slabkit {shlex.join(arguments)}")
                 _run([*arguments, *_extra(arguments[0], jobs)])
             result = _collect([f"slabkit {shlex.join(arguments)}" for arguments in commands])
-            from slabkit.formats.atomic import write_text
-            from slabkit.report.loop import loop_page
+            from slabkit.formats.tables.atomic import write_text
+            from slabkit.pictures.loop_page import loop_page
 
             write_text("report.html", loop_page(result))
         totals = list(result.scores.values())[-1][1]
@@ -116,12 +116,12 @@ def _inside(folder: Path) -> Iterator[None]:
 def _collect(commands: list[str]) -> LoopResult:
     import numpy as np
 
-    from slabkit.formats.classification_files import read_classes
-    from slabkit.formats.mrc import read_image
-    from slabkit.formats.picks import read_picks
-    from slabkit.formats.tables import read_minislabs, read_picks2d, read_slabs
-    from slabkit.formats.volumes import open_tomogram
-    from slabkit.report.loop import LoopResult
+    from slabkit.formats.picks.reading import read_picks
+    from slabkit.formats.tables.classification import read_classes
+    from slabkit.formats.tables.native import read_minislabs, read_picks2d, read_slabs
+    from slabkit.formats.volumes.mrc import read_image
+    from slabkit.formats.volumes.opening import open_tomogram
+    from slabkit.pictures.loop_page import LoopResult
     from slabkit.scoring import match_picks, score_picks
 
     picks, curated = read_picks("picks.star"), read_picks("curated.star")

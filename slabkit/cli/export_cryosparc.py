@@ -48,7 +48,7 @@ def cryosparc(
     import os
     from pathlib import Path
 
-    from slabkit.formats.export_cryosparc import export_cryosparc
+    from slabkit.formats.programs.cryosparc.export import export_cryosparc
 
     if "-" in (table, out):
         raise InputError("export reads a file and writes to a folder; - is neither.")

@@ -37,8 +37,8 @@ def relion(
     Of slabs: micrographs.star, or a file for each image and pixel size where there are several,
     because RELION picks in micrographs of one size at a time.
     """
-    from slabkit.formats.atomic import write_text
-    from slabkit.formats.export_relion import export_relion
+    from slabkit.formats.programs.relion.export import export_relion
+    from slabkit.formats.tables.atomic import write_text
 
     if "-" in (table, out):
         raise InputError("export reads a file and writes to a folder; - is neither.")

@@ -62,8 +62,8 @@ def topaz(
     Images are linked under names that Topaz keeps, names.txt says which is which; label and map
     know them too.
     """
-    from slabkit.formats.atomic import write_text
-    from slabkit.formats.export_topaz import export_topaz
+    from slabkit.formats.programs.topaz.export import export_topaz
+    from slabkit.formats.tables.atomic import write_text
 
     if "-" in (table, out, labels):
         raise InputError("export reads files and writes to a folder; - is neither.")

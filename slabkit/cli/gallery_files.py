@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from slabkit.galleries import GalleryLayout
     from slabkit.minislabs import Minislabs
+    from slabkit.minislabs.galleries import GalleryLayout
     from slabkit.units import Contrast
 
 
@@ -80,7 +80,7 @@ class GalleryFiles:
 
     def write(self, index: int, minislabs: Minislabs) -> None:
         """Write a gallery, and its stack and picture where asked for."""
-        from slabkit.formats.mrc import write_mrc
+        from slabkit.formats.volumes.mrc import write_mrc
         from slabkit.minislabs import normalise_minislabs
         from slabkit.units import protein_sign
 
@@ -106,8 +106,8 @@ class GalleryFiles:
         self._fractions.append(minislabs.inside_fraction)
 
     def _write_picture(self, path: Path, gallery: npt.NDArray[np.float32], tiles: int) -> None:
-        from slabkit.formats.atomic import atomic_path
-        from slabkit.pictures import numbered_gallery, png_bytes
+        from slabkit.formats.tables.atomic import atomic_path
+        from slabkit.pictures.images import numbered_gallery, png_bytes
 
         layout = self.plan.layout
         picture = numbered_gallery(gallery, layout.tile_px, border_px=layout.border_px, tiles=tiles)
@@ -134,8 +134,8 @@ class GalleryFiles:
         """
         import numpy as np
 
-        from slabkit.formats.paths import path_for_table
-        from slabkit.galleries import gallery_set_id, geometry_table, minislab_table
+        from slabkit.formats.tables.paths import path_for_table
+        from slabkit.minislabs.galleries import gallery_set_id, geometry_table, minislab_table
         from slabkit.units import opposite_contrast
 
         plan = self.plan

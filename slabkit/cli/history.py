@@ -38,7 +38,7 @@ def history(
     The id may be that of a pick that was merged into another.
     """
     from slabkit.curation import pick_history
-    from slabkit.formats.tables import read_minislabs, read_native_picks
+    from slabkit.formats.tables.native import read_minislabs, read_native_picks
 
     pick_list = read_native_picks(picks)
     table = read_minislabs(minislabs)[0] if minislabs is not None else None

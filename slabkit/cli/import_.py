@@ -13,7 +13,7 @@ from slabkit.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from slabkit.formats.slabpick import ParticleMap
+    from slabkit.formats.programs.slabpick.project import ParticleMap
 
 app = typer.Typer(
     help="Take over a project of another program mid-way: its slabs, picks and galleries.",
@@ -126,9 +126,9 @@ def _read(
     step: shared.Step,
 ) -> dict[str, Any]:
     """Make every table before any is written."""
-    from slabkit.formats.picks import read_picks
-    from slabkit.formats.slabpick import read_particle_map, read_slab_map
-    from slabkit.formats.tomogram_list import read_tomograms
+    from slabkit.formats.picks.reading import read_picks
+    from slabkit.formats.programs.slabpick.project import read_particle_map, read_slab_map
+    from slabkit.formats.tomograms.table import read_tomograms
 
     results: dict[str, Any] = {}
     if slab_map is not None:
@@ -157,7 +157,7 @@ def _read(
 
 def minislab_tables(found: ParticleMap) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give the minislab table with the name of its set, and the geometry of its galleries."""
-    from slabkit.galleries import gallery_set_id, geometry_table
+    from slabkit.minislabs.galleries import gallery_set_id, geometry_table
 
     table = found.minislabs
     ids, tilts = table["slabkitPickId"].tolist(), table["slabkitTilt"].to_numpy()
@@ -175,8 +175,8 @@ def minislab_tables(found: ParticleMap) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _write(folder: Path, results: dict[str, Any]) -> None:
-    from slabkit.formats.picks import write_picks
-    from slabkit.formats.tables import write_minislabs, write_slabs
+    from slabkit.formats.picks.reading import write_picks
+    from slabkit.formats.tables.native import write_minislabs, write_slabs
 
     if "slabs" in results:
         write_slabs(folder / "slabs.star", results["slabs"])

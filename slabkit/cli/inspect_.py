@@ -42,11 +42,11 @@ def inspect_(
     threshold first, so that there is something to choose from.
     """
     from slabkit.cli.pick_running import slab_image, slab_paths
-    from slabkit.formats.atomic import atomic_path
-    from slabkit.formats.paths import with_paths_from_here
-    from slabkit.formats.picks2d import files_behind, load_picks2d, read_picks2d_any
-    from slabkit.formats.tables import read_slabs
-    from slabkit.report.inspector import inspection_page
+    from slabkit.formats.picks2d import load_picks2d, read_picks2d_any, referenced_files
+    from slabkit.formats.tables.atomic import atomic_path
+    from slabkit.formats.tables.native import read_slabs
+    from slabkit.formats.tables.paths import with_paths_from_here
+    from slabkit.pictures.inspector import inspection_page
 
     if out == "-" or Path(out).suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{out}: inspect writes a page; name it .html.")
@@ -58,7 +58,7 @@ def inspect_(
         out,
         inputs=[
             *picks2d,
-            *files_behind(sources),
+            *referenced_files(sources),
             slabs,
             *(p for p in paths.values() if p.exists()),
         ],

@@ -149,9 +149,9 @@ def label(
     accepted; a tile without a hit gets no decision.
     """
     from slabkit.formats.results import read_results
-    from slabkit.formats.tables import read_minislabs, write_labels
-    from slabkit.galleries import layout_of
+    from slabkit.formats.tables.native import read_minislabs, write_labels
     from slabkit.labels import label_minislabs
+    from slabkit.minislabs.galleries import layout_of
 
     if quality is not None and not auto:
         raise InputError("--quality is for --auto; give both, or choose by --classes.")
@@ -207,7 +207,7 @@ def label(
 def _by_quality(
     results: list[str], read: pd.DataFrame, quality: float
 ) -> tuple[pd.DataFrame, list[str]]:
-    from slabkit.formats.classification_files import read_classes
+    from slabkit.formats.tables.classification import read_classes
     from slabkit.labels import decide_by_quality
 
     if len(results) != 1 or results[0] == "-":

@@ -13,8 +13,8 @@ from slabkit.errors import InputError, SlabkitError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from slabkit.formats.mask_files import MaskFiles
-    from slabkit.formats.pick_source import Source
+    from slabkit.formats.source import Source
+    from slabkit.formats.volumes.masks import MaskFiles
     from slabkit.mapping import MapCounts
     from slabkit.tomogram import Tomogram
 
@@ -94,9 +94,9 @@ def map_(
     z is where a ball or shell of about the pick's diameter fits the tomogram best, within the slab
     and half a diameter beyond. Lengths are in Å.
     """
-    from slabkit.formats.paths import is_there, with_paths_from_here
-    from slabkit.formats.picks2d import files_behind, load_picks2d
-    from slabkit.formats.tables import read_slabs
+    from slabkit.formats.picks2d import load_picks2d, referenced_files
+    from slabkit.formats.tables.native import read_slabs
+    from slabkit.formats.tables.paths import is_there, with_paths_from_here
 
     if y_axis not in ("up", "down", None):
         raise InputError(f"--y-axis must be up or down, not {y_axis!r}.")
@@ -119,7 +119,7 @@ def map_(
     }
     masks = None
     if mask:
-        from slabkit.formats.mask_files import find_masks
+        from slabkit.formats.volumes.masks import find_masks
 
         masks = find_masks(mask, volumes)
     with shared.Step(
@@ -127,7 +127,7 @@ def map_(
         out,
         inputs=[
             *picks2d,
-            *files_behind(sources),
+            *referenced_files(sources),
             slabs,
             *(path for path in volumes.values() if is_there(path)),
         ],
@@ -174,7 +174,7 @@ def _run(
     import pandas as pd
 
     from slabkit.errors import SlabkitWarning
-    from slabkit.formats.tables import PickList, write_picks
+    from slabkit.formats.tables.native import PickList, write_picks
     from slabkit.mapping import MapCounts, map_picks, tomogram_table
     from slabkit.tables import PICKS, empty_table
 
@@ -248,7 +248,7 @@ def _run(
 
 def _inside(picks: pd.DataFrame, tomogram: Tomogram, masks: MaskFiles) -> tuple[pd.DataFrame, int]:
     """Give the picks inside the tomogram's mask, and how many are not."""
-    from slabkit.masking import picks_inside
+    from slabkit.picking.masking import picks_inside
 
     path = masks.of_tomogram.get(tomogram.name)
     if path is None:
@@ -262,9 +262,9 @@ def _open(
     name: str, path: Path, slabs: pd.DataFrame, voxel_size: float | None, fill_nonfinite: str | None
 ) -> Tomogram:
     """Open a tomogram that the slab table names; its voxel size must be the table's."""
-    from slabkit.formats.paths import is_there
-    from slabkit.formats.reading import parse_reading
-    from slabkit.formats.volumes import open_tomogram
+    from slabkit.formats.tables.paths import is_there
+    from slabkit.formats.volumes.opening import open_tomogram
+    from slabkit.formats.volumes.reading_options import parse_reading
 
     if not is_there(path):
         raise InputError(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from slabkit.formats.mask_files import MaskFiles
+    from slabkit.formats.volumes.masks import MaskFiles
     from slabkit.tomogram import Tomogram
 
 MaskOption = Annotated[
@@ -53,8 +53,8 @@ def open_mask(path: Path, name: str, shape: tuple[int, int, int], voxel_size: fl
     InputError
         The mask is of another size than the tomogram in Å, or cannot be read.
     """
-    from slabkit.formats.volumes import open_tomogram, open_volume
-    from slabkit.masking import check_mask_size
+    from slabkit.formats.volumes.opening import open_tomogram, open_volume
+    from slabkit.picking.masking import check_mask_size
 
     # Zarr leaves out empty chunks, and masks have many.
     volume = open_volume(path, allow_missing_chunks=True)
@@ -74,7 +74,7 @@ def open_mask(path: Path, name: str, shape: tuple[int, int, int], voxel_size: fl
 
 
 def slab_masks(masks: MaskFiles) -> Callable[[Any], tuple[npt.NDArray[np.bool_], float]]:
-    """Give what finds the mask of a slab, for `slabkit.masking.picks2d_inside`.
+    """Give what finds the mask of a slab, for `slabkit.picking.masking.picks2d_inside`.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def slab_masks(masks: MaskFiles) -> Callable[[Any], tuple[npt.NDArray[np.bool_],
         Row of a slab table to its mask, shape ``(y, x)``, and its pixel size in Å. Raises
         `InputError` where a slab has none.
     """
-    from slabkit.masking import slab_mask
+    from slabkit.picking.masking import slab_mask
 
     opened: dict[str, Tomogram] = {}
 
@@ -116,8 +116,8 @@ def slab_masks(masks: MaskFiles) -> Callable[[Any], tuple[npt.NDArray[np.bool_],
 def _read_slab_mask(
     path: Path, shape: tuple[int, int], pixel_size: float
 ) -> tuple[npt.NDArray[np.bool_], float]:
-    from slabkit.formats.volumes import read_image
-    from slabkit.masking import check_mask_size, is_inside
+    from slabkit.formats.volumes.opening import read_image
+    from slabkit.picking.masking import check_mask_size, is_inside
 
     image, own = read_image(path)
     if image.shape == shape:

@@ -10,7 +10,7 @@ from slabkit.cli import shared
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
-    from slabkit.formats.tables import PickList
+    from slabkit.formats.tables.native import PickList
 
 
 def merge(
@@ -72,8 +72,8 @@ def merge(
     species are merged. The pick that stays records the others: slabkit history shows them.
     """
     distances = parse_distances(distance or [], preset)
-    from slabkit.formats.paths import check_given_once
-    from slabkit.formats.pick_source import Source
+    from slabkit.formats.source import Source
+    from slabkit.formats.tables.paths import check_given_once
 
     check_given_once(picks, "pick list")
 
@@ -132,9 +132,9 @@ def _merge(
     import warnings
 
     from slabkit.errors import SlabkitWarning
-    from slabkit.formats.paths import with_paths_from_here
-    from slabkit.formats.picks import read_picks
-    from slabkit.formats.tables import PickList, write_picks
+    from slabkit.formats.picks.reading import read_picks
+    from slabkit.formats.tables.native import PickList, write_picks
+    from slabkit.formats.tables.paths import with_paths_from_here
     from slabkit.merging import merge_picks, merge_tomograms
 
     lists: list[PickList] = [read_picks(source, check_bounds=False) for source in sources]

@@ -17,9 +17,9 @@ from slabkit.errors import InputError, SlabkitError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from slabkit.formats.pick_source import Source
-    from slabkit.formats.pick_volumes import PickVolume
-    from slabkit.formats.tables import PickList
+    from slabkit.formats.source import Source
+    from slabkit.formats.tables.native import PickList
+    from slabkit.formats.tomograms.of_picks import PickVolume
     from slabkit.tomogram import Tomogram
     from slabkit.units import Contrast
 
@@ -114,9 +114,9 @@ def minislab(
     """
     if out == "-":
         raise InputError("-o takes a folder here: galleries are files.")
-    from slabkit.formats.pick_source import Source
-    from slabkit.formats.pick_volumes import pick_volumes
-    from slabkit.formats.volumes import list_tomograms
+    from slabkit.formats.source import Source
+    from slabkit.formats.tomograms.of_picks import pick_volumes
+    from slabkit.formats.volumes.opening import list_tomograms
     from slabkit.minislabs import check_tilts
 
     rows, columns = parse_tiles(tiles)
@@ -199,8 +199,8 @@ def plan_galleries(
     picks: PickList, volumes: dict[str, PickVolume], options: dict[str, Any]
 ) -> tuple[GalleryPlan, dict[str, SlabkitError]]:
     """Open each tomogram once, to find out what is wrong before anything is written."""
-    from slabkit.galleries import GalleryLayout
     from slabkit.minislabs import outside_circle
+    from slabkit.minislabs.galleries import GalleryLayout
     from slabkit.units import length_to_even_voxels, length_to_voxels, voxel_sizes_equal
 
     failures: dict[str, SlabkitError] = {}
@@ -309,7 +309,7 @@ def write_galleries(
     import warnings
 
     from slabkit.errors import SlabkitWarning
-    from slabkit.formats.tables import write_minislabs
+    from slabkit.formats.tables.native import write_minislabs
 
     while True:
         failed = picks.picks["slabkitTomogram"].isin(list(work.failures))

@@ -87,7 +87,7 @@ def blob(
 
     Pictures of --png go to a folder beside the table, <table>_png. Lengths are in Å.
     """
-    from slabkit.formats.tables import read_text
+    from slabkit.formats.tables.native import read_text
     from slabkit.picking.blob import BlobLimits, pick_blobs
     from slabkit.picking.blob_search import diameter_ladder
     from slabkit.picking.blob_selection import default_threshold
@@ -117,7 +117,7 @@ def blob(
     table = slab_table(text, slabs)
     masks = None
     if mask:
-        from slabkit.formats.mask_files import find_masks
+        from slabkit.formats.volumes.masks import find_masks
 
         masks = find_masks(mask, table["rlnTomoName"], table["rlnMicrographName"])
     with Step(

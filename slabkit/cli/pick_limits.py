@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slabkit.cli.step import Step
-    from slabkit.formats.mask_files import MaskFiles
+    from slabkit.formats.volumes.masks import MaskFiles
     from slabkit.picking.thresholds import ThresholdFit
 
 _THRESHOLD_HELP = (
@@ -141,7 +141,7 @@ def choose_threshold(
 def _from_labels(labelled: str, precision: float, kind: str) -> dict[str, float]:
     from dataclasses import asdict
 
-    from slabkit.formats.tables import read_native_picks
+    from slabkit.formats.tables.native import read_native_picks
     from slabkit.picking.thresholds import threshold_for_precision
 
     picks = read_native_picks(labelled).picks
@@ -256,7 +256,7 @@ def _inside(
     work: Step, parts: dict[str, pd.DataFrame], slabs: pd.DataFrame, masks: MaskFiles
 ) -> dict[str, pd.DataFrame]:
     from slabkit.cli.mask_options import slab_masks
-    from slabkit.masking import picks2d_inside
+    from slabkit.picking.masking import picks2d_inside
 
     kept, outside = {}, {}
     mask_of = slab_masks(masks)

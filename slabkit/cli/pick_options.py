@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from slabkit.formats.tables import PickList
+    from slabkit.formats.tables.native import PickList
 
 FORMATS = (
     "native csv ndjson copick relion5 relion4 dynamo eman imod artiax artiax-tsv tomotwin "
@@ -61,7 +61,7 @@ From = Annotated[
 
 
 def read_with(sources: Any, options: dict[str, Any], **further: Any) -> PickList:
-    """Read picks as `slabkit.formats.picks.read_picks` does, ``tomogram_index`` being a file.
+    """Read picks as `read_picks` does, ``tomogram_index`` being a file.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def read_with(sources: Any, options: dict[str, Any], **further: Any) -> PickList
     **further : object
         More such keywords.
     """
-    from slabkit.formats.picks import read_picks
-    from slabkit.formats.tomogram_index import read_tomogram_index
+    from slabkit.formats.picks.reading import read_picks
+    from slabkit.formats.tomograms.index import read_tomogram_index
 
     index = options.get("tomogram_index")
     if index:
@@ -84,6 +84,6 @@ def table_of(
     tomograms: list[str] | None, voxel_size: float | None, tomo_type: str | None = None
 ) -> Any:
     """Give the table of the tomograms a user gave; None without any."""
-    from slabkit.formats.tomogram_list import read_tomograms
+    from slabkit.formats.tomograms.table import read_tomograms
 
     return read_tomograms(tomograms, voxel_size, tomo_type) if tomograms else None

@@ -13,14 +13,14 @@ from slabkit.errors import InputError, SlabkitError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from slabkit.formats.mask_files import MaskFiles
+    from slabkit.formats.volumes.masks import MaskFiles
 
 
 def slab_table(text: str, source: str) -> pd.DataFrame:
     """Read a slab table out of its text."""
-    from slabkit.formats.paths import with_paths_from_here
-    from slabkit.formats.star import parse_star
-    from slabkit.formats.table_blocks import table_block
+    from slabkit.formats.tables.blocks import table_block
+    from slabkit.formats.tables.paths import with_paths_from_here
+    from slabkit.formats.tables.star import parse_star
     from slabkit.tables import SLABS, require_unique
 
     blocks = parse_star(text, source)
@@ -31,7 +31,7 @@ def slab_table(text: str, source: str) -> pd.DataFrame:
 
 def slab_paths(table: pd.DataFrame, source: str) -> list[Path]:
     """Give the files of the slabs of a table."""
-    from slabkit.formats.paths import resolve_path
+    from slabkit.formats.tables.paths import resolve_path
 
     return [resolve_path(str(name), source) for name in table["rlnMicrographName"]]
 
@@ -72,7 +72,7 @@ def pick_and_write(
     import pandas as pd
 
     from slabkit.errors import SlabkitWarning
-    from slabkit.formats.tables import write_picks2d
+    from slabkit.formats.tables.native import write_picks2d
     from slabkit.tables import PICKS2D, empty_table
 
     pictures = _picture_paths(table, Path(out)) if png else {}
@@ -131,7 +131,7 @@ def _images(slabs: pd.DataFrame, source: str) -> Iterator[Any]:
 
 def slab_image(path: Path, row: Any) -> Any:
     """Read a slab, and check that it is as its row of the table says."""
-    from slabkit.formats.mrc import read_image
+    from slabkit.formats.volumes.mrc import read_image
     from slabkit.units import voxel_sizes_equal
 
     image, pixel_size = read_image(path)
@@ -166,8 +166,8 @@ def _picture_paths(table: pd.DataFrame, out: Path) -> dict[str, Path]:
 def _write_pictures(
     work: Step, slabs: pd.DataFrame, source: str, picks: pd.DataFrame, paths: dict[str, Path]
 ) -> None:
-    from slabkit.formats.atomic import atomic_path
-    from slabkit.pictures import draw_picks, png_bytes
+    from slabkit.formats.tables.atomic import atomic_path
+    from slabkit.pictures.images import draw_picks, png_bytes
 
     for row, image in zip(slabs.itertuples(index=False), _images(slabs, source), strict=True):
         path = paths[str(row.rlnMicrographName)]

@@ -13,7 +13,7 @@ from slabkit.errors import InputError, SlabkitError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from slabkit.formats.volume_paths import ListedTomogram
+    from slabkit.formats.tomograms.listing import ListedTomogram
     from slabkit.tomogram import Tomogram
 
 
@@ -103,9 +103,9 @@ def segmentation(
     Objects of touching particles are split. The pick list is as map writes it. Lengths are in Å.
     """
     from slabkit.cli.pick_options import table_of
-    from slabkit.formats.copick_project import is_project
-    from slabkit.formats.copick_segmentations import project_segmentations
-    from slabkit.formats.volumes import list_tomograms
+    from slabkit.formats.programs.copick.segmentations import project_segmentations
+    from slabkit.formats.tomograms.copick_project import is_project
+    from slabkit.formats.volumes.opening import list_tomograms
 
     names = _names(species or [])
     project = None
@@ -231,8 +231,8 @@ def _run(
     import pandas as pd
 
     from slabkit.errors import SlabkitWarning
-    from slabkit.formats.tables import PickList, write_picks
-    from slabkit.formats.volumes import open_tomogram
+    from slabkit.formats.tables.native import PickList, write_picks
+    from slabkit.formats.volumes.opening import open_tomogram
     from slabkit.picking.segmentation import pick_segmentation
 
     tables, rows, parts = [], [], []
@@ -274,7 +274,7 @@ def _run(
 
 def _tomogram_row(mask: Tomogram, known: pd.DataFrame | None) -> pd.DataFrame:
     """Give the row of a mask's tomogram; without a table of them, one of the mask's own size."""
-    from slabkit.masking import check_mask_size
+    from slabkit.picking.masking import check_mask_size
     from slabkit.tables import TOMOGRAMS, make_table
 
     found = tuple(n * mask.voxel_size for n in reversed(mask.shape))

@@ -142,7 +142,7 @@ def template(
     of the stack, or the view, counted on over several maps). Lengths are in Å.
     """
     from slabkit.arrays.backends import backend_for
-    from slabkit.formats.tables import read_text
+    from slabkit.formats.tables.native import read_text
     from slabkit.picking.template import pick_templates
     from slabkit.picking.template_search import in_plane_angles
     from slabkit.picking.template_selection import TemplateLimits, default_threshold
@@ -190,7 +190,7 @@ def template(
     table = slab_table(text, slabs)
     masks = None
     if mask:
-        from slabkit.formats.mask_files import find_masks
+        from slabkit.formats.volumes.masks import find_masks
 
         masks = find_masks(mask, table["rlnTomoName"], table["rlnMicrographName"])
     with Step(
@@ -319,7 +319,7 @@ def _say_diameters(work: Step, made: list[Templates]) -> None:
 def _read_stack(path: str, options: dict[str, Any]) -> tuple[Any, float, list[int]]:
     import numpy as np
 
-    from slabkit.formats.mrc import open_stack
+    from slabkit.formats.volumes.mrc import open_stack
 
     stack = open_stack(path)
     chosen = range(len(stack)) if options["use"] is None else _numbers(options["use"], len(stack))
@@ -348,7 +348,7 @@ def _numbers(text: str, count: int) -> list[int]:
 
 
 def _read_map(path: str) -> tuple[Any, float]:
-    from slabkit.formats.volumes import open_tomogram
+    from slabkit.formats.volumes.opening import open_tomogram
 
     volume = open_tomogram(path, contrast="bright")
     depth, height, width = volume.shape

@@ -41,9 +41,9 @@ def rescue(
     is chosen, label them as a round of its own, and curate the whole list with those labels too.
     """
     from slabkit.curation import rescue_picks
-    from slabkit.formats.paths import check_given_once, with_paths_from_here
-    from slabkit.formats.pick_source import Source
-    from slabkit.formats.tables import PickList, parse_native_picks, write_picks
+    from slabkit.formats.source import Source
+    from slabkit.formats.tables.native import PickList, parse_native_picks, write_picks
+    from slabkit.formats.tables.paths import check_given_once, with_paths_from_here
     from slabkit.merging import merge_picks, merge_tomograms
 
     check_given_once(picks, "pick list")

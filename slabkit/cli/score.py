@@ -113,7 +113,7 @@ def score(
     The options from --from on say what PICKS do not say themselves. --tomograms is for TRUTH too;
     a truth that needs more is for `slabkit convert`.
     """
-    from slabkit.formats.picks import read_picks
+    from slabkit.formats.picks.reading import read_picks
     from slabkit.scoring import score_intervals, score_picks
 
     if mode not in ("strict", "czii", "both"):
@@ -177,10 +177,10 @@ def _check_outputs(curve: str | None, plot: str | None, overwrite: bool) -> None
 
 
 def _curve(picks: Any, truth: Any, options: Any, curve: str | None, plot: str | None) -> None:
-    from slabkit.formats.atomic import write_bytes, write_text
-    from slabkit.formats.table_blocks import write_blocks
-    from slabkit.pictures import png_bytes
-    from slabkit.report.scores import curve_drawing
+    from slabkit.formats.tables.atomic import write_bytes, write_text
+    from slabkit.formats.tables.blocks import write_blocks
+    from slabkit.pictures.images import png_bytes
+    from slabkit.pictures.score_pictures import curve_drawing
     from slabkit.scoring import score_curve
 
     table = score_curve(picks, truth, **options)

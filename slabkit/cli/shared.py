@@ -23,7 +23,7 @@ from typing import Annotated, Any
 
 import typer
 
-from slabkit.cli.speech import WARNINGS, emit, format_table, say
+from slabkit.cli.console import WARNINGS, emit, format_table, say
 from slabkit.cli.step import Step
 from slabkit.errors import InputError, SlabkitError
 

@@ -105,8 +105,8 @@ def _one_tomogram(file: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, p
     """Write one tomogram; give its truth and its row of the tomograms table."""
     import numpy as np
 
-    from slabkit.formats.mrc import write_mrc
-    from slabkit.formats.tables import path_for_table
+    from slabkit.formats.tables.native import path_for_table
+    from slabkit.formats.volumes.mrc import write_mrc
     from slabkit.simulation import simulate_tomogram
     from slabkit.tables import TOMOGRAMS, make_table
 
@@ -137,8 +137,8 @@ def _write_truth(
 
     import pandas as pd
 
-    from slabkit.formats.atomic import write_text
-    from slabkit.formats.tables import PickList, write_picks
+    from slabkit.formats.tables.atomic import write_text
+    from slabkit.formats.tables.native import PickList, write_picks
 
     picks = pd.concat([truth for truth, _ in done], ignore_index=True)
     tomograms = pd.concat([row for _, row in done], ignore_index=True)
@@ -176,7 +176,7 @@ def _parse_map(text: str) -> tuple[str, Path, int]:
 
 
 def _load_map(name: str, path: Path, copies: int) -> PlacedMap:
-    from slabkit.formats.volumes import open_tomogram
+    from slabkit.formats.volumes.opening import open_tomogram
     from slabkit.simulation import PlacedMap
 
     volume = open_tomogram(path, name=name, contrast="bright")

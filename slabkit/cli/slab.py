@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from slabkit.formats.volume_paths import ListedTomogram
-    from slabkit.slabs import SlabPlan
+    from slabkit.formats.tomograms.listing import ListedTomogram
+    from slabkit.slabs.projection import SlabPlan
     from slabkit.tomogram import Tomogram
 
 
@@ -71,7 +71,7 @@ def slab(
     Without --step or --cover: as many slabs as fit side by side, centred; the margins left over
     are reported. Lengths are in Å.
     """
-    from slabkit.formats.volumes import list_tomograms
+    from slabkit.formats.volumes.opening import list_tomograms
 
     if reduce not in ("mean", "sum"):
         raise InputError(f"--reduce must be mean or sum, not {reduce!r}.")
@@ -136,7 +136,7 @@ def _run(
     failed = shared.all_failed(work.failures, len(found))
     if failed:
         raise failed
-    from slabkit.formats.tables import write_slabs
+    from slabkit.formats.tables.native import write_slabs
 
     every = {name: [value for one in tables for value in one[name]] for name in tables[0]}
     write_slabs(table, every)
@@ -151,7 +151,7 @@ def _run(
 
 def _open(listed: ListedTomogram, contrast: Any, opening: dict[str, Any]) -> Tomogram:
     """Open a tomogram; what its table says of voxel size and contrast holds."""
-    from slabkit.formats.volumes import open_tomogram
+    from slabkit.formats.volumes.opening import open_tomogram
 
     given, expected = listed.voxel_sizes(opening["voxel_size"])
     if listed.in_project and opening["level"]:
@@ -173,8 +173,8 @@ def _one_tomogram(
     png: bool,
     jobs: int,
 ) -> tuple[dict[str, list[Any]], tuple[object, ...], list[Path]]:
-    from slabkit.formats.tables import path_for_table
-    from slabkit.slabs import plan_slabs, slab_columns, slab_name
+    from slabkit.formats.tables.native import path_for_table
+    from slabkit.slabs.projection import plan_slabs, slab_columns, slab_name
 
     name = tomogram.name
     z_range = options["z_range"]
@@ -209,7 +209,7 @@ def _sample_range(work: shared.Step, tomogram: Tomogram) -> tuple[float, float]:
     import warnings
 
     from slabkit.errors import SlabkitWarning
-    from slabkit.faces import find_faces
+    from slabkit.slabs.faces import find_faces
 
     faces = find_faces(tomogram)
     ends = [end if math.isfinite(end) else None for end in (faces.low, faces.high)]
@@ -235,8 +235,8 @@ def _write_images(
     options: dict[str, Any],
     jobs: int,
 ) -> None:
-    from slabkit.formats.mrc import write_mrc
-    from slabkit.slabs import iterate_slabs
+    from slabkit.formats.volumes.mrc import write_mrc
+    from slabkit.slabs.projection import iterate_slabs
 
     def write(index: int, image: npt.NDArray[np.float32]) -> None:
         start = plan.starts[index]
@@ -270,8 +270,8 @@ def _write_images(
 
 
 def _write_sheet(sheet: Path, thumbnails: list[Any], plan: SlabPlan) -> None:
-    from slabkit.formats.atomic import atomic_path
-    from slabkit.pictures import contact_sheet, png_bytes
+    from slabkit.formats.tables.atomic import atomic_path
+    from slabkit.pictures.images import contact_sheet, png_bytes
 
     labels = [
         f"{index}: z {start * plan.voxel_size:g} to "

@@ -11,7 +11,7 @@ from slabkit.cli import shared
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
-    from slabkit.formats.tables import PickList
+    from slabkit.formats.tables.native import PickList
     from slabkit.splitting import Split
 
 
@@ -73,9 +73,9 @@ def split(
     each tomogram), subsets (picks by species), bins, and tests: how alike the subsets are.
     Rejected picks do not count; tomograms without picks are shared out too.
     """
-    from slabkit.cli.pooled import read_pooled
-    from slabkit.formats.paths import check_given_once
-    from slabkit.formats.pick_source import Source
+    from slabkit.cli.read_many import read_pooled
+    from slabkit.formats.source import Source
+    from slabkit.formats.tables.paths import check_given_once
     from slabkit.splitting import PRESETS, parse_subsets
 
     # `--fractions train=0.8 val=0.2`: what follows the first lands among the pick lists.
@@ -114,7 +114,7 @@ def split(
     ) as step:
         if step.finished:
             return
-        from slabkit.formats.splits import write_split
+        from slabkit.formats.tables.splits import write_split
         from slabkit.splitting import split_tomograms
 
         pooled = read_pooled(
@@ -135,7 +135,7 @@ def split(
 
 
 def _write_lists(step: shared.Step, folder: Path, result: Split, pooled: PickList) -> None:
-    from slabkit.formats.tables import PickList, write_picks
+    from slabkit.formats.tables.native import PickList, write_picks
 
     subset = dict(
         zip(result.tomograms["slabkitTomogram"], result.tomograms["slabkitSubset"], strict=True)

@@ -63,9 +63,9 @@ def stats(
     images and labels were made; where the CSV that a person filled in has a column time, its times
     are used.
     """
-    from slabkit.cli.pooled import read_pooled
-    from slabkit.formats.paths import check_given_once
-    from slabkit.formats.pick_source import Source
+    from slabkit.cli.read_many import read_pooled
+    from slabkit.formats.source import Source
+    from slabkit.formats.tables.paths import check_given_once
 
     if out == "-":
         raise InputError("-o takes a folder here: the plots are files.")
@@ -88,8 +88,8 @@ def stats(
         if step.finished:
             return
         from slabkit.curation import pick_statistics
-        from slabkit.execution.pace import labelling_pace
-        from slabkit.formats.tables import read_labels
+        from slabkit.execution.labelling_speed import labelling_pace
+        from slabkit.formats.tables.native import read_labels
 
         pooled = read_pooled([piped if piped and name == "-" else name for name in picks], picks)
         found = pick_statistics(
@@ -104,10 +104,10 @@ def stats(
 def _write(
     step: shared.Step, folder: Path, found: PickStatistics, pace: pd.DataFrame, title: str
 ) -> None:
-    from slabkit.formats.atomic import write_bytes, write_text
-    from slabkit.formats.table_blocks import write_blocks
-    from slabkit.pictures import png_bytes
-    from slabkit.report.statistics import statistics_drawings, statistics_page
+    from slabkit.formats.tables.atomic import write_bytes, write_text
+    from slabkit.formats.tables.blocks import write_blocks
+    from slabkit.pictures.images import png_bytes
+    from slabkit.pictures.statistics_page import statistics_drawings, statistics_page
 
     drawings = statistics_drawings(found.counts, found.picks, found.labelling, pace)
     table = folder / "stats.star"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from slabkit.cli.speech import WARNINGS, emit, format_table, say, short
+from slabkit.cli.console import WARNINGS, emit, format_table, say, short
 from slabkit.errors import InputError, OutputExistsError, SlabkitError
 
 if TYPE_CHECKING:

@@ -77,7 +77,7 @@ def suggest(
     rows of the minislabs in the order in which to label them: a particle STAR like any other. The
     more a label is expected to improve F-beta of the list, the earlier its minislab comes.
     """
-    from slabkit.formats.paths import check_given_once
+    from slabkit.formats.tables.paths import check_given_once
 
     given = list(labels or [])
     check_given_once(given, "label table")
@@ -113,8 +113,8 @@ def suggest(
         import pandas as pd
 
         from slabkit.curation import suggest_labels
-        from slabkit.formats.curation_tables import read_any_labels
-        from slabkit.formats.tables import read_minislabs
+        from slabkit.formats.tables.curation import read_any_labels
+        from slabkit.formats.tables.native import read_minislabs
         from slabkit.tables import LABELS, empty_table
 
         table, geometry = read_minislabs(minislabs)
@@ -137,10 +137,10 @@ def _candidates(
     classified: str | None,
     picks: str | None,
 ) -> pd.DataFrame:
-    from slabkit.formats.picks import read_picks
+    from slabkit.formats.picks.reading import read_picks
     from slabkit.formats.results import read_results
-    from slabkit.galleries import layout_of
     from slabkit.labels import join_results
+    from slabkit.minislabs.galleries import layout_of
 
     candidates = upright[["slabkitPickId", "slabkitTomogram"]].copy()
     if classified is not None:
@@ -184,7 +184,7 @@ def _write(
     source: str,
 ) -> None:
     from slabkit.cli.tiles import check_tiles, write_tiles
-    from slabkit.formats.tables import write_labels, write_minislabs
+    from slabkit.formats.tables.native import write_labels, write_minislabs
 
     planned = check_tiles(rows, geometry, gallery) if gallery else []
     step.check_free([*([Path(decide)] if decide else []), *planned])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _files(geometry: pd.DataFrame, folder: Path) -> GalleryFiles:
-    from slabkit.galleries import layout_of
+    from slabkit.minislabs.galleries import layout_of
 
     row = geometry.iloc[0]
     plan = GalleryPlan(
@@ -60,9 +60,9 @@ def write_tiles(
     """
     import numpy as np
 
-    from slabkit.formats.mrc import read_image
-    from slabkit.formats.paths import resolve_path
-    from slabkit.formats.tables import write_minislabs
+    from slabkit.formats.tables.native import write_minislabs
+    from slabkit.formats.tables.paths import resolve_path
+    from slabkit.formats.volumes.mrc import read_image
     from slabkit.minislabs import Minislabs
 
     files = _files(geometry, folder)

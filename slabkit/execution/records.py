@@ -16,8 +16,8 @@ from typing import Any
 
 import slabkit
 from slabkit.errors import InputError
-from slabkit.formats.atomic import write_text
-from slabkit.formats.copick_reference import is_reference
+from slabkit.formats.tables.atomic import write_text
+from slabkit.formats.tomograms.copick_reference import is_reference
 
 _SAMPLED_BLOCKS, _BLOCK_BYTES = 16, 65536
 _TEXT_SUFFIXES = {".star", ".csv", ".txt", ".json", ".ndjson", ".tsv", ".toml", ".mod", ".coords"}
@@ -229,7 +229,7 @@ def describe_input(path: str | os.PathLike[str]) -> dict[str, Any]:
     digest = hashlib.blake2b(digest_size=16)
     try:
         if is_reference(path):
-            from slabkit.formats.copick_remote import hash_remote_folder
+            from slabkit.formats.tomograms.copick_remote import hash_remote_folder
 
             size = hash_remote_folder(path, digest)
         elif path.is_dir():

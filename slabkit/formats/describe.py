@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
-from slabkit.formats.cryosparc_dataset import is_dataset
-from slabkit.formats.mrc import open_stack, read_header, stack_reason
-from slabkit.formats.spooled import Compression
-from slabkit.formats.statistics import RunningStatistics
-from slabkit.formats.tiff import open_tiff
-from slabkit.formats.volumes import file_kind, open_volume
-from slabkit.formats.voxel_size import choose_voxel_size
+from slabkit.formats.programs.cryosparc.dataset import is_dataset
+from slabkit.formats.volumes.decoded_cache import Compression
+from slabkit.formats.volumes.mrc import open_stack, read_header, stack_reason
+from slabkit.formats.volumes.opening import file_kind, open_volume
+from slabkit.formats.volumes.statistics import RunningStatistics
+from slabkit.formats.volumes.tiff import open_tiff
+from slabkit.formats.volumes.voxel_size import choose_voxel_size
 from slabkit.tomogram import VoxelSource
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def _is_text(path: Path) -> bool:
 
 def _describe_text(path: str | os.PathLike[str]) -> FileDescription:
     from slabkit.formats.describe_foreign import describe_text
-    from slabkit.formats.table_blocks import read_text
+    from slabkit.formats.tables.blocks import read_text
 
     where = str(path)
     text = read_text(path)
@@ -269,7 +269,7 @@ def _describe_text(path: str | os.PathLike[str]) -> FileDescription:
 
 def _describe_star(where: str, text: str) -> FileDescription:
     from slabkit.formats.describe_foreign import describe_star_picks
-    from slabkit.formats.star import parse_star
+    from slabkit.formats.tables.star import parse_star
 
     blocks = parse_star(text, where)
     kind, main = _star_kind(blocks)
@@ -332,7 +332,7 @@ def _star_kind(blocks: dict[str, pd.DataFrame]) -> tuple[str, str]:
 
 def _check(kind: str, where: str) -> None:
     # The reader that the commands use says what is wrong with a table of ours.
-    from slabkit.formats import tables
+    from slabkit.formats.tables import native as tables
 
     readers: dict[str, Any] = {
         "pick list": tables.read_native_picks,

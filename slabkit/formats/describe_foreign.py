@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
-from slabkit.formats.cryosparc_dataset import STREAM_MAGIC, parse_dataset
-from slabkit.formats.cryosparc_group import group_files, is_group
 from slabkit.formats.describe import FileDescription
-from slabkit.formats.pick_source import Source
+from slabkit.formats.programs.cryosparc.dataset import STREAM_MAGIC, parse_dataset
+from slabkit.formats.programs.cryosparc.group import group_files, is_group
+from slabkit.formats.source import Source
 
 if TYPE_CHECKING:
-    from slabkit.formats.tables import PickList
+    from slabkit.formats.tables.native import PickList
 
 _SHOWN = 3
 _BARE = ("imod", "artiax", "tomotwin", "cryolo-coords")
@@ -40,7 +40,7 @@ def describe_dataset(path: str) -> FileDescription:
     Raises
     ------
     FormatError, InputError
-        As `slabkit.formats.cryosparc_dataset.read_dataset`.
+        As `slabkit.formats.programs.cryosparc.dataset.read_dataset`.
     """
     data = Source.load(path).data
     columns = parse_dataset(data, path)
@@ -214,7 +214,7 @@ def _describe_picks(source: Source, name: str, columns: tuple[str, ...] | None) 
 
 def _read(source: Source, name: str) -> tuple[PickList, list[str]]:
     """Read picks as far as the file goes: what it does not say itself is noted, not demanded."""
-    from slabkit.formats.picks import read_picks
+    from slabkit.formats.picks.reading import read_picks
 
     first: SlabkitError | None = None
     bare = Path(source.where).name.partition(".")[0] or "tomogram"

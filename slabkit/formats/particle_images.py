@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from slabkit.arrays.tiling import GalleryLayout
 from slabkit.errors import InputError
-from slabkit.formats.mrc import ImageStack, open_stack
-from slabkit.formats.paths import path_for_table, resolve_path, with_paths_from_here
-from slabkit.formats.pick_values import coordinates
-from slabkit.formats.star import parse_star
-from slabkit.formats.table_blocks import read_text
+from slabkit.formats.programs.shared.values import coordinates
+from slabkit.formats.tables.blocks import read_text
+from slabkit.formats.tables.paths import path_for_table, resolve_path, with_paths_from_here
+from slabkit.formats.tables.star import parse_star
+from slabkit.formats.volumes.mrc import ImageStack, open_stack
 from slabkit.tables import new_pick_ids
 from slabkit.units import Contrast, protein_sign, voxel_sizes_equal
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slabkit.formats.micrograph_names import MicrographNames
-from slabkit.formats.pick_source import Source
+from slabkit.formats.programs.shared.micrograph_names import MicrographNames
+from slabkit.formats.source import Source
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,18 +15,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from slabkit.errors import FormatError, SlabkitWarning
-from slabkit.formats import (
-    pick2d_cryolo,
-    pick2d_cryosparc,
-    pick2d_eman,
-    pick2d_relion,
-    pick2d_topaz,
-)
-from slabkit.formats.micrograph_names import MicrographNames
-from slabkit.formats.paths import check_given_once
 from slabkit.formats.pick2d_dialect import Pick2dDialect, Slabs, pooled
-from slabkit.formats.pick_source import Source
-from slabkit.formats.star import require_star_block
+from slabkit.formats.programs.cryolo import picks2d as pick2d_cryolo
+from slabkit.formats.programs.cryosparc import picks2d as pick2d_cryosparc
+from slabkit.formats.programs.eman import picks2d as pick2d_eman
+from slabkit.formats.programs.relion import picks2d as pick2d_relion
+from slabkit.formats.programs.shared.micrograph_names import MicrographNames
+from slabkit.formats.programs.topaz import picks2d as pick2d_topaz
+from slabkit.formats.source import Source
+from slabkit.formats.tables.paths import check_given_once
+from slabkit.formats.tables.star import require_star_block
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +69,7 @@ def load_picks2d(paths: Sequence[PathLike]) -> list[Source]:
     return [Source.load(path) for path in paths]
 
 
-def files_behind(sources: Sequence[Source]) -> list[Path]:
+def referenced_files(sources: Sequence[Source]) -> list[Path]:
     """List the further files that lists of files name, RELION's for instance.
 
     Parameters

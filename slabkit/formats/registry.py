@@ -1,6 +1,6 @@
 """The pick formats slabkit knows, by name.
 
-To add one, write a module with two functions (see `slabkit.formats.pick_format`) and put its
+To add one, write a module with two functions (see `slabkit.formats.file_format`) and put its
 `PickFormat` into the list below, or call `add_format` from outside.
 """
 
@@ -10,26 +10,24 @@ import os
 from pathlib import Path
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats import (
-    pick_artiax,
-    pick_coords,
-    pick_copick,
-    pick_cryolo,
-    pick_csv,
-    pick_deepfinder,
-    pick_dynamo,
-    pick_eman,
-    pick_imod,
-    pick_matching,
-    pick_native,
-    pick_ndjson,
-    pick_polnet,
-    pick_relion,
-    pick_slabpick,
-)
-from slabkit.formats.pick_format import PickFormat
-from slabkit.formats.pick_source import Source
-from slabkit.formats.star import require_star_block
+from slabkit.formats.file_format import PickFormat
+from slabkit.formats.programs import artiax as pick_artiax
+from slabkit.formats.programs import coords as pick_coords
+from slabkit.formats.programs import csv_ as pick_csv
+from slabkit.formats.programs import deepfinder as pick_deepfinder
+from slabkit.formats.programs import dynamo as pick_dynamo
+from slabkit.formats.programs import imod as pick_imod
+from slabkit.formats.programs import matching as pick_matching
+from slabkit.formats.programs import native as pick_native
+from slabkit.formats.programs import ndjson as pick_ndjson
+from slabkit.formats.programs import polnet as pick_polnet
+from slabkit.formats.programs.copick import picks as pick_copick
+from slabkit.formats.programs.cryolo import picks as pick_cryolo
+from slabkit.formats.programs.eman import picks as pick_eman
+from slabkit.formats.programs.relion import particles as pick_relion
+from slabkit.formats.programs.slabpick import picks as pick_slabpick
+from slabkit.formats.source import Source
+from slabkit.formats.tables.star import require_star_block
 
 _FORMATS: dict[str, PickFormat] = {}
 

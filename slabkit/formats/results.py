@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats.results_cryosparc import is_cryosparc, read_cryosparc
-from slabkit.formats.results_relion import read_relion_results
-from slabkit.formats.results_values import require_key, typed_results
-from slabkit.formats.star import require_star_block
-from slabkit.formats.tables import read_text
-from slabkit.formats.topaz_names import restored_names
-from slabkit.formats.topaz_places import look_for_scale
+from slabkit.formats.programs.cryosparc.results import is_cryosparc, read_cryosparc
+from slabkit.formats.programs.relion.results import read_relion_results
+from slabkit.formats.programs.shared.result_values import require_key, typed_results
+from slabkit.formats.programs.topaz.names import restored_names
+from slabkit.formats.programs.topaz.places import look_for_scale
+from slabkit.formats.tables.native import read_text
+from slabkit.formats.tables.star import require_star_block
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slabkit.arrays.best_first import keep_best
 from slabkit.arrays.medians import exact_median
+from slabkit.arrays.suppression import keep_best
 from slabkit.errors import InputError
 from slabkit.picking.blob_search import SHELL, Candidates, Floats, Indices, Method
 from slabkit.picking.limits import Limits, check_max_ridge, lowered_by_lines

@@ -21,7 +21,7 @@ from slabkit.arrays.filters import (
     on_image_frequencies,
     rim_transfer,
 )
-from slabkit.arrays.mirrored import MirroredImage
+from slabkit.arrays.mirrored_image import MirroredImage
 from slabkit.arrays.peaks import evenness
 from slabkit.arrays.ridges import LINE_SIGMA, Ridges
 

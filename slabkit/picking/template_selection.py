@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slabkit.arrays.best_first import keep_best
+from slabkit.arrays.suppression import keep_best
 from slabkit.picking.limits import Limits, check_max_ridge, lowered_by_lines
 from slabkit.picking.template_candidates import (
     Floats,

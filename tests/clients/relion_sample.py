@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from slabkit.formats.mrc import write_mrc
-from slabkit.formats.tables import PickList, write_picks
+from slabkit.formats.tables.native import PickList, write_picks
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.tables import PICKS, TOMOGRAMS, make_table
 
 BALL = ((0.0, 100.0, 2.0),)

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 from slabkit.errors import SlabkitWarning
-from slabkit.formats.picks import read_picks
-from slabkit.formats.tables import read_slabs
-from slabkit.formats.volumes import list_tomograms, open_tomogram, read_image
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.tables.native import read_slabs
+from slabkit.formats.volumes.opening import list_tomograms, open_tomogram, read_image
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PYTHON = Path(os.environ.get("SLABKIT_COPICK_PYTHON", ROOT / ".venv-clients/copick/bin/python"))
@@ -232,7 +232,7 @@ def test_an_ome_zarr_that_zarr_2_cannot_read_says_so(made: Path, tmp_path: Path)
     """In copick's own environment slabkit runs on zarr 2, where version 0.5 has to be refused."""
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from slabkit.formats.volumes import list_tomograms, open_tomogram\n"
+        "from slabkit.formats.volumes.opening import list_tomograms, open_tomogram\n"
         "import zarr, numpy; assert zarr.__version__.startswith('2.')\n"
         "one = list_tomograms(['copick:' + sys.argv[2]], voxel_size=10, tomo_type='wbp')[1]\n"
         "volume = numpy.load(sys.argv[3] + '/TS_1_wbp.npy')\n"
@@ -441,8 +441,8 @@ import contextlib, io, json, sys
 import fsspec, numpy as np, copick
 from copick.models import CopickLocation, CopickPoint
 from slabkit.cli.main import main
-from slabkit.formats.picks import read_picks
-from slabkit.formats.volumes import list_tomograms, open_tomogram
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.volumes.opening import list_tomograms, open_tomogram
 
 def slabkit(*arguments, code=0):
     said = io.StringIO()
@@ -506,8 +506,8 @@ assert "never replaced" in slabkit("convert", "p.csv", *out[2:-1], "2", code=2)
 assert len(memory.find("/there")) == len(before) + 3
 # One that comes between the look and the writing: what was written before it is taken back.
 from slabkit.errors import OutputExistsError
-from slabkit.formats.copick_project import open_project
-from slabkit.formats.copick_writing import plan_project_picks, write_project_picks
+from slabkit.formats.tomograms.copick_project import open_project
+from slabkit.formats.programs.copick.writing import plan_project_picks, write_project_picks
 files = plan_project_picks(open_project("c.json"), read_picks("p.csv"), "me", "2")
 try:
     write_project_picks(files)

@@ -19,9 +19,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from cryosparc_files import picks_on_slabs, write_set  # noqa: E402
 
-from slabkit.formats.cryosparc_dataset import read_dataset  # noqa: E402
-from slabkit.formats.export_cryosparc import export_cryosparc  # noqa: E402
-from slabkit.formats.tables import read_labels, write_slabs  # noqa: E402
+from slabkit.formats.programs.cryosparc.dataset import read_dataset  # noqa: E402
+from slabkit.formats.programs.cryosparc.export import export_cryosparc  # noqa: E402
+from slabkit.formats.tables.native import read_labels, write_slabs  # noqa: E402
 
 PYTHON = Path(
     os.environ.get("SLABKIT_CRYOSPARC_PYTHON", ROOT / ".venv-clients/cryosparc/bin/python")
@@ -166,7 +166,7 @@ def test_compressed_picks_on_slabs(tmp_path, monkeypatch):
     python(script, path, "picks.cs")
     script = (
         "import json\nfrom slabkit.formats.picks2d import read_picks2d_any\n"
-        "from slabkit.formats.tables import read_slabs\n"
+        "from slabkit.formats.tables.native import read_slabs\n"
         "found = read_picks2d_any(['picks.cs'], read_slabs('slabs.star'), y_axis='down')\n"
         "columns = ['rlnMicrographName', 'rlnCoordinateX', 'rlnCoordinateY']\n"
         "print(json.dumps([found[c].tolist() for c in columns]))"

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from slabkit.formats.mrc import write_mrc
-from slabkit.formats.star import format_star, read_star
-from slabkit.formats.tables import PickList, read_labels, write_picks
+from slabkit.formats.tables.native import PickList, read_labels, write_picks
+from slabkit.formats.tables.star import format_star, read_star
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.tables import PICKS, TOMOGRAMS, make_table
 
 PROGRAMS = ("relion_autopick", "relion_refine", "relion_stack_create", "relion_star_handler")

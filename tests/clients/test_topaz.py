@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slabkit.formats.mrc import write_mrc
-from slabkit.formats.picks import read_picks
-from slabkit.formats.tables import read_labels, read_minislabs, write_minislabs
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.tables.native import read_labels, read_minislabs, write_minislabs
+from slabkit.formats.volumes.mrc import write_mrc
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PYTHON = Path(os.environ.get("SLABKIT_TOPAZ_PYTHON", ROOT / ".venv-clients/topaz/bin/python"))

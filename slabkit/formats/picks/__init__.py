@@ -1,0 +1,1 @@
+"""Pick lists of every format, read and written."""

@@ -1,0 +1,229 @@
+"""Pick lists of every format, in and out: what no dialect has to think about stands here.
+
+Reading checks names, drops exact duplicates, compares positions with the volumes and gives ids.
+Writing is in `slabkit.formats.picks.writing`.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.formats.file_format import Centre, Context, PickFormat, Reading, Unit
+from slabkit.formats.picks.bounds import check_bounds, count_outside
+from slabkit.formats.picks.context import make_context, require_meant
+from slabkit.formats.picks.normalise import (
+    check_extra_names,
+    drop_duplicates,
+    give_ids,
+    known_tomograms,
+    set_species,
+)
+from slabkit.formats.picks.writing import companion_file, is_folder, planned_files, write_picks
+from slabkit.formats.programs.shared.values import check_names
+from slabkit.formats.registry import detect_format, folder_formats, format_named
+from slabkit.formats.source import Source, load_sources
+from slabkit.formats.tables.native import PickList, check_pick_list
+from slabkit.tables import PICKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "companion_file",
+    "is_folder",
+    "planned_files",
+    "read_picks",
+    "write_picks",
+]
+
+PathLike = str | os.PathLike[str]
+
+
+def read_picks(
+    source: PathLike | Source | Sequence[PathLike | Source],
+    *,
+    format: str | None = None,
+    tomograms: pd.DataFrame | None = None,
+    tomogram: str | None = None,
+    voxel_size: float | None = None,
+    binning: float | None = None,
+    centre: Centre = "size/2",
+    species: str | None = None,
+    unit: Unit | None = None,
+    index_base: int | None = None,
+    tomogram_index: dict[str, str] | None = None,
+    check_bounds: bool = True,
+    keep_duplicates: bool = False,
+) -> PickList:
+    """Read picks in any known format; several files become one list.
+
+    Parameters
+    ----------
+    source : path-like, "-", or sequence of path-like
+        A file, standard input, or a folder of a format that has folders (copick, ndjson); or a
+        `slabkit.formats.source.Source` that was loaded before.
+    format : str, optional
+        Name of the format; without it told by the content, never by the size of values.
+    tomograms : DataFrame, optional
+        Columns of `slabkit.tables.TOMOGRAMS`: sizes and voxel sizes. Picks in others are refused.
+    tomogram : str, optional
+        Where the picks of a format without names are.
+    voxel_size : float, optional
+        Å, of every tomogram; wins over what tables say.
+    binning : float, optional
+        Tomogram voxel size over tilt-series pixel size (RELION).
+    centre : {"size/2", "size/2-1"}, optional
+        Zero of RELION 5 positions.
+    species : str, optional
+        Set for every pick.
+    unit : {"angstrom", "px"}, optional
+        Unit of a format that does not fix it (CSV, PolNet).
+    index_base : {0, 1}, optional
+        Coordinate of the first voxel in a Dynamo table; 1, as Dynamo has it, without it.
+    tomogram_index : dict of str to str, optional
+        Number to name of the tomograms (Dynamo, DeepFinder); see
+        `slabkit.formats.tomograms.index.read_tomogram_index`.
+    check_bounds : bool, optional
+        Whether to refuse a list of which more than 5 % lies outside known volumes.
+    keep_duplicates : bool, optional
+        Whether picks that stand there twice stay, each with an id of its own.
+
+    Returns
+    -------
+    PickList
+        Positions in Å. Ids are the file's, or new ones made of tomogram and position.
+
+    Raises
+    ------
+    InputError
+        Something cannot be read, is not known, or contradicts itself; names file and row.
+
+    Warns
+    -----
+    SlabkitWarning
+        Duplicates were dropped, shifts applied, picks lie outside their tomograms, or the list is
+        empty.
+    """
+    sources: Sequence[PathLike | Source]
+    if isinstance(source, (str, os.PathLike, Source)):
+        sources = [source]
+    else:
+        sources = list(source)
+    context = make_context(
+        tomograms, tomogram, voxel_size, binning, centre, species, unit, index_base, tomogram_index
+    )
+    chosen = format_named(format) if format is not None else None
+    parts: list[pd.DataFrame] = []
+    lists: list[pd.DataFrame] = []
+    for item in load_sources(sources, folder_formats(chosen)):
+        reading, pick_format = _read(item, chosen, context)
+        if check_bounds and pick_format.in_corner_unit:
+            _check_bounds(reading, item.where, pick_format, context)
+        parts.append(_columns(reading, item.where))
+        if reading.tomograms is not None:
+            lists.append(reading.tomograms)
+    where = ", ".join(s.where if isinstance(s, Source) else str(s) for s in sources[:3])
+    table = _joined(parts)
+    if not len(table):
+        warnings.warn(f"{where}: holds no picks.", SlabkitWarning, stacklevel=2)
+    if species is not None:
+        table = set_species(table, species, where)
+    if not keep_duplicates:
+        table = drop_duplicates(table, where)
+    table = give_ids(table, where)
+    known = known_tomograms(table["slabkitTomogram"].unique(), lists, context, where)
+    picks = check_pick_list(PickList(table, known), where)
+    outside = count_outside(picks.picks, picks.tomograms) if check_bounds else 0
+    if outside:
+        warnings.warn(
+            f"{where}: {outside} of {len(table)} picks lie outside their tomograms; they are kept.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+    return picks
+
+
+def _read(
+    source: Source, chosen: PickFormat | None, context: Context
+) -> tuple[Reading, PickFormat]:
+    if source.empty and source.where == "-":  # the program before it in the pipe has failed
+        raise InputError("standard input: is empty, not even a table without picks.")
+    if source.empty:
+        pick_format = chosen or detect_format(source)
+        nothing: dict[str, Any] = {column.name: [] for column in PICKS.columns if column.required}
+        return Reading(nothing), pick_format
+    pick_format = chosen or detect_format(source)
+    require_meant(pick_format, context, source.where)
+    return pick_format.read(source, context), pick_format
+
+
+def _columns(reading: Reading, where: str) -> pd.DataFrame:
+    import pandas as pd
+
+    # Texts stay plain objects until the whole table is checked.
+    table = pd.DataFrame(
+        {
+            name: values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
+            for name, values in reading.columns.items()
+        }
+    )
+    check_names(table["slabkitTomogram"].unique(), "tomogram", where)
+    if "slabkitSpecies" in table.columns:
+        check_names(table["slabkitSpecies"].unique(), "species", where, empty=True)
+    return check_extra_names(table, where)
+
+
+def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    if len(parts) == 1:
+        return parts[0]
+    defaults: dict[str, Any] = {column.name: column.default for column in PICKS.columns}
+    names = dict.fromkeys(name for part in parts for name in part.columns)
+    whole = [
+        part.assign(
+            **{
+                n: defaults.get(n) or "" if n not in _REAL else np.nan
+                for n in names
+                if n not in part.columns
+            }
+        )
+        for part in parts
+        if len(part)
+    ]
+    if not whole:
+        return parts[0]
+    return pd.concat([part[list(names)] for part in whole], ignore_index=True)
+
+
+_REAL = {column.name for column in PICKS.columns if column.kind == "real"}
+
+
+def _check_bounds(reading: Reading, where: str, pick_format: PickFormat, context: Context) -> None:
+    names = list(reading.columns["slabkitTomogram"])
+    if not names:
+        return
+    positions = np.column_stack([reading.columns[f"slabkit{axis}"] for axis in "XYZ"])
+    sizes = np.zeros((len(names), 3))
+    if context.tomograms is not None:
+        rows = context.tomograms.set_index("slabkitTomogram")
+        known = np.array([name in rows.index for name in names])
+        inside = [name for name in names if name in rows.index]
+        columns = [f"slabkitTomogramSize{axis}" for axis in "XYZ"]
+        sizes[known] = rows.loc[inside, columns].to_numpy()
+    unit = "px" if context.unit == "px" else pick_format.in_corner_unit
+    check_bounds(
+        positions,
+        sizes,
+        context.known_voxel_sizes(names),
+        reading.unit_length,
+        reading.zero,
+        unit,
+        where,
+    )

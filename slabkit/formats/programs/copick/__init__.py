@@ -1,0 +1,1 @@
+"""copick: picks, segmentations, writing."""

@@ -1,0 +1,1 @@
+"""crYOLO: boxes in micrographs and tomograms."""

@@ -1,0 +1,1 @@
+"""CryoSPARC: datasets, 2D picks, results, export."""

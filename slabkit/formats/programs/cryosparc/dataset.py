@@ -1,0 +1,260 @@
+"""CryoSPARC's datasets (``.cs``), read and written.
+
+A dataset is a NumPy array of records under another name, with headers that may be longer than
+NumPy likes and texts as bytes; fields are called ``slot/field``. A newer, compressed form is read
+through the package cryosparc-tools. Nothing here needs a CryoSPARC server.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import FormatError, InputError, MissingDependencyError
+from slabkit.formats.tables.atomic import atomic_path
+
+NUMPY_MAGIC = b"\x93NUMPY"
+STREAM_MAGIC = b"\x95CSDAT"
+
+Columns = dict[str, npt.NDArray[Any]]
+
+_UID_PREFIX = re.compile(r"^\d{21}_")
+
+
+def is_dataset(path: str | os.PathLike[str]) -> bool:
+    """Tell by its first bytes whether a file is a dataset; False for what cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(NUMPY_MAGIC)) in (NUMPY_MAGIC, STREAM_MAGIC)
+    except OSError:
+        return False
+
+
+def read_dataset(path: str | os.PathLike[str], fields: re.Pattern[str] | None = None) -> Columns:
+    """Read a dataset.
+
+    Parameters
+    ----------
+    path : path-like
+    fields : pattern, optional
+        Read only the fields whose whole names match.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Field to its values, rows first; texts as ``object`` arrays of ``str``; ``uid`` as uint64.
+
+    Raises
+    ------
+    FormatError
+        It is no dataset, is cut short, or has Python objects in it, which could run code.
+    InputError
+        It cannot be read.
+    MissingDependencyError
+        It is the compressed form, and cryosparc-tools is not installed.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    return parse_dataset(data, str(path), fields)
+
+
+def parse_dataset(data: bytes, where: str, fields: re.Pattern[str] | None = None) -> Columns:
+    """Read the content of a dataset as `read_dataset` does.
+
+    Parameters
+    ----------
+    data : bytes
+    where : str
+        What messages begin with.
+    fields : pattern, optional
+
+    Returns
+    -------
+    dict of str to ndarray
+
+    Raises
+    ------
+    FormatError, MissingDependencyError
+        As `read_dataset`.
+    """
+    if data.startswith(STREAM_MAGIC):
+        columns = _parse_stream(data, where)
+    elif data.startswith(NUMPY_MAGIC):
+        columns = _parse_records(data, where)
+    else:
+        raise FormatError(
+            f"{where}: is not a CryoSPARC dataset (.cs): it begins with {data[:6]!r}, not with "
+            "NumPy's mark or CryoSPARC's."
+        )
+    return {
+        name: _decoded(values, name, where)
+        for name, values in columns.items()
+        if fields is None or fields.fullmatch(name)
+    }
+
+
+def _parse_records(data: bytes, where: str) -> Columns:
+    kind, rows, offset = _parse_header(data, where)
+    if kind.hasobject:
+        raise FormatError(
+            f"{where}: holds Python objects, which are not read because they could run code; save "
+            "it again in CryoSPARC or with cryosparc-tools (Dataset.load(file).save(other))."
+        )
+    if kind.names is None:
+        raise FormatError(f"{where}: is a plain array without fields, not a CryoSPARC dataset.")
+    there = len(data) - offset
+    if there < rows * kind.itemsize:
+        raise FormatError(
+            f"{where}: is cut short: {rows} rows of {kind.itemsize} bytes are promised, {there} "
+            "bytes are there."
+        )
+    records = (
+        np.frombuffer(data, dtype=kind, count=rows, offset=offset)
+        if rows and kind.itemsize
+        else np.zeros(0, dtype=kind)
+    )
+    return {name: records[name] for name in kind.names}
+
+
+def _parse_header(data: bytes, where: str) -> tuple[np.dtype[Any], int, int]:
+    """Read NumPy's header: the type of the rows, how many there are, and where they begin."""
+    version = data[6:7]
+    begin = 10 if version == b"\x01" else 12
+    length = int.from_bytes(data[8:begin], "little")
+    text = data[begin : begin + length]
+    try:
+        if version not in (b"\x01", b"\x02", b"\x03") or not 0 < length <= len(text):
+            raise ValueError("it is cut short or of an unknown version")
+        header = ast.literal_eval(text.decode("utf-8" if version == b"\x03" else "latin1"))
+        kind: np.dtype[Any] = np.lib.format.descr_to_dtype(header["descr"])
+        (rows,) = header["shape"]
+        if type(rows) is not int or rows < 0:
+            raise ValueError(f"the shape is {header['shape']}")
+    except Exception as error:  # whatever a damaged header makes Python and NumPy stumble over
+        raise FormatError(
+            f"{where}: is damaged or no CryoSPARC dataset: its header cannot be read "
+            f"({_short(error)})."
+        ) from error
+    return kind, rows, begin + length
+
+
+def _parse_stream(data: bytes, where: str) -> Columns:
+    try:
+        from cryosparc.dataset import Dataset
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{where}: is in CryoSPARC's compressed form, for which the package cryosparc-tools is "
+            "needed: pip install 'slabkit-cryoet[cryosparc]' (or save it plainly where that is "
+            "installed: Dataset.load(file).save(other))."
+        ) from error
+    try:
+        dataset = Dataset.load(io.BytesIO(data))
+        return {name: np.array(dataset[name]) for name in dataset.fields()}
+    except Exception as error:  # another package's, of any kind
+        raise FormatError(
+            f"{where}: cannot be read by cryosparc-tools ({_short(error)})."
+        ) from error
+
+
+def _short(error: Exception) -> str:
+    return str(error).split("\n")[0][:80] or type(error).__name__
+
+
+def _decoded(values: npt.NDArray[Any], name: str, where: str) -> npt.NDArray[Any]:
+    if values.dtype.kind not in "SUO":
+        return np.array(values, dtype=values.dtype.newbyteorder("="))
+    try:
+        listed = [
+            value.decode("utf-8").rstrip("\0") if isinstance(value, bytes) else str(value)
+            for value in values.ravel().tolist()
+        ]
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{where}: {name} holds text that is not UTF-8.") from error
+    texts = np.empty(len(listed), dtype=object)
+    texts[:] = listed
+    return texts.reshape(values.shape)
+
+
+def write_dataset(target: str | os.PathLike[str], columns: Mapping[str, npt.ArrayLike]) -> None:
+    """Write a dataset in NumPy's form; the same columns give the same bytes.
+
+    Parameters
+    ----------
+    target : path-like
+    columns : mapping of str to array-like
+        One length along the first axis; texts are written as UTF-8 bytes. CryoSPARC wants ``uid``
+        (uint64) first.
+
+    Raises
+    ------
+    SlabkitError
+        It cannot be written.
+    """
+    arrays = {name: _encoded(np.asarray(values)) for name, values in columns.items()}
+    rows = len(next(iter(arrays.values()), ()))
+    records = np.zeros(
+        rows, dtype=[(name, values.dtype, values.shape[1:]) for name, values in arrays.items()]
+    )
+    for name, values in arrays.items():
+        records[name] = values
+    with atomic_path(target) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array(file, records, allow_pickle=False)
+
+
+def _encoded(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if values.dtype.kind in "OU":
+        encoded = [str(value).encode("utf-8") for value in values.tolist()]
+        # NumPy has no bytes of length 0, and CryoSPARC no missing text.
+        return np.array(encoded, dtype=f"S{max(1, *map(len, encoded), 1)}")
+    return values.astype(values.dtype.newbyteorder("<"))
+
+
+def plain_name(path: str) -> str:
+    """Give a file's own name: without folders, ``>`` and the prefix that an import puts before it.
+
+    Parameters
+    ----------
+    path : str
+        As in ``blob/path`` or ``location/micrograph_path``.
+
+    Returns
+    -------
+    str
+    """
+    return _UID_PREFIX.sub("", path.replace("\\", "/").lstrip(">").rsplit("/", 1)[-1])
+
+
+def unique_ids(texts: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """Make ``uid`` values from texts: the same text, the same number, never 0.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        All different.
+
+    Returns
+    -------
+    ndarray of uint64
+
+    Raises
+    ------
+    InputError
+        Two are equal.
+    """
+    import hashlib
+
+    digests = (hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest() for text in texts)
+    numbers = np.array([int.from_bytes(d, "little") or 1 for d in digests], dtype=np.uint64)
+    if len(np.unique(numbers)) < len(numbers):
+        raise InputError("two minislabs or micrographs are the same, so they cannot have ids.")
+    return numbers

@@ -1,0 +1,201 @@
+"""CSV pick lists, read by column names: at least tomogram, x, y, z; positions in Å."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slabkit.errors import FormatError, InputError
+from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.programs.shared.values import TEXT_NAMES, coordinates, typed_columns
+from slabkit.formats.source import Source
+from slabkit.formats.tables.star import real_text
+from slabkit.tables import PICKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.formats.tables.native import PickList
+
+_SYNONYMS = {
+    "experiment": "tomogram",
+    "run_name": "tomogram",
+    "tomo_name": "tomogram",
+    "particle_type": "species",
+}
+_CHUNK = 20_000
+
+
+def read(source: Source, context: Context) -> Reading:
+    """Read a CSV file.
+
+    Parameters
+    ----------
+    source : Source
+    context : Context
+        ``unit="px"`` reads the positions as voxel indices.
+
+    Returns
+    -------
+    Reading
+
+    Raises
+    ------
+    InputError
+        A column is missing or doubled, a row is short or long, a number is none.
+    """
+    where = source.where
+    header, rows = _rows(source)
+    names = _column_names(header, where)
+    columns = _read_columns(names, rows, where)
+    xyz = np.column_stack([columns.pop(axis) for axis in "xyz"])
+    named = columns.pop("tomogram", None)
+    kind = "this CSV file, which has no column tomogram,"
+    tomograms = context.names(named, len(xyz), where, kind)
+    unit = context.voxel_sizes(tomograms, where) if context.unit == "px" else np.ones(len(xyz))
+    found: dict[str, Any] = {"slabkitTomogram": tomograms}
+    for axis, values in zip("XYZ", (xyz * unit[:, None]).T, strict=True):
+        found[f"slabkit{axis}"] = values
+    found |= typed_columns(columns, where)
+    return Reading(found | columns, unit)
+
+
+def write(picks: PickList, context: Context) -> str:
+    """Write every column, positions in Å, missing numbers as nothing."""
+    table = picks.picks
+    header = [TEXT_NAMES.get(name, name) for name in table.columns]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(zip(*(_texts(table[name]) for name in table.columns), strict=True))
+    return buffer.getvalue()
+
+
+def sniff(source: Source) -> bool:
+    """Tell by a header line that names x, y and z."""
+    first = next(_lines(source.text), "")
+    names = [name.strip().lower() for name in first.split(_delimiter(first))]
+    # PolNet's motif lists have these names too, and others that say they are its.
+    return {"x", "y", "z"} <= set(names) and not {"type", "label", "code"} <= set(names)
+
+
+def _texts(column: pd.Series) -> list[str]:
+    values = column.tolist()
+    if column.dtype.kind == "f":
+        return ["" if value != value else real_text(value) for value in values]
+    return ["" if value is None else str(value) for value in values]
+
+
+def _lines(text: str) -> Iterator[str]:
+    for line in text.split("\n"):
+        if line.strip() and not line.startswith("#"):
+            yield line
+
+
+def _delimiter(header: str) -> str:
+    return next((mark for mark in "\t;" if mark in header), ",")
+
+
+def _rows(source: Source) -> tuple[list[str], Iterator[list[str]]]:
+    first = next(_lines(source.text), "")
+    # Not the lines of _lines: a quoted value may hold a line break.
+    body = io.StringIO(source.text)
+    reader = csv.reader(body, delimiter=_delimiter(first), strict=True)
+    rows = (row for row in _guarded(reader, source.where) if _is_data(row))
+    return next(rows, []), rows
+
+
+def _guarded(reader: Any, where: str) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise FormatError(
+            f"{where}, line {reader.line_num}: is not well-formed CSV ({error})."
+        ) from error
+
+
+def _is_data(row: list[str]) -> bool:
+    if row and row[0]:  # nearly every row: no need to look further
+        return row[0][0] != "#" and (not row[0].isspace() or any(map(str.strip, row)))
+    return any(map(str.strip, row))
+
+
+def _column_names(header: list[str], where: str) -> list[str]:
+    known = {name.lower(): name for name in TEXT_NAMES.values()}
+    known |= {ours.lower(): text for ours, text in TEXT_NAMES.items()} | _SYNONYMS
+    names = [known.get(name.strip().lower(), name.strip()) for name in header]
+    missing = [axis for axis in "xyz" if axis not in names]
+    if missing:
+        raise InputError(
+            f"{where}: has no column {', '.join(missing)}; a CSV pick list has a header line with "
+            f"tomogram,species,x,y,z (in Å), this one has {', '.join(names) or 'none'}."
+        )
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise InputError(f"{where}: the column {doubled[0]!r} stands there more than once.")
+    return names
+
+
+def _read_columns(names: list[str], rows: Iterator[list[str]], where: str) -> dict[str, Any]:
+    """Read by chunks: numbers at once, texts shared where they repeat, so that memory is modest."""
+    parts: dict[str, list[Any]] = {name: [] for name in names}
+    shared: dict[str, str] = {}
+    count = 0
+    chunk: list[list[str]] = []
+
+    def take() -> None:
+        for name, values in zip(names, zip(*chunk, strict=True), strict=True):
+            stripped = [value.strip() for value in values]
+            if name in ("x", "y", "z"):
+                parts[name].append(_coordinates(stripped, name, where, count - len(chunk)))
+            else:
+                parts[name].extend([shared.setdefault(value, value) for value in stripped])
+        if len(shared) > 10 * _CHUNK:
+            shared.clear()
+        chunk.clear()
+
+    for row in rows:
+        count += 1
+        if len(row) != len(names):
+            raise FormatError(
+                f"{where}: row {count} has {len(row)} values for {len(names)} columns (a decimal "
+                "comma? numbers need a decimal point)."
+            )
+        chunk.append(row)
+        if len(chunk) == _CHUNK:
+            take()
+    if chunk:
+        take()
+    return {
+        name: np.concatenate([np.empty(0), *values]) if name in ("x", "y", "z") else values
+        for name, values in parts.items()
+    }
+
+
+def _coordinates(values: list[str], name: str, where: str, before: int) -> Any:
+    try:
+        return coordinates(values, name, where)
+    except InputError:
+        # Said again with the rows counted from the file's start.
+        return coordinates(["0"] * before + values, name, where)
+
+
+FORMAT = PickFormat(
+    name="csv",
+    title="comma-separated values with a header line",
+    suffixes=(".csv", ".tsv"),
+    unit="Å (voxels with --unit px)",
+    origin="centre of the first voxel = 0",
+    index_base="0",
+    lost="tomogram sizes and voxel sizes",
+    sniff=sniff,
+    read=read,
+    write=write,
+    keeps=frozenset(PICKS.names),
+    keeps_extra=True,
+    units=("angstrom", "px"),
+)

@@ -1,0 +1,104 @@
+"""DeepFinder's object lists: XML, voxels of the array that was segmented."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+from slabkit.errors import FormatError
+from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.programs.shared.rows import numbered_names, placed, triples
+from slabkit.formats.programs.shared.values import optional_numbers
+from slabkit.formats.source import Source
+
+_KEPT = {
+    "class_label": "deepfinderClass",
+    "obj_id": "deepfinderObject",
+    "psi": "deepfinderPsi",
+    "phi": "deepfinderPhi",
+    "the": "deepfinderThe",
+}
+
+
+def read(source: Source, context: Context) -> Reading:
+    """Read objects; the size of a cluster becomes the score.
+
+    Parameters
+    ----------
+    source : Source
+    context : Context
+        The voxel size is needed, and the names of the tomograms: ``tomogram_index`` where the
+        objects are of several.
+
+    Returns
+    -------
+    Reading
+        The angles are kept as they are: DeepFinder does not say how they turn.
+
+    Raises
+    ------
+    InputError
+        It is no such list, a number is none, or the tomogram is not known.
+    """
+    where = source.where
+    objects = _objects(source)
+    for number, item in enumerate(objects, 1):
+        missing = [name for name in ("x", "y", "z") if name not in item]
+        if missing:
+            raise FormatError(f"{where}: object {number} has no {missing[0]}.")
+    xyz = triples([[item[axis] for item in objects] for axis in "xyz"], "x y z", where)
+    indices = [item.get("tomo_idx", "").strip() for item in objects]
+    if all(indices):
+        names = numbered_names(indices, context, where)
+    elif any(indices):
+        row = indices.index("") + 1
+        raise FormatError(f"{where}: some objects have a tomo_idx, but not object {row}.")
+    else:
+        names = context.names(None, len(objects), where, "this object list, without tomo_idx,")
+    unit = context.voxel_sizes(names, where)
+    found: dict[str, Any] = placed(names, xyz * unit[:, None])
+    sizes = [item.get("cluster_size", "") for item in objects]
+    if any(sizes):
+        found["slabkitScore"] = optional_numbers(sizes, "cluster_size", where)
+        found["slabkitScoreKind"] = ["deepfinder-cluster-size" if size else "" for size in sizes]
+    for name, column in _KEPT.items():
+        values = [item.get(name, "") for item in objects]
+        if any(values):
+            found[column] = values
+    return Reading(found, unit)
+
+
+def sniff(source: Source) -> bool:
+    """Tell by the first element."""
+    return re.match(r"\s*(<\?xml[^>]*\?>\s*)?<objlist\b", source.text) is not None
+
+
+def _objects(source: Source) -> list[dict[str, str]]:
+    text = source.text
+    if "<!" in text.replace("<!--", ""):
+        # Entities can blow a small file up to gigabytes, and no object list has any.
+        raise FormatError(f"{source.where}: has declarations (<!...), which object lists have not.")
+    try:
+        root = ElementTree.fromstring(text.lstrip())
+    except (ElementTree.ParseError, ValueError) as error:
+        raise FormatError(f"{source.where}: is not well-formed XML ({error}).") from error
+    if root.tag != "objlist":
+        raise FormatError(f"{source.where}: is no object list: <{root.tag}>, not <objlist>.")
+    return [dict(item.attrib) for item in root.iter("object")]
+
+
+FORMAT = PickFormat(
+    name="deepfinder",
+    title="DeepFinder object list (XML)",
+    suffixes=(),
+    unit="voxels",
+    origin="centre of the first voxel = 0",
+    index_base="0",
+    lost="only read; angles are kept but not turned into orientations",
+    sniff=sniff,
+    read=read,
+    write=None,
+    in_corner_unit="px",
+    numbered=True,
+)

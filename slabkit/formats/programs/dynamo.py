@@ -1,0 +1,213 @@
+"""Dynamo's tables: at least 35 columns of numbers, positions in voxels counted from 1.
+
+Dynamo runs in MATLAB, where the first voxel of a volume is 1; converters of other programs pass
+the numbers through as if it were 0, hence ``--index-base``. A particle's position is x, y, z plus
+the shift dx, dy, dz.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import SlabkitWarning
+from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.programs.shared.json_values import ROTATION
+from slabkit.formats.programs.shared.orientations import (
+    RELION_ANGLES,
+    dynamo_angles,
+    dynamo_matrices,
+    rotation_texts,
+    rotations,
+)
+from slabkit.formats.programs.shared.rows import (
+    POSITIONS,
+    number_rows,
+    numbered_names,
+    placed,
+    triples,
+)
+from slabkit.formats.programs.shared.values import parse_numbers
+from slabkit.formats.source import Source
+from slabkit.formats.tables.star import real_text
+from slabkit.formats.tomograms.listing import tomogram_name
+from slabkit.tables import TOMOGRAMS, make_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.formats.tables.native import PickList
+
+# fmt: off
+_NAMES = [
+    "tag", "aligned", "averaged", "dx", "dy", "dz", "tdrot", "tilt", "narot", "cc",
+    "cc2", "cpu", "ftype", "ymintilt", "ymaxtilt", "xmintilt", "xmaxtilt", "fs1", "fs2", "tomo",
+    "reg", "class", "annotation", "x", "y", "z", "dshift", "daxis", "dnarot", "dcc",
+    "otag", "npar", "column33", "ref", "sref", "apix", "def", "column38", "column39", "column40",
+]
+# fmt: on
+_COLUMN = {name: number for number, name in enumerate(_NAMES)}
+_LEAST, _MOST = 35, 1000
+_KEPT = tuple(f"dynamo{name.capitalize()}" for name in _NAMES)
+_READ = ("dx", "dy", "dz", "tdrot", "tilt", "narot", "cc", "tomo", "x", "y", "z", "apix")
+
+
+def read(source: Source, context: Context) -> Reading:
+    """Read a table.
+
+    Parameters
+    ----------
+    source : Source
+    context : Context
+        The voxel size, where column 36 has none; ``tomogram_index`` where there are several
+        tomograms; ``index_base``, 1 without it.
+
+    Returns
+    -------
+    Reading
+        Columns that slabkit does not know are kept as ``dynamoTag`` and so on, if they are not 0
+        throughout.
+
+    Raises
+    ------
+    InputError
+        A row is short or not like the others, a number is none, or a tomogram is not known.
+
+    Warns
+    -----
+    SlabkitWarning
+        Shifts were applied; column 36 has another pixel size than the tomogram.
+    """
+    where = source.where
+    columns = number_rows(source, _LEAST, _MOST, "a Dynamo table has 35 or more")
+    xyz = triples([columns[_COLUMN[axis]] for axis in "xyz"], "x y z", where)
+    shift = triples([columns[_COLUMN[f"d{axis}"]] for axis in "xyz"], "dx dy dz", where)
+    angles = triples(
+        [columns[_COLUMN[name]] for name in ("tdrot", "tilt", "narot")], "tdrot tilt narot", where
+    )
+    moved = int(shift.any(axis=1).sum())
+    if moved:
+        warnings.warn(
+            f"{where}: {moved} of {len(xyz)} particles had a shift (dx, dy, dz); it was added to "
+            "their positions.",
+            SlabkitWarning,
+            stacklevel=4,
+        )
+    names = numbered_names(columns[_COLUMN["tomo"]], context, where)
+    unit, tomograms = _voxel_sizes(columns, names, context, where)
+    zero = np.repeat(-_index_base(context) * unit[:, None], 3, axis=1)
+    found = placed(names, (xyz + shift) * unit[:, None] + zero)
+    scores = triples([columns[_COLUMN["cc"]]], "cc", where)[:, 0]
+    if scores.any():
+        found["slabkitScore"], found["slabkitScoreKind"] = scores, ["dynamo-cc"] * len(scores)
+    if angles.any():
+        found[ROTATION] = rotation_texts(dynamo_matrices(angles))
+    for number, values in enumerate(columns):
+        name = _NAMES[number] if number < len(_NAMES) else f"column{number + 1}"
+        if name not in _READ and parse_numbers(values).any():
+            found[f"dynamo{name.capitalize()}"] = values
+    return Reading(found, unit, zero, tomograms)
+
+
+def write(picks: PickList, context: Context) -> str:
+    """Write a table of 40 columns; the shift is in the position."""
+    table = picks.picks
+    count = len(table)
+    names = table["slabkitTomogram"].tolist()
+    unit = context.voxel_sizes(names, "dynamo")
+    numbers = {name: number for number, name in enumerate(_order(picks), 1)}
+    columns: dict[str, list[str]] = {name: ["0"] * count for name in _NAMES}
+    columns |= {name: ["1"] * count for name in ("aligned", "averaged")}
+    for name in _NAMES:
+        kept = f"dynamo{name.capitalize()}"
+        if kept in table.columns and name not in _READ:
+            columns[name] = [str(value) or "0" for value in table[kept]]
+    if len(set(columns["tag"])) < count:
+        columns["tag"] = [str(number) for number in range(1, count + 1)]
+    xyz = table[list(POSITIONS)].to_numpy() / unit[:, None] + _index_base(context)
+    reals: dict[str, Any] = dict(zip("xyz", xyz.T, strict=True))
+    reals["cc"] = np.nan_to_num(table["slabkitScore"].to_numpy(), posinf=0.0, neginf=0.0)
+    reals["apix"] = unit
+    turned = rotations(table, "dynamo")
+    if turned is not None:
+        reals |= dict(zip(("tdrot", "tilt", "narot"), dynamo_angles(turned).T, strict=True))
+    columns |= {name: [real_text(value) for value in values] for name, values in reals.items()}
+    columns["tomo"] = [str(numbers[name]) for name in names]
+    return "".join(" ".join(row) + "\n" for row in zip(*columns.values(), strict=True))
+
+
+def write_index(picks: PickList, context: Context) -> str:
+    """Write which number is which tomogram, Dynamo's table map."""
+    files = dict(
+        zip(picks.tomograms["slabkitTomogram"], picks.tomograms["slabkitTomogramFile"], strict=True)
+    )
+    lines = []
+    for number, name in enumerate(_order(picks), 1):
+        file = files.get(name, "")
+        lines.append(f"{number} {file if file and tomogram_name(file) == name else name}\n")
+    return "".join(lines)
+
+
+def sniff(source: Source) -> bool:
+    """Never: bare numbers do not say whose they are; the suffix .tbl does."""
+    return False
+
+
+def _index_base(context: Context) -> int:
+    return 1 if context.index_base is None else context.index_base
+
+
+def _order(picks: PickList) -> list[str]:
+    used = set(picks.picks["slabkitTomogram"])
+    return [name for name in picks.tomograms["slabkitTomogram"] if name in used]
+
+
+def _voxel_sizes(
+    columns: list[list[str]], names: list[str], context: Context, where: str
+) -> tuple[npt.NDArray[np.float64], pd.DataFrame | None]:
+    """Give the voxel size of each row, and what column 36 says where nothing else does."""
+    known = context.known_voxel_sizes(names)
+    if len(columns) <= _COLUMN["apix"]:
+        return context.voxel_sizes(names, where), None
+    said = parse_numbers(columns[_COLUMN["apix"]])
+    said = np.where(said > 0, said, np.nan)
+    other = np.isfinite(known) & np.isfinite(said) & (abs(said / known - 1) > 1e-3)
+    if other.any():
+        row = int(np.flatnonzero(other)[0])
+        warnings.warn(
+            f"{where}: says {said[row]:g} Å per pixel (column 36) where {names[row]} has "
+            f"{known[row]:g} Å; the positions were taken for voxels of {known[row]:g} Å.",
+            SlabkitWarning,
+            stacklevel=5,
+        )
+    if np.isfinite(known).all():
+        return known, None
+    found = dict(zip(names, np.where(np.isfinite(known), known, said).tolist(), strict=True))
+    unit = np.array([found[name] for name in names], dtype=float)
+    settled = np.isfinite(known) | (abs(said / unit - 1) < 1e-3)
+    if not settled.all():
+        context.voxel_sizes(names, where)  # says what is not known
+    table = {"slabkitTomogram": list(found), "slabkitVoxelSize": list(found.values())}
+    return unit, make_table(TOMOGRAMS, table)
+
+
+FORMAT = PickFormat(
+    name="dynamo",
+    title="Dynamo table",
+    suffixes=(".tbl",),
+    unit="voxels",
+    origin="centre of the first voxel = 1 (--index-base 0: 0); shifts dx, dy, dz are added",
+    index_base="1",
+    lost="ids, species, tomogram sizes; names stand in the .doc written beside it",
+    sniff=sniff,
+    read=read,
+    write=write,
+    keeps=frozenset({"slabkitTomogram", "slabkitScore", ROTATION, *RELION_ANGLES, *_KEPT}),
+    in_corner_unit="px",
+    index_bases=True,
+    numbered=True,
+    companion=(".doc", write_index),
+)

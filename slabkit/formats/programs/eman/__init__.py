@@ -1,0 +1,1 @@
+"""EMAN: boxes in micrographs and tomograms."""

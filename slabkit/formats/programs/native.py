@@ -1,0 +1,62 @@
+"""slabkit's own pick list, as a `PickFormat` among the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.source import Source
+from slabkit.tables import PICKS, TOMOGRAMS
+
+if TYPE_CHECKING:
+    from slabkit.formats.tables.native import PickList
+
+
+def read(source: Source, context: Context) -> Reading:
+    """Read a native pick list; see `slabkit.formats.tables.native.read_native_picks`."""
+    from slabkit.formats.tables.native import parse_native_picks
+
+    picks = parse_native_picks(source.text, source.where)
+    written = picks.picks["slabkitTomogram"].tolist()
+    names = context.names(written, len(written), source.where)
+    columns = {name: picks.picks[name].to_numpy() for name in picks.picks.columns}
+    columns["slabkitTomogram"] = np.array(names, dtype=object)
+    # What the user calls a tomogram otherwise is called so in the list of tomograms too.
+    called = dict(zip(written, names, strict=True))
+    tomograms = picks.tomograms.assign(
+        slabkitTomogram=[called.get(name, name) for name in picks.tomograms["slabkitTomogram"]]
+    )
+    return Reading(columns, tomograms=tomograms)
+
+
+def write(picks: PickList, context: Context) -> str:
+    """Write a native pick list."""
+    from slabkit.formats.tables.native import check_pick_list
+    from slabkit.formats.tables.star import format_star
+
+    checked = check_pick_list(picks)
+    return format_star({"tomograms": checked.tomograms, "picks": checked.picks})
+
+
+def sniff(source: Source) -> bool:
+    """Tell by slabkit's own coordinate label."""
+    return "\n_slabkitX " in source.text or "\n_slabkitX\n" in source.text
+
+
+FORMAT = PickFormat(
+    name="native",
+    title="slabkit's own pick list (STAR)",
+    suffixes=(".star",),
+    unit="Å",
+    origin="centre of the first voxel = 0",
+    index_base="0",
+    lost="nothing",
+    sniff=sniff,
+    read=read,
+    write=write,
+    keeps=frozenset((*PICKS.names, *TOMOGRAMS.names)),
+    keeps_extra=True,
+    in_corner_unit="",
+)

@@ -1,0 +1,69 @@
+"""PolNet's lists of the molecules it placed: tab-separated, in Å, whatever the suffix says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.programs.shared.csv_columns import csv_columns
+from slabkit.formats.programs.shared.rows import names_of_file, placed, series_name, triples
+from slabkit.formats.source import Source
+
+_NEEDED = ("Type", "Label", "Code", "X", "Y", "Z")
+_PATHS = ("Density", "Micrographs", "PolyData")
+
+
+def read(source: Source, context: Context) -> Reading:
+    """Read motifs; their code becomes the species.
+
+    Parameters
+    ----------
+    source : Source
+    context : Context
+        ``unit="px"`` reads the positions as voxels.
+
+    Returns
+    -------
+    Reading
+        Quaternions are kept as they are: for membranes they hold normals.
+
+    Raises
+    ------
+    InputError
+        A column is missing, a row is short or long, a number is none, or a tomogram is not known.
+    """
+    where = source.where
+    columns = csv_columns(source.text, _NEEDED, "PolNet's motif list", where, "\t")
+    xyz = triples([columns[axis] for axis in "XYZ"], "X Y Z", where)
+    if "Tomo3D" in columns:
+        named = [series_name(text) for text in columns["Tomo3D"]]
+        names = context.names(named, len(xyz), where)
+    else:
+        names = names_of_file(source, context, len(xyz), "_motif_list")
+    unit: Any = context.voxel_sizes(names, where) if context.unit == "px" else 1.0
+    found: dict[str, Any] = placed(names, xyz * (unit[:, None] if context.unit == "px" else 1.0))
+    found["slabkitSpecies"] = columns["Code"]
+    for name, values in columns.items():
+        if name not in ("X", "Y", "Z", "Code", "Tomo3D", *_PATHS):
+            found[f"polnet{name}"] = values
+    return Reading(found, unit)
+
+
+def sniff(source: Source) -> bool:
+    """Tell by the header line."""
+    return set(_NEEDED) <= set(source.text.split("\n", 1)[0].split("\t"))
+
+
+FORMAT = PickFormat(
+    name="polnet",
+    title="PolNet motif list (tab-separated, `_motif_list.csv`)",
+    suffixes=(),
+    unit="Å (voxels with --unit px)",
+    origin="centre of the first voxel = 0",
+    index_base="0",
+    lost="only read; quaternions are kept but not turned into orientations",
+    sniff=sniff,
+    read=read,
+    write=None,
+    units=("angstrom", "px"),
+)

@@ -1,0 +1,1 @@
+"""RELION: particles of tomograms, 2D picks, results, export."""

@@ -1,0 +1,349 @@
+"""RELION tomography particles: version 5 (centred Å) and version 4 (unbinned pixels).
+
+RELION 5 subtracts the tomogram's centre, ``size / 2`` of the unbinned volume as a real number in
+its C++ core; other parts of it use ``size / 2 - 1``, hence ``--centre``. In Å, half the unbinned
+size is half the binned size, unless that was rounded: then ``tomograms.star`` says it. A particle's
+position is its coordinate less the origin shift, which is turned by the subtomogram's angles where
+there are any.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import FormatError, SlabkitWarning
+from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.programs.relion.geometry import (
+    IMAGE_BINNING,
+    IMAGE_PIXEL,
+    PIXEL,
+    SHIFTS,
+    SHIFTS_PX,
+    origin_shift,
+    pixel_sizes,
+    pixel_sizes_to_write,
+    triple,
+    zero_of_centred,
+)
+from slabkit.formats.programs.shared.json_values import ROTATION
+from slabkit.formats.programs.shared.orientations import (
+    RELION_ANGLES,
+    SUBTOMOGRAM_ANGLES,
+    relion_angles,
+    rotations,
+    settled_rotations,
+)
+from slabkit.formats.programs.shared.values import optional_numbers
+from slabkit.formats.source import Source
+from slabkit.formats.tables.star import format_star, parse_star
+from slabkit.tables import PICKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.formats.tables.native import PickList
+
+CENTRED = tuple(f"rlnCenteredCoordinate{axis}Angst" for axis in "XYZ")
+CORNER = tuple(f"rlnCoordinate{axis}" for axis in "XYZ")
+_SCORES = ("rlnAutopickFigureOfMerit", "rlnLCCmax")
+
+# What goes back to the optics block; the values are used where a list never had any.
+_OPTICS = {"rlnVoltage": "300.0", "rlnSphericalAberration": "2.7", "rlnAmplitudeContrast": "0.1"}
+
+_POSITIONS = ("slabkitX", "slabkitY", "slabkitZ")
+
+
+def read_relion5(source: Source, context: Context) -> Reading:
+    """Read particles in Å from the centre of their tomogram.
+
+    Parameters
+    ----------
+    source : Source
+    context : Context
+        The size and voxel size of the tomograms are needed; with ``centre="size/2-1"`` also the
+        tilt-series pixel size, from the file or as ``binning``.
+
+    Returns
+    -------
+    Reading
+
+    Raises
+    ------
+    InputError
+        The file is not of this kind, or the size of a tomogram is not known.
+    """
+    where = source.where
+    particles = _particles(source, CENTRED)
+    names = _names(particles, context, where)
+    zero = zero_of_centred(names, context, where)
+    centred = triple(particles, CENTRED, where)
+    corner = triple(particles, CORNER, where) if set(CORNER) <= set(particles.columns) else None
+    pixel_size = None
+    if context.centre == "size/2-1" or corner is not None:
+        pixel_size = pixel_sizes(particles, names, context, where, context.centre != "size/2")
+    if context.centre == "size/2-1" and pixel_size is not None:
+        zero = zero - pixel_size[:, None]
+    positions = centred + zero
+    if corner is not None:
+        _warn_of_both(positions, corner, pixel_size, where)
+    return _reading(particles, names, positions, np.ones(len(names)), zero, where)
+
+
+def read_relion4(source: Source, context: Context) -> Reading:
+    """Read particles in pixels of the unbinned tilt series, from the tomogram's corner.
+
+    Parameters
+    ----------
+    source : Source
+    context : Context
+        With ``binning`` the pixel size is the tomogram's voxel size divided by it; else it is the
+        file's.
+
+    Returns
+    -------
+    Reading
+
+    Raises
+    ------
+    InputError
+        The file is not of this kind, or the pixel size is not known.
+    """
+    where = source.where
+    particles = _particles(source, CORNER)
+    names = _names(particles, context, where)
+    pixel_size = pixel_sizes(particles, names, context, where, True)
+    if pixel_size is None:  # no picks
+        pixel_size = np.ones(0)
+    if set(CENTRED) <= set(particles.columns):
+        warnings.warn(
+            f"{where}: also has rlnCenteredCoordinate*Angst, which RELION 5 would follow; they "
+            "were left out as --from relion4 says.",
+            SlabkitWarning,
+            stacklevel=4,
+        )
+    positions = triple(particles, CORNER, where) * pixel_size[:, None]
+    return _reading(particles, names, positions, pixel_size, 0.0, where)
+
+
+def write_relion5(picks: PickList, context: Context) -> str:
+    """Write particles in Å from the centre of their tomogram."""
+    table = picks.picks
+    names = table["slabkitTomogram"].tolist()
+    pixel_size = pixel_sizes_to_write(table, names, context)
+    zero = zero_of_centred(names, context, "relion5")
+    if context.centre == "size/2-1":
+        zero = zero - pixel_size[:, None]
+    positions = table[list(_POSITIONS)].to_numpy() - zero
+    return _text(table, dict(zip(CENTRED, positions.T, strict=True)), pixel_size)
+
+
+def write_relion4(picks: PickList, context: Context) -> str:
+    """Write particles in pixels of the unbinned tilt series, from the tomogram's corner."""
+    table = picks.picks
+    names = table["slabkitTomogram"].tolist()
+    pixel_size = pixel_sizes_to_write(table, names, context)
+    positions = table[list(_POSITIONS)].to_numpy() / pixel_size[:, None]
+    return _text(table, dict(zip(CORNER, positions.T, strict=True)), pixel_size)
+
+
+def sniff_relion5(source: Source) -> bool:
+    """Tell by the centred coordinates."""
+    return not _native(source.text) and _has_label(source.text, CENTRED[0])
+
+
+def sniff_relion4(source: Source) -> bool:
+    """Tell by three coordinates and a tomogram name, without centred coordinates."""
+    text = source.text
+    return (
+        not _native(text)
+        and not _has_label(text, CENTRED[0])
+        and all(_has_label(text, label) for label in (*CORNER, "rlnTomoName"))
+    )
+
+
+def _native(text: str) -> bool:
+    return _has_label(text, "slabkitX")
+
+
+def _has_label(text: str, label: str) -> bool:
+    return any(f"\n_{label}{end}" in text for end in (" ", "\t", "\n"))
+
+
+def _particles(source: Source, coordinate_labels: tuple[str, ...]) -> pd.DataFrame:
+    """Give the block with the coordinates, the optics' columns joined to its rows."""
+    where = source.where
+    blocks = parse_star(source.text, where)
+    found = [name for name, block in blocks.items() if set(coordinate_labels) <= set(block.columns)]
+    if len(found) != 1:
+        has = ", ".join(str(c) for block in blocks.values() for c in block.columns) or "none"
+        what = "more than one block" if found else "no block"
+        raise FormatError(
+            f"{where}: {what} has the columns {', '.join(coordinate_labels)}; columns: {has[:300]}."
+        )
+    particles = blocks[found[0]].copy()
+    optics = blocks.get("optics")
+    if optics is None or not len(optics) or not len(particles):
+        return particles
+    if len(optics) == 1 and "rlnOpticsGroup" not in particles.columns:
+        groups = np.zeros(len(particles), dtype=int)
+    elif "rlnOpticsGroup" in particles.columns and "rlnOpticsGroup" in optics.columns:
+        rows = {group: row for row, group in enumerate(optics["rlnOpticsGroup"])}
+        unknown = sorted(set(particles["rlnOpticsGroup"]) - set(rows))
+        if unknown:
+            raise FormatError(
+                f"{where}: particles of optics group {unknown[0]}, which is not there."
+            )
+        groups = np.array([rows[group] for group in particles["rlnOpticsGroup"]])
+    else:
+        return particles
+    for label in (PIXEL, IMAGE_PIXEL, IMAGE_BINNING, *_OPTICS):
+        if label in optics.columns and label not in particles.columns:
+            particles[label] = optics[label].to_numpy()[groups]
+    return particles
+
+
+def _names(particles: pd.DataFrame, context: Context, where: str) -> list[str]:
+    named = particles["rlnTomoName"].tolist() if "rlnTomoName" in particles.columns else None
+    return context.names(named, len(particles), where, "this file, which has no rlnTomoName,")
+
+
+def _warn_of_both(
+    positions: npt.NDArray[np.float64],
+    corner: npt.NDArray[np.float64],
+    pixel_size: npt.NDArray[np.float64] | None,
+    where: str,
+) -> None:
+    by_how_much = ""
+    if pixel_size is not None and len(positions):
+        most = float(abs(positions - corner * pixel_size[:, None]).max())
+        by_how_much = f" (they differ by up to {most:.3g} Å)"
+    warnings.warn(
+        f"{where}: has both rlnCoordinate* and rlnCenteredCoordinate*Angst{by_how_much}; the "
+        "centred ones were read, as RELION does.",
+        SlabkitWarning,
+        stacklevel=5,
+    )
+
+
+def _reading(
+    particles: pd.DataFrame,
+    names: list[str],
+    positions: npt.NDArray[np.float64],
+    unit_length: npt.NDArray[np.float64],
+    zero: npt.NDArray[np.float64] | float,
+    where: str,
+) -> Reading:
+    positions = positions - origin_shift(particles, where)
+    found: dict[str, Any] = {"slabkitTomogram": names}
+    found |= dict(zip(_POSITIONS, positions.T, strict=True))
+    used = {"rlnTomoName", "rlnOpticsGroup", *CENTRED, *CORNER, *SHIFTS, *SHIFTS_PX, *_POSITIONS}
+    for column in PICKS.columns:
+        if column.name in particles.columns and column.name not in found:
+            values = particles[column.name].tolist()
+            if column.kind == "string":
+                found[column.name] = ["" if value == "none" else value for value in values]
+            else:
+                found[column.name] = optional_numbers(values, column.name, where)
+    for label in _SCORES:
+        if label in particles.columns and "slabkitScore" not in found:
+            found["slabkitScore"] = optional_numbers(particles[label].tolist(), label, where)
+            found["slabkitScoreKind"] = [label] * len(particles)
+            used.add(label)
+    if "slabkitScore" in found:
+        used.add("rlnAutopickFigureOfMerit")  # the same number, which slabkit wrote for RELION
+    if "rlnParticleName" in particles.columns and particles["rlnParticleName"].is_unique:
+        found.setdefault("slabkitPickId", particles["rlnParticleName"].tolist())
+        used.add("rlnParticleName")
+    for name in particles.columns:
+        if name not in used and name not in found:
+            found[name] = particles[name].replace("none", "").tolist()
+    if {ROTATION, *RELION_ANGLES} <= set(particles.columns):
+        found[ROTATION] = settled_rotations(particles, where)
+    return Reading(found, unit_length, zero)
+
+
+def _text(
+    table: pd.DataFrame, positions: dict[str, Any], pixel_size: npt.NDArray[np.float64]
+) -> str:
+    import pandas as pd
+
+    count = len(table)
+    optics = pd.DataFrame({PIXEL: pixel_size})
+    for label, value in _OPTICS.items():
+        optics[label] = table[label].to_numpy() if label in table.columns else [value] * count
+        optics[label] = optics[label].replace("", value)
+    groups = optics.groupby(list(optics.columns), sort=True).ngroup().to_numpy() + 1
+    optics = optics.drop_duplicates().sort_values(list(optics.columns), ignore_index=True)
+    optics.insert(0, "rlnOpticsGroup", np.arange(1, len(optics) + 1))
+    optics.insert(0, "rlnOpticsGroupName", [f"opticsGroup{i}" for i in optics["rlnOpticsGroup"]])
+    columns: dict[str, Any] = {"rlnTomoName": table["slabkitTomogram"].to_numpy()}
+    columns |= positions
+    columns["rlnOpticsGroup"] = groups
+    columns["rlnParticleName"] = table["slabkitPickId"].to_numpy()
+    if table["slabkitScore"].notna().all():
+        columns["rlnAutopickFigureOfMerit"] = table["slabkitScore"].to_numpy()
+    left_out = {*_POSITIONS, "slabkitTomogram", PIXEL, IMAGE_PIXEL, IMAGE_BINNING, *_OPTICS}
+    left_out |= {*CENTRED, *CORNER, *SHIFTS, *SHIFTS_PX}
+    angles = _angles(table)
+    columns |= angles
+    if angles:
+        left_out |= set(SUBTOMOGRAM_ANGLES)
+    for name in table.columns:
+        if name not in columns and name not in left_out:
+            columns[name] = table[name].to_numpy()
+    return format_star({"optics": optics, "particles": pd.DataFrame(columns)})
+
+
+def _angles(table: pd.DataFrame) -> dict[str, Any]:
+    """Give RELION's angles, unless every pick has them as RELION wrote them."""
+    own = (
+        set(RELION_ANGLES) <= set(table.columns)
+        and not (table[list(RELION_ANGLES)] == "").to_numpy().any()
+    )
+    if own and (ROTATION not in table.columns or _unmoved(table)):
+        return {}
+    turned = rotations(table, "relion")
+    if turned is None:
+        return {}
+    return dict(zip(RELION_ANGLES, relion_angles(turned).T, strict=True))
+
+
+def _unmoved(table: pd.DataFrame) -> bool:
+    own: list[str] = table[ROTATION].tolist()
+    return settled_rotations(table, "relion") == own
+
+
+_COMMON: dict[str, Any] = {
+    "suffixes": (),
+    "index_base": "0",
+    "lost": "tomogram sizes; slabkit's own columns stand beside RELION's, which keeps them",
+    "keeps": frozenset(PICKS.names),
+    "keeps_extra": True,
+}
+
+RELION5 = PickFormat(
+    name="relion5",
+    title="RELION 5 tomography particles (rlnCenteredCoordinateXAngst)",
+    unit="Å",
+    origin="centre of the tomogram = size/2 (--centre size/2-1: one unbinned pixel less)",
+    sniff=sniff_relion5,
+    read=read_relion5,
+    write=write_relion5,
+    **_COMMON,
+)
+
+RELION4 = PickFormat(
+    name="relion4",
+    title="RELION 4 tomography particles (rlnCoordinateX/Y/Z, rlnTomoName)",
+    unit="pixels of the unbinned tilt series",
+    origin="centre of the first voxel = 0",
+    sniff=sniff_relion4,
+    read=read_relion4,
+    write=write_relion4,
+    in_corner_unit="px",
+    **_COMMON,
+)

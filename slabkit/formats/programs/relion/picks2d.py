@@ -1,0 +1,292 @@
+"""RELION's 2D picks: particle tables, one file a micrograph, and lists of such files.
+
+Coordinates are pixels of the micrograph, 0 at the centre of the first pixel, y from the first row
+of the file. A particle table may carry the shifts of a 2D classification; a particle's place is its
+coordinate less the shift.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.formats.pick2d_dialect import (
+    Pick2dDialect,
+    Slabs,
+    checked,
+    is_star,
+    one_by_one,
+    pooled,
+    star_labels,
+)
+from slabkit.formats.programs.shared.values import coordinates
+from slabkit.formats.source import Source
+from slabkit.formats.tables.paths import resolve_path
+from slabkit.formats.tables.star import parse_star
+from slabkit.tables import PICKS2D
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PLACE = ("rlnCoordinateX", "rlnCoordinateY")
+_SCORE = "rlnAutopickFigureOfMerit"
+_SHIFTS = ("rlnOriginXAngst", "rlnOriginYAngst")
+_SHIFTS_PX = ("rlnOriginX", "rlnOriginY")
+_NOT_2D = {"rlnCoordinateZ", "rlnTomoName", "slabkitX"}
+_MARKER = re.compile(r"coords_suffix_(.+)\.star")
+
+
+def sniff_particles(source: Source) -> bool:
+    """Tell by coordinates beside a micrograph's name."""
+    if not is_star(source):
+        return False
+    labels = star_labels(source.text)
+    return {"rlnMicrographName", *_PLACE} <= labels and not labels & _NOT_2D
+
+
+def read_particles(source: Source, slabs: Slabs) -> pd.DataFrame:
+    """Read a table of picks or particles, slabkit's own for instance.
+
+    Parameters
+    ----------
+    source : Source
+    slabs : Slabs
+        Their voxel size turns shifts in Å into pixels.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    InputError
+        A column is missing or a value is none; shifts are in pixels.
+
+    Warns
+    -----
+    SlabkitWarning
+        Says how many particles had a shift, which is applied.
+    """
+    where = source.where
+    blocks = parse_star(source.text, where)
+    needed = {"rlnMicrographName", *_PLACE}
+    found = [name for name, block in blocks.items() if needed <= set(block.columns)]
+    if "particles" in found:
+        found = ["particles"]
+    if len(found) != 1:
+        raise FormatError(
+            f"{where}: {'several blocks have' if found else 'no block has'} the columns "
+            f"{', '.join(sorted(needed))} (blocks: {', '.join(blocks)})."
+        )
+    table = _typed(blocks[found[0]], where)
+    return _shifted(table, slabs, where)
+
+
+def sniff_per_micrograph(source: Source) -> bool:
+    """Tell by coordinates without a micrograph's name, or a table without any column."""
+    if not is_star(source):
+        return False
+    labels = star_labels(source.text)
+    if not labels:  # template picking that found nothing
+        return set(parse_star(source.text, source.where)) <= {"", "particles"}
+    return set(_PLACE) <= labels and not labels & {*_NOT_2D, "rlnMicrographName"}
+
+
+def read_per_micrograph(source: Source, slabs: Slabs) -> pd.DataFrame:
+    """Read the picks of one micrograph, which the file's name tells: ``<slab>_autopick.star``."""
+    name = slabs.names.of_file(source.where, (".star",))
+    return _of_micrograph(source, name)
+
+
+def sniff_list(source: Source) -> bool:
+    """Tell RELION 4's list by its block, RELION 3.1's marker by its name."""
+    if is_star(source):
+        return {"rlnMicrographName", "rlnMicrographCoordinates"} <= star_labels(source.text)
+    return _MARKER.fullmatch(Path(source.where).name) is not None
+
+
+def read_list(source: Source, slabs: Slabs) -> pd.DataFrame:
+    """Read the picks of all micrographs that a list names.
+
+    Parameters
+    ----------
+    source : Source
+    slabs : Slabs
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    InputError
+        A file that RELION 4 or 5 lists is not there, or cannot be read.
+
+    Warns
+    -----
+    SlabkitWarning
+        Says how many files are not there that RELION 3.1 may or may not have made.
+    """
+    entries = _entries(source)
+    missing = [path for _, path, _ in entries if not path.exists()]
+    demanded = [path for _, path, must_exist in entries if must_exist and not path.exists()]
+    if demanded:
+        raise InputError(
+            f"{source.where}: lists {demanded[0]}{_and_more(demanded)}, which is not there; call "
+            "slabkit from the folder of the RELION project."
+        )
+    if entries and len(missing) == len(entries):
+        raise InputError(
+            f"{source.where}: none of the {len(entries)} coordinate files is there, the first is "
+            f"{missing[0]}; call slabkit from the folder of the RELION project."
+        )
+    if missing:
+        warnings.warn(
+            f"{source.where}: {len(missing)} of {len(entries)} coordinate files are not there, "
+            f"for instance {missing[0]}; no picks are taken from their micrographs.",
+            SlabkitWarning,
+            stacklevel=5,
+        )
+    return pooled(
+        [_of_micrograph(Source.load(path), name) for name, path, _ in entries if path.exists()]
+    )
+
+
+def listed_files(source: Source) -> list[Path]:
+    """Give the coordinate files that a list names and that are there."""
+    return [path for _, path, _ in _entries(source) if path.exists()]
+
+
+def _entries(source: Source) -> list[tuple[str, Path, bool]]:
+    """Give micrograph, coordinate file, and whether RELION always writes that file."""
+    where = source.where
+    marker = _MARKER.fullmatch(Path(where).name)
+    if marker and not is_star(source):
+        lines = source.text.split()
+        table = resolve_path(lines[0] if lines else "", where)
+        if len(lines) != 1 or not table.is_file():
+            raise InputError(
+                f"{where}: should hold the path of the micrographs' STAR file and nothing else, "
+                f"and that file should be there; it holds {source.text.strip()[:60]!r}."
+            )
+        names = _column(parse_star(Source.load(table).text, str(table)), str(table))
+        folder = Path(where).parent
+        return [
+            (name, folder / PurePosixPath(name).with_suffix("").parent / _picks_of(name, marker[1]),
+             False)
+            for name in names
+        ]  # fmt: skip
+    blocks = parse_star(source.text, where)
+    names = _column(blocks, where)
+    files = _column(blocks, where, "rlnMicrographCoordinates")
+    return [
+        (name, resolve_path(file, where), True) for name, file in zip(names, files, strict=True)
+    ]
+
+
+def _picks_of(micrograph: str, pick_name: str) -> str:
+    return f"{PurePosixPath(micrograph).stem}_{pick_name}.star"
+
+
+def _column(
+    blocks: dict[str, pd.DataFrame], where: str, label: str = "rlnMicrographName"
+) -> list[str]:
+    for block in blocks.values():
+        if label in block.columns:
+            return [str(value) for value in block[label]]
+    raise FormatError(f"{where}: has no column {label}.")
+
+
+def _of_micrograph(source: Source, name: str) -> pd.DataFrame:
+    import pandas as pd
+
+    where = source.where
+    blocks = parse_star(source.text, where)
+    table = next(
+        (block for block in blocks.values() if set(_PLACE) <= set(block.columns)), pd.DataFrame()
+    )
+    if not len(table.columns):
+        if any(len(block.columns) for block in blocks.values()):
+            raise FormatError(f"{where}: no block has the columns {', '.join(_PLACE)}.")
+        return pooled([])
+    return _typed(table.assign(rlnMicrographName=name), where)
+
+
+def _typed(block: pd.DataFrame, where: str) -> pd.DataFrame:
+    table = block.copy()
+    for column in PICKS2D.columns:
+        if column.kind == "string" and column.default == "" and column.name in table.columns:
+            table[column.name] = table[column.name].replace("none", "")
+    if _SCORE in table.columns and "slabkitScoreKind" not in table.columns:
+        table["slabkitScoreKind"] = _SCORE
+    return checked(table, where)
+
+
+def _shifted(table: pd.DataFrame, slabs: Slabs, where: str) -> pd.DataFrame:
+    for label in _SHIFTS_PX:
+        if label in table.columns and coordinates(table[label].tolist(), label, where).any():
+            raise InputError(
+                f"{where}: has shifts in pixels ({label}), as RELION 3.0 wrote; it does not say of "
+                f"which pixels. Convert them to {label}Angst, or drop the column."
+            )
+    present = [label for label in _SHIFTS if label in table.columns]
+    if not present or not len(table):
+        return table
+    shifts = {label: coordinates(table[label].tolist(), label, where) for label in present}
+    moved = int(np.any(list(shifts.values()), axis=0).sum())
+    if moved:
+        found = slabs.names.match(table["rlnMicrographName"].tolist(), where)
+        micrographs = [found[name] for name in table["rlnMicrographName"]]
+        pixel = np.array(slabs.values("slabkitVoxelSize", micrographs))
+        for label, place in zip(_SHIFTS, _PLACE, strict=True):
+            if label in shifts:
+                table[place] = table[place] - shifts[label] / pixel
+        warnings.warn(
+            f"{where}: {moved} of {len(table)} particles had a shift (rlnOrigin*Angst); it was "
+            "applied to their places.",
+            SlabkitWarning,
+            stacklevel=5,
+        )
+    return table.drop(columns=present)
+
+
+def _and_more(items: Sequence[Any]) -> str:
+    return f" and {len(items) - 1} more" if len(items) > 1 else ""
+
+
+_COMMON: dict[str, Any] = {
+    "unit": "pixels",
+    "origin": "centre of the first pixel = 0, y from the first row",
+    "index_base": "0",
+}
+
+PARTICLES = Pick2dDialect(
+    name="star",
+    title="slabkit's 2D picks, or a RELION particle STAR (shifts are applied)",
+    sniff=sniff_particles,
+    read=one_by_one(read_particles),
+    **_COMMON,
+)
+
+PER_MICROGRAPH = Pick2dDialect(
+    name="relion",
+    title="RELION's picks of one micrograph (<micrograph>_autopick.star, from any job)",
+    sniff=sniff_per_micrograph,
+    read=one_by_one(read_per_micrograph),
+    **_COMMON,
+)
+
+LIST = Pick2dDialect(
+    name="relion-list",
+    title="RELION 4 and 5's autopick.star or manualpick.star, RELION 3.1's coords_suffix_*.star",
+    sniff=sniff_list,
+    read=one_by_one(read_list),
+    files=listed_files,
+    **_COMMON,
+)

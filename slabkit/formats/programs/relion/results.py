@@ -1,0 +1,113 @@
+"""RELION's particle STAR files as results: which minislabs were kept, their classes and shifts."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.formats.programs.shared.result_values import require_key, typed_results
+from slabkit.formats.programs.shared.values import coordinates
+from slabkit.formats.tables.star import parse_star
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SCORE_COLUMNS = ("slabkitScore", "rlnAutopickFigureOfMerit", "rlnMaxValueProbDistribution")
+_KEPT_FROM_STAR = (
+    "slabkitPickId",
+    "rlnParticleName",
+    "rlnImageName",
+    "rlnMicrographName",
+    "slabkitTileRow",
+    "slabkitTileColumn",
+    "rlnCoordinateX",
+    "rlnCoordinateY",
+    "slabkitDecision",
+    "slabkitSpecies",
+    "slabkitTilt",
+    "slabkitGallerySet",
+    "slabkitScoreKind",
+)
+_MAY_BE_NONE = (
+    "slabkitPickId",
+    "rlnParticleName",
+    "slabkitSpecies",
+    "slabkitGallerySet",
+    "slabkitScoreKind",
+)
+_SHIFTS = {"rlnOriginXAngst": "slabkitShiftX", "rlnOriginYAngst": "slabkitShiftY"}
+_SHIFTS_PX = ("rlnOriginX", "rlnOriginY")
+
+
+def read_relion_results(text: str, where: str) -> pd.DataFrame:
+    """Read a particle STAR: a selection, the result of a classification, slabkit's own.
+
+    Parameters
+    ----------
+    text : str
+    where : str
+        What messages begin with.
+
+    Returns
+    -------
+    DataFrame
+        Columns named as in `slabkit.tables.MINISLABS` and `slabkit.tables.LABELS`. The shifts of a
+        classification become ``slabkitShiftX`` and ``slabkitShiftY``: where the particle's centre
+        lies from that of its image, in Å, x along the columns and y along the rows as the file has
+        them. RELION's origin is the opposite: what moves the particle to the image's centre.
+
+    Raises
+    ------
+    FormatError, InputError
+        It is not a particle STAR, or a value is not understood.
+
+    Warns
+    -----
+    SlabkitWarning
+        It has shifts in pixels, as RELION 3.0 wrote; they are left out.
+    """
+    import pandas as pd
+
+    blocks = parse_star(text, where)
+    name = next((name for name in ("particles", "images", "") if name in blocks), None)
+    if name is None:
+        raise InputError(
+            f"{where}: has no block data_particles (it has {', '.join(blocks)}), so it is not a "
+            "RELION particle STAR."
+        )
+    block = blocks[name]
+    found = {c: block[c].tolist() for c in _KEPT_FROM_STAR if c in block.columns}
+    if "rlnClassNumber" in block.columns:
+        found["slabkitClass"] = block["rlnClassNumber"].tolist()
+    score = next((column for column in _SCORE_COLUMNS if column in block.columns), None)
+    if score is not None:
+        found["slabkitScore"] = block[score].tolist()
+        if score != "slabkitScore":
+            found["slabkitScoreKind"] = [score] * len(block)
+    for column in _MAY_BE_NONE:
+        if column in found:
+            found[column] = ["" if value == "none" else value for value in found[column]]
+    require_key(found, where, [str(column) for column in block.columns])
+    return pd.DataFrame(
+        typed_results(found, where) | _shifts(block, where), index=range(len(block))
+    )
+
+
+def _shifts(block: pd.DataFrame, where: str) -> dict[str, Any]:
+    if not set(_SHIFTS) <= set(block.columns):
+        in_px = [label for label in _SHIFTS_PX if label in block.columns]
+        if any(coordinates(block[label].tolist(), label, where).any() for label in in_px):
+            warnings.warn(
+                f"{where}: has shifts in pixels ({', '.join(in_px)}), as RELION 3.0 wrote; they "
+                "are left out.",
+                SlabkitWarning,
+                stacklevel=5,
+            )
+        return {}
+    return {
+        name: 0.0 - np.asarray(coordinates(block[label].tolist(), label, where))
+        for label, name in _SHIFTS.items()
+    }

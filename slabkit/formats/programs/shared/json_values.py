@@ -1,0 +1,269 @@
+"""Values out of JSON, strictly, and picks into it: what the JSON dialects share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import FormatError, InputError
+from slabkit.formats.programs.shared.values import TEXT_NAMES, parse_numbers
+from slabkit.tables import PICKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROTATION = "slabkitRotation"
+"""Extra column with nine numbers, comma-separated: the rotation matrix, row by row."""
+
+_POSITION = ("slabkitX", "slabkitY", "slabkitZ")
+
+
+def load_json(text: str, where: str) -> Any:
+    """Parse JSON strictly.
+
+    Parameters
+    ----------
+    text : str
+    where : str
+        File, and line if there is one, for the message.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    FormatError
+        It is not JSON; ``NaN`` and ``Infinity`` are not; a key stands twice.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique_keys)
+    except (ValueError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        raise FormatError(f"{where}: is not valid JSON ({reason}); perhaps cut short.") from error
+
+
+def json_number(value: Any, name: str, where: str) -> float:
+    """Take a finite number out of JSON; text, true, null and NaN are none.
+
+    Parameters
+    ----------
+    value : object
+    name : str
+    where : str
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    FormatError
+        It is not a finite number.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = np.inf
+        if np.isfinite(number):
+            return number
+    raise FormatError(f"{where}: {name} is {_shown(value)}; it must be a finite number.")
+
+
+def json_matrix(value: Any, side: int, name: str, where: str) -> npt.NDArray[np.float64]:
+    """Take a square matrix out of JSON.
+
+    Parameters
+    ----------
+    value : object
+    side : int
+        Rows and columns it must have.
+    name : str
+    where : str
+
+    Returns
+    -------
+    ndarray, shape (side, side)
+
+    Raises
+    ------
+    FormatError
+        It is not such a matrix of finite numbers.
+    """
+    rows = value if isinstance(value, list) else []
+    if len(rows) != side or any(not isinstance(r, list) or len(r) != side for r in rows):
+        raise FormatError(f"{where}: {name} must be a {side} × {side} matrix.")
+    return np.array([[json_number(v, name, where) for v in row] for row in rows], dtype=float)
+
+
+def json_location(value: Any, where: str) -> tuple[float, float, float]:
+    """Take ``{"x": …, "y": …, "z": …}`` out of JSON.
+
+    Parameters
+    ----------
+    value : object
+    where : str
+
+    Returns
+    -------
+    (float, float, float)
+
+    Raises
+    ------
+    FormatError
+        A coordinate is missing or not a finite number.
+    """
+    if not isinstance(value, dict) or not {"x", "y", "z"} <= value.keys():
+        raise FormatError(f"{where}: location must have x, y and z, not {_shown(value)}.")
+    x, y, z = (json_number(value[axis], axis, where) for axis in "xyz")
+    return x, y, z
+
+
+def json_text(value: Any, name: str, where: str) -> str:
+    """Take a text out of JSON (null is the empty text).
+
+    Parameters
+    ----------
+    value : object
+    name : str
+    where : str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    FormatError
+        It is not text that a file can hold.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise FormatError(f"{where}: {name} is {_shown(value)}; it must be text.")
+    return value
+
+
+def rotation_text(matrix: npt.NDArray[np.float64]) -> str:
+    """Write a 3 × 3 matrix as the `ROTATION` column has it."""
+    return ",".join(repr(float(value) + 0.0) for value in matrix.ravel())
+
+
+def rotation_matrix(text: str, where: str) -> list[list[float]]:
+    """Read what `rotation_text` wrote.
+
+    Parameters
+    ----------
+    text : str
+    where : str
+
+    Returns
+    -------
+    list of list of float
+        Three rows of three.
+
+    Raises
+    ------
+    InputError
+        It is not nine finite numbers.
+    """
+    numbers = parse_numbers(text.split(","))
+    if len(numbers) != 9 or not np.isfinite(numbers).all():
+        raise InputError(f"{where}: {ROTATION} {text!r} is not nine numbers.")
+    matrix: list[list[float]] = numbers.reshape(3, 3).tolist()
+    return matrix
+
+
+def extra_columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Make columns of what JSON objects have beyond what their format says.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        One a pick.
+
+    Returns
+    -------
+    dict of str to list of str
+        Text as it is, other values as JSON, empty where a pick has none.
+    """
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return {key: [_as_text(row[key]) if key in row else "" for row in rows] for key in sorted(keys)}
+
+
+def pick_objects(table: pd.DataFrame, taken: Collection[str] = ()) -> Iterator[dict[str, Any]]:
+    """Give each pick's columns, but for its position, as a dict that JSON can hold.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns of `slabkit.tables.PICKS` and others.
+    taken : collection of str
+        Keys that are left out, because the format has a meaning of its own for them.
+
+    Yields
+    ------
+    dict
+        Named as in `TEXT_NAMES`; values that are as good as missing are left out.
+    """
+    names = [name for name in table.columns if name not in _POSITION and name not in taken]
+    defaults = {column.name: column.default for column in PICKS.columns}
+    keys = [TEXT_NAMES.get(name, name) for name in names]
+    columns = [table[name].tolist() for name in names]
+    nothing = [("", None, defaults.get(name)) for name in names]
+    for row in zip(*columns, strict=True):
+        yield {
+            key: value
+            for key, value, none in zip(keys, row, nothing, strict=True)
+            if value == value and value not in none
+        }
+
+
+def whole_number(text: object, name: str) -> int:
+    """Read a whole number that travelled as text.
+
+    Parameters
+    ----------
+    text : object
+    name : str
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    InputError
+        It is not one.
+    """
+    try:
+        return int(str(text))
+    except ValueError as error:
+        raise InputError(f"{name} is {text!r}; it must be a whole number.") from error
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return result

@@ -1,0 +1,247 @@
+"""Orientations of particles, between the conventions of programs.
+
+Inside slabkit an orientation is the matrix that turns the reference into the tomogram (columns
+x, y, z), as copick and the CryoET Data Portal have it: a point r of the reference, from its
+centre, lies at ``matrix @ r`` from the particle's position. It travels as text in the extra column
+``slabkitRotation``.
+
+With Rz(a) the right-handed rotation by a about z, and so on, that matrix is
+
+- RELION, Warp, pytom-match-pick: the transpose of Rz(rot) Ry(tilt) Rz(psi), times the same of the
+  subtomogram's angles from the left (RELION 5's `ParticleSet::getMatrix3x3`);
+- Dynamo: the transpose of Rz(narot) Rx(tilt) Rz(tdrot), as eulerangles, cryoCAT and copick have it;
+- ArtiaX's particle lists and TOM's motive lists: Rz(psi) Rx(theta) Rz(phi).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError
+from slabkit.formats.programs.shared.json_values import ROTATION, rotation_matrix, rotation_text
+from slabkit.formats.programs.shared.values import coordinates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Matrices = npt.NDArray[np.float64]
+Axes = Literal["zyz", "zxz"]
+
+RELION_ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+SUBTOMOGRAM_ANGLES = tuple(f"rlnTomoSubtomogram{angle}" for angle in ("Rot", "Tilt", "Psi"))
+_NOTHING = ("", "none", "<NA>")
+_ORTHOGONAL = 1e-3
+
+
+def euler_matrices(angles: npt.ArrayLike, axes: Axes) -> Matrices:
+    """Give Rz(a) R(b) Rz(c), the middle rotation about the middle axis.
+
+    Parameters
+    ----------
+    angles : array-like, shape (picks, 3)
+        a, b, c in degrees.
+    axes : {"zyz", "zxz"}
+
+    Returns
+    -------
+    ndarray, shape (picks, 3, 3)
+    """
+    a, b, c = np.deg2rad(np.asarray(angles, dtype=float).reshape(-1, 3)).T
+    zero, one = np.zeros_like(b), np.ones_like(b)
+    cos, sin = np.cos(b), np.sin(b)
+    if axes == "zyz":
+        rows = [cos, zero, sin, zero, one, zero, -sin, zero, cos]
+    else:
+        rows = [one, zero, zero, zero, cos, -sin, zero, sin, cos]
+    middle = np.stack(rows, axis=-1).reshape(-1, 3, 3)
+    matrices: Matrices = _about_z(a) @ middle @ _about_z(c)
+    return matrices
+
+
+def euler_angles(matrices: Matrices, axes: Axes) -> npt.NDArray[np.float64]:
+    """Give the angles of which `euler_matrices` makes these matrices.
+
+    Parameters
+    ----------
+    matrices : ndarray, shape (picks, 3, 3)
+    axes : {"zyz", "zxz"}
+
+    Returns
+    -------
+    ndarray, shape (picks, 3)
+        a, b, c in degrees, b between 0 and 180; c is 0 where only a and c together are known.
+    """
+    m = matrices
+    sin = np.hypot(m[:, 0, 2], m[:, 1, 2])
+    b = np.arctan2(sin, m[:, 2, 2])
+    if axes == "zyz":
+        a, c = np.arctan2(m[:, 1, 2], m[:, 0, 2]), np.arctan2(m[:, 2, 1], -m[:, 2, 0])
+        flat = np.where(m[:, 2, 2] > 0, 1.0, -1.0)
+    else:
+        a, c = np.arctan2(m[:, 0, 2], -m[:, 1, 2]), np.arctan2(m[:, 2, 0], m[:, 2, 1])
+        flat = np.ones(len(m))
+    pole = sin < 1e-7
+    a = np.where(pole, np.arctan2(flat * m[:, 1, 0], flat * m[:, 0, 0]), a)
+    c = np.where(pole, 0.0, c)
+    angles: npt.NDArray[np.float64] = np.rad2deg(np.column_stack([a, b, c])) + 0.0
+    return angles
+
+
+def relion_matrices(angles: npt.ArrayLike) -> Matrices:
+    """Give the matrices of rot, tilt, psi in degrees, shape (picks, 3)."""
+    return euler_matrices(angles, "zyz").transpose(0, 2, 1)
+
+
+def relion_angles(matrices: Matrices) -> npt.NDArray[np.float64]:
+    """Give rot, tilt, psi in degrees of matrices, shape (picks, 3)."""
+    return euler_angles(matrices.transpose(0, 2, 1), "zyz")
+
+
+def dynamo_matrices(angles: npt.ArrayLike) -> Matrices:
+    """Give the matrices of tdrot, tilt, narot in degrees, shape (picks, 3)."""
+    reversed_angles = np.asarray(angles, dtype=float).reshape(-1, 3)[:, ::-1]
+    return euler_matrices(reversed_angles, "zxz").transpose(0, 2, 1)
+
+
+def dynamo_angles(matrices: Matrices) -> npt.NDArray[np.float64]:
+    """Give tdrot, tilt, narot in degrees of matrices, shape (picks, 3)."""
+    return euler_angles(matrices.transpose(0, 2, 1), "zxz")[:, ::-1]
+
+
+def artiax_matrices(angles: npt.ArrayLike) -> Matrices:
+    """Give the matrices of phi, theta, psi in degrees, shape (picks, 3)."""
+    return euler_matrices(np.asarray(angles, dtype=float).reshape(-1, 3)[:, ::-1], "zxz")
+
+
+def artiax_angles(matrices: Matrices) -> npt.NDArray[np.float64]:
+    """Give phi, theta, psi in degrees of matrices, shape (picks, 3)."""
+    return euler_angles(matrices, "zxz")[:, ::-1]
+
+
+def rotation_texts(matrices: Matrices) -> list[str]:
+    """Write matrices as the column `ROTATION` has them."""
+    return [rotation_text(matrix) for matrix in matrices]
+
+
+def with_rotations(table: pd.DataFrame) -> pd.DataFrame:
+    """Give a pick table the column `ROTATION`, if anything in it says orientations.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns of `slabkit.tables.PICKS`; RELION's angles count where the column is missing or
+        empty, unless all of them are 0, as programs write them that know none.
+
+    Returns
+    -------
+    DataFrame
+        The table itself where there is nothing to add.
+
+    Raises
+    ------
+    InputError
+        An angle is not a number.
+    """
+    if not set(RELION_ANGLES) <= set(table.columns):
+        return table
+    angles, known = _angles(table, RELION_ANGLES)
+    inner = set(SUBTOMOGRAM_ANGLES) <= set(table.columns)
+    outer = _angles(table, SUBTOMOGRAM_ANGLES)[0] if inner else np.zeros_like(angles)
+    if not angles.any() and not outer.any():
+        return table
+    texts = np.array(rotation_texts(relion_matrices(outer) @ relion_matrices(angles)), dtype=object)
+    texts[~known] = ""
+    if ROTATION in table.columns:
+        own = table[ROTATION].to_numpy(dtype=object)
+        # Beside picks that have a matrix, angles of 0 are those of a pick that has none.
+        texts[~(angles.any(axis=1) | outer.any(axis=1))] = ""
+        texts = np.where(own == "", texts, own)
+    return table.assign(**{ROTATION: texts})
+
+
+def rotations(table: pd.DataFrame, where: str) -> Matrices | None:
+    """Give the orientation of each pick.
+
+    Parameters
+    ----------
+    table : DataFrame
+    where : str
+        What messages begin with.
+
+    Returns
+    -------
+    ndarray, shape (picks, 3, 3), or None
+        The identity where a pick has none; None where no pick has one.
+
+    Raises
+    ------
+    InputError
+        A matrix is no rotation.
+    """
+    table = with_rotations(table)
+    if ROTATION not in table.columns or not (table[ROTATION] != "").any():
+        return None
+    found = np.tile(np.eye(3), (len(table), 1, 1))
+    for row, text in enumerate(table[ROTATION].tolist()):
+        if text:
+            found[row] = rotation_matrix(text, where)
+    orthogonal = abs(found @ found.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
+    wrong = (orthogonal > _ORTHOGONAL) | (np.linalg.det(found) < 0)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InputError(
+            f"{where}: {ROTATION} of pick {row + 1} ({table[ROTATION].iloc[row]}) is no rotation, "
+            "so it has no angles."
+        )
+    return found
+
+
+def settled_rotations(table: pd.DataFrame, where: str) -> list[str]:
+    """Give `ROTATION` of a table of RELION that has both: RELION's angles win where they moved.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With `ROTATION` and RELION's angles, as strings.
+    where : str
+
+    Returns
+    -------
+    list of str
+        What stood in `ROTATION` where the angles still say the same.
+    """
+    own = ["" if text in _NOTHING else text for text in table[ROTATION].tolist()]
+    angles = with_rotations(table.drop(columns=ROTATION))
+    if ROTATION not in angles.columns:
+        # RELION writes 0 for what has no orientation, and so does slabkit.
+        theirs = rotation_texts(np.tile(np.eye(3), (len(table), 1, 1)))
+    else:
+        theirs = angles[ROTATION].tolist()
+    settled = []
+    for mine, other in zip(own, theirs, strict=True):
+        said = np.array(rotation_matrix(mine, where)) if mine else np.eye(3)
+        moved = other and abs(said - np.array(rotation_matrix(other, where))).max() > 1e-4
+        settled.append(other if moved else mine)
+    return settled
+
+
+def _angles(
+    table: pd.DataFrame, labels: tuple[str, ...]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    known = np.ones(len(table), dtype=bool)
+    columns = []
+    for label in labels:
+        texts = [str(value) for value in table[label].tolist()]
+        known &= np.array([text not in _NOTHING for text in texts], dtype=bool)
+        filled = ["0" if text in _NOTHING else text for text in texts]
+        columns.append(coordinates(filled, label, "pick list"))
+    return np.column_stack(columns) * known[:, None], known
+
+
+def _about_z(angle: npt.NDArray[np.float64]) -> Matrices:
+    cos, sin, zero, one = np.cos(angle), np.sin(angle), np.zeros_like(angle), np.ones_like(angle)
+    rows = [cos, -sin, zero, sin, cos, zero, zero, zero, one]
+    return np.stack(rows, axis=-1).reshape(-1, 3, 3)

@@ -1,0 +1,1 @@
+"""slabpick: pick lists and whole projects."""

@@ -1,0 +1,66 @@
+"""slabpick's coordinate lists: STAR files with the labels of RELION 4, but in Å.
+
+``cs_map_slabs`` and ``cs_map_particles`` write Å unless they are told another scale, and slabpick
+divides them by the voxel size to get an array index. The file itself says nothing of it, so it is
+read only on request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.programs.shared.rows import placed, star_table, triples
+from slabkit.formats.programs.shared.values import optional_numbers
+from slabkit.formats.source import Source
+
+_XYZ = tuple(f"rlnCoordinate{axis}" for axis in "XYZ")
+_SCORE = "rlnScore"
+
+
+def read(source: Source, context: Context) -> Reading:
+    """Read coordinates in Å.
+
+    Parameters
+    ----------
+    source : Source
+    context : Context
+
+    Returns
+    -------
+    Reading
+        The angles are left out: slabpick writes 0 for all.
+
+    Raises
+    ------
+    InputError
+        The file is not of this kind, or a number is none.
+    """
+    where = source.where
+    table = star_table(source, ("rlnTomoName", *_XYZ))
+    xyz = triples([table[label].tolist() for label in _XYZ], " ".join(_XYZ), where)
+    names = context.names(table["rlnTomoName"].tolist(), len(xyz), where)
+    found: dict[str, Any] = placed(names, xyz)
+    if _SCORE in table.columns:
+        found["slabkitScore"] = optional_numbers(table[_SCORE].tolist(), _SCORE, where)
+        found["slabkitScoreKind"] = ["slabpick"] * len(xyz)
+    return Reading(found)
+
+
+def sniff(source: Source) -> bool:
+    """Never: the file cannot be told from RELION 4's, which is in pixels."""
+    return False
+
+
+FORMAT = PickFormat(
+    name="slabpick",
+    title="slabpick coordinates (STAR of its cs_map_* commands); its maps: `slabkit import`",
+    suffixes=(),
+    unit="Å",
+    origin="centre of the first voxel = 0",
+    index_base="0",
+    lost="only read; never detected, say --from slabpick",
+    sniff=sniff,
+    read=read,
+    write=None,
+)

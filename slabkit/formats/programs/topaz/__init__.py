@@ -1,0 +1,1 @@
+"""Topaz: names, 2D picks, export."""

@@ -1,0 +1,1 @@
+"""Tables in files: STAR text, slabkit's own tables, atomic writing and paths."""

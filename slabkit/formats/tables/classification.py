@@ -1,0 +1,118 @@
+"""What a classification leaves: averages, the classified particles and the table of classes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError
+from slabkit.formats.programs.shared.values import coordinates
+from slabkit.formats.tables.blocks import read_text, write_blocks
+from slabkit.formats.tables.paths import path_for_table
+from slabkit.formats.tables.star import parse_star
+from slabkit.formats.volumes.mrc_writing import MrcStackWriter
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CLASS_COLUMNS = ("rlnClassNumber", "slabkitQuality")
+
+
+def write_averages(
+    path: str | os.PathLike[str], averages: npt.NDArray[np.float32], pixel_size: float
+) -> None:
+    """Write class averages as a stack.
+
+    Parameters
+    ----------
+    path : path-like
+        Should end in ``.mrcs``.
+    averages : ndarray of float32, shape (classes, y, x)
+    pixel_size : float
+        In Å.
+    """
+    shape = averages.shape[0], averages.shape[1], averages.shape[2]
+    with MrcStackWriter(path, shape, pixel_size, label="slabkit class averages") as stack:
+        stack.append(averages)
+
+
+def write_classes(
+    path: str | os.PathLike[str],
+    averages: str | os.PathLike[str],
+    columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]],
+) -> None:
+    """Write the table of classes.
+
+    Parameters
+    ----------
+    path : path-like
+    averages : path-like
+        The stack of averages, in the order of the classes.
+    columns : mapping
+        Further columns, one value a class.
+    """
+    count = len(next(iter(columns.values())))
+    name = path_for_table(averages)
+    numbers = range(1, count + 1)
+    table = {
+        "rlnReferenceImage": [f"{number:06d}@{name}" for number in numbers],
+        "rlnClassNumber": np.arange(1, count + 1),
+        **columns,
+    }
+    write_blocks(path, {"classes": table})
+
+
+def read_classes(path: str | os.PathLike[str]) -> dict[str, float]:
+    """Read the quality of each class.
+
+    Parameters
+    ----------
+    path : path-like
+        ``classes.star`` of `slabkit classify`.
+
+    Returns
+    -------
+    dict of str to float
+        Class number, as text, to quality.
+
+    Raises
+    ------
+    FormatError, InputError
+        It is not such a table.
+    """
+    where = str(path)
+    blocks = parse_star(read_text(path), where)
+    table = blocks.get("classes")
+    if table is None or not set(_CLASS_COLUMNS) <= set(table.columns):
+        raise InputError(
+            f"{where}: is no table of classes; `slabkit classify` writes classes.star."
+        )
+    quality = coordinates(table["slabkitQuality"].tolist(), "slabkitQuality", where)
+    return dict(zip(table["rlnClassNumber"].tolist(), quality.tolist(), strict=True))
+
+
+def write_classified(
+    path: str | os.PathLike[str],
+    blocks: Mapping[str, pd.DataFrame],
+    name: str,
+    columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]],
+) -> None:
+    """Write a particle table with what a classification says of each particle.
+
+    Parameters
+    ----------
+    path : path-like
+    blocks : mapping of str to DataFrame
+        Blocks of the table that was classified.
+    name : str
+        Of the block of particles.
+    columns : mapping
+        New columns, one value a particle; they replace columns of the same name.
+    """
+    particles = blocks[name].assign(**columns)
+    named = {("particles" if block == name else block): table for block, table in blocks.items()}
+    write_blocks(path, named | {"particles": particles}, lists=("galleries",))

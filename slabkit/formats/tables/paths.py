@@ -1,0 +1,138 @@
+"""Paths in tables: written relative to the working directory, found again from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slabkit.errors import InputError
+from slabkit.formats.tomograms.copick_reference import is_reference, make_reference, split_reference
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NAMING_FILES = ("rlnMicrographName", "slabkitTomogramFile")
+
+
+def resolve_path(written: str, table: str | os.PathLike[str]) -> Path:
+    """Find a file that a table names.
+
+    Parameters
+    ----------
+    written : str
+        The path in the table.
+    table : path-like or "-"
+        The table.
+
+    Returns
+    -------
+    Path
+        The path as it is (relative to the working directory) if that exists; else relative to the
+        directory in which the table was written, if the record beside it tells; else relative to
+        the table's folder; as it is where none of them exists.
+    """
+    path = Path(written)
+    if is_reference(path):
+        config, inner = split_reference(path)
+        return make_reference(resolve_path(str(config), table), inner)
+    if path.is_absolute() or path.exists() or str(table) == "-":
+        return path
+    for base in _bases(os.path.abspath(table)):
+        if (base / path).exists():
+            return Path(os.path.normpath(base / path))
+    return path
+
+
+def _bases(table: str) -> list[Path]:
+    folder = Path(table).parent
+    try:
+        record = json.loads(Path(f"{table}.json").read_text(encoding="utf-8"))
+        return [folder / str(record["working_directory"]), folder]
+    except (OSError, ValueError, KeyError, TypeError):
+        return [folder]
+
+
+def with_paths_from_here(table: pd.DataFrame, source: str | os.PathLike[str]) -> pd.DataFrame:
+    """Rewrite the paths in a table that was written in another directory to be found from here.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Changed in its columns that name micrographs and tomograms, where a file is found.
+    source : path-like or "-"
+        Where the table was read from.
+
+    Returns
+    -------
+    DataFrame
+        The same.
+    """
+    for column in _NAMING_FILES:
+        if column not in table.columns:
+            continue
+        names = dict.fromkeys(str(name) for name in table[column])
+        found = {name: resolve_path(name, source) for name in names if name}
+        moved = {name: path_for_table(p) for name, p in found.items() if p != Path(name)}
+        if moved:
+            table[column] = table[column].replace(moved)
+    return table
+
+
+def path_for_table(path: str | os.PathLike[str]) -> str:
+    """Write a path the way tables have it: relative to the working directory.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    str
+        With forward slashes; symbolic links are not resolved.
+    """
+    if is_reference(path):
+        config, inner = split_reference(path)
+        return str(make_reference(os.path.relpath(config), inner))
+    return Path(os.path.relpath(path)).as_posix()
+
+
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path is worth opening: it exists, or is in a copick project elsewhere.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    bool
+    """
+    if is_reference(path):
+        return split_reference(path)[0].exists()
+    return Path(path).exists()
+
+
+def check_given_once(paths: Iterable[str | os.PathLike[str]], what: str) -> None:
+    """Refuse a file that is named twice, by whatever path.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+        ``-`` is standard input.
+    what : str
+        What the files are, for the message.
+
+    Raises
+    ------
+    InputError
+        Names both.
+    """
+    seen: dict[str, str] = {}
+    for path in map(str, paths):
+        real = path if path == "-" else os.path.realpath(path)
+        if real in seen:
+            raise InputError(f"{path}: the {what} is given twice (as {seen[real]}); give it once.")
+        seen[real] = path

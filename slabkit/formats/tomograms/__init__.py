@@ -1,0 +1,1 @@
+"""Which tomograms are meant: files, folders, tables and projects of other programs."""

@@ -1,0 +1,357 @@
+"""Projects of copick: their tomograms and picks, read and written.
+
+The layout is copick's own (https://github.com/copick/copick): a JSON file names an ``overlay_root``
+(written to) and perhaps a ``static_root`` (read only), and below each stands
+``ExperimentRuns/<run>/VoxelSpacing<Å>/<type>.zarr`` and
+``ExperimentRuns/<run>/Picks/<user>_<session>_<object>.json``. The package is needed only for roots
+that are not on this machine's disks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.formats.programs.shared.json_values import load_json
+from slabkit.formats.programs.shared.values import check_names
+from slabkit.formats.source import Source
+from slabkit.formats.tables.paths import resolve_path
+from slabkit.formats.tomograms.copick_layout import (
+    LocalPart,
+    Part,
+    ProjectTomogram,
+    first_of_each,
+    picks_parts,
+)
+from slabkit.formats.tomograms.copick_reference import PREFIX, RUNS, is_reference
+
+_LOCAL = re.compile(r"^(?:local|file):(?://)?")
+_PROTOCOL = re.compile(r"^([a-z][a-z0-9+.-]*)(?:::|://)", re.IGNORECASE)
+# Folders are named by the spacing rounded to 0.001 Å, and the spacing itself is often rounded.
+_SAME_SPACING = 2e-3
+
+
+@dataclass(frozen=True)
+class CopickProject:
+    """A project: where its parts are.
+
+    Parameters
+    ----------
+    config : Path
+        Its JSON file.
+    overlay : Path or None
+        Where picks are written; None: not on this machine.
+    static : Path or None
+        What is only read; None: there is none, or it is not on this machine.
+    remote : str
+        What of it is elsewhere, for messages; empty: nothing.
+    elsewhere : tuple of str
+        Those of ``static`` and ``overlay`` that are.
+    objects : tuple of str
+        Names of what can be picked.
+    """
+
+    config: Path
+    overlay: Path | None
+    static: Path | None
+    remote: str
+    elsewhere: tuple[str, ...]
+    objects: tuple[str, ...]
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """The roots to read, in copick's order: the static one, then the overlay.
+
+        Raises
+        ------
+        MissingDependencyError
+            One is elsewhere, and the copick package is missing.
+        InputError
+            copick cannot open the project.
+        """
+        found: list[Part] = []
+        project = None
+        for name, root in (("static", self.static), ("overlay", self.overlay)):
+            if name in self.elsewhere:
+                from slabkit.formats.tomograms.copick_remote import RemotePart, open_remote
+
+                project = project or open_remote(self.config, self.remote)
+                found.append(RemotePart(project, self.config, name == "static"))
+            elif root is not None:
+                found.append(LocalPart(root))
+        return found
+
+    def runs(self) -> list[str]:
+        """Give the names of the runs, sorted.
+
+        Raises
+        ------
+        InputError
+            A name cannot be used in tables.
+        """
+        found = set().union(*(part.runs() for part in self.parts))
+        check_names(sorted(found), "run", str(self.config))
+        return sorted(found)
+
+    def tomograms(
+        self, voxel_size: float | None = None, tomo_type: str | None = None
+    ) -> list[ProjectTomogram]:
+        """Choose one tomogram a run.
+
+        Parameters
+        ----------
+        voxel_size : float, optional
+            Å; needed where there are several.
+        tomo_type : str, optional
+            Needed where there are several.
+
+        Returns
+        -------
+        list of ProjectTomogram
+            Sorted by run.
+
+        Raises
+        ------
+        InputError
+            There is none, or it is not said which; lists what there is.
+
+        Warns
+        -----
+        SlabkitWarning
+            Names the runs that have none.
+        """
+        runs = self.runs()
+        known = [tomogram for run in runs for tomogram in self._tomograms_of(run)]
+        where = f"{PREFIX}{self.config}"
+        if not known:
+            raise InputError(f"{where}: has no tomogram{self._searched()}.")
+        listed = ", ".join(
+            f"{kind} at {spacing:g} Å ({sum((t.kind, t.spacing) == (kind, spacing) for t in known)}"
+            " runs)"
+            for kind, spacing in sorted({(t.kind, t.spacing) for t in known})
+        )
+        chosen = known
+        if voxel_size is not None:
+            chosen = _nearest(
+                [t for t in known if _same_spacing(t.spacing, voxel_size)], voxel_size
+            )
+        if tomo_type is not None:
+            chosen = [t for t in chosen if t.kind == tomo_type]
+        if not chosen:
+            asked = " ".join(
+                ([tomo_type] if tomo_type else [])
+                + ([f"at {voxel_size:g} Å"] if voxel_size is not None else [])
+            )
+            raise InputError(f"{where}: has no tomogram {asked}; there are {listed}.")
+        options = []
+        if voxel_size is None and len({t.spacing for t in chosen}) > 1:
+            options.append("--voxel-size")
+        if len({t.kind for t in chosen}) > 1:
+            options.append("--tomo-type")
+        if options:
+            raise InputError(f"{where}: has {listed}; say which with {' and '.join(options)}.")
+        without = sorted(set(runs) - {t.run for t in chosen})
+        if without:
+            _warn(
+                f"{where}: {len(without)} of {len(runs)} runs have no tomogram "
+                f"{chosen[0].kind} at {chosen[0].spacing:g} Å and are left out: "
+                f"{_some(without)}."
+            )
+        return chosen
+
+    def _tomograms_of(self, run: str) -> list[ProjectTomogram]:
+        return first_of_each([one for part in self.parts for one in part.tomograms(run)])
+
+    def picks(
+        self,
+        objects: Collection[str] = (),
+        users: Collection[str] = (),
+        sessions: Collection[str] = (),
+    ) -> list[Source]:
+        """Read picks files.
+
+        Parameters
+        ----------
+        objects, users, sessions : collection of str, optional
+            Only these; empty: all.
+
+        Returns
+        -------
+        list of Source
+            Sorted by run, then file name; each knows its run.
+
+        Raises
+        ------
+        InputError
+            There is none, or a name is not of copick's form; lists what there is.
+        """
+        where = f"{PREFIX}{self.config}"
+        files = [
+            (run, path, part)
+            for run in self.runs()
+            for part in self.parts
+            for path in part.picks(run)
+        ]
+        names = [picks_parts(path) for _, path, _ in files]
+        chosen = [
+            file
+            for file, (user, session, name) in zip(files, names, strict=True)
+            if (not objects or name in objects)
+            and (not users or user in users)
+            and (not sessions or session in sessions)
+        ]
+        if not chosen:
+            there = sorted(
+                {f"{name} by {user}, session {session}" for user, session, name in names}
+            )
+            raise InputError(
+                f"{where}: has no such picks; there are {_some(there) or 'none at all'}"
+                f"{'' if there else self._searched()}."
+            )
+        sources: dict[tuple[str, bytes], Source] = {}
+        for run, path, part in sorted(chosen, key=lambda file: (file[0], file[1].name)):
+            source = part.load(path, run)
+            # The same file in the static root and in the overlay is one.
+            sources.setdefault((f"{run}/{path.name}", source.data), source)
+        return list(sources.values())
+
+    @property
+    def record_folder(self) -> Path:
+        """Where lists written to the project are kept, with their records; on this machine."""
+        if self.overlay is not None:
+            return self.overlay / "slabkit"
+        return self.config.parent / f"{self.config.stem}-slabkit"
+
+    @property
+    def runs_known(self) -> bool:
+        """Whether all of the project can be looked through; else picks can but go to the overlay.
+
+        Only a static root that is elsewhere, without the copick package, cannot.
+        """
+        from slabkit.formats.tomograms.copick_remote import has_copick
+
+        return self.elsewhere != ("static",) or has_copick()
+
+    def picks_path(self, run: str, user: str, session: str, name: str) -> Path:
+        """Give the path of a picks file to be written; names as copick allows them."""
+        file_name = f"{user}_{session}_{name}.json"
+        return self._overlay_part().picks_path(run, file_name)
+
+    def _overlay_part(self) -> Part:
+        return LocalPart(self.overlay) if self.overlay is not None else self.parts[-1]
+
+    def standing(self, paths: Iterable[Path]) -> list[Path]:
+        """Give those picks files that are there already, in any of the roots."""
+        parts = self.parts if self.runs_known else [self._overlay_part()]
+        return [
+            part.picks_path(path.parent.parent.name, path.name)
+            for path in paths
+            for part in parts
+            if part.standing(path.parent.parent.name, path.name)
+        ]
+
+    def _searched(self) -> str:
+        places = [str(part.root / RUNS) for part in self.parts if isinstance(part, LocalPart)]
+        return f" ({', '.join(places + [self.remote] * bool(self.remote))})"
+
+
+def is_project(argument: str | os.PathLike[str]) -> bool:
+    """Tell whether an argument means a copick project: ``copick:CONFIG.json``."""
+    return os.fspath(argument).startswith(PREFIX) and not is_reference(argument)
+
+
+def open_project(argument: str | os.PathLike[str]) -> CopickProject:
+    """Read a project's JSON file.
+
+    Parameters
+    ----------
+    argument : str or path-like
+        With or without ``copick:`` before the path.
+
+    Returns
+    -------
+    CopickProject
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    FormatError
+        It is not a copick configuration.
+    """
+    path = Path(os.fspath(argument).removeprefix(PREFIX))
+    where = f"{PREFIX}{path}"
+    if path.is_dir():
+        raise InputError(f"{where}: is a folder; give the project's JSON file.")
+    content = load_json(Source.load(path).text, where)
+    if not isinstance(content, dict) or not isinstance(content.get("overlay_root"), str):
+        raise FormatError(f"{where}: is not the JSON file of a copick project: no overlay_root.")
+    kind = content.get("config_type", "filesystem")
+    overlay = _local(content["overlay_root"], path)
+    elsewhere = [] if overlay else ["overlay"]
+    remote = [] if overlay else [f"its overlay_root is {content['overlay_root']}"]
+    static = None
+    if kind != "filesystem":
+        elsewhere.insert(0, "static")
+        remote.insert(0, f"it is of the type {kind}")
+    elif content.get("static_root") is not None:
+        if not isinstance(content["static_root"], str):
+            raise FormatError(f"{where}: static_root is no text.")
+        static = _local(content["static_root"], path)
+        if static is None and content["static_root"] != content["overlay_root"]:
+            elsewhere.insert(0, "static")
+            remote.insert(0, f"its static_root is {content['static_root']}")
+        elif static is not None and overlay is not None and _same_folder(static, overlay):
+            static = None
+    return CopickProject(
+        path, overlay, static, " and ".join(remote), tuple(elsewhere), _objects(content, where)
+    )
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _same_spacing(spacing: float, wanted: float) -> bool:
+    return abs(spacing - wanted) <= _SAME_SPACING * max(spacing, wanted)
+
+
+def _nearest(tomograms: Iterable[ProjectTomogram], wanted: float) -> list[ProjectTomogram]:
+    found: dict[tuple[str, str], ProjectTomogram] = {}
+    for tomogram in sorted(tomograms, key=lambda t: (abs(t.spacing - wanted), t.spacing)):
+        found.setdefault((tomogram.run, tomogram.kind), tomogram)
+    return sorted(found.values(), key=lambda t: (t.run, t.kind))
+
+
+def _objects(content: dict[str, Any], where: str) -> tuple[str, ...]:
+    listed = content.get("pickable_objects", [])
+    if not isinstance(listed, list) or not all(
+        isinstance(entry, dict) and isinstance(entry.get("name"), str) for entry in listed
+    ):
+        raise FormatError(f"{where}: pickable_objects is no list of objects with names.")
+    return tuple(entry["name"] for entry in listed)
+
+
+def _local(root: str, config: Path) -> Path | None:
+    """Give the folder of a root, or None where it is not on this machine."""
+    written = _LOCAL.sub("", root)
+    if written == root and _PROTOCOL.match(root):
+        return None
+    # As copick does: relative to the working directory; else to the project's file.
+    return resolve_path(os.path.expanduser(written.rstrip("/") or "/"), config)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, SlabkitWarning, stacklevel=4)

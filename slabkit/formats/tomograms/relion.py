@@ -1,0 +1,221 @@
+"""RELION's ``tomograms.star``: names, sizes, binning and volumes of the tomograms of a project.
+
+Sizes there are of the unbinned volume, in pixels of the tilt series; a volume of binning b has
+voxels b times as large. RELION's binned volume begins at the same place: its voxel i is at the
+unbinned position i times b.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.formats.programs.shared.values import check_names, coordinates, optional_numbers
+from slabkit.formats.tables.paths import path_for_table, resolve_path
+from slabkit.tables import TOMOGRAMS, make_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNBINNED_PIXEL = "rlnTomoTiltSeriesPixelSize"
+UNBINNED_SIZES = ("rlnTomoSizeX", "rlnTomoSizeY", "rlnTomoSizeZ")
+UNBINNED = (*UNBINNED_SIZES, UNBINNED_PIXEL)
+"""What tables of tomograms keep of RELION: size in pixels of the tilt series, its pixel in Å."""
+
+_BINNING = "rlnTomoTomogramBinning"
+_VOLUMES = (
+    "rlnTomoReconstructedTomogramDenoised",
+    "rlnTomoDenoisedTomogram",
+    "rlnTomoReconstructedTomogram",
+)
+
+
+@dataclass(frozen=True)
+class RelionTomogram:
+    """One row of ``tomograms.star``.
+
+    Parameters
+    ----------
+    name : str
+    path : Path or None
+        Of the reconstructed volume, the denoised one where there is one.
+    pixel_size : float
+        Of the tilt series, in Å.
+    size : (float, float, float)
+        x, y, z in pixels of the tilt series; NaN where not known.
+    binning : float
+        Voxel size of the volume over pixel size; NaN where not known.
+    """
+
+    name: str
+    path: Path | None
+    pixel_size: float
+    size: tuple[float, float, float]
+    binning: float
+
+    @property
+    def voxel_size(self) -> float:
+        """Voxel size of the volume in Å, NaN where not known."""
+        return self.pixel_size * self.binning
+
+    def binned_size(self) -> tuple[int, int, int]:
+        """Give the size in voxels, x, y, z; 0 where not known."""
+        x, y, z = (
+            math.floor(side / self.binning + 0.5) if math.isfinite(side / self.binning) else 0
+            for side in self.size
+        )
+        return x, y, z
+
+
+def is_relion_tomograms(blocks: Mapping[str, pd.DataFrame]) -> bool:
+    """Tell by a block ``global`` with names of tomograms."""
+    return "global" in blocks and "rlnTomoName" in blocks["global"].columns
+
+
+def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> list[RelionTomogram]:
+    """Read the rows of ``tomograms.star``.
+
+    Parameters
+    ----------
+    blocks : mapping of str to DataFrame
+        The parsed file.
+    where : str
+        Its path; paths in it are relative to the project, the working directory.
+
+    Returns
+    -------
+    list of RelionTomogram
+
+    Raises
+    ------
+    InputError
+        A name stands there twice or cannot be used, a number is none or not positive, or the pixel
+        size is missing.
+
+    Warns
+    -----
+    SlabkitWarning
+        There are denoised volumes and others; the denoised were taken.
+    """
+    block = blocks["global"]
+    names = block["rlnTomoName"].tolist()
+    check_names(names, "tomogram", where)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{where}: the tomogram {twice[0]} stands there twice.")
+    if UNBINNED_PIXEL not in block.columns:
+        raise InputError(
+            f"{where}: has no {UNBINNED_PIXEL}, without which sizes mean nothing; is it RELION's "
+            "tomograms.star?"
+        )
+    pixel = _positive(coordinates(block[UNBINNED_PIXEL].tolist(), UNBINNED_PIXEL, where), where)
+    numbers = {
+        label: _positive(optional_numbers(block[label].tolist(), label, where), where, label)
+        if label in block.columns
+        else np.full(len(block), np.nan)
+        for label in (*UNBINNED_SIZES, _BINNING)
+    }
+    labels = [label for label in _VOLUMES if label in block.columns]
+    if len(labels) > 1:
+        warnings.warn(
+            f"{where}: has {labels[0]} and {labels[1]}; the first is taken where there is one "
+            "(give the files themselves to choose).",
+            SlabkitWarning,
+            stacklevel=4,
+        )
+    found = []
+    for row, name in enumerate(names):
+        written = [str(block[label].iloc[row]) for label in labels]
+        path = next((text for text in written if text.lower() not in ("", "none")), None)
+        x, y, z = (float(numbers[label][row]) for label in UNBINNED_SIZES)
+        found.append(
+            RelionTomogram(
+                name,
+                None if path is None else resolve_path(path, where),
+                float(pixel[row]),
+                (x, y, z),
+                float(numbers[_BINNING][row]),
+            )
+        )
+    return found
+
+
+def relion_tomogram_table(
+    blocks: Mapping[str, pd.DataFrame], where: str, voxel_size: float | None = None
+) -> pd.DataFrame:
+    """Make a table of tomograms of ``tomograms.star``.
+
+    Parameters
+    ----------
+    blocks : mapping of str to DataFrame
+    where : str
+    voxel_size : float, optional
+        Of every volume, in Å; wins over what files say.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `slabkit.tables.TOMOGRAMS` and `UNBINNED`. Size and voxel size are those of the
+        volume's header where the volume is there, else made of the unbinned ones; without a
+        binning and a volume, of the unbinned volume.
+
+    Raises
+    ------
+    InputError
+        As `list_relion_tomograms`; or a volume contradicts its binning.
+    """
+    from slabkit.formats.volumes.opening import open_tomogram
+
+    rows: list[dict[str, Any]] = []
+    for one in list_relion_tomograms(blocks, where):
+        row: dict[str, Any] = {"slabkitTomogram": one.name, "slabkitTomogramFile": ""}
+        if one.path is not None and one.path.exists():
+            known = voxel_size is None and math.isfinite(one.voxel_size)
+            volume = open_tomogram(
+                one.path,
+                name=one.name,
+                voxel_size=voxel_size,
+                expected_voxel_size=one.voxel_size if known else None,
+            )
+            size, edge = tuple(reversed(volume.shape)), volume.voxel_size
+        else:
+            whole = RelionTomogram(one.name, None, one.pixel_size, one.size, 1.0)
+            there = one if math.isfinite(one.binning) else whole
+            size, edge = there.binned_size(), voxel_size or there.voxel_size
+        if one.path is not None:
+            row["slabkitTomogramFile"] = path_for_table(one.path)
+        row |= {f"slabkitTomogramSize{axis}": side for axis, side in zip("XYZ", size, strict=True)}
+        row["slabkitVoxelSize"] = edge
+        row |= dict(zip(UNBINNED, (*one.size, one.pixel_size), strict=True))
+        rows.append(row)
+    columns = [*TOMOGRAMS.names[:6], *UNBINNED]
+    return make_table(TOMOGRAMS, {name: [row[name] for row in rows] for name in columns})
+
+
+def unbinned_columns(table: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+    """Give the columns `UNBINNED` of a table of tomograms as numbers, NaN where not known."""
+    found = {}
+    for name in UNBINNED:
+        if name in table.columns:
+            values = [str(value) for value in table[name].tolist()]
+            found[name] = optional_numbers(values, name, "table of tomograms")
+        else:
+            found[name] = np.full(len(table), np.nan)
+    return found
+
+
+def _positive(
+    values: npt.NDArray[np.float64], where: str, label: str = UNBINNED_PIXEL
+) -> npt.NDArray[np.float64]:
+    wrong = values <= 0
+    if wrong.any():
+        raise InputError(f"{where}: {label} is {values[wrong][0]:g}; it must be positive.")
+    return values

@@ -1,0 +1,111 @@
+"""The table of tomograms, out of volumes and tables: sizes and voxel sizes for pick lists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slabkit.errors import InputError
+from slabkit.formats.tables.blocks import read_text, table_block
+from slabkit.formats.tables.paths import path_for_table
+from slabkit.formats.tables.star import parse_star
+from slabkit.formats.tomograms.relion import is_relion_tomograms, relion_tomogram_table
+from slabkit.tables import SLABS, TOMOGRAMS, empty_table, make_table, require_unique
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SIZES = [f"slabkitTomogramSize{axis}" for axis in "XYZ"]
+
+
+def read_tomograms(
+    arguments: Sequence[str | os.PathLike[str]],
+    voxel_size: float | None = None,
+    tomo_type: str | None = None,
+) -> pd.DataFrame:
+    """Make a table of tomograms.
+
+    Parameters
+    ----------
+    arguments : sequence of str or path-like
+        Volumes, folders, globs (see `tomogram_paths`), pick lists or slab tables of slabkit,
+        or RELION's ``tomograms.star``. Only the headers of volumes
+        are read, and those that a slabkit table names are not opened where it says their size.
+    voxel_size : float, optional
+        Å, of every tomogram; wins over what files say, except in a copick project, where it says
+        which tomograms are meant.
+    tomo_type : str, optional
+        Which tomograms of a copick project.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `slabkit.tables.TOMOGRAMS`; from RELION's ``tomograms.star`` also
+        `slabkit.formats.tomograms.relion.UNBINNED`.
+
+    Raises
+    ------
+    InputError
+        A file is neither, cannot be read, or two tomograms have the same name.
+    """
+    import pandas as pd
+
+    tables: list[pd.DataFrame] = []
+    for argument in arguments:
+        path = Path(argument)
+        if path.suffix.lower() == ".star" and path.is_file():
+            tables.append(_from_table(path, voxel_size))
+        else:
+            tables.append(_from_volumes(argument, voxel_size, tomo_type))
+    if not tables:
+        return empty_table(TOMOGRAMS)
+    table = pd.concat(tables, ignore_index=True)
+    require_unique(table, "slabkitTomogram", "--tomograms")
+    return table
+
+
+def _from_table(path: Path, voxel_size: float | None) -> pd.DataFrame:
+    where = str(path)
+    blocks = parse_star(read_text(path), where)
+    if "tomograms" in blocks:
+        table = table_block(blocks, "tomograms", TOMOGRAMS, where, "`slabkit map` writes one")
+    elif "micrographs" in blocks:
+        slabs = table_block(blocks, "micrographs", SLABS, where, "`slabkit slab` writes one")
+        slabs = slabs.rename(columns={"rlnTomoName": "slabkitTomogram"})
+        table = slabs[TOMOGRAMS.names].drop_duplicates(ignore_index=True)
+    elif is_relion_tomograms(blocks):
+        return relion_tomogram_table(blocks, where, voxel_size)
+    else:
+        raise InputError(f"{where}: has no block data_tomograms, so it is no table of tomograms.")
+    if voxel_size is not None:
+        table = table.assign(slabkitVoxelSize=float(voxel_size))
+    return make_table(TOMOGRAMS, dict(table[TOMOGRAMS.names].items()))
+
+
+def _from_volumes(
+    argument: str | os.PathLike[str], voxel_size: float | None, tomo_type: str | None
+) -> pd.DataFrame:
+    from slabkit.formats.tomograms.copick_project import is_project
+    from slabkit.formats.volumes.opening import list_tomograms, open_tomogram
+
+    rows: list[dict[str, Any]] = []
+    kind = tomo_type if is_project(argument) else None
+    for listed in list_tomograms([argument], voxel_size=voxel_size, tomo_type=kind):
+        given, expected = listed.voxel_sizes(voxel_size)
+        tomogram = open_tomogram(
+            listed.path, name=listed.name, voxel_size=given, expected_voxel_size=expected
+        )
+        rows.append(
+            {
+                "slabkitTomogram": listed.name,
+                "slabkitTomogramFile": path_for_table(listed.path),
+                **dict(zip(_SIZES, reversed(tomogram.shape), strict=True)),
+                "slabkitVoxelSize": tomogram.voxel_size,
+                "slabkitTomogramContrast": tomogram.contrast,
+            }
+        )
+    if not rows:
+        raise InputError(f"{argument}: no tomogram there.")
+    return make_table(TOMOGRAMS, {key: [row[key] for row in rows] for key in rows[0]})

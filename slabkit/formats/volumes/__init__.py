@@ -1,0 +1,1 @@
+"""Volumes in files: MRC, TIFF and OME-Zarr, opened lazily and written."""

@@ -1,0 +1,266 @@
+"""Voxels that must be decoded: once, into an unnamed temporary file, and read from there.
+
+Reading plane by plane or box by box then neither decodes again nor fills the memory, whatever the
+file's chunks or compression are.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import itertools
+import math
+import mmap
+import os
+import tempfile
+import threading
+import warnings
+import zlib
+from collections.abc import Callable
+from typing import IO, Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import FormatError, SlabkitError, SlabkitWarning
+from slabkit.formats.volumes.voxels import MappedVoxels, Slices
+
+Compression = Literal["gzip", "bzip2"]
+BlockDecoder = Callable[[Slices], npt.NDArray[Any]]
+"""Reads the block between three slices (z, y, x) and gives it in the volume's type."""
+
+_PIECE_BYTES = 1 << 22
+
+
+class DecompressedVoxels(MappedVoxels):
+    """Voxels of a compressed file, decompressed once to a temporary file when first read.
+
+    The temporary file (in ``TMPDIR``) has no name and vanishes with this object or the process.
+
+    Parameters
+    ----------
+    path, shape, dtype, offset
+        As `MappedVoxels`; the offset counts decompressed bytes.
+    compression : {"gzip", "bzip2"}
+    """
+
+    def __init__(
+        self,
+        path: str,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        offset: int,
+        compression: Compression,
+    ) -> None:
+        super().__init__(path, shape, dtype, offset)
+        self.compression: Compression = compression
+
+    def _open(self) -> npt.NDArray[Any]:
+        size = math.prod(self.shape) * self.dtype.itemsize
+        with tempfile.TemporaryFile(prefix="slabkit-") as spool:
+            read_decompressed(self.path, self.compression, self.offset, size, spool)
+            return np.memmap(spool, self.dtype, "r", 0, self.shape).view(np.ndarray)
+
+
+class ChunkedVoxels:
+    """Voxels that a file holds in encoded blocks: each is decoded at most once.
+
+    A decoded block goes to an unnamed temporary file (in ``TMPDIR``) and is read from there, so
+    that reading plane by plane or box by box neither decodes again nor fills the memory.
+
+    Parameters
+    ----------
+    where : str
+        What messages begin with.
+    shape, block_shape : (int, int, int)
+        Size of the volume and of its blocks, ``(z, y, x)``; blocks at the far faces are cut off.
+    dtype : dtype
+    decode : BlockDecoder
+        Called with one block's slices; may be called from several threads.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        shape: tuple[int, int, int],
+        block_shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        decode: BlockDecoder,
+    ) -> None:
+        self.where = where
+        self.shape = shape
+        self.block_shape = block_shape
+        self.dtype = dtype
+        self._decode = decode
+        self._start()
+
+    def _start(self) -> None:
+        self._counts = tuple(
+            -(-size // block) for size, block in zip(self.shape, self.block_shape, strict=True)
+        )
+        self._block_bytes = math.prod(self.block_shape) * self.dtype.itemsize
+        self._decoded: set[tuple[int, ...]] = set()
+        self._spool: IO[bytes] | None = None
+        self._view: mmap.mmap | None = None
+        self._spool_lock = threading.Lock()
+        self._locks = [threading.Lock() for _ in range(16)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if not k.startswith("_") or k == "_decode"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start()
+
+    def __getitem__(self, key: Slices, /) -> npt.NDArray[Any]:
+        """Read a box, decoding the blocks it touches that were not decoded before."""
+        bounds = [s.indices(n)[:2] for s, n in zip(key, self.shape, strict=True)]
+        size = tuple(max(0, stop - start) for start, stop in bounds)
+        box = np.empty(size, self.dtype)
+        if 0 in size:
+            return box
+        touched = [
+            range(start // block, -(-stop // block))
+            for (start, stop), block in zip(bounds, self.block_shape, strict=True)
+        ]
+        for index in itertools.product(*touched):
+            block = self._block(index)
+            into, out_of = [], []
+            for i, edge, length, (start, stop) in zip(
+                index, self.block_shape, block.shape, bounds, strict=True
+            ):
+                low, high = max(start, i * edge), min(stop, i * edge + length)
+                into.append(slice(low - start, high - start))
+                out_of.append(slice(low - i * edge, high - i * edge))
+            box[tuple(into)] = block[tuple(out_of)]
+        return box
+
+    def _block(self, index: tuple[int, ...]) -> npt.NDArray[Any]:
+        spool, view = self._opened_spool()
+        starts = [i * edge for i, edge in zip(index, self.block_shape, strict=True)]
+        stops = [
+            min(start + edge, size)
+            for start, edge, size in zip(starts, self.block_shape, self.shape, strict=True)
+        ]
+        shape = tuple(stop - start for start, stop in zip(starts, stops, strict=True))
+        number = int(np.ravel_multi_index(index, self._counts))
+        position = number * self._block_bytes
+        with self._locks[number % len(self._locks)]:
+            if index not in self._decoded:
+                z, y, x = (slice(a, b) for a, b in zip(starts, stops, strict=True))
+                block = np.ascontiguousarray(self._decode((z, y, x)), dtype=self.dtype)
+                if block.shape != shape:
+                    raise FormatError(
+                        f"{self.where}: the block at z, y, x = {starts} has the size "
+                        f"{block.shape}, not {shape}."
+                    )
+                _write_at(spool, block, position, self.where)
+                self._decoded.add(index)
+        return np.ndarray(shape, self.dtype, view, position)
+
+    def _opened_spool(self) -> tuple[IO[bytes], mmap.mmap]:
+        with self._spool_lock:
+            if self._spool is None or self._view is None:
+                # Written with pwrite, not through the mapping: a full disk is an error, not a crash
+                spool = tempfile.TemporaryFile(prefix="slabkit-", buffering=0)  # noqa: SIM115
+                size = math.prod(self._counts) * self._block_bytes
+                os.truncate(spool.fileno(), size)
+                self._view = mmap.mmap(spool.fileno(), size, access=mmap.ACCESS_READ)
+                self._spool = spool
+            return self._spool, self._view
+
+
+def open_compressed(path: str, compression: Compression) -> IO[bytes]:
+    """Open a compressed file for reading its decompressed bytes.
+
+    Parameters
+    ----------
+    path : str
+    compression : {"gzip", "bzip2"}
+
+    Returns
+    -------
+    file object
+    """
+    if compression == "gzip":
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    return bz2.open(path, "rb")
+
+
+def read_decompressed(
+    path: str, compression: Compression, offset: int, size: int, into: IO[bytes]
+) -> None:
+    """Decompress a stretch of a file into another one.
+
+    Parameters
+    ----------
+    path : str
+    compression : {"gzip", "bzip2"}
+    offset, size : int
+        First byte and number of bytes, decompressed.
+    into : file object
+
+    Raises
+    ------
+    FormatError
+        Fewer bytes than that, or broken compression.
+    SlabkitError
+        The temporary folder is full.
+    """
+    position = 0
+    try:
+        with open_compressed(path, compression) as file:
+            while position < offset + size:
+                piece = file.read(min(_PIECE_BYTES, offset + size - position))
+                if not piece:
+                    raise FormatError(
+                        f"{path}: is truncated: its header announces {offset + size} bytes, "
+                        f"decompressed it has {position}."
+                    )
+                keep = piece[max(0, offset - position) :]
+                position += len(piece)
+                _write_spool(into, keep, path)
+            # Reading on to the end verifies the check sum, which stands there.
+            extra = 0
+            while piece := file.read(_PIECE_BYTES):
+                extra += len(piece)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FormatError(
+            f"{path}: its {compression} compression is broken after {position} of "
+            f"{offset + size} bytes ({error})."
+        ) from error
+    except OSError as error:  # bzip2 has no error of its own
+        raise FormatError(f"{path}: cannot be decompressed ({error}).") from error
+    into.flush()
+    if extra:
+        warnings.warn(
+            f"{path}: has {extra} bytes more than its header announces ({offset + size}); they "
+            "are ignored.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+
+
+def _write_spool(file: IO[bytes], data: bytes, path: str) -> None:
+    try:
+        file.write(data)
+    except OSError as error:
+        raise _spool_error(path, error) from error
+
+
+def _write_at(file: IO[bytes], block: npt.NDArray[Any], position: int, where: str) -> None:
+    data = memoryview(block.reshape(-1).view(np.uint8).data)
+    try:
+        while data:
+            written = os.pwrite(file.fileno(), data, position)
+            position += written
+            data = data[written:]
+    except OSError as error:
+        raise _spool_error(where, error) from error
+
+
+def _spool_error(where: str, error: OSError) -> SlabkitError:
+    return SlabkitError(
+        f"{where}: cannot be decoded into the temporary folder {tempfile.gettempdir()} "
+        f"({error.strerror}); set TMPDIR to a folder with room for the whole volume."
+    )

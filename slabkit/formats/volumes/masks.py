@@ -1,0 +1,81 @@
+"""Mask files: which mask is of which slab or tomogram, by their names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from slabkit.errors import InputError
+from slabkit.formats.tomograms.listing import list_tomograms
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """Masks that were given, by the name of what they are of.
+
+    Parameters
+    ----------
+    of_slab : dict of str to Path
+        Name of a slab's image (as the table has it) to its 2D mask.
+    of_tomogram : dict of str to Path
+        Name of a tomogram to its mask volume.
+    """
+
+    of_slab: dict[str, Path]
+    of_tomogram: dict[str, Path]
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files, each once."""
+        return list(dict.fromkeys([*self.of_slab.values(), *self.of_tomogram.values()]))
+
+
+def find_masks(
+    arguments: Sequence[str | os.PathLike[str]],
+    tomograms: Iterable[str],
+    slabs: Iterable[str] = (),
+) -> MaskFiles:
+    """Find the masks of tomograms and slabs by their names.
+
+    Parameters
+    ----------
+    arguments : sequence of path-like
+        Files, folders or patterns. A mask is named as its tomogram or slab image, perhaps with an
+        ending after ``_``, ``-`` or ``.``: ``TS_1_mask.mrc`` is of ``TS_1``.
+    tomograms : iterable of str
+        Names.
+    slabs : iterable of str, optional
+        Names of slab images.
+
+    Returns
+    -------
+    MaskFiles
+
+    Raises
+    ------
+    InputError
+        A mask belongs to nothing, or two belong to one thing.
+    """
+    stems = {Path(name).name.rsplit(".", 1)[0]: name for name in slabs}
+    known = dict.fromkeys(tomograms)
+    masks = MaskFiles({}, {})
+    for listed in list_tomograms(arguments, masks=True):
+        fitting = [name for name in [*stems, *known] if _is_of(listed.name, name)]
+        if not fitting:
+            some = ", ".join([*known][:3])
+            raise InputError(
+                f"{listed.path}: is the mask of nothing here, by its name; masks are named as "
+                f"their tomogram ({some}) or slab image, perhaps with an ending such as _mask."
+            )
+        name = max(fitting, key=len)
+        place, key = (masks.of_slab, stems[name]) if name in stems else (masks.of_tomogram, name)
+        if key in place:
+            raise InputError(f"{place[key]} and {listed.path} are both masks of {name}; give one.")
+        place[key] = listed.path
+    return masks
+
+
+def _is_of(mask: str, name: str) -> bool:
+    return mask == name or (mask.startswith(name) and mask[len(name)] in "_-.")

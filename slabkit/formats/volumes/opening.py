@@ -1,0 +1,295 @@
+"""The door for volumes: any file that slabkit reads becomes a `Tomogram`, lazily."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.formats.tomograms.copick_reference import is_reference
+from slabkit.formats.tomograms.listing import (
+    ListedTomogram,
+    list_tomograms,
+    tomogram_name,
+    tomogram_paths,
+)
+from slabkit.formats.volumes.decoded_cache import Compression
+from slabkit.formats.volumes.mrc import MrcStackWriter, open_mrc, open_stack, read_image, write_mrc
+from slabkit.formats.volumes.ome_zarr import is_zarr, open_ome_zarr
+from slabkit.formats.volumes.reading_options import reading_text
+from slabkit.formats.volumes.tiff import open_tiff
+from slabkit.formats.volumes.voxel_size import choose_voxel_size
+from slabkit.formats.volumes.voxels import FileVolume, FlippedVoxels
+from slabkit.tomogram import Tomogram, VoxelSource
+from slabkit.units import Contrast
+
+__all__ = [
+    "ListedTomogram",
+    "MrcStackWriter",
+    "list_tomograms",
+    "open_stack",
+    "open_tomogram",
+    "open_volume",
+    "read_image",
+    "sampled_planes",
+    "tomogram_name",
+    "tomogram_paths",
+    "write_mrc",
+]
+
+FileKind = Literal["mrc", "gzip", "bzip2", "tiff", "zarr"]
+
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_FOREIGN = {
+    b"\x89HDF": "an HDF5 file",
+    b"\x89PNG": "a PNG picture",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x28\xb5\x2f\xfd": "Zstandard-compressed",
+    b"\xfd7zX": "xz-compressed",
+    b"\x93NUM": "a NumPy or CryoSPARC array",
+    b"IMOD": "an IMOD model",
+}
+_SAMPLED_VOXELS = 1 << 20
+_SAMPLED_PLANES = 16
+
+
+def open_tomogram(
+    path: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    voxel_size: float | None = None,
+    expected_voxel_size: float | None = None,
+    contrast: Contrast = "dark",
+    fill_nonfinite: str | None = None,
+    axis_order: str | None = None,
+    uint8: bool | None = None,
+    flip_z: bool = False,
+    level: int | str = 0,
+    allow_missing_chunks: bool = False,
+) -> Tomogram:
+    """Open a tomogram; its voxels are read when they are asked for.
+
+    Parameters
+    ----------
+    path : path-like
+        MRC (plain, gzip or bzip2), TIFF, or an OME-Zarr folder; told apart by content. Or a
+        tomogram of a copick project that is elsewhere, as `list_tomograms` names it.
+    name : str, optional
+        Default: `tomogram_name` of the path.
+    voxel_size : float, optional
+        In Å; wins over the file's.
+    expected_voxel_size : float, optional
+        What a table or project says, in Å; a file that says otherwise by more than 0.2 % stops.
+    contrast : {"dark", "bright"}, optional
+        Whether protein has low or high values.
+    fill_nonfinite : {"median"}, optional
+        Replace NaN and infinite voxels by the median of a sample instead of stopping at them.
+    axis_order : str, optional
+        What the file's axes are, slowest first, whatever it says; ``"yzx"`` for an IMOD volume that
+        was not rotated. Swapping two axes mirrors the density; positions stay with the voxels.
+    uint8 : bool, optional
+        Whether bytes in MRC files are unsigned; default: as IMOD's flags say, else signed.
+    flip_z : bool, optional
+        Read the planes from the last to the first, for volumes that are mirrored in z; positions
+        are those in the volume so read.
+    level : int or str, optional
+        Resolution level of an OME-Zarr.
+    allow_missing_chunks : bool, optional
+        Read missing chunks of an OME-Zarr as empty instead of stopping.
+
+    Returns
+    -------
+    Tomogram
+        What was overridden or decided stands in its ``notes``.
+
+    Raises
+    ------
+    FormatError
+        The file is damaged, truncated, or of no format that is read.
+    InputError
+        It cannot be read, is no volume, or its voxel size is unset, contradictory or anisotropic.
+    MissingDependencyError
+        OME-Zarr without the zarr package.
+
+    Warns
+    -----
+    SlabkitWarning
+        What a user should know of the file: see BAD_INPUTS and `FileVolume.warnings`.
+    """
+    where = str(path)
+    volume = open_volume(
+        path,
+        axis_order=axis_order,
+        uint8=uint8,
+        level=level,
+        allow_missing_chunks=allow_missing_chunks,
+    )
+    chosen = choose_voxel_size(
+        where,
+        volume.voxel_sizes,
+        override=voxel_size,
+        expected=expected_voxel_size,
+        unset_reason=volume.unset_reason,
+    )
+    notes = [*volume.notes, *volume.warnings, *chosen.notes]
+    notes += [text for text in chosen.warnings if text not in notes]
+    fill_value = None
+    if fill_nonfinite is not None:
+        if fill_nonfinite != "median":
+            raise InputError(f"--fill-nonfinite takes median, not {fill_nonfinite!r}.")
+        fill_value = _sampled_median(volume.source, where)
+        if fill_value is not None:
+            notes.append(f"NaN and infinite voxels are replaced by the median, {fill_value:g}")
+    source = volume.source
+    if flip_z:
+        source = FlippedVoxels(source)
+        notes.append("planes are read from the last to the first (--flip-z)")
+    reading = {
+        "voxel_size": voxel_size,
+        "axis_order": axis_order,
+        "uint8": uint8,
+        "flip_z": flip_z,
+        "level": level,
+        "allow_missing_chunks": allow_missing_chunks,
+        "fill_nonfinite": fill_nonfinite,
+    }
+    for text in (*volume.warnings, *chosen.warnings):
+        warnings.warn(f"{where}: {text}.", SlabkitWarning, stacklevel=2)
+    return Tomogram(
+        name=tomogram_name(path) if name is None else name,
+        data=source,
+        voxel_size=chosen.value,
+        contrast=contrast,
+        path=where,
+        fill_value=fill_value,
+        notes=tuple(notes),
+        reading=reading_text(reading),
+    )
+
+
+def open_volume(
+    path: str | os.PathLike[str],
+    *,
+    axis_order: str | None = None,
+    uint8: bool | None = None,
+    level: int | str = 0,
+    allow_missing_chunks: bool = False,
+) -> FileVolume:
+    """Open the volume in a file without judging its voxel size.
+
+    Parameters
+    ----------
+    path, axis_order, uint8, level, allow_missing_chunks
+        As `open_tomogram`.
+
+    Returns
+    -------
+    FileVolume
+
+    Raises
+    ------
+    FormatError, InputError, MissingDependencyError
+        As `open_tomogram`.
+    """
+    kind = file_kind(path)
+    if kind == "zarr":
+        volume = open_ome_zarr(
+            path, level=level, allow_missing_chunks=allow_missing_chunks, axis_order=axis_order
+        )
+    elif kind == "tiff":
+        volume = open_tiff(path, axis_order=axis_order)
+    else:
+        compression: Compression | None = None if kind == "mrc" else kind
+        volume = open_mrc(path, compression=compression, uint8=uint8, axis_order=axis_order)
+    depth, height, width = (int(size) for size in volume.source.shape)
+    if axis_order is None and (depth > max(height, width) or height < min(depth, width)):
+        text = (
+            f"its size is {width} × {height} × {depth} (x, y, z), and tomograms are thinnest along "
+            "z: if y and z are swapped, as in an IMOD volume that was not rotated, give "
+            "--axis-order yzx"
+        )
+        return FileVolume(**{**vars(volume), "warnings": (*volume.warnings, text)})
+    return volume
+
+
+def file_kind(path: str | os.PathLike[str]) -> FileKind:
+    """Tell a volume's format by its first bytes, not by its suffix.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    {"mrc", "gzip", "bzip2", "tiff", "zarr"}
+        ``mrc`` for all that nothing else is known of.
+
+    Raises
+    ------
+    InputError
+        There is no such file, it is a folder or empty, or it may not be read.
+    FormatError
+        It is of a format that is known and not read.
+    """
+    where, path = str(path), Path(path)
+    if is_reference(path):
+        return "zarr"
+    if path.is_dir():
+        if is_zarr(path):
+            return "zarr"
+        raise InputError(f"{where}: is a folder, where a file (or a Zarr folder) is needed.")
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{where}: is a link to {os.readlink(path)}, which does not exist.")
+    try:
+        if not path.is_file() and path.exists():
+            raise InputError(f"{where}: is not a regular file.")
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise InputError(f"{where}: cannot be read ({error.strerror}).") from error
+    if not magic:
+        raise InputError(f"{where}: is empty.")
+    if magic in _TIFF_MAGIC:
+        return "tiff"
+    if magic.startswith(b"\x1f\x8b\x08"):
+        return "gzip"
+    if magic.startswith(b"BZh"):
+        return "bzip2"
+    if magic in _FOREIGN:
+        raise InputError(f"{where}: is {_FOREIGN[magic]}, not a volume that slabkit reads.")
+    return "mrc"
+
+
+def sampled_planes(source: VoxelSource) -> list[npt.NDArray[Any]]:
+    """Read about a million voxels, evenly spread and always the same ones.
+
+    Parameters
+    ----------
+    source : VoxelSource
+
+    Returns
+    -------
+    list of ndarray, shape (y, x)
+        Up to 16 planes, rows and columns left out where they are large.
+    """
+    depth, height, width = (int(size) for size in source.shape)
+    planes = np.unique(np.linspace(0, depth - 1, _SAMPLED_PLANES).round().astype(int)).tolist()
+    step = 1
+    while len(planes) * (height // step) * (width // step) > _SAMPLED_VOXELS:
+        step += 1
+    return [source[z : z + 1, 0:height, 0:width][0, ::step, ::step] for z in planes]
+
+
+def _sampled_median(source: VoxelSource, where: str) -> float | None:
+    if np.dtype(source.dtype).kind != "f":
+        return None
+    values = np.concatenate([plane.ravel() for plane in sampled_planes(source)]).astype(float)
+    values = values[np.isfinite(values)]
+    if not values.size:
+        raise InputError(f"{where}: has no finite voxel in a sample of it, so there is no median.")
+    return float(np.median(values))

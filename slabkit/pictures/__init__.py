@@ -1,0 +1,1 @@
+"""Images, charts and pages to look at."""

@@ -1,0 +1,229 @@
+"""Charts as drawings: stacked bars, histograms, lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.pictures.charts import round_ticks
+from slabkit.pictures.drawing import COLOURS, SERIES, Drawing
+
+_WIDTH, _HEIGHT, _ROW = 660, 330, 22
+_LETTER = 6.6  # width of a character in the drawing, about
+
+
+def stacked_bars(
+    rows: Mapping[str, Mapping[str, float]], *, title: str, unit: str = "picks"
+) -> Drawing:
+    """Draw a horizontal bar for each row, made of its parts.
+
+    Parameters
+    ----------
+    rows : mapping of str to mapping of str to float
+        Name of a row to its parts; a part whose name is a style (``accepted``...) has its colour.
+    title : str
+    unit : str, optional
+        What is counted.
+
+    Returns
+    -------
+    Drawing
+        With the sum of each row behind its bar.
+    """
+    parts = list(dict.fromkeys(name for row in rows.values() for name in row))
+    sums = {name: sum(row.values()) for name, row in rows.items()}
+    longest = max((len(name) for name in rows), default=0)
+    left = min(40 + longest * _LETTER, 240)
+    top = 34 + 20 * _legend_rows(parts)
+    drawing = Drawing(_WIDTH, top + _ROW * len(rows) + 12, f"{title} ({unit})")
+    drawing.text(12, 16, title, "start", "title")
+    _legend(drawing, parts, 12, 38)
+    scale = (_WIDTH - left - 70) / (max(sums.values(), default=0) or 1)
+    for number, (name, row) in enumerate(rows.items()):
+        y, x = top + number * _ROW, left
+        drawing.text(left - 8, y + _ROW / 2, _short(name, left), "end")
+        for index, part in enumerate(parts):
+            width = row.get(part, 0) * scale
+            if width > 0:
+                drawing.rectangle(x, y + 3, width, _ROW - 6, _style(part, index))
+            x += width
+        drawing.text(x + 6, y + _ROW / 2, f"{sums[name]:,.0f}", "start")
+    return drawing
+
+
+def histograms(
+    groups: Mapping[str, npt.ArrayLike],
+    *,
+    title: str,
+    label: str,
+    bins: int | None = None,
+    span: tuple[float, float] | None = None,
+    marks: Mapping[str, float] | None = None,
+    unit: str = "picks",
+) -> Drawing:
+    """Draw how values are spread, one stepped line a group.
+
+    Parameters
+    ----------
+    groups : mapping of str to array-like of float
+    title, label : str
+        The label is of the horizontal axis.
+    bins : int, optional
+        By default 10 to 40, the more the more values there are.
+    span : (float, float), optional
+        Range of the horizontal axis; values beyond it are counted at its ends. By default from 0
+        or the least to the 99th percentile.
+    marks : mapping of str to float, optional
+        Vertical lines with their names.
+    unit : str, optional
+
+    Returns
+    -------
+    Drawing
+    """
+    values = {name: np.asarray(group, dtype=float) for name, group in groups.items()}
+    values = {name: group[np.isfinite(group)] for name, group in values.items()}
+    everything = np.concatenate([np.zeros(0), *values.values()])
+    if span is None:
+        low = min(0.0, float(everything.min())) if len(everything) else 0.0
+        high = float(np.percentile(everything, 99)) if len(everything) else 1.0
+        span = (low, high if high > low else low + 1)
+    if bins is None:
+        bins = min(max(round(2 * len(everything) ** 0.5), 10), 40)
+    edges = np.linspace(*span, bins + 1)
+    lines = {}
+    for name, group in values.items():
+        count = np.histogram(np.clip(group, *span), edges)[0]
+        lines[name] = (np.repeat(edges, 2), np.concatenate([[0], np.repeat(count, 2), [0]]))
+    return lines_chart(lines, title=title, label_x=label, label_y=unit, marks=marks, from_zero=True)
+
+
+def lines_chart(
+    lines: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]],
+    *,
+    title: str,
+    label_x: str,
+    label_y: str,
+    bands: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]] | None = None,
+    span_y: tuple[float, float] | None = None,
+    marks: Mapping[str, float] | None = None,
+    dashed: Sequence[str] = (),
+    from_zero: bool = False,
+) -> Drawing:
+    """Draw lines with a legend.
+
+    Parameters
+    ----------
+    lines : mapping of str to (x, y)
+        Points that are not finite are left out.
+    title, label_x, label_y : str
+    bands : mapping of str to (low, high), optional
+        A faint area about the line of that name.
+    span_y : (float, float), optional
+        Range of the vertical axis.
+    marks : mapping of str to float, optional
+        Vertical lines with their names.
+    dashed : sequence of str, optional
+        Lines to be dashed.
+    from_zero : bool, optional
+        Whether the vertical axis begins at 0.
+
+    Returns
+    -------
+    Drawing
+    """
+    finite = {name: _finite(*line) for name, line in lines.items()}
+    xs = np.concatenate([np.zeros(0), *(x for x, _ in finite.values())])
+    ys = np.concatenate([np.zeros(0), *(y for _, y in finite.values())])
+    for name, (low, high) in (bands or {}).items():
+        ys = np.concatenate([ys, *(_finite(lines[name][0], edge)[1] for edge in (low, high))])
+    low_x, high_x = _range(xs)
+    low_y, high_y = span_y or _range(np.append(ys, 0.0) if from_zero else ys)
+    names = list(lines)
+    top = 48 + 20 * _legend_rows(names)
+    left, right, bottom = 66, _WIDTH - 18, top + _HEIGHT - 110
+    drawing = Drawing(_WIDTH, bottom + 50, title)
+    drawing.text(12, 16, title, "start", "title")
+    _legend(drawing, names, 12, 38)
+
+    def place(x: Any, y: Any) -> list[tuple[float, float]]:
+        across = left + (np.asarray(x) - low_x) / (high_x - low_x) * (right - left)
+        down = bottom - (np.asarray(y) - low_y) / (high_y - low_y) * (bottom - top - 8)
+        return list(zip(across.tolist(), down.tolist(), strict=True))
+
+    for tick in round_ticks(low_x, high_x, 7):
+        [(x, _)] = place([tick], [low_y])
+        drawing.line([(x, bottom), (x, bottom + 4)], "axis", 1)
+        drawing.text(x, bottom + 14, f"{tick:g}")
+    for tick in round_ticks(low_y, high_y, 5):
+        [(_, y)] = place([low_x], [tick])
+        drawing.line([(left, y), (right, y)], "axis", 0.5)
+        drawing.text(left - 8, y, f"{tick:g}", "end")
+    drawing.line([(left, top), (left, bottom), (right, bottom)], "axis", 1)
+    drawing.text((left + right) / 2, bottom + 36, label_x)
+    drawing.text(left, top - 6, label_y, "start")
+    for name, x_mark in (marks or {}).items():
+        if low_x <= x_mark <= high_x:
+            [(x, _)] = place([x_mark], [low_y])
+            drawing.line([(x, top + 4), (x, bottom)], "mark", 1, dashed=True)
+            drawing.text(x + 4, top + 10, name, "start")
+    for index, name in enumerate(names):
+        style = _style(name, index)
+        if bands and name in bands:
+            lower, upper = (_finite(lines[name][0], edge) for edge in bands[name])
+            if len(lower[0]):
+                drawing.band([*place(*lower), *place(*upper)[::-1]], style)
+        if len(finite[name][0]):
+            drawing.line(place(*finite[name]), style, 2, dashed=name in dashed)
+    return drawing
+
+
+def _finite(
+    x: npt.ArrayLike, y: npt.ArrayLike
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    one, two = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    good = np.isfinite(one) & np.isfinite(two)
+    return one[good], two[good]
+
+
+def _range(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _style(name: str, index: int) -> str:
+    return name if name in COLOURS else f"series{index % SERIES}"
+
+
+def _short(name: str, left: float) -> str:
+    most = int((left - 20) / _LETTER)
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - most // 2 + 1 :]}"
+
+
+def _legend_rows(names: Sequence[str]) -> int:
+    return len({row for row, _ in _legend_places(names)}) if len(names) > 1 else 0
+
+
+def _legend_places(names: Sequence[str]) -> list[tuple[int, float]]:
+    places, row, x = [], 0, 0.0
+    for name in names:
+        width = 34 + len(name) * _LETTER
+        if x and x + width > _WIDTH - 24:
+            row, x = row + 1, 0.0
+        places.append((row, x))
+        x += width
+    return places
+
+
+def _legend(drawing: Drawing, names: Sequence[str], left: float, top: float) -> None:
+    if len(names) < 2:
+        return
+    for index, (name, (row, x)) in enumerate(zip(names, _legend_places(names), strict=True)):
+        y = top + 20 * row
+        drawing.rectangle(left + x, y - 5, 11, 11, _style(name, index))
+        drawing.text(left + x + 17, y, name, "start")

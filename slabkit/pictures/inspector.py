@@ -1,0 +1,217 @@
+"""The page on which a person chooses a threshold: slabs, picks, scores, and a slider."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from collections.abc import Callable
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError
+from slabkit.pictures.images import contrast_stretched
+from slabkit.pictures.page import Page
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FALLBACK_RADIUS = 0.015  # of the slab's longer side, for picks without a diameter
+_STYLE = """
+main { max-width:1500px }
+.inspect { display:grid; grid-template-columns:minmax(320px,3fr) minmax(300px,2fr); gap:24px;
+  align-items:start }
+@media (max-width:820px) { .inspect { grid-template-columns:1fr } }
+.slab { position:relative; line-height:0 } .slab svg { position:absolute; inset:0; width:100%;
+  height:100%; max-width:none }
+.slab img { border-radius:0 }
+circle { fill:none; stroke-width:2; vector-effect:non-scaling-stroke; pointer-events:all }
+circle.kept { stroke:#ffb000 } circle.out { stroke:#5aa9e6; stroke-width:1; stroke-dasharray:3 3 }
+circle.hidden { display:none } .below { fill:var(--line) } #chart { cursor:crosshair }
+.row { display:flex; flex-wrap:wrap; gap:10px; align-items:center; margin:10px 0 }
+.row label { color:var(--soft) } input[type=range] { flex:1; min-width:180px }
+input[type=number] { width:6.5em } select { max-width:100%; flex:1 }
+button,select,input { font:inherit; color:inherit; background:var(--raised);
+  border:1px solid var(--line); border-radius:6px; padding:3px 8px }
+.inspect td b { font-size:1.15rem }
+"""
+_MARKUP = """
+<div class="inspect"><div>
+<div class="row"><button id="before" type="button">‹ previous</button>
+<select id="slab" aria-label="slab"></select><button id="after" type="button">next ›</button></div>
+<div class="slab"><img id="picture" alt=""><svg id="circles" role="img"
+aria-label="picks on the slab"></svg></div><p class="lead" id="where"></p></div>
+<div><div class="row"><label for="threshold">lowest score</label>
+<input id="threshold" type="range" min="{low}" max="{high}" step="{step}" value="{start}" autofocus>
+<input id="number" type="number" min="{low}" max="{high}" step="{step}" aria-label="lowest score">
+</div>
+<svg id="chart" viewBox="0 0 460 200" role="img" aria-label="histogram of the scores"></svg>
+<div class="row"><label><input type="checkbox" id="only"> histogram of this slab only</label>
+<label><input type="checkbox" id="dropped"> show what is dropped, dashed</label></div>
+<table aria-live="polite"><thead><tr><th></th><th>kept</th><th>of</th></tr></thead><tbody>
+<tr><td>this slab</td><td><b id="kept-slab"></b></td><td id="all-slab"></td></tr>
+<tr><td>its tomogram</td><td><b id="kept-tomogram"></b></td><td id="all-tomogram"></td></tr>
+<tr><td>all slabs</td><td><b id="kept-all"></b></td><td id="all-all"></td></tr>
+</tbody></table><pre id="option"></pre>
+<p class="lead">{note}</p>
+<p class="lead">Keys: ← → move the slider, + and − in larger steps, n and p go to the next and the
+previous slab. A click on the histogram sets the threshold; circles tell their scores.</p>
+</div></div>
+"""
+
+
+def inspection_page(
+    picks2d: pd.DataFrame,
+    slabs: pd.DataFrame,
+    read_image: Callable[[Any], npt.NDArray[Any]],
+    *,
+    max_slabs: int = 12,
+    largest_side: int = 900,
+    threshold: float | None = None,
+    title: str = "slabkit inspect",
+) -> str:
+    """Write the page.
+
+    Parameters
+    ----------
+    picks2d : DataFrame
+        Columns of `slabkit.tables.PICKS2D`, with scores.
+    slabs : DataFrame
+        Columns of `slabkit.tables.SLABS`.
+    read_image : callable
+        Row of `slabs` (a named tuple) to the slab's image, shape ``(y, x)``.
+    max_slabs : int, optional
+        Slabs whose images are put into the page, evenly taken from the table; the others count in
+        the numbers and the histogram.
+    largest_side : int, optional
+        Larger images are shrunk to this many pixels.
+    threshold : float, optional
+        Where the slider begins; default: at the lowest score.
+    title : str, optional
+
+    Returns
+    -------
+    str
+        Self-contained HTML: images and script are inside, nothing is fetched.
+
+    Raises
+    ------
+    InputError
+        There are no slabs, no picks on them, or picks without a score.
+    """
+    if max_slabs < 1 or largest_side < 64:
+        raise InputError("a page shows at least one slab, of 64 pixels or more.")
+    scores = picks2d["rlnAutopickFigureOfMerit"].to_numpy(dtype=np.float64)
+    if not len(slabs) or not len(picks2d):
+        raise InputError("there are no picks to look at; pick with a lower --threshold.")
+    if not np.isfinite(scores).all():
+        raise InputError(
+            f"{int((~np.isfinite(scores)).sum())} of {len(scores)} picks have no score, and the "
+            "page is about scores."
+        )
+    groups = picks2d.groupby("rlnMicrographName").indices
+    # Rounded as they are shown, and highest first: the page counts by halving.
+    rounded = np.round(scores, 4)
+    by_slab = [
+        np.sort(rounded[groups.get(name, [])])[::-1].tolist() for name in slabs["rlnMicrographName"]
+    ]
+    chosen = np.unique(np.linspace(0, len(slabs) - 1, min(max_slabs, len(slabs))).round())
+    shown = []
+    for row in slabs.iloc[chosen.astype(int)].itertuples(index=False):
+        rows = groups.get(row.rlnMicrographName, np.zeros(0, dtype=np.int64))
+        shown.append(_slab(row, picks2d.iloc[rows], rounded[rows], read_image, largest_side))
+    low, high, ticks = _axis(rounded)
+    of: dict[str, list[int]] = {}
+    for index, name in enumerate(slabs["rlnTomoName"]):
+        of.setdefault(str(name), []).append(index)
+    content = {
+        "slabs": shown,
+        "scores": by_slab,
+        "of": of,
+        "low": low,
+        "high": high,
+        "ticks": ticks,
+    }
+    left = len(slabs) - len(shown)
+    note = f"{len(shown)} of {len(slabs)} slabs are shown" if left else "All slabs are shown"
+    note += f"; the other {left} count in the numbers and the histogram of all." if left else "."
+    page = Page(title, "Move the slider: circles and numbers show what each threshold keeps.")
+    markup = _MARKUP.format(
+        low=low,
+        high=high,
+        step=_step(low, high),
+        start=low if threshold is None else threshold,
+        note=html.escape(note),
+    )
+    script = (
+        resources.files("slabkit.pictures").joinpath("inspector.js").read_text(encoding="utf-8")
+    )
+    packed = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    page.chart(
+        f"<style>{_STYLE}</style>{markup}"
+        f'<script type="application/json" id="data">{packed}</script><script>{script}</script>'
+    )
+    return page.html()
+
+
+def _slab(
+    row: Any,
+    picks: pd.DataFrame,
+    scores: npt.NDArray[np.float64],
+    read_image: Callable[[Any], npt.NDArray[Any]],
+    largest_side: int,
+) -> dict[str, Any]:
+    image = read_image(row)
+    edge = float(row.slabkitVoxelSize)
+    radius = picks["slabkitDiameter"].to_numpy(dtype=np.float64) / (2 * edge)
+    radius = np.nan_to_num(radius, nan=_FALLBACK_RADIUS * max(image.shape))
+    x, y = (picks[f"rlnCoordinate{axis}"].to_numpy(dtype=np.float64) for axis in "XY")
+    order = np.lexsort([y, x, -scores])
+    values = zip(x[order], y[order], radius[order], scores[order], strict=True)
+    first, count = int(row.slabkitZStart), int(row.slabkitZCount)
+    return {
+        "name": str(row.rlnMicrographName).rsplit("/", 1)[-1],
+        "tomogram": str(row.rlnTomoName),
+        "text": f"{row.rlnTomoName}, z {first * edge:.0f} to {(first + count - 1) * edge:.0f} Å, "
+        f"{image.shape[1]} × {image.shape[0]} pixels of {edge:g} Å",
+        "width": image.shape[1],
+        "height": image.shape[0],
+        "image": f"data:image/jpeg;base64,{base64.b64encode(_jpeg(image, largest_side)).decode()}",
+        "picks": [[round(float(v), 2) for v in one[:3]] + [float(one[3])] for one in values],
+    }
+
+
+def _jpeg(image: npt.NDArray[Any], largest_side: int) -> bytes:
+    from PIL import Image
+
+    picture = Image.fromarray(contrast_stretched(image))
+    scale = min(1.0, largest_side / max(picture.size))
+    if scale < 1:
+        width, height = (max(1, round(side * scale)) for side in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="JPEG", quality=82)
+    return buffer.getvalue()
+
+
+def _axis(scores: npt.NDArray[np.float64]) -> tuple[float, float, list[float]]:
+    """Give the ends of the axis of scores, rounded outwards, and its marks."""
+    low, high = float(scores.min()), float(scores.max())
+    if not high > low:
+        low, high = low - 0.5, high + 0.5
+    raw = (high - low) / 7
+    power = 10.0 ** np.floor(np.log10(raw))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw)
+    ticks = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
+    small = _step(low, high)
+    ends = float(np.floor(low / small) * small), float(np.ceil(high / small) * small)
+    return (*(round(end, 6) for end in ends), [round(float(tick), 6) for tick in ticks])  # type: ignore[return-value]
+
+
+def _step(low: float, high: float) -> float:
+    """Give the slider's step: a power of ten that divides the range about a thousandfold."""
+    return float(10.0 ** np.floor(np.log10((high - low) / 300)))

@@ -1,0 +1,279 @@
+"""The page that shows one run of the whole loop on tomograms with known truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.profiles import depth_profiles
+from slabkit.pictures.charts import Curve, bar_chart, histogram, line_charts
+from slabkit.pictures.images import contrast_stretched, draw_picks, numbered_gallery, png_bytes
+from slabkit.pictures.page import Page
+from slabkit.tomogram import Tomogram
+from slabkit.units import protein_sign
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ACCEPTED, _OTHER = (64, 220, 120), (240, 150, 60)
+_PROFILES = 10
+
+
+@dataclass(frozen=True)
+class LoopResult:
+    """Everything the page shows.
+
+    Parameters
+    ----------
+    commands : list of str
+        The commands as a user types them.
+    tomograms : dict of str to Tomogram
+    slabs, picks2d, picks, curated, truth : DataFrame
+        The tables of the loop; ``curated`` holds the accepted picks.
+    read_image : callable
+        Path of a slab image or gallery to its pixels, shape ``(y, x)``.
+    galleries : list of str
+        Paths of the galleries.
+    tile_px : int
+        Side of their tiles in pixels.
+    class_sheet : bytes
+        PNG of the class averages, the accepted ones framed.
+    classes, good_classes : int
+        How many classes there are, and how many of them were accepted.
+    scores : dict of str to (DataFrame, dict)
+        Title to score table by species and totals, as `slabkit.score_picks` gives them.
+    found : ndarray of bool, shape (picks,)
+        Whether each pick lies within half a particle's radius of a true one.
+    """
+
+    commands: list[str]
+    tomograms: Mapping[str, Tomogram]
+    slabs: pd.DataFrame
+    picks2d: pd.DataFrame
+    picks: pd.DataFrame
+    curated: pd.DataFrame
+    truth: pd.DataFrame
+    read_image: Callable[[str], npt.NDArray[Any]]
+    galleries: Sequence[str]
+    tile_px: int
+    class_sheet: bytes
+    classes: int
+    good_classes: int
+    scores: Mapping[str, tuple[pd.DataFrame, Mapping[str, float]]]
+    found: npt.NDArray[np.bool_]
+
+
+def loop_page(result: LoopResult, title: str = "slabkit demo") -> str:
+    """Write the page.
+
+    Parameters
+    ----------
+    result : LoopResult
+    title : str, optional
+
+    Returns
+    -------
+    str
+        Self-contained HTML.
+    """
+    page = Page(
+        title,
+        "Simulated tomograms with known particles, taken from volume to curated pick list.",
+    )
+    after = list(result.scores.values())[-1][1]
+    page.numbers(
+        [
+            (str(len(result.tomograms)), "tomogram" if len(result.tomograms) == 1 else "tomograms"),
+            (str(len(result.slabs)), "slabs"),
+            (f"{len(result.picks2d):,}", "hits in 2D"),
+            (f"{len(result.picks):,}", "picks in 3D"),
+            (f"{len(result.curated):,}", "accepted"),
+            (f"{after['recall']:.0%}", "of true particles found"),
+            (f"{after['precision']:.0%}", "of accepted picks true"),
+        ]
+    )
+    page.section("What was run")
+    page.code("\n".join(result.commands))
+    _slabs(page, result)
+    _classes(page, result)
+    _funnel(page, result)
+    _scores(page, result)
+    _profiles(page, result)
+    _galleries(page, result)
+    return page.html()
+
+
+def _slabs(page: Page, result: LoopResult) -> None:
+    name = next(iter(result.tomograms))
+    slabs = result.slabs[result.slabs["rlnTomoName"] == name]
+    picks = result.picks[result.picks["slabkitTomogram"] == name]
+    accepted = set(result.curated["slabkitPickId"])
+    pictures = []
+    for position in (0.2, 0.5, 0.8):
+        slab = slabs.iloc[round(position * (len(slabs) - 1))]
+        size = float(slab["slabkitVoxelSize"])
+        low = int(slab["slabkitZStart"]) * size
+        high = low + (int(slab["slabkitZCount"]) - 1) * size
+        image = contrast_stretched(result.read_image(str(slab["rlnMicrographName"])))
+        inside = picks[(picks["slabkitZ"] >= low) & (picks["slabkitZ"] <= high)]
+        good = inside["slabkitPickId"].isin(accepted).to_numpy(dtype=bool)
+        both = [inside[~good], inside[good]]
+        picture = _circled(image, both, size)
+        pictures.append(
+            (
+                png_bytes(picture),
+                f"{name}, z {low:g} to {high:g} Å: {good.sum()} accepted picks (green), "
+                f"{(~good).sum()} rejected (orange)",
+            )
+        )
+    page.section(
+        "Slabs and picks",
+        "Three of the overlapping slabs of one tomogram, with the picks whose depth lies in each.",
+    )
+    page.pictures(pictures)
+
+
+def _classes(page: Page, result: LoopResult) -> None:
+    page.section(
+        "Classes",
+        "The minislabs, sorted by slabkit classify, the best class first: number, images, "
+        "resolution and quality q. Those framed in green have a quality that slabkit label --auto "
+        "accepts. On real data look at them and choose: slabkit label ... --classes 1-7,12.",
+    )
+    caption = f"{result.good_classes} of {result.classes} classes accepted"
+    page.pictures([(result.class_sheet, caption)], wide=True)
+
+
+def _circled(
+    image: npt.NDArray[np.uint8], groups: Sequence[pd.DataFrame], size: float
+) -> npt.NDArray[np.uint8]:
+    """Draw groups of picks in two colours: what one drawing changed goes over the other."""
+    plain = draw_picks(image, [], [], [])
+    picture = plain
+    for picks, colour in zip(groups, (_OTHER, _ACCEPTED), strict=True):
+        x, y, diameter = (
+            picks[name].to_numpy(dtype=float) / size
+            for name in ("slabkitX", "slabkitY", "slabkitDiameter")
+        )
+        drawn = draw_picks(image, x, y, np.nan_to_num(diameter, nan=15.0) / 2, colour=colour)
+        picture = np.where((drawn != plain).any(axis=2, keepdims=True), drawn, picture)
+    return picture
+
+
+def _funnel(page: Page, result: LoopResult) -> None:
+    page.section(
+        "Funnel",
+        "From hits on overlapping slabs to particles. Hits of one particle in several slabs become "
+        "one pick; picks in classes of low quality are rejected.",
+    )
+    page.chart(
+        bar_chart(
+            [
+                ("hits on slabs", len(result.picks2d)),
+                ("picks after merging", len(result.picks)),
+                ("accepted", len(result.curated)),
+                ("true particles", len(result.truth)),
+            ],
+            label="number of picks",
+        )
+    )
+    score = result.picks["slabkitScore"].to_numpy(dtype=float)
+    page.section(
+        "Scores",
+        "Scores are in standard deviations of the noise, so they compare across slabs. Which picks "
+        "are true is known here because the data are simulated: scores alone do not tell, which is "
+        "why classes decide.",
+    )
+    page.chart(
+        histogram(
+            {"true particles": score[result.found], "others": score[~result.found]},
+            label="score of a pick (standard deviations)",
+        )
+    )
+
+
+def _scores(page: Page, result: LoopResult) -> None:
+    page.section(
+        "Against the truth",
+        "A pick within half a particle's radius of a true one counts, one to one. These picks have "
+        "no species, so recall is by species and precision is pooled.",
+    )
+    tables = list(result.scores.values())
+    first = tables[0][0]
+    rows: list[list[object]] = [
+        [name, int(true)] for name, true in zip(first["species"], first["truth"], strict=True)
+    ]
+    for table, _ in tables:
+        for row, found, recall in zip(rows, table["true_positives"], table["recall"], strict=True):
+            row += [int(found), float(recall), None]
+    last: list[object] = ["all", int(tables[0][1]["truth"])]
+    for _, total in tables:
+        last += [int(total["true_positives"]), total["recall"], total["precision"]]
+    columns = ["", "true"]
+    for title in result.scores:
+        columns += [f"found in {title}", "recall", "precision"]
+    page.table(columns, [*rows, last])
+
+
+def _profiles(page: Page, result: LoopResult) -> None:
+    name = next(iter(result.tomograms))
+    tomogram = result.tomograms[name]
+    picks = result.curated[result.curated["slabkitTomogram"] == name]
+    picks = picks.nlargest(_PROFILES, "slabkitScore")
+    truth = result.truth[result.truth["slabkitTomogram"] == name]
+    if not len(picks):
+        return
+    curves = [_profile(tomogram, pick, truth) for _, pick in picks.iterrows()]
+    page.section(
+        "Depth",
+        "How well a particle fits at each depth below the best picks: the depth found (line) and "
+        "the true one of the nearest particle (dashed).",
+    )
+    page.chart(line_charts(curves, label="z in Å"))
+
+
+def _profile(tomogram: Tomogram, pick: pd.Series, truth: pd.DataFrame) -> Curve:
+    size = tomogram.voxel_size
+    depth, height, width = tomogram.shape
+    profile = next(
+        iter(
+            depth_profiles(
+                lambda first, last: tomogram.read((first, 0, 0), (last, height, width)),
+                tomogram.shape,
+                np.array([[pick["slabkitY"], pick["slabkitX"]]]) / size,
+                np.array([pick["slabkitDiameter"] / 2 / size]),
+                np.array([0]),
+                np.array([depth - 1]),
+                protein_sign(tomogram.contrast),
+            )
+        )
+    )
+    score = profile.scores[0].astype(float)
+    z = (profile.start[0] + np.arange(len(score))) * size
+    z, score = z[np.isfinite(score)], score[np.isfinite(score)]  # beyond the volume there is none
+    marks = {"found": float(pick["slabkitZ"])}
+    away = np.hypot(truth["slabkitX"] - pick["slabkitX"], truth["slabkitY"] - pick["slabkitY"])
+    beside = truth[(away < 100).to_numpy()]
+    if len(beside):
+        nearest = (beside["slabkitZ"] - pick["slabkitZ"]).abs().to_numpy().argmin()
+        marks["truth"] = float(beside["slabkitZ"].iloc[nearest])
+    return Curve(f"score {pick['slabkitScore']:.1f}", z, score, marks)
+
+
+def _galleries(page: Page, result: LoopResult) -> None:
+    if not result.galleries:
+        return
+    first = result.galleries[0]
+    tiles = len(result.picks) if len(result.galleries) == 1 else None
+    gallery = numbered_gallery(result.read_image(first), result.tile_px, tiles=tiles)
+    picture = png_bytes(gallery)
+    page.section(
+        "Minislabs",
+        "One small projection a pick, tiled as the mock micrographs that single-particle programs "
+        "take. The tile's row and column lead back to the pick.",
+    )
+    page.pictures([(picture, f"{first}, the first of {len(result.galleries)}")], wide=True)

@@ -1,0 +1,198 @@
+"""One HTML page with everything inside it: no script, no file beside it, no network."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+
+_STYLE = """
+:root { --ink:#1b2530; --soft:#5c6b7a; --line:#d7dee5; --ground:#fff; --raised:#f5f7f9;
+  --accent:#0b6e99; --second:#e08a1e; --good:#2f8f4e; --bad:#c0392b; }
+@media (prefers-color-scheme: dark) { :root { --ink:#e4e9ee; --soft:#9aa8b5; --line:#33404d;
+  --ground:#12181f; --raised:#1a222b; --accent:#4db3de; --second:#f0a94a; --good:#5fc584;
+  --bad:#f0796c; } }
+* { box-sizing:border-box } html { color-scheme:light dark }
+body { margin:0; background:var(--ground); color:var(--ink);
+  font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif }
+main { max-width:1040px; margin:0 auto; padding:32px 20px 64px }
+main.screen { max-width:1900px; padding:28px 36px 48px }
+h1 { font-size:1.9rem; line-height:1.2; margin:0 0 4px }
+h2 { font-size:1.25rem; margin:44px 0 8px; padding-top:14px; border-top:1px solid var(--line) }
+p { margin:8px 0; max-width:75ch } .lead { color:var(--soft) }
+code,pre { font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace }
+pre { background:var(--raised); border:1px solid var(--line); border-radius:8px; padding:12px 14px;
+  overflow-x:auto }
+.figures { display:grid; gap:16px; grid-template-columns:repeat(auto-fit,minmax(300px,1fr)) }
+figure { margin:0 } figcaption { color:var(--soft); font-size:.86rem; margin-top:4px }
+img { display:block; width:100%; height:auto; border-radius:6px; border:1px solid var(--line) }
+.numbers { display:flex; flex-wrap:wrap; gap:12px; margin:18px 0 }
+.numbers div { background:var(--raised); border:1px solid var(--line); border-radius:10px;
+  padding:10px 16px; min-width:130px }
+.numbers b { display:block; font-size:1.5rem; line-height:1.25 }
+.numbers span { color:var(--soft); font-size:.86rem }
+.scroll { overflow-x:auto }
+table { border-collapse:collapse; font-variant-numeric:tabular-nums; margin:10px 0; min-width:60% }
+th,td { padding:5px 12px; text-align:right; border-bottom:1px solid var(--line);
+  white-space:nowrap }
+th:first-child,td:first-child { text-align:left }
+th { color:var(--soft); font-weight:600; font-size:.86rem }
+svg { display:block; width:100%; max-width:680px; height:auto }
+svg text { fill:var(--soft); font:12px system-ui,sans-serif }
+.axis { stroke:var(--line) } .curve { fill:none; stroke:var(--accent); stroke-width:2 }
+.series0 { fill:var(--accent); background:var(--accent) }
+.series1 { fill:var(--second); background:var(--second) }
+.series2,.accepted { fill:var(--good) } .series3 { fill:#aa448c } .series4 { fill:#7869be }
+.series5 { fill:#94704a } .series6 { fill:#3caaaa } .series7 { fill:#969b28 }
+.rejected { fill:var(--bad) } .undecided { fill:var(--soft) }
+svg .line { fill:none } .line.axis { stroke:var(--line) } .line.mark { stroke:var(--bad) }
+.line.series0 { stroke:var(--accent) } .line.series1 { stroke:var(--second) }
+.line.series2,.line.accepted { stroke:var(--good) } .line.series3 { stroke:#aa448c }
+.line.series4 { stroke:#7869be } .line.series5 { stroke:#94704a } .line.series6 { stroke:#3caaaa }
+.line.series7 { stroke:#969b28 } .line.rejected { stroke:var(--bad) }
+.line.undecided { stroke:var(--soft) } svg text.title { fill:var(--ink); font-size:15px }
+.wall { display:grid; gap:22px; grid-template-columns:repeat(auto-fill,minmax(480px,1fr)) }
+.mark,.found { stroke:var(--bad); stroke-width:1.5 }
+.truth { stroke:var(--good); stroke-width:1.5; stroke-dasharray:4 3 }
+.small-charts { display:grid; gap:12px; grid-template-columns:repeat(auto-fill,minmax(190px,1fr)) }
+.legend span { margin-right:18px; color:var(--soft); font-size:.9rem }
+.legend i { display:inline-block; width:11px; height:11px; border-radius:2px; margin-right:6px }
+.bars { list-style:none; padding:0; margin:12px 0; max-width:720px }
+.bars li { display:flex; align-items:center; gap:10px; margin:5px 0 }
+.bars .name { flex:0 0 210px; color:var(--soft); font-size:.92rem }
+.bars .bar { height:16px; min-width:2px; background:var(--accent); border-radius:3px }
+.bars .number { font-variant-numeric:tabular-nums }
+@media (max-width:560px) { .bars .name { flex-basis:130px } }
+"""
+
+
+class Page:
+    """Collects sections and gives the page.
+
+    Parameters
+    ----------
+    title : str
+    lead : str, optional
+        One sentence below the title.
+    wide : bool, optional
+        Whether to fill a large screen.
+    """
+
+    def __init__(self, title: str, lead: str = "", *, wide: bool = False) -> None:
+        self._main = '<main class="screen">' if wide else "<main>"
+        self._title = title
+        self._parts = [f"<h1>{html.escape(title)}</h1>"]
+        if lead:
+            self._parts.append(f'<p class="lead">{html.escape(lead)}</p>')
+
+    def section(self, title: str, *paragraphs: str) -> None:
+        """Begin a section.
+
+        Parameters
+        ----------
+        title : str
+        *paragraphs : str
+            Plain text.
+        """
+        self._parts.append(f"<h2>{html.escape(title)}</h2>")
+        self._parts.extend(f"<p>{html.escape(paragraph)}</p>" for paragraph in paragraphs)
+
+    def numbers(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Add a row of large numbers.
+
+        Parameters
+        ----------
+        pairs : sequence of (str, str)
+            Number and what it counts.
+        """
+        cells = "".join(
+            f"<div><b>{html.escape(number)}</b><span>{html.escape(what)}</span></div>"
+            for number, what in pairs
+        )
+        self._parts.append(f'<div class="numbers">{cells}</div>')
+
+    def chart(self, markup: str) -> None:
+        """Add a chart made by `slabkit.pictures.charts`.
+
+        Parameters
+        ----------
+        markup : str
+        """
+        self._parts.append(markup)
+
+    def charts(self, markups: Sequence[str]) -> None:
+        """Add charts side by side, as the width allows.
+
+        Parameters
+        ----------
+        markups : sequence of str
+        """
+        self._parts.append(f'<div class="wall">{"".join(markups)}</div>')
+
+    def code(self, text: str) -> None:
+        """Add lines of commands.
+
+        Parameters
+        ----------
+        text : str
+        """
+        self._parts.append(f"<pre>{html.escape(text)}</pre>")
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Add a table, first column left, the others right.
+
+        Parameters
+        ----------
+        columns : sequence of str
+        rows : sequence of sequences
+            Floats are shown with three decimals, NaN and None as a dash.
+        """
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(_shown(value))}</td>" for value in row) + "</tr>"
+            for row in rows
+        )
+        self._parts.append(
+            f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+            f"<tbody>{body}</tbody></table></div>"
+        )
+
+    def pictures(self, pictures: Sequence[tuple[bytes, str]], *, wide: bool = False) -> None:
+        """Add pictures side by side, or each across the page.
+
+        Parameters
+        ----------
+        pictures : sequence of (bytes, str)
+            Content of a PNG file, and its caption.
+        wide : bool, optional
+            One below the other, pixels kept sharp.
+        """
+        figures = "".join(
+            f'<figure><img alt="{html.escape(caption)}" '
+            f'src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+            f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+            for data, caption in pictures
+        )
+        self._parts.append(f'<div class="{"wide" if wide else "figures"}">{figures}</div>')
+
+    def html(self) -> str:
+        """Give the whole page.
+
+        Returns
+        -------
+        str
+        """
+        return (
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f"<title>{html.escape(self._title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
+            f"<body>\n{self._main}\n{chr(10).join(self._parts)}\n</main>\n</body>\n</html>\n"
+        )
+
+
+def _shown(value: object) -> str:
+    if value is None or (isinstance(value, float) and value != value):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
+    return str(value)

@@ -1,0 +1,1 @@
+"""Tomogram to slabs."""
