@@ -1,10 +1,16 @@
-"""A tomogram: lazily read voxels, their size, a name, and the sign of protein."""
+"""A tomogram: lazily read voxels, their size, a name, and the sign of protein.
+
+`Tomogram` is opened; `TomogramRef` is the one description of a volume that is not opened yet, and
+`Reading` is how such a volume is read where that is not as its file says.
+"""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -189,3 +195,153 @@ class Tomogram:
             stacklevel=2,
         )
         return np.where(finite, block, np.asarray(self.fill_value, dtype=block.dtype))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a volume is read, where not as its file says.
+
+    Parameters
+    ----------
+    voxel_size : float, optional
+        In Å; wins over the file's.
+    axis_order : str, optional
+        What the file's axes are, slowest first, whatever it says.
+    uint8 : bool, optional
+        Whether bytes in MRC files are unsigned; None: as IMOD's flags say.
+    flip_z : bool
+        Read the planes from the last to the first.
+    level : int or str
+        Resolution level of an OME-Zarr.
+    allow_missing_chunks : bool
+        Read missing chunks of an OME-Zarr as empty.
+    fill_nonfinite : {"median"}, optional
+        What replaces NaN and infinite voxels; None makes them an error.
+    """
+
+    voxel_size: float | None = None
+    axis_order: str | None = None
+    uint8: bool | None = None
+    flip_z: bool = False
+    level: int | str = 0
+    allow_missing_chunks: bool = False
+    fill_nonfinite: Literal["median"] | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """Give the options that are not the default, by name."""
+        return {
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if getattr(self, one.name) != one.default
+        }
+
+    def text(self) -> str:
+        """Write as one word for a table, ``axis_order=yzx,flip_z=1``; empty if all is usual."""
+        return ",".join(
+            f"{name}={int(value) if isinstance(value, bool) else value}"
+            for name, value in self.changes().items()
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Reading:
+        """Read what `text` wrote.
+
+        Raises
+        ------
+        InputError
+            It is not of that form.
+        """
+        known = {one.name for one in fields(cls)}
+        options: dict[str, Any] = {}
+        for part in text.split(",") if text else []:
+            name, equals, value = part.partition("=")
+            if name not in known or not equals:
+                raise InputError(
+                    f"slabkitTomogramReading has {part!r}, which slabkit does not know."
+                )
+            if name in ("uint8", "flip_z", "allow_missing_chunks"):
+                options[name] = value == "1"
+            elif name == "voxel_size":
+                options[name] = float(value)
+            else:
+                options[name] = int(value) if value.isdecimal() else value
+        return cls(**options)
+
+    def but(self, other: Reading) -> Reading:
+        """Give this reading with what `other` says otherwise than the default."""
+        return replace(self, **other.changes())
+
+    def keywords(self) -> dict[str, Any]:
+        """Give the keywords of `slabkit.open_tomogram`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TomogramRef:
+    """One tomogram that was asked for or that a table names, not opened.
+
+    Parameters
+    ----------
+    name : str
+    path : Path, optional
+        None where it is not known; then `problem` says why.
+    voxel_size : float, optional
+        In Å, as a table or project says; the file is checked against it. ``reading.voxel_size`` is
+        what wins over the file.
+    expected_size : (float, float, float), optional
+        In Å along x, y, z, as a table says; the volume is checked against it.
+    contrast : {"dark", "bright"}, optional
+        Where something says so; else dark.
+    reading : Reading
+    problem : str
+        Why there is no path.
+    opener : callable, optional
+        Opens it; what lists tomograms gives it.
+    """
+
+    name: str
+    path: Path | None = None
+    voxel_size: float | None = None
+    expected_size: tuple[float, float, float] | None = None
+    contrast: Contrast | None = None
+    reading: Reading = Reading()
+    problem: str = ""
+    opener: Callable[[TomogramRef], Tomogram] | None = field(
+        default=None, repr=False, compare=False
+    )
+
+    def but(
+        self, *, contrast: Contrast | None = None, reading: Reading | None = None
+    ) -> TomogramRef:
+        """Give the same tomogram, read and judged as a user's options say.
+
+        Parameters
+        ----------
+        contrast : {"dark", "bright"}, optional
+            None: unchanged.
+        reading : Reading, optional
+            What it says otherwise than the default wins.
+
+        Returns
+        -------
+        TomogramRef
+        """
+        merged = self.reading if reading is None else self.reading.but(reading)
+        return replace(self, contrast=contrast or self.contrast, reading=merged)
+
+    def open(self) -> Tomogram:
+        """Open the tomogram; its voxels are read when they are asked for.
+
+        Returns
+        -------
+        Tomogram
+
+        Raises
+        ------
+        InputError
+            There is no path, the volume cannot be opened, or it is not as large or of the voxel
+            size that is expected.
+        """
+        if self.path is None or self.opener is None:
+            raise InputError(self.problem or f"{self.name}: no file is known for this tomogram.")
+        return self.opener(self)

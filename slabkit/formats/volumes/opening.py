@@ -21,11 +21,10 @@ from slabkit.formats.tomograms.listing import (
 from slabkit.formats.volumes.decoded_cache import Compression
 from slabkit.formats.volumes.mrc import MrcStackWriter, open_mrc, open_stack, read_image, write_mrc
 from slabkit.formats.volumes.ome_zarr import is_zarr, open_ome_zarr
-from slabkit.formats.volumes.reading_options import reading_text
 from slabkit.formats.volumes.tiff import open_tiff
 from slabkit.formats.volumes.voxel_size import choose_voxel_size
 from slabkit.formats.volumes.voxels import FileVolume, FlippedVoxels
-from slabkit.tomogram import Tomogram, VoxelSource
+from slabkit.tomogram import Reading, Tomogram, TomogramRef, VoxelSource
 from slabkit.units import Contrast
 
 __all__ = [
@@ -65,7 +64,7 @@ def open_tomogram(
     voxel_size: float | None = None,
     expected_voxel_size: float | None = None,
     contrast: Contrast = "dark",
-    fill_nonfinite: str | None = None,
+    fill_nonfinite: Literal["median"] | None = None,
     axis_order: str | None = None,
     uint8: bool | None = None,
     flip_z: bool = False,
@@ -149,15 +148,9 @@ def open_tomogram(
     if flip_z:
         source = FlippedVoxels(source)
         notes.append("planes are read from the last to the first (--flip-z)")
-    reading = {
-        "voxel_size": voxel_size,
-        "axis_order": axis_order,
-        "uint8": uint8,
-        "flip_z": flip_z,
-        "level": level,
-        "allow_missing_chunks": allow_missing_chunks,
-        "fill_nonfinite": fill_nonfinite,
-    }
+    reading = Reading(
+        voxel_size, axis_order, uint8, flip_z, level, allow_missing_chunks, fill_nonfinite
+    )
     for text in (*volume.warnings, *chosen.warnings):
         warnings.warn(f"{where}: {text}.", SlabkitWarning, stacklevel=2)
     return Tomogram(
@@ -168,7 +161,20 @@ def open_tomogram(
         path=where,
         fill_value=fill_value,
         notes=tuple(notes),
-        reading=reading_text(reading),
+        reading=reading.text(),
+    )
+
+
+def open_reference(reference: TomogramRef) -> Tomogram:
+    """Open a tomogram that was listed; the opener of every `TomogramRef`."""
+    assert reference.path is not None
+    given = reference.reading.voxel_size
+    return open_tomogram(
+        reference.path,
+        name=reference.name,
+        expected_voxel_size=reference.voxel_size if given is None else None,
+        contrast=reference.contrast or "dark",
+        **reference.reading.keywords(),
     )
 
 

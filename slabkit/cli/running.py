@@ -1,0 +1,114 @@
+"""Steps run from the command line: what they say goes to the console, how they end to the shell."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import typer
+
+from slabkit.cli.console import WARNINGS, emit, format_table, say, short
+from slabkit.errors import InputError
+from slabkit.execution.frame import Frame, Reporter, StepResult
+
+T = TypeVar("T")
+O = TypeVar("O")  # noqa: E741
+
+
+class ConsoleReporter(Reporter):
+    """Says things on standard error; a JSON summary goes to standard output."""
+
+    def __init__(self, quiet: bool = False, json_: bool = False) -> None:
+        super().__init__()
+        self.quiet = quiet
+        self.json = json_
+        self.warnings = WARNINGS
+
+    def note(self, text: str) -> None:
+        """Say something, unless ``--quiet``."""
+        if not self.quiet:
+            say(text)
+
+    def failure(self, item: str, message: str) -> None:
+        """Say what failed, always."""
+        say(f"failed: {item}: {message}")
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Show a small table, unless ``--quiet``."""
+        if not self.quiet:
+            say(format_table(title, columns, rows))
+
+    def track(self, items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
+        """Show a progress bar where a person watches."""
+        if self.quiet or not sys.stderr.isatty():
+            yield from items
+            return
+        from rich.console import Console
+        from rich.progress import track
+
+        yield from track(items, what, total=total, console=Console(stderr=True), transient=True)
+
+    def done(self, result: StepResult) -> None:
+        """Say the counts: one JSON object, or one line."""
+        if self.json:
+            report = {
+                "command": result.name,
+                "status": result.status,
+                "out": None if result.out is None else str(result.out),
+                **result.summary,
+                "warnings": list(self.warnings),
+                "failures": result.failures,
+            }
+            emit(json.dumps(report, default=_json_value, ensure_ascii=False))
+        elif result.status == "skipped":
+            self.note(
+                f"{result.name}: {result.out} is finished already, inputs and parameters are the "
+                f"same; skipped ({result.again})."
+            )
+        elif not self.quiet:
+            counts = ", ".join(
+                f"{key.replace('_', ' ')} {short(value)}"
+                for key, value in result.summary.items()
+                if isinstance(value, (int, float, str))
+            )
+            where = f" → {result.out}" if result.out is not None else ""
+            say(f"{result.name}: {counts or 'done'}{where}")
+
+
+def execute(
+    run: Callable[[O, Frame], None],
+    options: O,
+    *,
+    overwrite: bool = False,
+    jobs: int = 0,
+    quiet: bool = False,
+    json_: bool = False,
+) -> None:
+    """Run a step as a command: `Exit` with 1 if some of its items failed.
+
+    Parameters
+    ----------
+    run : callable
+        The step's ``run(options, frame)``.
+    options : object
+        The step's ``Options``.
+    overwrite, jobs, quiet, json_
+        The options that all commands share.
+
+    Raises
+    ------
+    InputError
+        Both the result and the summary are to go to standard output.
+    """
+    if json_ and getattr(options, "out", None) == "-":
+        raise InputError("--json and -o - both want standard output; give a file to -o.")
+    frame = Frame(overwrite, jobs, ConsoleReporter(quiet, json_), sys.argv[1:])
+    run(options, frame)
+    if frame.result is not None and frame.result.failures:
+        raise typer.Exit(1)
+
+
+def _json_value(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)
