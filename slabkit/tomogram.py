@@ -6,17 +6,19 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.units import Contrast, protein_sign
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class VoxelSource(Protocol):
@@ -74,12 +76,12 @@ class Tomogram:
     reading: str = ""
 
     def __post_init__(self) -> None:
-        shape = tuple(self.data.shape)
+        shape, dtype = tuple(self.data.shape), self.data.dtype
         if len(shape) != 3 or min(shape) < 1:
             raise InputError(f"{self.label}: a tomogram has three axes (z, y, x), not {shape}.")
-        if np.dtype(self.data.dtype).kind not in "iufb":
-            raise InputError(f"{self.label}: voxels must be real numbers, not {self.data.dtype}.")
-        if not (np.isfinite(self.voxel_size) and self.voxel_size > 0):
+        if dtype.kind not in "iufb":
+            raise InputError(f"{self.label}: voxels must be real numbers, not {dtype}.")
+        if not (math.isfinite(self.voxel_size) and self.voxel_size > 0):
             raise InputError(
                 f"{self.label}: the voxel size must be positive, not {self.voxel_size}; "
                 "give --voxel-size."
@@ -146,6 +148,8 @@ class Tomogram:
         InputError
             If the box is not inside the volume.
         """
+        import numpy as np
+
         for low, high, size in zip(start, stop, self.shape, strict=True):
             if not 0 <= low <= high <= size:
                 raise InputError(
@@ -178,6 +182,8 @@ class Tomogram:
         """
         if block.dtype.kind != "f":
             return block
+        import numpy as np
+
         finite = np.isfinite(block)
         if finite.all():
             return block

@@ -908,6 +908,6 @@ def test_the_documented_table_is_the_registry() -> None:
 
 
 def test_help_names_every_format() -> None:
-    from slabkit.cli import pick_options
+    from slabkit.cli.options import picks as pick_options
 
     assert pick_options.FORMATS.split() == [entry.name for entry in pick_formats()]

@@ -9,7 +9,7 @@ import socket
 import pytest
 import typer
 
-from slabkit.cli.shared import Step, all_failed, format_table, parse_pairs, parse_range
+from slabkit.cli.options.common import Step, all_failed, format_table, parse_pairs, parse_range
 from slabkit.errors import InputError, OutputExistsError, SlabkitError
 from slabkit.execution.local import run_items
 from slabkit.execution.records import describe_input, load_record

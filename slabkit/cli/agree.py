@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 
@@ -46,9 +46,9 @@ def agree(
             show_default=False,
         ),
     ] = None,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Compare what raters say: Cohen's kappa of two, Fleiss' of more, and their contradictions.
 
@@ -67,7 +67,7 @@ def agree(
         raise InputError("only one table can come from standard input (-).")
     tables = {name: read_any_labels(name) for name in labels}
     piped = {"-": tables["-"].to_csv()} if "-" in tables else {}
-    with shared.Step(
+    with common.Step(
         "agree",
         out,
         inputs=[*labels, *([minislabs] if minislabs else [])],

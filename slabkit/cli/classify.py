@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def classify(
             show_default=False,
         ),
     ],
-    out: shared.OutFolder,
+    out: common.OutFolder,
     classes: Annotated[int, typer.Option(min=1, metavar="K", help="How many classes.")] = 50,
     iterations: Annotated[
         int,
@@ -78,7 +78,7 @@ def classify(
             metavar="Q",
             help="Classes of this quality and more are marked, as label --auto accepts them.",
         ),
-    ] = shared.GOOD_QUALITY,
+    ] = common.GOOD_QUALITY,
     contrast: Annotated[
         str | None,
         typer.Option(
@@ -95,11 +95,11 @@ def classify(
             metavar="Å", help="Where the table's optics do not say it.", show_default=False
         ),
     ] = None,
-    device: shared.Device = "cpu",
-    overwrite: shared.Overwrite = False,
-    jobs: shared.Jobs = 0,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    device: common.Device = "cpu",
+    overwrite: common.Overwrite = False,
+    jobs: common.Jobs = 0,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Sort minislabs into 2D classes, whatever their in-plane rotation and shift.
 
@@ -128,12 +128,12 @@ def classify(
     if not 0 <= quality <= 1:
         raise InputError(f"--quality must be from 0 to 1, not {quality:g}.")
     if pixel_size is not None:
-        shared.positive(pixel_size, "--pixel-size")
+        common.positive(pixel_size, "--pixel-size")
     images = read_particle_images(
-        table, contrast=shared.parse_contrast(contrast), pixel_size=pixel_size
+        table, contrast=common.parse_contrast(contrast), pixel_size=pixel_size
     )
     folder = Path(out)
-    with shared.Step(
+    with common.Step(
         "classify",
         str(folder / "classified.star"),
         inputs=[table, *images.files],
@@ -152,7 +152,7 @@ def classify(
         if not step.finished:
             step.check_free([folder / f"classes{end}" for end in (".mrcs", ".star", ".png")])
             with _Progress(quiet) as progress:
-                result = _classified(images, settings, device, shared.worker_count(jobs), progress)
+                result = _classified(images, settings, device, common.worker_count(jobs), progress)
             _warn(result, images, classes, table)
             _write(step, result, images, folder, quality)
             _show(step, result, quality)
@@ -239,7 +239,7 @@ def _warn(result: Classification, images: ParticleImages, asked: int, table: str
 
 
 def _write(
-    step: shared.Step,
+    step: common.Step,
     result: Classification,
     images: ParticleImages,
     folder: Path,
@@ -288,7 +288,7 @@ def _write(
     step.outputs += [averages, classes, picture]
 
 
-def _show(step: shared.Step, result: Classification, quality: float) -> None:
+def _show(step: common.Step, result: Classification, quality: float) -> None:
     good = result.quality >= quality
     rows = [
         (number + 1, int(result.size[number]), result.resolution[number], result.quality[number])

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
 from slabkit.cli.merge import parse_distances
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def conflicts(
             show_default=False,
         ),
     ],
-    out: shared.OutFolder,
+    out: common.OutFolder,
     distance: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,12 +53,12 @@ def conflicts(
             show_default=False,
         ),
     ] = None,
-    voxel_size: shared.VoxelSizeOption = None,
-    contrast: shared.ContrastOption = None,
+    voxel_size: common.VoxelSizeOption = None,
+    contrast: common.ContrastOption = None,
     png: Annotated[bool, typer.Option("--png", help="Also a picture of each gallery.")] = False,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Find positions that picks of more than one species claim, and make minislabs of them.
 
@@ -81,12 +81,12 @@ def conflicts(
     distances = parse_distances(distance or [], needed=False) or None
     rows, columns = parse_tiles(tiles)
     options: dict[str, Any] = {
-        "box": shared.positive(box, "--box"),
-        "depth": shared.positive(depth, "--depth"),
+        "box": common.positive(box, "--box"),
+        "depth": common.positive(depth, "--depth"),
         "rows": rows,
         "columns": columns,
-        "voxel_size": shared.positive(voxel_size, "--voxel-size"),
-        "contrast": shared.parse_contrast(contrast),
+        "voxel_size": common.positive(voxel_size, "--voxel-size"),
+        "contrast": common.parse_contrast(contrast),
         "png": png,
         # what galleries can have beside, and these have not
         "pixel_size": None,
@@ -101,7 +101,7 @@ def conflicts(
     places, volumes = _places(lists, pooled, found, picks[0], tomograms, options)
     plan, failures = plan_galleries(places, volumes, options)
     used = {str(v.path): None for n, v in volumes.items() if n not in failures}
-    with shared.Step(
+    with common.Step(
         "conflicts",
         str(Path(out) / "conflicts.star"),
         inputs=[*picks, *used],
@@ -164,7 +164,7 @@ def _places(
     return places, volumes
 
 
-def _report(work: shared.Step, pooled: pd.DataFrame, found: pd.DataFrame) -> None:
+def _report(work: common.Step, pooled: pd.DataFrame, found: pd.DataFrame) -> None:
     rivals = found.groupby("slabkitConflict", sort=False)["slabkitSpecies"].agg(
         lambda names: " : ".join(sorted(set(names)))
     )

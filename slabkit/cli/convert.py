@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import pick_options, shared
+from slabkit.cli.options import common
+from slabkit.cli.options import picks as pick_options
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def convert(
             "and voxel sizes. May be repeated.",
         ),
     ] = None,
-    voxel_size: shared.VoxelSizeOption = None,
-    tomo_type: shared.TomoType = None,
+    voxel_size: common.VoxelSizeOption = None,
+    tomo_type: common.TomoType = None,
     object_: Annotated[
         list[str] | None,
         typer.Option(
@@ -82,9 +83,9 @@ def convert(
             help="Refuse picks of which more than 5 % lie outside their tomograms.",
         ),
     ] = True,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Convert pick lists from any format to any other, exactly.
 
@@ -159,7 +160,7 @@ def _convert(
         if isinstance(path, Source) and not Path(path.where).exists()
     }
     overwrite, quiet, json_ = frame
-    with shared.Step(
+    with common.Step(
         "convert",
         str(Path(target) / "picks.star") if folder else target,
         inputs=[

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError, OutputExistsError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def writing(
     parameters: Mapping[str, Any],
     frame: tuple[bool, bool, bool],
     piped: Source | None = None,
-) -> Iterator[shared.Step]:
+) -> Iterator[common.Step]:
     """Write picks to a project; the whole list and its record go to `record_folder` of it.
 
     Parameters
@@ -135,7 +135,7 @@ def writing(
     if not table.exists():
         require_new(project, files)
     with contextlib.ExitStack() as stack:
-        step = shared.Step(
+        step = common.Step(
             "convert",
             str(table),
             inputs=inputs,

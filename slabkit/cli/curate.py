@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def curate(
         str,
         typer.Argument(metavar="PICKS", help="The pick list; - for a pipe.", show_default=False),
     ],
-    out: shared.OutTable,
+    out: common.OutTable,
     labels: Annotated[
         list[str] | None,
         typer.Argument(
@@ -107,9 +107,9 @@ def curate(
             "of a 2D classification, in the plane of the image).",
         ),
     ] = False,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Apply labels to a pick list, and say where every pick went.
 
@@ -125,12 +125,12 @@ def curate(
         "keep": keep,
         "species": species,
         "recentre": recentre,
-        "weights": shared.parse_pairs(weights or [], "--weights"),
+        "weights": common.parse_pairs(weights or [], "--weights"),
         "recorded": recorded,
         "confidence": confidence,
         "min_confidence": min_confidence,
     }
-    with shared.Step(
+    with common.Step(
         "curate",
         out,
         inputs=sources,
@@ -195,7 +195,7 @@ def _read(
 
 
 def _write(
-    step: shared.Step, result: Curation, picks: PickList, out: str, rejected: str | None
+    step: common.Step, result: Curation, picks: PickList, out: str, rejected: str | None
 ) -> None:
     from slabkit.formats.tables.native import PickList, write_picks
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import OutputExistsError, SlabkitError
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ _PARALLEL = ("simulate", "slab", "pick", "map", "minislab", "classify")
 
 
 def demo(
-    out: shared.OutFolder,
+    out: common.OutFolder,
     count: Annotated[int, typer.Option(min=1, metavar="N", help="How many tomograms.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other tomograms.")] = 0,
-    overwrite: shared.Overwrite = False,
-    jobs: shared.Jobs = 0,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    jobs: common.Jobs = 0,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Simulate tomograms, run the whole chain on them, score it, and write report.html.
 
@@ -39,7 +39,7 @@ def demo(
         raise OutputExistsError(
             f"{folder}: is not empty and holds no demo; give another -o, or --overwrite."
         )
-    with shared.Step(
+    with common.Step(
         "demo",
         str(report),
         parameters={"count": count, "seed": seed},
@@ -150,7 +150,7 @@ def _collect(commands: list[str]) -> LoopResult:
         tile_px=int(geometry["slabkitTileSize"].iloc[0]),
         class_sheet=Path("classes/classes.png").read_bytes(),
         classes=len(quality),
-        good_classes=sum(value >= shared.GOOD_QUALITY for value in quality.values()),
+        good_classes=sum(value >= common.GOOD_QUALITY for value in quality.values()),
         scores={title: (score.table, score.total) for title, score in scores.items()},
         found=found,
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 
@@ -17,7 +17,7 @@ def cryosparc(
             metavar="TABLE", help="The minislabs' table, or a slab table.", show_default=False
         ),
     ],
-    out: shared.OutFolder,
+    out: common.OutFolder,
     exposures: Annotated[
         str | None,
         typer.Option(
@@ -35,9 +35,9 @@ def cryosparc(
             "from the last. Give up only where label says so of your server.",
         ),
     ] = "down",
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Write what CryoSPARC imports; import.txt in the folder says what to type into which job.
 
@@ -56,7 +56,7 @@ def cryosparc(
     export = export_cryosparc(table, out, **options)
     main = Path(out) / "import.txt"
     others = [path for path in export.paths if path != main]
-    with shared.Step(
+    with common.Step(
         "export cryosparc",
         str(main),
         inputs=[table, *([exposures] if exposures else [])],

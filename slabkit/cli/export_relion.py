@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 
@@ -19,14 +19,14 @@ def relion(
             show_default=False,
         ),
     ],
-    out: shared.OutFolder,
+    out: common.OutFolder,
     suffix: Annotated[
         str,
         typer.Option(metavar="NAME", help="Ending of the coordinate files' names."),
     ] = "slabkit",
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Write STAR files for RELION 3.1 and later; call it from the folder of the RELION project.
 
@@ -44,7 +44,7 @@ def relion(
         raise InputError("export reads a file and writes to a folder; - is neither.")
     exported = export_relion(table, out, suffix)
     first, *others = exported.files
-    with shared.Step(
+    with common.Step(
         "export relion",
         str(first),
         inputs=[table],

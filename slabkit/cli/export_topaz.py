@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 
@@ -22,7 +22,7 @@ def topaz(
             show_default=False,
         ),
     ],
-    out: shared.OutFolder,
+    out: common.OutFolder,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -47,9 +47,9 @@ def topaz(
             show_default=False,
         ),
     ] = None,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Write a training set for Topaz, and the script that runs it: topaz.sh.
 
@@ -69,7 +69,7 @@ def topaz(
         raise InputError("export reads files and writes to a folder; - is neither.")
     exported = export_topaz(table, out, labels=labels, downsample=downsample, radius=radius)
     first, *others = exported.files
-    with shared.Step(
+    with common.Step(
         "export topaz",
         str(first),
         inputs=[table, *([] if labels is None else [labels])],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ def history(
             show_default=False,
         ),
     ] = None,
-    json_: shared.Json = False,
+    json_: common.Json = False,
 ) -> None:
     """Tell what happened to a pick: voxel, slab, pick, tile, each label, merges, verdicts.
 
@@ -46,9 +46,9 @@ def history(
     if json_:
         report = {"command": "history", "status": "done", "pick": pick_id}
         rows = events.to_dict("records")
-        shared.emit(json.dumps({**report, "events": rows}, ensure_ascii=False))
+        common.emit(json.dumps({**report, "events": rows}, ensure_ascii=False))
         return
-    shared.emit(f"{pick_id}\n" + "\n".join(_lines(events)))
+    common.emit(f"{pick_id}\n" + "\n".join(_lines(events)))
 
 
 def _lines(events: pd.DataFrame) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _group() -> None:
 
 @app.command(name="slabpick")
 def slabpick(
-    out: shared.OutFolder,
+    out: common.OutFolder,
     slab_map: Annotated[
         str | None,
         typer.Option(metavar="CSV", help="slab_map.csv, becomes slabs.star.", show_default=False),
@@ -70,11 +70,11 @@ def slabpick(
             metavar="ROWSxCOLUMNS", help="Tiles in a gallery, where make_minislabs.json is missing."
         ),
     ] = None,
-    voxel_size: shared.VoxelSizeOption = None,
-    contrast: shared.ContrastOption = None,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    voxel_size: common.VoxelSizeOption = None,
+    contrast: common.ContrastOption = None,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Make slabkit's tables of slabpick's maps; its images stay where they are.
 
@@ -94,13 +94,13 @@ def slabpick(
         "from": from_,
         "tiles": None if tiles is None else _tiles(tiles),
         "voxel_size": voxel_size,
-        "contrast": shared.parse_contrast(contrast),
+        "contrast": common.parse_contrast(contrast),
     }
     inputs = [*(path for path in (slab_map, particle_map) if path), *(picks or [])]
     names = ["slabs.star"] * (slab_map is not None)
     names += ["picks.star", "minislabs.star"] * (particle_map is not None)
     main, *others = (Path(out) / name for name in reversed(names))
-    with shared.Step(
+    with common.Step(
         "import slabpick",
         str(main),
         inputs=[path for path in inputs if Path(path).is_file()],
@@ -123,7 +123,7 @@ def _read(
     picks: list[str],
     tomograms: list[str],
     options: dict[str, Any],
-    step: shared.Step,
+    step: common.Step,
 ) -> dict[str, Any]:
     """Make every table before any is written."""
     from slabkit.formats.picks.reading import read_picks

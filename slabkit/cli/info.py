@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import SlabkitError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def info(
         bool,
         typer.Option("--full", help="Read every voxel; else 16 planes of volumes above 512 MB."),
     ] = False,
-    json_: shared.Json = False,
+    json_: common.Json = False,
 ) -> None:
     """Say what a file is: kind, size, voxel size, values, columns and rows, warnings.
 
@@ -35,10 +35,10 @@ def info(
             known.append(describe_file(path, full=full))
         except SlabkitError as error:
             failures[path] = str(error)
-            shared.say(f"error: {error}")
+            common.say(f"error: {error}")
             continue
         if not json_:
-            shared.emit(_text(known[-1]))
+            common.emit(_text(known[-1]))
     if json_:
         report: dict[str, Any] = {
             "command": "info",
@@ -46,7 +46,7 @@ def info(
             "files": [one.as_dict() for one in known],
             "failures": failures,
         }
-        shared.emit(json.dumps(report, ensure_ascii=False))
+        common.emit(json.dumps(report, ensure_ascii=False))
     if failures:
         raise typer.Exit(1 if known else 2)
 

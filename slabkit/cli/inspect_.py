@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 
@@ -32,9 +32,9 @@ def inspect_(
     side: Annotated[
         int, typer.Option(metavar="PX", min=64, help="Shrink larger images to this many pixels.")
     ] = 900,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Make a page to choose a threshold on: slabs with their picks, the scores, and a slider.
 
@@ -53,7 +53,7 @@ def inspect_(
     sources = load_picks2d(picks2d)
     table = with_paths_from_here(read_slabs(slabs), slabs)
     paths = dict(zip(table["rlnMicrographName"], slab_paths(table, slabs), strict=True))
-    with shared.Step(
+    with common.Step(
         "inspect",
         out,
         inputs=[

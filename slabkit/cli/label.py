@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def label(
     minislabs: Annotated[
         str, typer.Option(metavar="TABLE", help="The minislabs' table.", show_default=False)
     ],
-    out: shared.OutTable,
+    out: common.OutTable,
     classes: Annotated[
         str | None,
         typer.Option(
@@ -76,7 +76,7 @@ def label(
         float | None,
         typer.Option(
             metavar="Q",
-            help=f"With --auto: least quality, from 0 to 1; default: {shared.GOOD_QUALITY:g}.",
+            help=f"With --auto: least quality, from 0 to 1; default: {common.GOOD_QUALITY:g}.",
             show_default=False,
         ),
     ] = None,
@@ -125,9 +125,9 @@ def label(
             metavar="NAME", help="What the verdicts come from, recorded; default: the file's name."
         ),
     ] = None,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Turn results on minislabs and galleries into labels: accepted, rejected or undecided.
 
@@ -155,7 +155,7 @@ def label(
 
     if quality is not None and not auto:
         raise InputError("--quality is for --auto; give both, or choose by --classes.")
-    least = shared.GOOD_QUALITY if quality is None else quality
+    least = common.GOOD_QUALITY if quality is None else quality
     if [*results, minislabs].count("-") > 1:
         raise InputError("only one table can come from standard input (-).")
     table, geometry = read_minislabs(minislabs)
@@ -183,7 +183,7 @@ def label(
         "author": author,
     }
     piped = {"-": read.table if "-" in results else table}
-    with shared.Step(
+    with common.Step(
         "label",
         out,
         inputs=[*results, minislabs, *read.files, *qualities],
@@ -221,7 +221,7 @@ def _by_quality(
     return decide_by_quality(read, read_classes(table), quality), [str(table)]
 
 
-def _show(step: shared.Step, report: LabelReport) -> None:
+def _show(step: common.Step, report: LabelReport) -> None:
     values = asdict(report)
     step.table(
         f"joined by {report.joined_by}"

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 import slabkit
-from slabkit.cli.shared import WARNINGS, emit, say
+from slabkit.cli.options.common import WARNINGS, emit, say
 from slabkit.errors import SlabkitError, SlabkitWarning
 
 

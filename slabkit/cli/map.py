@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from slabkit.cli import mask_options, shared
+from slabkit.cli import mask_options
+from slabkit.cli.options import common
 from slabkit.errors import InputError, SlabkitError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def map_(
         str,
         typer.Option(metavar="SLABS", help="The slab table, slabs.star.", show_default=False),
     ],
-    out: shared.OutTable,
+    out: common.OutTable,
     min_distance: Annotated[
         float | None,
         typer.Option(
@@ -81,13 +82,13 @@ def map_(
         ),
     ] = None,
     mask: mask_options.MaskOption = None,
-    contrast: shared.ContrastOption = None,
-    voxel_size: shared.VoxelSizeOption = None,
-    fill_nonfinite: shared.FillNonfinite = None,
-    overwrite: shared.Overwrite = False,
-    jobs: shared.Jobs = 0,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    contrast: common.ContrastOption = None,
+    voxel_size: common.VoxelSizeOption = None,
+    fill_nonfinite: common.FillNonfinite = None,
+    overwrite: common.Overwrite = False,
+    jobs: common.Jobs = 0,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Turn 2D picks on slabs into 3D picks: find z, and merge the hits of overlapping slabs.
 
@@ -107,7 +108,7 @@ def map_(
         "all_species": all_species,
         "margin": margin,
         "diameter": diameter,
-        "contrast": shared.parse_contrast(contrast),
+        "contrast": common.parse_contrast(contrast),
     }
     opening = {"voxel_size": voxel_size, "fill_nonfinite": fill_nonfinite}
     sources = load_picks2d(picks2d)
@@ -122,7 +123,7 @@ def map_(
         from slabkit.formats.volumes.masks import find_masks
 
         masks = find_masks(mask, volumes)
-    with shared.Step(
+    with common.Step(
         "map",
         out,
         inputs=[
@@ -140,7 +141,7 @@ def map_(
         if work.finished:
             return
         hits = _read(sources, slab_table, y_axis)  # type: ignore[arg-type]
-        options["jobs"] = shared.worker_count(jobs)
+        options["jobs"] = common.worker_count(jobs)
         _run(work, out, hits, slab_table, volumes, options, opening, masks)
 
 
@@ -160,7 +161,7 @@ def _read(
 
 
 def _run(
-    work: shared.Step,
+    work: common.Step,
     out: str,
     hits: dict[str, pd.DataFrame],
     slabs: pd.DataFrame,
@@ -195,7 +196,7 @@ def _run(
             continue
         counts[name] = counted  # not of a tomogram whose mask fails
         tables.append(found)
-    failed = shared.all_failed(work.failures, len(names))
+    failed = common.all_failed(work.failures, len(names))
     if failed:
         raise failed
     picks = pd.concat(tables, ignore_index=True) if tables else empty_table(PICKS)

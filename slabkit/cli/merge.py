@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def merge(
         list[str],
         typer.Argument(help="Pick lists; - for standard input.", show_default=False),
     ],
-    out: shared.OutTable,
+    out: common.OutTable,
     distance: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,9 +61,9 @@ def merge(
             show_default=False,
         ),
     ] = None,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Pool pick lists and keep one of the picks that are the same particle.
 
@@ -81,9 +81,9 @@ def merge(
     options: dict[str, Any] = {
         "between": between,
         "position": position,
-        "weights": shared.parse_pairs(weights or [], "--weights"),
+        "weights": common.parse_pairs(weights or [], "--weights"),
     }
-    with shared.Step(
+    with common.Step(
         "merge",
         out,
         inputs=picks,
@@ -116,13 +116,13 @@ def parse_distances(
         raise InputError(f"--distance takes Å or SPECIES=Å, not {', '.join(plain)!r}.") from None
     if len(numbers) > 1:
         raise InputError("--distance takes one number for all species; others need SPECIES=Å.")
-    pairs = shared.parse_pairs([value for value in values if "=" in value], "--distance")
-    common = {"": numbers[0]} if numbers else {}
-    return {**(PRESETS[preset] if preset else {}), **pairs, **common}
+    pairs = common.parse_pairs([value for value in values if "=" in value], "--distance")
+    for_all = {"": numbers[0]} if numbers else {}
+    return {**(PRESETS[preset] if preset else {}), **pairs, **for_all}
 
 
 def _merge(
-    work: shared.Step,
+    work: common.Step,
     sources: list[Any],
     out: str,
     distances: dict[str, float],

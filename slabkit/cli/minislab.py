@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import pick_options, shared
 from slabkit.cli.gallery_files import GalleryFiles, GalleryPlan
+from slabkit.cli.options import common
+from slabkit.cli.options import picks as pick_options
 from slabkit.errors import InputError, SlabkitError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def minislab(
         str,
         typer.Argument(help="Pick list, in any format; - for standard input.", show_default=False),
     ],
-    out: shared.OutFolder,
+    out: common.OutFolder,
     box: Annotated[
         float,
         typer.Option(
@@ -66,8 +67,8 @@ def minislab(
             show_default=False,
         ),
     ] = None,
-    voxel_size: shared.VoxelSizeOption = None,
-    tomo_type: shared.TomoType = None,
+    voxel_size: common.VoxelSizeOption = None,
+    tomo_type: common.TomoType = None,
     from_: pick_options.From = None,
     binning: pick_options.Binning = None,
     centre: pick_options.Centre = "size/2",
@@ -98,13 +99,13 @@ def minislab(
     invert: Annotated[
         bool, typer.Option("--invert", help="Invert the contrast of the galleries.")
     ] = False,
-    contrast: shared.ContrastOption = None,
-    fill_nonfinite: shared.FillNonfinite = None,
+    contrast: common.ContrastOption = None,
+    fill_nonfinite: common.FillNonfinite = None,
     png: Annotated[bool, typer.Option("--png", help="Also a picture of each gallery.")] = False,
-    overwrite: shared.Overwrite = False,
-    jobs: shared.Jobs = 0,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    jobs: common.Jobs = 0,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Project the box about each pick; galleries of tiles, minislabs.star, stacks on request.
 
@@ -131,7 +132,7 @@ def minislab(
         "border": 0.0 if border == 0 else _positive(border, "--border"),
         "diameter": None if diameter is None else _positive(diameter, "--diameter"),
         "invert": invert,
-        "contrast": shared.parse_contrast(contrast),
+        "contrast": common.parse_contrast(contrast),
         "fill_nonfinite": fill_nonfinite,
         "stack": stack,
         "png": png,
@@ -160,7 +161,7 @@ def minislab(
     if tomograms is not None:
         listed = list_tomograms(tomograms, voxel_size=voxel_size, tomo_type=tomo_type)
     used = {str(v.path): None for n, v in volumes.items() if n not in failures}
-    with shared.Step(
+    with common.Step(
         "minislab",
         str(Path(out) / "minislabs.star"),
         inputs=[picks, *used, *([tomogram_index] if tomogram_index else [])],
@@ -212,7 +213,7 @@ def plan_galleries(
             contrasts.setdefault(volume.contrast, name)
         except SlabkitError as error:
             failures[name] = error
-    failed = shared.all_failed({n: str(e) for n, e in failures.items()}, len(volumes))
+    failed = common.all_failed({n: str(e) for n, e in failures.items()}, len(volumes))
     if failed:
         raise failed
     if len(contrasts) > 1:
@@ -298,7 +299,7 @@ def _positive(value: float, option: str) -> float:
 
 
 def write_galleries(
-    work: shared.Step,
+    work: common.Step,
     folder: Path,
     picks: PickList,
     volumes: dict[str, PickVolume],
@@ -321,7 +322,7 @@ def write_galleries(
         # A tomogram turned out to be damaged after its first tiles were written: make the tiles
         # again without it, so that none of it is left and no tile is empty.
         written.remove()
-        everything = shared.all_failed(work.failures, len(volumes))
+        everything = common.all_failed(work.failures, len(volumes))
         if everything:
             raise everything
     minislabs, geometry = written.tables(table)
@@ -349,7 +350,7 @@ def write_galleries(
 
 
 def _write_galleries(
-    work: shared.Step,
+    work: common.Step,
     written: GalleryFiles,
     table: pd.DataFrame,
     volumes: dict[str, PickVolume],

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from slabkit.cli import mask_options, pick_limits, shared
+from slabkit.cli import mask_options, pick_limits
+from slabkit.cli.options import common
 from slabkit.cli.pick_running import pick_and_write, slab_paths, slab_table
 from slabkit.cli.pick_segmentation import segmentation
 from slabkit.cli.pick_template import template
@@ -27,7 +28,7 @@ def blob(
         str,
         typer.Argument(help="Slab table, slabs.star; - for standard input.", show_default=False),
     ],
-    out: shared.OutTable,
+    out: common.OutTable,
     diameter: Annotated[
         str,
         typer.Option(
@@ -78,10 +79,10 @@ def blob(
     png: Annotated[
         bool, typer.Option("--png", help="Also a picture of every slab with its picks.")
     ] = False,
-    overwrite: shared.Overwrite = False,
-    jobs: shared.Jobs = 0,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    jobs: common.Jobs = 0,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Find blobs on slabs, with one noise scale a tomogram, so that scores compare across slabs.
 
@@ -99,7 +100,7 @@ def blob(
         threshold, target_precision, labelled, f"blob-{method}", lowest
     )
     options: dict[str, Any] = {
-        "diameter": shared.parse_range(diameter, "--diameter"),
+        "diameter": common.parse_range(diameter, "--diameter"),
         "threshold": choice.to_find,
         "max_per_slab": max_per_slab,
         "min_distance": min_distance,
@@ -107,7 +108,7 @@ def blob(
         "max_ridge": max_ridge,
         "method": method,
         "species": species,
-        "contrast": shared.parse_contrast(contrast),
+        "contrast": common.parse_contrast(contrast),
     }
     diameter_ladder(options["diameter"])
     BlobLimits(choice.to_find, max_per_slab, min_distance, max_elongation, max_ridge)
@@ -151,7 +152,7 @@ def blob(
                 masks,
                 max_per_slab,
                 png,
-                shared.worker_count(jobs),
+                common.worker_count(jobs),
             )
 
 

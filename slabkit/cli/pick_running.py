@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slabkit.cli import pick_limits, shared
+from slabkit.cli import pick_limits
+from slabkit.cli.options import common
 from slabkit.cli.step import Step
 from slabkit.errors import InputError, SlabkitError
 
@@ -89,7 +90,7 @@ def pick_and_write(
             parts[name] = find(images, own[name], max_per_slab=most, jobs=jobs)
         except SlabkitError as error:
             work.fail(name, error)
-    failed = shared.all_failed(work.failures, len(names))
+    failed = common.all_failed(work.failures, len(names))
     if failed:
         raise failed
     parts = pick_limits.limit_picks(work, parts, table, choice, masks, max_per_slab)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError, SlabkitError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def segmentation(
             show_default=False,
         ),
     ],
-    out: shared.OutTable,
+    out: common.OutTable,
     diameter: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,16 +93,16 @@ def segmentation(
             show_default=False,
         ),
     ] = "",
-    voxel_size: shared.VoxelSizeOption = None,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    voxel_size: common.VoxelSizeOption = None,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Turn segmentations into 3D picks: one at the centre of each object of a particle's size.
 
     Objects of touching particles are split. The pick list is as map writes it. Lengths are in Å.
     """
-    from slabkit.cli.pick_options import table_of
+    from slabkit.cli.options.picks import table_of
     from slabkit.formats.programs.copick.segmentations import project_segmentations
     from slabkit.formats.tomograms.copick_project import is_project
     from slabkit.formats.volumes.opening import list_tomograms
@@ -133,7 +133,7 @@ def segmentation(
     found = project.masks if project else list_tomograms(masks, masks=True)
     if not found:
         raise InputError(f"{' '.join(masks)}: no volume there.")
-    with shared.Step(
+    with common.Step(
         "pick segmentation",
         out,
         inputs=[listed.path for listed in found],
@@ -176,7 +176,7 @@ def _diameters(given: list[str], names: dict[int, str] | str) -> dict[int, float
             raise InputError(f"--diameter takes Å or LABEL=Å, not {given[0]!r}.") from None
     by_name = {} if isinstance(names, str) else {name: label for label, name in names.items()}
     found: dict[int, float] = {}
-    for name, value in shared.parse_pairs(given, "--diameter").items():
+    for name, value in common.parse_pairs(given, "--diameter").items():
         if not name.isdigit() and name not in by_name:
             raise InputError(
                 f"--diameter names {name}, which is no label; say which it is with "
@@ -219,7 +219,7 @@ def _named(
 
 
 def _run(
-    work: shared.Step,
+    work: common.Step,
     out: str,
     named: list[tuple[str, ListedTomogram]],
     known: pd.DataFrame | None,
@@ -257,7 +257,7 @@ def _run(
         numbers = {key: asdict(counts)[key] for key in totals}
         rows.append((name, *numbers.values()))
         totals = {key: totals[key] + number for key, number in numbers.items()}
-    failed = shared.all_failed(work.failures, len(named))
+    failed = common.all_failed(work.failures, len(named))
     if failed:
         raise failed
     picks = pd.concat(parts, ignore_index=True)

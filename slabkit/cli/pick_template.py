@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import mask_options, pick_limits, shared
+from slabkit.cli import mask_options, pick_limits
+from slabkit.cli.options import common
 from slabkit.cli.pick_running import pick_and_write, slab_paths, slab_table
 from slabkit.cli.step import Step
 from slabkit.errors import InputError
@@ -24,7 +25,7 @@ def template(
         str,
         typer.Argument(help="Slab table, slabs.star; - for standard input.", show_default=False),
     ],
-    out: shared.OutTable,
+    out: common.OutTable,
     templates: Annotated[
         str | None,
         typer.Option(
@@ -128,11 +129,11 @@ def template(
     png: Annotated[
         bool, typer.Option("--png", help="Also a picture of every slab with its picks.")
     ] = False,
-    device: shared.Device = "cpu",
-    overwrite: shared.Overwrite = False,
-    jobs: shared.Jobs = 0,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    device: common.Device = "cpu",
+    overwrite: common.Overwrite = False,
+    jobs: common.Jobs = 0,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Find particles on slabs by their shape: correlate with templates at all in-plane angles.
 
@@ -170,10 +171,10 @@ def template(
         "templates": templates,
         "maps": [(name, str(path)) for name, path in maps],
         "use": use,
-        "template_pixel_size": shared.positive(template_pixel_size, "--template-pixel-size"),
-        "template_contrast": shared.parse_contrast(template_contrast),
-        "diameter": shared.positive(diameter, "--diameter"),
-        "lowpass": shared.positive(lowpass, "--lowpass"),
+        "template_pixel_size": common.positive(template_pixel_size, "--template-pixel-size"),
+        "template_contrast": common.parse_contrast(template_contrast),
+        "diameter": common.positive(diameter, "--diameter"),
+        "lowpass": common.positive(lowpass, "--lowpass"),
         "view_step": view_step,
         "tilt_range": _tilts(tilt_range),
         "species": species,
@@ -184,7 +185,7 @@ def template(
         "min_distance": min_distance,
         "max_ridge": max_ridge,
         "correlation_only": correlation_only,
-        "contrast": shared.parse_contrast(contrast),
+        "contrast": common.parse_contrast(contrast),
     }
     text = read_text(slabs)
     table = slab_table(text, slabs)
@@ -230,7 +231,7 @@ def template(
                 images, own, templates=made, device=device, **{**options, **limits}
             )
 
-        workers = shared.worker_count(jobs)
+        workers = common.worker_count(jobs)
         pick_and_write(work, table, slabs, out, find, choice, masks, max_per_slab, png, workers)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 
@@ -19,7 +19,7 @@ def rescue(
             show_default=False,
         ),
     ],
-    out: shared.OutTable,
+    out: common.OutTable,
     which: Annotated[
         list[str] | None,
         typer.Option(
@@ -31,9 +31,9 @@ def rescue(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the random choice.")] = 0,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Choose picks of which people are to look at minislabs again.
 
@@ -48,7 +48,7 @@ def rescue(
 
     check_given_once(picks, "pick list")
     sources = [Source.load(path) for path in picks]
-    with shared.Step(
+    with common.Step(
         "rescue",
         out,
         inputs=picks,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import pick_options, shared
+from slabkit.cli.options import common
+from slabkit.cli.options import picks as pick_options
 from slabkit.errors import InputError, OutputExistsError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def score(
         str | None,
         typer.Option(metavar="PNG", help="Draw F-beta over thresholds.", show_default=False),
     ] = None,
-    overwrite: shared.Overwrite = False,
+    overwrite: common.Overwrite = False,
     from_: pick_options.From = None,
     tomograms: Annotated[
         list[str] | None,
@@ -94,15 +95,15 @@ def score(
             show_default=False,
         ),
     ] = None,
-    voxel_size: shared.VoxelSizeOption = None,
+    voxel_size: common.VoxelSizeOption = None,
     binning: pick_options.Binning = None,
     centre: pick_options.Centre = "size/2",
     tomogram: pick_options.TomogramName = None,
     unit: pick_options.Unit = None,
     index_base: pick_options.IndexBase = None,
     tomogram_index: pick_options.TomogramIndex = None,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Compare picks with the truth: precision, recall and F-beta, by species and in all.
 
@@ -130,9 +131,9 @@ def score(
         "index_base": index_base,
         "tomogram_index": tomogram_index,
     }
-    radii = shared.parse_pairs(radius or [], "--radius")
+    radii = common.parse_pairs(radius or [], "--radius")
     _check_outputs(curve, plot, overwrite)
-    with shared.Step("score", None, quiet=quiet, json_=json_) as step:
+    with common.Step("score", None, quiet=quiet, json_=json_) as step:
         table = pick_options.table_of(tomograms, voxel_size)
         found = pick_options.read_with(picks, reading, tomograms=table)
         # A particle that stands twice makes every recall wrong; scoring says where.
@@ -155,7 +156,7 @@ def score(
         if curve or plot:
             _curve(found.picks, true.picks, {"mode": modes[0], **options}, curve, plot)
         if not json_:
-            shared.emit(_text(*results[0]) if len(results) == 1 else _side_by_side(results))
+            common.emit(_text(*results[0]) if len(results) == 1 else _side_by_side(results))
         for result, intervals in results:
             plain = {**_plain(result), **({"intervals": _ranges(intervals)} if intervals else {})}
             step.summary.update({result.mode: plain} if mode == "both" else plain)
@@ -209,7 +210,7 @@ def _text(result: Score, intervals: ScoreIntervals | None) -> str:
         )
         for row in [*result.table.to_dict("records"), total]
     ]
-    text = shared.format_table(
+    text = common.format_table(
         f"{_RULES[result.mode]}; within half a radius; beta {result.beta:g}",
         ("species", *(title for title, _ in _COLUMNS)),
         rows,
@@ -256,7 +257,7 @@ def _side_by_side(results: list[tuple[Score, ScoreIntervals | None]]) -> str:
         known = next(table[name] for table in tables if name in table)
         rows.append((name, *(_shown(count, known[count]) for count in ("truth", "picks")), *cells))
     modes = [score.mode for score, _ in results]
-    text = shared.format_table(
+    text = common.format_table(
         f"{'; '.join(_RULES[mode] for mode in modes)}; within half a radius; "
         f"beta {results[0][0].beta:g}",
         ("species", "truth", "picks", *(f"{mode} {title}" for mode in modes for title in titles)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def simulate(
-    out: shared.OutFolder,
+    out: common.OutFolder,
     preset: Annotated[
         str,
         typer.Option(
@@ -38,10 +38,10 @@ def simulate(
     noise: Annotated[
         float, typer.Option(min=0, help="1: as a good denoised tomogram; 0: none.")
     ] = 1.0,
-    overwrite: shared.Overwrite = False,
-    jobs: shared.Jobs = 0,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    jobs: common.Jobs = 0,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Simulate tomograms of known particles, protein dark, with truth.star and truth.csv.
 
@@ -60,7 +60,7 @@ def simulate(
         if names.count(name) > 1:
             raise InputError(f"--map names {name} twice; give one map a species.")
     folder = Path(out)
-    with shared.Step(
+    with common.Step(
         "simulate",
         str(folder / "truth.star"),
         inputs=[path for _, path, _ in wanted],
@@ -78,10 +78,10 @@ def simulate(
         if not work.finished:
             maps = {name: _load_map(name, path, copies) for name, path, copies in wanted}
             settings = {"preset": preset, "seed": seed, "noise": noise, "maps": maps}
-            _run(work, folder, count, settings, shared.worker_count(jobs))
+            _run(work, folder, count, settings, common.worker_count(jobs))
 
 
-def _run(work: shared.Step, folder: Path, count: int, settings: dict[str, Any], jobs: int) -> None:
+def _run(work: common.Step, folder: Path, count: int, settings: dict[str, Any], jobs: int) -> None:
     from slabkit.execution.local import run_items
 
     files = [folder / f"sim_{number:03d}.mrc" for number in range(1, count + 1)]
@@ -95,7 +95,7 @@ def _run(work: shared.Step, folder: Path, count: int, settings: dict[str, Any], 
             continue
         done.append(outcome.value)
         work.outputs.append(outcome.item)
-    failed = shared.all_failed(work.failures, count)
+    failed = common.all_failed(work.failures, count)
     if failed:
         raise failed
     _write_truth(work, folder, done)
@@ -130,7 +130,7 @@ def _one_tomogram(file: Path, settings: dict[str, Any]) -> tuple[pd.DataFrame, p
 
 
 def _write_truth(
-    work: shared.Step, folder: Path, done: list[tuple[pd.DataFrame, pd.DataFrame]]
+    work: common.Step, folder: Path, done: list[tuple[pd.DataFrame, pd.DataFrame]]
 ) -> None:
     import csv
     import io

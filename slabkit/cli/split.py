@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def split(
             show_default=False,
         ),
     ],
-    out: shared.OutTable,
+    out: common.OutTable,
     fractions: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,9 +62,9 @@ def split(
             show_default=False,
         ),
     ] = None,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Share tomograms out to subsets, to train and test with, that have all species alike.
 
@@ -95,7 +95,7 @@ def split(
     check_given_once(sources, "pick list")
     subsets = PRESETS[preset] if preset else parse_subsets(texts)
     piped = Source.load("-") if "-" in sources else None
-    with shared.Step(
+    with common.Step(
         "split",
         out,
         inputs=sources,
@@ -134,7 +134,7 @@ def split(
         _report(step, result)
 
 
-def _write_lists(step: shared.Step, folder: Path, result: Split, pooled: PickList) -> None:
+def _write_lists(step: common.Step, folder: Path, result: Split, pooled: PickList) -> None:
     from slabkit.formats.tables.native import PickList, write_picks
 
     subset = dict(
@@ -152,7 +152,7 @@ def _write_lists(step: shared.Step, folder: Path, result: Split, pooled: PickLis
         step.outputs.append(path)
 
 
-def _report(step: shared.Step, result: Split) -> None:
+def _report(step: common.Step, result: Split) -> None:
     wide = result.subsets.pivot(
         index="slabkitSubset", columns="slabkitSpecies", values="slabkitPicks"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def stats(
         ),
     ] = 300.0,
     title: Annotated[str, typer.Option(metavar="TEXT", help="Of the page.")] = "Curation",
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Count picks by tomogram, species, decision and source; measure distances and depths.
 
@@ -75,7 +75,7 @@ def stats(
     if "-" in given:
         raise InputError("--labels takes files: their records stand beside them.")
     piped = Source.load("-") if "-" in picks else None
-    with shared.Step(
+    with common.Step(
         "stats",
         None if out is None else str(Path(out) / "stats.html"),
         inputs=[*picks, *given],
@@ -102,7 +102,7 @@ def stats(
 
 
 def _write(
-    step: shared.Step, folder: Path, found: PickStatistics, pace: pd.DataFrame, title: str
+    step: common.Step, folder: Path, found: PickStatistics, pace: pd.DataFrame, title: str
 ) -> None:
     from slabkit.formats.tables.atomic import write_bytes, write_text
     from slabkit.formats.tables.blocks import write_blocks
@@ -130,7 +130,7 @@ def _write(
     step.note(f"open {folder / 'stats.html'}")
 
 
-def _report(step: shared.Step, found: PickStatistics, pace: pd.DataFrame) -> None:
+def _report(step: common.Step, found: PickStatistics, pace: pd.DataFrame) -> None:
     words = ("accepted", "rejected", "undecided")
     counted: dict[str, Any] = {}
     for name, column in (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slabkit.cli import shared
+from slabkit.cli.options import common
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def suggest(
         str,
         typer.Argument(metavar="MINISLABS", help="minislabs.star.", show_default=False),
     ],
-    out: shared.OutTable,
+    out: common.OutTable,
     classified: Annotated[
         str | None,
         typer.Option(
@@ -67,9 +67,9 @@ def suggest(
             show_default=False,
         ),
     ] = None,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
-    json_: shared.Json = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+    json_: common.Json = False,
 ) -> None:
     """Say which minislabs to show a person next: uncertain ones, from large and varied classes.
 
@@ -92,7 +92,7 @@ def suggest(
             Path(other).resolve() for other in (*sources, out) if other != "-"
         }:
             raise InputError(f"{name}: {option} is an input or -o already.")
-    with shared.Step(
+    with common.Step(
         "suggest",
         out,
         inputs=sources,
@@ -174,7 +174,7 @@ def _rows(upright: pd.DataFrame, result: Suggestion) -> pd.DataFrame:
 
 
 def _write(
-    step: shared.Step,
+    step: common.Step,
     out: str,
     rows: pd.DataFrame,
     geometry: pd.DataFrame,
@@ -196,7 +196,7 @@ def _write(
     write_minislabs(out, rows, geometry)
 
 
-def _report(step: shared.Step, result: Suggestion) -> None:
+def _report(step: common.Step, result: Suggestion) -> None:
     said = result.decisions["slabkitDecision"].value_counts()
     summary: dict[str, Any] = {
         "minislabs": len(result.decisions),

@@ -1,31 +1,17 @@
-"""What commands share: option types, the frame of a step, and how things are said.
-
-A command looks like this::
-
-    def map_(picks2d: ..., out: Out, overwrite: Overwrite = False, jobs: Jobs = 0,
-             quiet: Quiet = False, json_: Json = False) -> None:
-        with Step("map", out, inputs=[...], parameters={...}, overwrite=overwrite,
-                  quiet=quiet, json_=json_) as step:
-            if step.finished:
-                return
-            ...                             # read, call the library, write
-            step.summary.update(picks=12)   # what is reported and recorded
-
-Heavy imports (pandas, scipy, the library's stages) stand inside the function, after the ``with``
-line or before it, never at the top of the file: `slabkit --help` must be quick.
-"""
+"""What commands share: option types, and how their values are read."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, overload
 
 import typer
 
 from slabkit.cli.console import WARNINGS, emit, format_table, say
 from slabkit.cli.step import Step
 from slabkit.errors import InputError, SlabkitError
+from slabkit.units import Contrast
 
 __all__ = [
     "GOOD_QUALITY",
@@ -49,11 +35,13 @@ __all__ = [
     "Uint8",
     "VoxelSizeOption",
     "all_failed",
+    "choice",
     "emit",
     "format_table",
     "parse_contrast",
     "parse_pairs",
     "parse_range",
+    "parse_z_range",
     "positive",
     "say",
     "worker_count",
@@ -140,6 +128,10 @@ FillNonfinite = Annotated[
 ]
 
 
+@overload
+def positive(value: float, option: str) -> float: ...
+@overload
+def positive(value: float | None, option: str) -> float | None: ...
 def positive(value: float | None, option: str) -> float | None:
     """Check that a length is a positive number of Å; None passes.
 
@@ -170,11 +162,18 @@ def worker_count(jobs: int) -> int:
     return jobs or available_cores()
 
 
+def choice(value: str | None, option: str, choices: Any) -> Any:
+    """Check that a value is one of a `Literal`'s; None passes."""
+    known = get_args(choices)
+    if value is not None and value not in known:
+        listed = " or ".join(filter(None, (", ".join(known[:-1]), known[-1])))
+        raise InputError(f"{option} must be {listed}, not {value!r}.")
+    return value
+
+
 def parse_contrast(value: str | None) -> Any:
     """Check ``--contrast``; None passes."""
-    if value not in (None, "dark", "bright"):
-        raise InputError(f"--contrast must be dark or bright, not {value!r}.")
-    return value
+    return choice(value, "--contrast", Contrast)
 
 
 def parse_range(value: str, option: str, open_ended: bool = False) -> tuple[float, float]:
@@ -210,6 +209,13 @@ def parse_range(value: str, option: str, open_ended: bool = False) -> tuple[floa
     if len(numbers) != 2 or not numbers[0] <= numbers[1]:
         raise InputError(f"{option} takes MIN:MAX in Å with MIN not above MAX, not {value!r}.")
     return numbers[0], numbers[1]
+
+
+def parse_z_range(value: str | None) -> tuple[float, float] | Literal["auto"] | None:
+    """Read ``--z-range``: ``auto``, or ``MIN:MAX`` of which either may be empty."""
+    if value is None or value == "auto":
+        return value  # type: ignore[return-value]
+    return parse_range(value, "--z-range", open_ended=True)
 
 
 def parse_pairs(values: Sequence[str], option: str) -> dict[str, float]:

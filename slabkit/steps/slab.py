@@ -1,0 +1,226 @@
+"""Tomograms to slabs: one MRC micrograph a slab, and their table."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.tomogram import Reading, Tomogram
+from slabkit.units import Contrast
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from slabkit.slabs.projection import SlabPlan
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `run` is told; lengths in Å.
+
+    Parameters
+    ----------
+    tomograms : sequence of str
+        Volumes, folders, globs, tables of tomograms, ``copick:CONFIG.json``.
+    out : str
+        Folder for the images and ``slabs.star``.
+    thickness, step, cover, z_range, reduce, invert
+        See `slabkit.plan_slabs` and `slabkit.project_slabs`; ``z_range="auto"``: from one face of
+        the sample to the other.
+    contrast : {"dark", "bright"}, optional
+        How protein looks; default: as recorded, else dark.
+    reading : Reading
+        How the volumes are read.
+    tomo_type : str, optional
+        Which tomograms of a copick project.
+    png : bool
+        Also a contact sheet of each tomogram.
+    """
+
+    tomograms: tuple[str, ...]
+    out: str
+    thickness: float = 300.0
+    step: float | None = None
+    cover: bool = False
+    z_range: tuple[float, float] | Literal["auto"] | None = None
+    reduce: Literal["mean", "sum"] = "mean"
+    invert: bool = False
+    contrast: Contrast | None = None
+    reading: Reading = Reading()
+    tomo_type: str | None = None
+    png: bool = False
+
+
+def run(options: Options, frame: Frame) -> None:
+    """Project the tomograms into slabs and write ``slabs.star``."""
+    from slabkit.formats.volumes.opening import list_tomograms
+
+    found = list_tomograms(
+        options.tomograms, voxel_size=options.reading.voxel_size, tomo_type=options.tomo_type
+    )
+    if not found:
+        raise InputError(f"{' '.join(options.tomograms)}: no tomogram there.")
+    table = Path(options.out) / "slabs.star"
+    with frame.work(
+        "slab",
+        table,
+        inputs=[listed.path for listed in found],
+        parameters=parameters(options, "tomograms", "out", "tomo_type"),
+    ) as work:
+        if work.finished:
+            return
+        tables: list[dict[str, list[Any]]] = []  # no DataFrame: pandas takes as long as a slab
+        rows: list[tuple[object, ...]] = []
+        for listed in work.track(found, total=len(found), what="slab"):
+            try:
+                tomogram = _open(listed, options)
+                slabs, row, files = _one_tomogram(work, table.parent, tomogram, options)
+            except SlabkitError as error:
+                work.fail(listed.name, error)
+                continue
+            tables.append(slabs)
+            rows.append(row)
+            work.outputs += files
+        work.raise_if_all_failed(len(found))
+        from slabkit.formats.tables.native import write_slabs
+
+        every = {name: [value for one in tables for value in one[name]] for name in tables[0]}
+        write_slabs(table, every)
+        columns = ("tomogram", "slabs", "planes each", "Å each", "Å left below", "Å left above")
+        work.table("", columns, rows)
+        work.summary.update(
+            tomograms=len(tables),
+            slabs=len(every["slabkitZStart"]),
+            margins={str(row[0]): [row[4], row[5]] for row in rows},
+        )
+
+
+def _open(listed: Any, options: Options) -> Tomogram:
+    """Open a tomogram; what its table says of voxel size and contrast holds."""
+    from slabkit.formats.volumes.opening import open_tomogram
+
+    given, expected = listed.voxel_sizes(options.reading.voxel_size)
+    if listed.in_project and options.reading.level:
+        expected = None  # the folder's name is of the full resolution
+    return open_tomogram(
+        listed.path,
+        name=listed.name,
+        expected_voxel_size=expected,
+        contrast=options.contrast or listed.contrast or "dark",
+        **{**options.reading.keywords(), "voxel_size": given},
+    )
+
+
+def _one_tomogram(
+    work: Work, folder: Path, tomogram: Tomogram, options: Options
+) -> tuple[dict[str, list[Any]], tuple[object, ...], list[Path]]:
+    """Give the rows of the slab table, the row to show, and the files of a tomogram."""
+    from slabkit.formats.tables.paths import path_for_table
+    from slabkit.slabs.projection import plan_slabs, slab_columns, slab_name
+
+    name = tomogram.name
+    z_range = options.z_range
+    plan = plan_slabs(
+        tomogram,
+        thickness=options.thickness,
+        step=options.step,
+        cover=options.cover,
+        z_range=_sample_range(work, tomogram) if z_range == "auto" else z_range,
+    )
+    files = [folder / slab_name(name, index) for index in range(len(plan.starts))]
+    sheet = folder / f"{name}_slabs.png"
+    work.check_free([*files, sheet] if options.png else files)
+    _write_images(tomogram, plan, files, sheet if options.png else None, options, work.frame)
+    slabs = slab_columns(
+        tomogram,
+        plan,
+        invert=options.invert,
+        micrographs=[path_for_table(file) for file in files],
+        tomogram_file=path_for_table(str(tomogram.path)),
+    )
+    below, above = (margin * plan.voxel_size for margin in plan.margins_vox)
+    row = (name, len(files), plan.count_vox, plan.thickness, below, above)
+    return slabs, row, [*files, sheet] if options.png else files
+
+
+def _sample_range(work: Work, tomogram: Tomogram) -> tuple[float, float]:
+    """Find the sample's faces, and say where they are."""
+    from slabkit.slabs.faces import find_faces
+
+    faces = find_faces(tomogram)
+    ends = [end if math.isfinite(end) else None for end in (faces.low, faces.high)]
+    work.summary.setdefault("faces", {})[tomogram.name] = ends
+    if None in ends:
+        which = "no" if not faces.found else "no lower" if ends[0] is None else "no upper"
+        warnings.warn(
+            f"{tomogram.label}: {which} face of the sample is seen in how much the planes "
+            "vary; the volume is used to its end there.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+    else:
+        work.note(f"{tomogram.name}: the sample lies from z {ends[0]:.0f} to {ends[1]:.0f} Å.")
+    return faces.low, faces.high
+
+
+def _write_images(
+    tomogram: Tomogram,
+    plan: SlabPlan,
+    files: list[Path],
+    sheet: Path | None,
+    options: Options,
+    frame: Frame,
+) -> None:
+    """Write the slabs, each while the next one is projected."""
+    from slabkit.formats.volumes.mrc import write_mrc
+    from slabkit.slabs.projection import iterate_slabs
+
+    def write(index: int, image: npt.NDArray[np.float32]) -> None:
+        start = plan.starts[index]
+        label = (
+            f"slabkit slab: {options.reduce} of planes {start} to "
+            f"{start + plan.count_vox - 1} of {tomogram.name}"
+        )
+        write_mrc(files[index], image, plan.voxel_size, label=label)
+
+    thumbnails = []
+    writing: list[Future[None]] = []
+    try:
+        with ThreadPoolExecutor(1) as writer:
+            for index, image in iterate_slabs(
+                tomogram, plan, reduce=options.reduce, invert=options.invert, jobs=frame.workers
+            ):
+                if len(writing) > 1:  # one being written, one waiting: memory stays bounded
+                    writing[-2].result()
+                writing.append(writer.submit(write, index, image))
+                if sheet is not None:
+                    every = max(1, len(image) // 512)
+                    thumbnails.append(image[::every, ::every].copy())
+        for future in writing:
+            future.result()
+        if sheet is not None:
+            _write_sheet(sheet, thumbnails, plan)
+    except BaseException:
+        for file in files[: len(writing)]:  # nothing half-finished of a tomogram stays
+            file.unlink(missing_ok=True)
+        raise
+
+
+def _write_sheet(sheet: Path, thumbnails: list[Any], plan: SlabPlan) -> None:
+    from slabkit.formats.tables.atomic import atomic_path
+    from slabkit.pictures.images import contact_sheet, png_bytes
+
+    labels = [
+        f"{index}: z {start * plan.voxel_size:g} to "
+        f"{(start + plan.count_vox - 1) * plan.voxel_size:g} Å"
+        for index, start in enumerate(plan.starts)
+    ]
+    with atomic_path(sheet) as temporary:
+        temporary.write_bytes(png_bytes(contact_sheet(thumbnails, labels)))
