@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from slabkit.cli.options import common
+from slabkit.formats.picks.context import PickReading
 
 if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList
@@ -58,6 +61,27 @@ From = Annotated[
         help=f"Format of the picks to read, where their content does not say: {FORMATS}.",
     ),
 ]
+
+
+def pick_reading(
+    from_: str | None,
+    binning: float | None,
+    centre: str,
+    tomogram: str | None,
+    unit: str | None,
+    index_base: int | None,
+    tomogram_index: str | None,
+) -> PickReading:
+    """Give what the options above say, the choices checked."""
+    return PickReading(
+        from_,
+        binning,
+        common.choice(centre, "--centre", Literal["size/2", "size/2-1"]),
+        tomogram,
+        common.choice(unit, "--unit", Literal["angstrom", "px"]),
+        index_base,
+        tomogram_index,
+    )
 
 
 def read_with(sources: Any, options: dict[str, Any], **further: Any) -> PickList:

@@ -3,14 +3,58 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
-from slabkit.formats.file_format import CENTRES, Centre, Context, PickFormat, Unit
-from slabkit.formats.programs.shared.values import check_names
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from slabkit.formats.file_format import Centre, Context, PickFormat, Unit
+
+
+@dataclass(frozen=True)
+class PickReading:
+    """How picks are read where their file does not say it; the options of ``--from`` and others.
+
+    Parameters
+    ----------
+    format : str, optional
+        Name of the format; None: by the content.
+    binning : float, optional
+        Tomogram voxel size over tilt-series pixel size.
+    centre : {"size/2", "size/2-1"}
+        Zero of RELION 5 positions, in unbinned pixels.
+    tomogram : str, optional
+        Tomogram of picks that do not name theirs.
+    unit : {"angstrom", "px"}, optional
+        Unit of a format that does not fix it.
+    index_base : {0, 1}, optional
+        Coordinate of the first voxel in a Dynamo table.
+    tomogram_index : str, optional
+        File that says which number is which tomogram.
+    """
+
+    format: str | None = None
+    binning: float | None = None
+    centre: Centre = "size/2"
+    tomogram: str | None = None
+    unit: Unit | None = None
+    index_base: int | None = None
+    tomogram_index: str | None = None
+
+    def keywords(self) -> dict[str, Any]:
+        """Give the keywords of `slabkit.read_picks`; reads the file ``tomogram_index``.
+
+        Returns
+        -------
+        dict of str to object
+        """
+        from slabkit.formats.tomograms.index import read_tomogram_index
+
+        index = self.tomogram_index
+        return {**vars(self), "tomogram_index": read_tomogram_index(index) if index else None}
 
 
 def make_context(
@@ -31,6 +75,8 @@ def make_context(
     InputError
         An option has a value that it cannot have; names it.
     """
+    from slabkit.formats.file_format import CENTRES, Context
+    from slabkit.formats.programs.shared.values import check_names
     from slabkit.tables import TOMOGRAMS, require_unique, validate_table
 
     for option, value in (("--voxel-size", voxel_size), ("--binning", binning)):

@@ -16,7 +16,7 @@ import numpy as np
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.file_format import Centre, Context, PickFormat, Reading, Unit
 from slabkit.formats.picks.bounds import check_bounds, count_outside
-from slabkit.formats.picks.context import make_context, require_meant
+from slabkit.formats.picks.context import PickReading, make_context, require_meant
 from slabkit.formats.picks.normalise import (
     check_extra_names,
     drop_duplicates,
@@ -38,6 +38,7 @@ __all__ = [
     "companion_file",
     "is_folder",
     "planned_files",
+    "read_pick_list",
     "read_picks",
     "write_picks",
 ]
@@ -147,6 +148,53 @@ def read_picks(
             stacklevel=2,
         )
     return picks
+
+
+def read_pick_list(
+    source: PathLike | Source | Sequence[PathLike | Source],
+    reading: PickReading,
+    *,
+    tomograms: Sequence[str] | None = None,
+    voxel_size: float | None = None,
+    tomo_type: str | None = None,
+    **further: Any,
+) -> PickList:
+    """Read picks as `read_picks` does, told what the options of a command say.
+
+    Parameters
+    ----------
+    source : path-like, Source, or sequence of these
+    reading : PickReading
+    tomograms : sequence of str, optional
+        Volumes, folders, tables, ``copick:CONFIG.json``; see
+        `slabkit.formats.tomograms.table.read_tomograms`.
+    voxel_size : float, optional
+        Å, of every tomogram; of a copick project: which tomograms are meant.
+    tomo_type : str, optional
+        Which tomograms of a copick project.
+    **further : object
+        More keywords of `read_picks`.
+
+    Returns
+    -------
+    PickList
+
+    Raises
+    ------
+    InputError
+        As `read_picks` and `read_tomograms` do.
+    """
+    from slabkit.formats.tomograms.copick_project import is_project
+    from slabkit.formats.tomograms.table import read_tomograms
+
+    table = None
+    if tomograms:
+        table = read_tomograms(tomograms, voxel_size, tomo_type)
+        if any(is_project(argument) for argument in tomograms):
+            voxel_size = None  # it said which tomograms are meant; the table has theirs
+    return read_picks(
+        source, tomograms=table, voxel_size=voxel_size, **reading.keywords(), **further
+    )
 
 
 def _read(
