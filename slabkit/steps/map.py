@@ -1,0 +1,227 @@
+"""2D picks on slabs to 3D picks: z is found, and hits of overlapping slabs are merged."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.steps.shared.masks import find_masks, open_mask
+from slabkit.tomogram import Reading, Tomogram
+from slabkit.units import Contrast
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.formats.source import Source
+    from slabkit.formats.volumes.masks import MaskFiles
+    from slabkit.mapping import MapCounts
+
+_COLUMNS = {
+    "hits": "2D hits",
+    "outside": "outside",
+    "stacked": "stacked",
+    "merged": "merged",
+    "other_species": "other species",
+    "picks": "picks",
+    "at_border": "at border",
+    "flat": "flat",
+    "near_face": "near face",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `run` is told; lengths in Å.
+
+    Parameters
+    ----------
+    picks2d : sequence of str
+        2D picks of slabkit or another program.
+    slabs : str
+        The slab table.
+    out : str
+        The pick list; ``-`` for standard output.
+    min_distance, refine_z, single, all_species, margin, diameter, contrast
+        See `slabkit.map_picks`.
+    y_axis : {"up", "down"}, optional
+        How y counts in the picks.
+    mask : sequence of str
+        Files, folders or patterns of masks outside of which no pick stays.
+    voxel_size, fill_nonfinite
+        How the volumes are read where not as the slab table says.
+    """
+
+    picks2d: tuple[str, ...]
+    slabs: str
+    out: str
+    min_distance: float | None = None
+    refine_z: bool = True
+    single: bool = False
+    all_species: bool = False
+    margin: float | None = None
+    diameter: float | None = None
+    y_axis: Literal["up", "down"] | None = None
+    mask: tuple[str, ...] = ()
+    contrast: Contrast | None = None
+    voxel_size: float | None = None
+    fill_nonfinite: Literal["median"] | None = None
+
+
+def run(options: Options, frame: Frame) -> None:
+    """Map the picks tomogram by tomogram and write one pick list."""
+    from slabkit.formats.picks2d import load_picks2d, referenced_files
+    from slabkit.formats.tables.native import read_slabs
+    from slabkit.formats.tables.paths import is_there, with_paths_from_here
+
+    sources = load_picks2d(options.picks2d)
+    slabs = with_paths_from_here(read_slabs(options.slabs), options.slabs)
+    first = slabs.drop_duplicates("rlnTomoName")
+    files = map(Path, first["slabkitTomogramFile"])
+    volumes = dict(zip(first["rlnTomoName"], files, strict=True))
+    masks = find_masks(options.mask, volumes)
+    with frame.work(
+        "map",
+        options.out,
+        inputs=[
+            *options.picks2d,
+            *referenced_files(sources),
+            options.slabs,
+            *(path for path in volumes.values() if is_there(path)),
+        ],
+        parameters=parameters(options, "picks2d", "slabs", "out", "mask"),
+        text_inputs={source.where: source.text for source in sources if source.where == "-"},
+    ) as work:
+        if not work.finished:
+            hits = _read(sources, slabs, options)
+            _map(work, hits, slabs, volumes, masks, options)
+
+
+def _read(sources: list[Source], slabs: pd.DataFrame, options: Options) -> dict[str, pd.DataFrame]:
+    """Read all 2D picks and sort them by tomogram; refuses micrographs that are not known."""
+    from slabkit.formats.picks2d import read_picks2d_any
+
+    hits = read_picks2d_any(sources, slabs, y_axis=options.y_axis)
+    tomograms = dict(zip(slabs["rlnMicrographName"], slabs["rlnTomoName"], strict=True))
+    tomogram = hits["rlnMicrographName"].map(tomograms)
+    return {
+        str(name): hits.iloc[rows].reset_index(drop=True)
+        for name, rows in tomogram.groupby(tomogram).indices.items()
+    }
+
+
+def _map(
+    work: Work,
+    hits: dict[str, pd.DataFrame],
+    slabs: pd.DataFrame,
+    volumes: dict[str, Path],
+    masks: MaskFiles | None,
+    options: Options,
+) -> None:
+    import pandas as pd
+
+    from slabkit.formats.tables.native import PickList, write_picks
+    from slabkit.mapping import MapCounts, map_picks, tomogram_table
+    from slabkit.tables import PICKS, empty_table
+
+    tables: list[pd.DataFrame] = []
+    names = [name for name in volumes if name in hits]
+    counts = {name: MapCounts() for name in volumes if name not in hits}
+    outside: dict[str, int] = {}
+    for name in work.track(names, total=len(names), what="map"):
+        own = slabs[slabs["rlnTomoName"] == name].reset_index(drop=True)
+        try:
+            tomogram = _open(name, volumes[name], own, options)
+            found, counted = map_picks(
+                hits[name],
+                own,
+                tomogram,
+                min_distance=options.min_distance,
+                refine_z=options.refine_z,
+                single=options.single,
+                all_species=options.all_species,
+                margin=options.margin,
+                contrast=options.contrast,
+                diameter=options.diameter,
+                jobs=work.frame.workers,
+                where=name,
+            )
+            if masks is not None:
+                found, outside[name] = _inside(found, tomogram, masks)
+        except SlabkitError as error:
+            work.fail(name, error)
+            continue
+        counts[name] = counted  # not of a tomogram whose mask fails
+        tables.append(found)
+    work.raise_if_all_failed(len(names))
+    picks = pd.concat(tables, ignore_index=True) if tables else empty_table(PICKS)
+    if not len(picks):
+        warnings.warn("there are no picks; the table is empty.", SlabkitWarning, stacklevel=2)
+    done = slabs[~slabs["rlnTomoName"].isin(list(work.failures))]
+    write_picks(options.out, PickList(picks, tomogram_table(done, options.contrast)))
+    empty = [name for name in volumes if name not in hits]
+    if empty and len(picks):
+        warnings.warn(
+            f"no hit on any slab of {', '.join(empty)}; is the contrast right (--contrast)?",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+    _report(work, {name: counts[name] for name in volumes if name in counts}, outside, masks)
+    if masks is not None:
+        work.summary.update(picks=len(picks), outside_mask=sum(outside.values()))
+
+
+def _report(
+    work: Work, counts: dict[str, MapCounts], outside: dict[str, int], masks: MaskFiles | None
+) -> None:
+    by_name = {name: asdict(one) for name, one in counts.items()}
+    totals = {key: sum(one[key] for one in by_name.values()) for key in _COLUMNS}
+    shown = [key for key in _COLUMNS if key != "other_species" or totals[key]]
+    columns = ["tomogram", *(_COLUMNS[key] for key in shown)]
+    rows = [[name, *(one[key] for key in shown)] for name, one in by_name.items()]
+    if masks is not None:
+        columns.append("outside mask")
+        for row in rows:
+            row.append(outside.get(str(row[0]), 0))
+    work.table("", columns, rows)
+    del totals["near_face"]
+    work.summary.update(tomograms=len(counts), **totals)
+
+
+def _inside(picks: pd.DataFrame, tomogram: Tomogram, masks: MaskFiles) -> tuple[pd.DataFrame, int]:
+    """Give the picks inside the tomogram's mask, and how many are not."""
+    from slabkit.picking.masking import picks_inside
+
+    path = masks.of_tomogram.get(tomogram.name)
+    if path is None:
+        raise InputError(f"{tomogram.name}: has no mask; give one with --mask.")
+    mask = open_mask(path, tomogram.name, tomogram.shape, tomogram.voxel_size)
+    inside = picks_inside(picks, mask)
+    return picks[inside].reset_index(drop=True), int((~inside).sum())
+
+
+def _open(name: str, path: Path, slabs: pd.DataFrame, options: Options) -> Tomogram:
+    """Open a tomogram that the slab table names; its voxel size must be the table's."""
+    from slabkit.formats.tables.paths import is_there
+    from slabkit.formats.volumes.opening import open_tomogram
+
+    if not is_there(path):
+        raise InputError(
+            f"{path}: the tomogram that the slab table names is not there; call slabkit from the "
+            "folder where the slabs were made, or make them anew."
+        )
+    reading = Reading.parse(slabs["slabkitTomogramReading"].iloc[0]).keywords()
+    if options.fill_nonfinite is not None:
+        reading["fill_nonfinite"] = options.fill_nonfinite
+    if options.voxel_size is not None:
+        reading["voxel_size"] = options.voxel_size
+    return open_tomogram(
+        path,
+        name=name,
+        expected_voxel_size=float(slabs["slabkitVoxelSize"].iloc[0]),
+        contrast=slabs["slabkitTomogramContrast"].iloc[0],
+        **reading,
+    )
