@@ -98,7 +98,7 @@ def test_maps_replace_and_add(slabkit, tmp_path, ball):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--preset", "big"], "--preset must be one of small, czii, not 'big'"),
+        (["--preset", "big"], "--preset must be small or czii, not 'big'"),
         (["--map", "ribosome"], "--map takes NAME=FILE:COUNT with a whole number of copies"),
         (["--map", "x=m.mrc"], "not 'x=m.mrc'"),
         (["--map", "x=m.mrc:1.5"], "not 'x=m.mrc:1.5'"),

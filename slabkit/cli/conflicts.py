@@ -78,7 +78,7 @@ def conflicts(
     from slabkit.formats.tables.paths import check_given_once
 
     check_given_once(picks, "pick list")
-    distances = parse_distances(distance or [], needed=False) or None
+    distances = parse_distances(distance or []) or None
     rows, columns = parse_tiles(tiles)
     options: dict[str, Any] = {
         "box": common.positive(box, "--box"),

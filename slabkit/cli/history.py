@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slabkit.cli.options import common
+from slabkit.cli.running import execute
+from slabkit.steps.history import Options, run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,12 +39,7 @@ def history(
 
     The id may be that of a pick that was merged into another.
     """
-    from slabkit.curation import pick_history
-    from slabkit.formats.tables.native import read_minislabs, read_native_picks
-
-    pick_list = read_native_picks(picks)
-    table = read_minislabs(minislabs)[0] if minislabs is not None else None
-    events = pick_history(pick_list.picks, pick_id, tomograms=pick_list.tomograms, minislabs=table)
+    events = execute(run, Options(pick_id, picks, minislabs), json_=json_)
     if json_:
         report = {"command": "history", "status": "done", "pick": pick_id}
         rows = events.to_dict("records")

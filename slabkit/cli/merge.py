@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from slabkit.cli.options import common
+from slabkit.cli.running import execute
 from slabkit.errors import InputError
-
-if TYPE_CHECKING:
-    from slabkit.formats.tables.native import PickList
+from slabkit.steps.merge import Between, Options, Position, run
 
 
 def merge(
@@ -71,44 +70,25 @@ def merge(
     of different kinds are never compared: the kind of the earlier list stays. Only picks of one
     species are merged. The pick that stays records the others: slabkit history shows them.
     """
-    distances = parse_distances(distance or [], preset)
-    from slabkit.formats.source import Source
-    from slabkit.formats.tables.paths import check_given_once
-
-    check_given_once(picks, "pick list")
-
-    piped = Source.load("-") if "-" in picks else None
-    options: dict[str, Any] = {
-        "between": between,
-        "position": position,
-        "weights": common.parse_pairs(weights or [], "--weights"),
-    }
-    with common.Step(
-        "merge",
-        out,
-        inputs=picks,
-        parameters={"picks": picks, "distance": distances, **options},
+    execute(
+        run,
+        Options(
+            tuple(picks),
+            out,
+            distance=parse_distances(distance or []),
+            preset=preset,
+            between=common.choice(between, "--between", Between),
+            position=common.choice(position, "--position", Position),
+            weights=common.parse_pairs(weights or [], "--weights"),
+        ),
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
-        text_inputs={} if piped is None else {"-": piped.text},
-    ) as work:
-        if not work.finished:
-            sources = [piped if piped and path == "-" else path for path in picks]
-            named = set(parse_distances(distance or [], None, needed=False)) - {""}
-            _merge(work, sources, out, distances, named, options)
+    )
 
 
-def parse_distances(
-    values: list[str], preset: str | None = None, needed: bool = True
-) -> dict[str, float]:
+def parse_distances(values: list[str]) -> dict[str, float]:
     """Read ``--distance``: numbers and NAME=NUMBER, the number alone under the empty name."""
-    from slabkit.merging import PRESETS
-
-    if preset is not None and preset not in PRESETS:
-        raise InputError(f"--preset must be {' or '.join(PRESETS)}, not {preset!r}.")
-    if needed and not values and preset is None:
-        raise InputError("give --distance Å, --distance SPECIES=Å, or --preset czii.")
     plain = [value for value in values if "=" not in value]
     try:
         numbers = [float(value) for value in plain]
@@ -117,56 +97,4 @@ def parse_distances(
     if len(numbers) > 1:
         raise InputError("--distance takes one number for all species; others need SPECIES=Å.")
     pairs = common.parse_pairs([value for value in values if "=" in value], "--distance")
-    for_all = {"": numbers[0]} if numbers else {}
-    return {**(PRESETS[preset] if preset else {}), **pairs, **for_all}
-
-
-def _merge(
-    work: common.Step,
-    sources: list[Any],
-    out: str,
-    distances: dict[str, float],
-    named: set[str],
-    options: dict[str, Any],
-) -> None:
-    import warnings
-
-    from slabkit.errors import SlabkitWarning
-    from slabkit.formats.picks.reading import read_picks
-    from slabkit.formats.tables.native import PickList, write_picks
-    from slabkit.formats.tables.paths import with_paths_from_here
-    from slabkit.merging import merge_picks, merge_tomograms
-
-    lists: list[PickList] = [read_picks(source, check_bounds=False) for source in sources]
-    for one, source in zip(lists, sources, strict=True):
-        with_paths_from_here(one.tomograms, getattr(source, "where", source))
-    tomograms = merge_tomograms([one.tomograms for one in lists])
-    names = [str(getattr(source, "where", source)) for source in sources]
-    merged, counts = merge_picks([one.picks for one in lists], distances, names=names, **options)
-    there = {name for one in lists for name in one.picks["slabkitSpecies"]}
-    for name in sorted(named - there):
-        warnings.warn(
-            f"--distance {name}: no pick is of that species.", SlabkitWarning, stacklevel=2
-        )
-    nameless = sum(int((one.picks["slabkitSpecies"] == "").sum()) for one in lists)
-    if nameless and there != {""}:
-        warnings.warn(
-            f"{nameless} picks have no species, and are merged with each other only, not with "
-            "those that have one; `slabkit convert --species` gives them one.",
-            SlabkitWarning,
-            stacklevel=2,
-        )
-    kinds = sorted({kind for one in lists for kind in one.picks["slabkitScoreKind"]})
-    if len(kinds) > 1:
-        listed = ", ".join(kind or "unnamed" for kind in kinds)
-        work.note(f"scores of several kinds ({listed}) are not compared: the earlier list's stay.")
-    write_picks(out, PickList(merged, tomograms))
-    rows = [*zip(names, counts.given, counts.kept, strict=True)]
-    work.table("", ("list", "picks", "kept"), rows)
-    work.summary.update(
-        given=sum(counts.given),
-        duplicates=counts.duplicates,
-        merged=counts.merged,
-        in_several_lists=counts.shared,
-        picks=counts.picks,
-    )
+    return {**pairs, **({"": numbers[0]} if numbers else {})}

@@ -15,15 +15,22 @@ from slabkit.execution.frame import Frame, Reporter, StepResult
 
 T = TypeVar("T")
 O = TypeVar("O")  # noqa: E741
+R = TypeVar("R")
 
 
 class ConsoleReporter(Reporter):
     """Says things on standard error; a JSON summary goes to standard output."""
 
-    def __init__(self, quiet: bool = False, json_: bool = False) -> None:
+    def __init__(
+        self,
+        quiet: bool = False,
+        json_: bool = False,
+        show: Callable[[Any], str] | None = None,
+    ) -> None:
         super().__init__()
         self.quiet = quiet
         self.json = json_
+        self.show = show
         self.warnings = WARNINGS
 
     def note(self, text: str) -> None:
@@ -39,6 +46,11 @@ class ConsoleReporter(Reporter):
         """Show a small table, unless ``--quiet``."""
         if not self.quiet:
             say(format_table(title, columns, rows))
+
+    def result(self, value: Any) -> None:
+        """Print the result on standard output, unless ``--json``."""
+        if self.show is not None and not self.json:
+            emit(self.show(value))
 
     def track(self, items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
         """Show a progress bar where a person watches."""
@@ -78,14 +90,15 @@ class ConsoleReporter(Reporter):
 
 
 def execute(
-    run: Callable[[O, Frame], None],
+    run: Callable[[O, Frame], R],
     options: O,
     *,
     overwrite: bool = False,
     jobs: int = 0,
     quiet: bool = False,
     json_: bool = False,
-) -> None:
+    show: Callable[[Any], str] | None = None,
+) -> R:
     """Run a step as a command: `Exit` with 1 if some of its items failed.
 
     Parameters
@@ -96,6 +109,13 @@ def execute(
         The step's ``Options``.
     overwrite, jobs, quiet, json_
         The options that all commands share.
+    show : callable, optional
+        Makes the text to print of what the step gives to `Reporter.result`.
+
+    Returns
+    -------
+    object
+        What the step returned.
 
     Raises
     ------
@@ -104,10 +124,11 @@ def execute(
     """
     if json_ and getattr(options, "out", None) == "-":
         raise InputError("--json and -o - both want standard output; give a file to -o.")
-    frame = Frame(overwrite, jobs, ConsoleReporter(quiet, json_), sys.argv[1:])
-    run(options, frame)
+    frame = Frame(overwrite, jobs, ConsoleReporter(quiet, json_, show), sys.argv[1:])
+    returned = run(options, frame)
     if frame.result is not None and frame.result.failures:
         raise typer.Exit(1)
+    return returned
 
 
 def _json_value(value: Any) -> Any:

@@ -73,6 +73,9 @@ class Reporter:
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Show a small table."""
 
+    def result(self, value: Any) -> None:
+        """Show what a step found whose result is not a file."""
+
     def track(self, items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
         """Pass items through, showing how far they are."""
         yield from items

@@ -1,0 +1,42 @@
+"""The life of one pick, from voxel to verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slabkit.execution.frame import Frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `run` is told.
+
+    Parameters
+    ----------
+    pick_id : str
+        The pick's, or that of a pick that was merged into another.
+    picks : str
+        Pick list; may be ``-``.
+    minislabs : str, optional
+        Minislab table, for tiles that nobody labelled.
+    """
+
+    pick_id: str
+    picks: str
+    minislabs: str | None = None
+
+
+def run(options: Options, frame: Frame) -> pd.DataFrame:
+    """Give the events of the pick's life, as `slabkit.pick_history` does."""
+    from slabkit.curation import pick_history
+    from slabkit.formats.tables.native import read_minislabs, read_native_picks
+
+    picks = read_native_picks(options.picks)
+    minislabs = None if options.minislabs is None else read_minislabs(options.minislabs)[0]
+    return pick_history(
+        picks.picks, options.pick_id, tomograms=picks.tomograms, minislabs=minislabs
+    )

@@ -1,0 +1,110 @@
+"""Pick lists to one, in which each particle has one pick."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.execution.frame import Frame, parameters
+
+if TYPE_CHECKING:
+    from slabkit.formats.tables.native import PickList
+
+Between = Literal["one-to-one", "groups"]
+Position = Literal["best", "score", "rank", "source"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `run` is told.
+
+    Parameters
+    ----------
+    picks : tuple of str
+        Pick lists in any format; one may be ``-``.
+    out : str
+        Pick list to write.
+    distance : mapping of str to float
+        In Å, by species; the key ``""`` is for all others.
+    preset : str, optional
+        Further distances, of `slabkit.merging.PRESETS`.
+    between, position, weights
+        See `slabkit.merge_picks`.
+    """
+
+    picks: tuple[str, ...]
+    out: str
+    distance: Mapping[str, float] = field(default_factory=dict)
+    preset: str | None = None
+    between: Between = "one-to-one"
+    position: Position = "best"
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+def run(options: Options, frame: Frame) -> None:
+    """Pool the lists and write one pick of those that are the same particle."""
+    from slabkit.merging import PRESETS
+    from slabkit.steps.pick_lists import PickFiles
+
+    preset = options.preset
+    if preset is not None and preset not in PRESETS:
+        raise InputError(f"--preset must be {' or '.join(PRESETS)}, not {preset!r}.")
+    if preset is None and not options.distance:
+        raise InputError("give --distance Å, --distance SPECIES=Å, or --preset czii.")
+    distances = {**(PRESETS[preset] if preset else {}), **options.distance}
+    files = PickFiles.given(options.picks)
+    with frame.work(
+        "merge",
+        options.out,
+        inputs=options.picks,
+        parameters={**parameters(options, "out", "preset"), "distance": distances},
+        text_inputs=files.texts,
+    ) as work:
+        if work.finished:
+            return
+        from slabkit.formats.tables.native import PickList, write_picks
+        from slabkit.merging import merge_picks, merge_tomograms
+
+        lists = files.read()
+        tomograms = merge_tomograms([one.tomograms for one in lists])
+        merged, counts = merge_picks(
+            [one.picks for one in lists],
+            distances,
+            between=options.between,
+            position=options.position,
+            weights=options.weights,
+            names=options.picks,
+        )
+        _warn_of_species(lists, set(options.distance) - {""})
+        kinds = sorted({kind for one in lists for kind in one.picks["slabkitScoreKind"]})
+        if len(kinds) > 1:
+            work.note(
+                f"scores of several kinds ({', '.join(kind or 'unnamed' for kind in kinds)}) are "
+                "not compared: the earlier list's stay."
+            )
+        write_picks(options.out, PickList(merged, tomograms))
+        rows = zip(options.picks, counts.given, counts.kept, strict=True)
+        work.table("", ("list", "picks", "kept"), rows)
+        work.summary.update(
+            given=sum(counts.given),
+            duplicates=counts.duplicates,
+            merged=counts.merged,
+            in_several_lists=counts.shared,
+            picks=counts.picks,
+        )
+
+
+def _warn_of_species(lists: list[PickList], named: set[str]) -> None:
+    there = {name for one in lists for name in one.picks["slabkitSpecies"]}
+    texts = [f"--distance {name}: no pick is of that species." for name in sorted(named - there)]
+    nameless = sum(int((one.picks["slabkitSpecies"] == "").sum()) for one in lists)
+    if nameless and there != {""}:
+        texts.append(
+            f"{nameless} picks have no species, and are merged with each other only, not with "
+            "those that have one; `slabkit convert --species` gives them one."
+        )
+    for text in texts:
+        warnings.warn(text, SlabkitWarning, stacklevel=3)

@@ -1,0 +1,72 @@
+"""Several pick lists of any format: read with standard input among them, and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.formats.source import Source
+    from slabkit.formats.tables.native import PickList
+
+
+@dataclass(frozen=True)
+class PickFiles:
+    """The pick lists that a step is given; standard input (``-``) is read at once."""
+
+    paths: tuple[str, ...]
+    piped: Source | None
+
+    @classmethod
+    def given(cls, paths: Sequence[str]) -> PickFiles:
+        """Refuse a list that is given twice."""
+        from slabkit.formats.source import Source
+        from slabkit.formats.tables.paths import check_given_once
+
+        check_given_once(paths, "pick list")
+        return cls(tuple(paths), Source.load("-") if "-" in paths else None)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What came through a pipe, for `Frame.work`."""
+        return {} if self.piped is None else {"-": self.piped.text}
+
+    def read(self) -> list[PickList]:
+        """Read each list; paths of tomograms as from here."""
+        from slabkit.formats.picks.reading import read_picks
+        from slabkit.formats.tables.paths import with_paths_from_here
+
+        lists = []
+        for path in self.paths:
+            source = self.piped if self.piped is not None and path == "-" else path
+            lists.append(read_picks(source, check_bounds=False))
+            with_paths_from_here(lists[-1].tomograms, path)
+        return lists
+
+    def read_as_one(self) -> PickList:
+        """Read the lists and put them together."""
+        lists = self.read()
+        return lists[0] if len(lists) == 1 else put_together(lists, self.paths)
+
+
+def put_together(lists: Sequence[PickList], names: Sequence[str]) -> PickList:
+    """Pool pick lists; only what has the same id and place becomes one pick."""
+    from slabkit.formats.tables.native import PickList
+    from slabkit.merging import merge_picks, merge_tomograms
+
+    pooled, _ = merge_picks([one.picks for one in lists], 0.0, names=names)
+    return PickList(pooled, merge_tomograms([one.tomograms for one in lists]))
+
+
+def records_of(table: pd.DataFrame) -> list[dict[str, object]]:
+    """Give rows as JSON has them: NaN is None, and names have no ``slabkit``."""
+    return [
+        {
+            str(name).removeprefix("slabkit"): None if value != value else value
+            for name, value in row.items()
+        }
+        for row in table.astype(object).to_dict("records")
+    ]
