@@ -17,15 +17,12 @@ def agree(
         typer.Argument(
             metavar="LABELS...",
             help="Label tables, or pick lists of curate, which hold the labels of their rounds.",
-            show_default=False,
         ),
     ],
     by: Annotated[
         str | None,
         typer.Option(
-            metavar="author|round|source",
-            help="What makes a rater. Default: each table is one.",
-            show_default=False,
+            metavar="author|round|source", help="What makes a rater. Default: each table is one."
         ),
     ] = None,
     out: Annotated[
@@ -36,7 +33,6 @@ def agree(
             metavar="TABLE",
             help="Write the picks on which raters contradict each other here, with what each said "
             "and the tile; - for standard output.",
-            show_default=False,
         ),
     ] = None,
     minislabs: Annotated[
@@ -44,7 +40,6 @@ def agree(
         typer.Option(
             metavar="TABLE",
             help="minislabs.star: -o becomes its rows of those picks, to look at and label again.",
-            show_default=False,
         ),
     ] = None,
     overwrite: common.Overwrite = False,

@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 def conflicts(
     picks: Annotated[
         list[str],
-        typer.Argument(
-            metavar="PICKS...",
-            help="Pick lists, of several species together.",
-            show_default=False,
-        ),
+        typer.Argument(metavar="PICKS...", help="Pick lists, of several species together."),
     ],
     out: common.OutFolder,
     distance: Annotated[
@@ -36,7 +32,6 @@ def conflicts(
             metavar="Å|SPECIES=Å",
             help="Claims of two species closer than this are of one position; by species, the "
             "larger counts. Default: half the larger of the two diameters.",
-            show_default=False,
         ),
     ] = None,
     box: Annotated[float, typer.Option(metavar="Å", help="Side of the images.")] = 400.0,
@@ -50,7 +45,6 @@ def conflicts(
             metavar="VOLUME|FOLDER",
             help="Take the tomograms, by name, from here. May be repeated. Default: the files "
             "that the pick lists name.",
-            show_default=False,
         ),
     ] = None,
     voxel_size: common.VoxelSizeOption = None,

@@ -16,22 +16,14 @@ if TYPE_CHECKING:
 
 
 def history(
-    pick_id: Annotated[
-        str, typer.Argument(metavar="PICK_ID", help="The pick's id.", show_default=False)
-    ],
+    pick_id: Annotated[str, typer.Argument(metavar="PICK_ID", help="The pick's id.")],
     picks: Annotated[
         str,
-        typer.Argument(
-            metavar="PICKS", help="Pick list; - for standard input.", show_default=False
-        ),
+        typer.Argument(metavar="PICKS", help="Pick list; - for standard input."),
     ],
     minislabs: Annotated[
         str | None,
-        typer.Option(
-            metavar="TABLE",
-            help="minislabs.star: also list tiles that nobody labelled.",
-            show_default=False,
-        ),
+        typer.Option(metavar="TABLE", help="minislabs.star: also list tiles that nobody labelled."),
     ] = None,
     json_: common.Json = False,
 ) -> None:

@@ -15,7 +15,7 @@ from slabkit.steps.merge import Between, Options, Position, run
 def merge(
     picks: Annotated[
         list[str],
-        typer.Argument(help="Pick lists; - for standard input.", show_default=False),
+        typer.Argument(help="Pick lists; - for standard input."),
     ],
     out: common.OutTable,
     distance: Annotated[
@@ -24,7 +24,6 @@ def merge(
             metavar="Å|SPECIES=Å",
             help="Picks of one species closer than this are the same; one number for all, or by "
             "species. May be repeated.",
-            show_default=False,
         ),
     ] = None,
     preset: Annotated[
@@ -33,7 +32,6 @@ def merge(
             metavar="czii",
             help="Distances of the challenge: thyroglobulin 185 Å, beta-galactosidase 125 Å; "
             "--distance adds others and wins.",
-            show_default=False,
         ),
     ] = None,
     between: Annotated[
@@ -57,7 +55,6 @@ def merge(
         typer.Option(
             metavar="NAME=W,...",
             help="With --position source: weights by picker (slabkitSource) or file; others 1.",
-            show_default=False,
         ),
     ] = None,
     overwrite: common.Overwrite = False,

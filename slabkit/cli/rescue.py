@@ -14,11 +14,7 @@ from slabkit.steps.rescue import Options, run
 def rescue(
     picks: Annotated[
         list[str],
-        typer.Argument(
-            metavar="PICKS...",
-            help="Curated pick lists, what was dropped too.",
-            show_default=False,
-        ),
+        typer.Argument(metavar="PICKS...", help="Curated pick lists, what was dropped too."),
     ],
     out: common.OutTable,
     which: Annotated[
@@ -28,7 +24,6 @@ def rescue(
             help="rejected, undecided, accepted, or contradictory (labels say both); "
             "accepted=200 or accepted=5% takes so many at random. May be repeated. "
             "Default: rejected.",
-            show_default=False,
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the random choice.")] = 0,

@@ -16,11 +16,7 @@ from slabkit.steps.split import Options, run
 def split(
     picks: Annotated[
         list[str],
-        typer.Argument(
-            metavar="PICKS...",
-            help="Pick lists in any format; - for standard input.",
-            show_default=False,
-        ),
+        typer.Argument(metavar="PICKS...", help="Pick lists in any format; - for standard input."),
     ],
     out: common.OutTable,
     fractions: Annotated[
@@ -29,15 +25,12 @@ def split(
             metavar="NAME=SHARE|N,...",
             help="Subsets, as train=0.8,val=0.1,test=0.1. Whole numbers are numbers of tomograms, "
             "shares (0.25 or 25%) are of the others.",
-            show_default=False,
         ),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
-            metavar="czii",
-            help="The challenge's subsets: train=7,public=25%,private=75%.",
-            show_default=False,
+            metavar="czii", help="The challenge's subsets: train=7,public=25%,private=75%."
         ),
     ] = None,
     bins: Annotated[
@@ -55,9 +48,7 @@ def split(
     lists: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR",
-            help="Also write the picks of each subset there: train.star and so on.",
-            show_default=False,
+            metavar="DIR", help="Also write the picks of each subset there: train.star and so on."
         ),
     ] = None,
     overwrite: common.Overwrite = False,

@@ -17,7 +17,6 @@ def stats(
         typer.Argument(
             metavar="PICKS...",
             help="Pick lists in any format, what was dropped too; - for standard input.",
-            show_default=False,
         ),
     ],
     out: Annotated[
@@ -28,7 +27,6 @@ def stats(
             metavar="DIR",
             help="Folder for stats.html, the plots as PNG, and stats.star. Without it the numbers "
             "are printed only.",
-            show_default=False,
         ),
     ] = None,
     labels: Annotated[
@@ -37,7 +35,6 @@ def stats(
             metavar="TABLE",
             help="Label tables: their labels count too, and the records beside them say how fast "
             "they were made. May be repeated.",
-            show_default=False,
         ),
     ] = None,
     pause: Annotated[

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def suggest(
     minislabs: Annotated[
         str,
-        typer.Argument(metavar="MINISLABS", help="minislabs.star.", show_default=False),
+        typer.Argument(metavar="MINISLABS", help="minislabs.star."),
     ],
     out: common.OutTable,
     classified: Annotated[
@@ -28,19 +28,17 @@ def suggest(
             metavar="STAR",
             help="Classes of the minislabs: classified.star of slabkit classify, or RELION's or "
             "CryoSPARC's result.",
-            show_default=False,
         ),
     ] = None,
     picks: Annotated[
         str | None,
-        typer.Option(metavar="PICKS", help="The pick list, for its scores.", show_default=False),
+        typer.Option(metavar="PICKS", help="The pick list, for its scores."),
     ] = None,
     labels: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TABLE",
             help="Label tables so far, oldest first, or a curated pick list. May be repeated.",
-            show_default=False,
         ),
     ] = None,
     number: Annotated[
@@ -55,7 +53,6 @@ def suggest(
             metavar="TABLE",
             help="Also write a label for every minislab, for slabkit curate: those of people, and "
             "for the others what follows from them.",
-            show_default=False,
         ),
     ] = None,
     gallery: Annotated[
@@ -64,7 +61,6 @@ def suggest(
             metavar="DIR",
             help="Also write the suggested tiles as galleries with a table of their own and "
             "pictures, to look at and to label.",
-            show_default=False,
         ),
     ] = None,
     overwrite: common.Overwrite = False,
