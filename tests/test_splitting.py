@@ -11,7 +11,7 @@ from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.tables.native import PickList, write_picks
 from slabkit.formats.tables.splits import read_split
 from slabkit.splitting import parse_subsets, split_tomograms
-from slabkit.splitting.similarity import group_similar, ks_p_value, ks_statistics
+from slabkit.splitting.split import group_similar, ks_p_value, ks_statistics
 from slabkit.tables import PICKS, TOMOGRAMS, empty_table, make_table
 
 SPECIES = ("ribosome", "thyroglobulin", "apo-ferritin")

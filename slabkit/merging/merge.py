@@ -4,31 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from slabkit.arrays.assignment import pair_one_to_one
 from slabkit.arrays.neighbours import group_neighbours
 from slabkit.errors import InputError
-from slabkit.merging.pairing import pair_lists
-from slabkit.merging.placing import Position, mean_positions, position_weights
-from slabkit.merging.pooling import distances_of, kind_ranks, pooled_picks, same_ids
-from slabkit.merging.recording import record_merges
-from slabkit.tables import PICKS, require_unique, validate_table
+from slabkit.merging.keeping import (
+    Floats,
+    Indices,
+    Position,
+    kind_ranks,
+    mean_positions,
+    position_weights,
+    record_merges,
+)
+from slabkit.tables import PICKS, TOMOGRAMS, require_unique, validate_table
+from slabkit.units import voxel_sizes_equal
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Between = Literal["one-to-one", "groups"]
 
-BETWEEN = ("one-to-one", "groups")
-POSITIONS = ("best", "score", "rank", "source")
+BETWEEN: tuple[str, ...] = get_args(Between)
+POSITIONS: tuple[str, ...] = get_args(Position)
 PRESETS = {"czii": {"thyroglobulin": 185.0, "beta-galactosidase": 125.0}}
 """Distances in Å by species; ``czii`` are those with which the challenge's lists were merged."""
 
 _DECISION_RANK = {"accepted": 2.0, "undecided": 1.0, "rejected": 0.0}
 _PLACE = ("slabkitX", "slabkitY", "slabkitZ")
+_SAME_PLACE = 1e-3  # Å; positions that were written and read again
+_FILL: dict[str, Any] = {"i": 0, "u": 0, "b": False, "f": np.nan, "O": "", "U": "", "T": ""}
 
 
 @dataclass(frozen=True)
@@ -122,12 +130,12 @@ def merge_picks(
         require_unique(table, "slabkitPickId", f"list {number}")
     names = list(names) or [str(number) for number in range(1, len(tables) + 1)]
     given = tuple(len(table) for table in tables)
-    pooled = pooled_picks(tables)
+    pooled = _stacked(tables)
     source = np.repeat(np.arange(len(tables)), given)
-    reach = distances_of(pooled, distance)
+    reach = _distances(pooled, distance)
     priority = _priority(pooled, source)
     place = pooled[list(_PLACE)].to_numpy()
-    first = same_ids(pooled, place, priority)
+    first = _best_of_id(pooled, place, priority)
     rows = np.unique(first)
     codes = pooled.iloc[rows].groupby(["slabkitTomogram", "slabkitSpecies"]).ngroup().to_numpy()
     if between == "groups" or len(tables) < 2:
@@ -136,7 +144,7 @@ def merge_picks(
         within = codes * len(tables) + source[rows]
         keeper = group_neighbours(place[rows], reach[rows], priority[rows], within)
         left = np.unique(keeper)
-        pair = pair_lists(place[rows][left], reach[rows][left], source[rows][left], codes[left])
+        pair = _pair_lists(place[rows][left], reach[rows][left], source[rows][left], codes[left])
         keeper = _best_of(pair, priority[rows][left], place[rows][left], left)[
             np.searchsorted(left, keeper)
         ]
@@ -172,7 +180,7 @@ def _check_choices(between: str, position: str, weights: Mapping[str, float] | N
         raise InputError(f"weights are for the position source, and it is {position}.")
 
 
-def _priority(pooled: pd.DataFrame, source: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _priority(pooled: pd.DataFrame, source: Indices) -> Floats:
     border = pooled["slabkitFlags"].str.split(",").map(lambda flags: "z-border" in flags)
     return np.column_stack(
         [
@@ -185,9 +193,7 @@ def _priority(pooled: pd.DataFrame, source: npt.NDArray[np.int64]) -> npt.NDArra
     )
 
 
-def _members(
-    pooled: pd.DataFrame, rows: npt.NDArray[np.int64], stands: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def _members(pooled: pd.DataFrame, rows: Indices, stands: Indices) -> Indices:
     """Count the picks that each stands for, with those of an earlier merge."""
     before = np.ones(len(pooled), dtype=np.int64)
     if "slabkitMembers" in pooled.columns:
@@ -195,7 +201,7 @@ def _members(
     return np.bincount(stands, before[rows], minlength=len(pooled)).astype(np.int64)
 
 
-def _whole_numbers(column: pd.Series) -> npt.NDArray[np.int64]:
+def _whole_numbers(column: pd.Series) -> Indices:
     """Read a column that comes as text from a file; what is no number counts 0."""
     import pandas as pd
 
@@ -204,11 +210,11 @@ def _whole_numbers(column: pd.Series) -> npt.NDArray[np.int64]:
 
 
 def _best_of(
-    pair: npt.NDArray[np.int64],
-    priority: npt.NDArray[np.float64],
-    place: npt.NDArray[np.float64],
-    left: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
+    pair: Indices,
+    priority: Floats,
+    place: Floats,
+    left: Indices,
+) -> Indices:
     """Give each pick the best of those that it is paired with."""
     order = np.lexsort([*place.T, *(-priority.T[::-1])])
     best = np.full(len(pair), -1, dtype=np.int64)
@@ -216,3 +222,154 @@ def _best_of(
     firsts = np.unique(for_pair, return_index=True)[1]
     best[for_pair[firsts]] = order[firsts]
     return np.asarray(left[best[pair]], dtype=np.int64)
+
+
+def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Stack the lists; a further column that a list lacks is empty there, not NaN in text."""
+    import pandas as pd
+
+    filled = []
+    for table in tables:
+        missing = {}
+        for other in tables:
+            for name in other.columns.difference(table.columns, sort=False):
+                missing[name] = _FILL[other[name].dtype.kind]
+        filled.append(table.assign(**missing))
+    pooled = pd.concat(filled, ignore_index=True)
+    return validate_table(pooled, PICKS)
+
+
+def _distances(pooled: pd.DataFrame, distance: float | Mapping[str, float]) -> Floats:
+    """Give each pick the distance of its species in Å."""
+    by_species = dict(distance) if isinstance(distance, Mapping) else {"": float(distance)}
+    for name, value in by_species.items():
+        if not (np.isfinite(value) and value >= 0):
+            what = f"distance of {name}" if name else "distance"
+            raise InputError(f"the {what} must be finite and not negative, not {value:g} Å.")
+    species = pooled["slabkitSpecies"]
+    lacking = sorted(set(species) - set(by_species)) if "" not in by_species else []
+    if lacking:
+        named = ", ".join(name or "picks without a species" for name in lacking)
+        raise InputError(
+            f"no distance is given for {named}; add --distance {lacking[0] or 'Å'}"
+            f"{'=Å' if lacking[0] else ''}, or one number for all."
+        )
+    values = [by_species.get(name, by_species.get("")) for name in species]
+    return np.array(values, dtype=np.float64)
+
+
+def _best_of_id(pooled: pd.DataFrame, position: Floats, priority: Floats) -> Indices:
+    """Give each pick the best one of its id; refuse an id that means two places."""
+    import pandas as pd
+
+    best_first = np.lexsort([np.arange(len(pooled)), *(-priority.T[::-1])])
+    rank = pd.Series(best_first, index=pooled["slabkitPickId"].to_numpy()[best_first])
+    first = rank[~rank.index.duplicated()]
+    rows = np.asarray(first.loc[pooled["slabkitPickId"]], dtype=np.int64)
+    away = np.abs(position - position[rows]).max(axis=1, initial=0.0) > _SAME_PLACE
+    tomogram, species = (pooled[name].to_numpy() for name in ("slabkitTomogram", "slabkitSpecies"))
+    away |= tomogram != tomogram[rows]
+    if away.any():
+        one = int(np.flatnonzero(away)[0])
+        raise InputError(
+            f"pick id {pooled['slabkitPickId'].iloc[one]} stands for two different picks (another "
+            "position or tomogram); give one of the lists new ids."
+        )
+    away = species != species[rows]
+    if away.any():
+        one = int(np.flatnonzero(away)[0])
+        named = " and ".join(
+            name or "no species" for name in sorted({species[one], species[rows[one]]})
+        )
+        count = int(pooled["slabkitPickId"][away].nunique())
+        raise InputError(
+            f"pick id {pooled['slabkitPickId'].iloc[one]} has two species in the lists ({named}; "
+            f"{count} such ids in all); decide for one of them, or leave the pick out of a list."
+        )
+    return rows
+
+
+def _pair_lists(place: Floats, reach: Floats, source: Indices, group: Indices) -> Indices:
+    """Pair the picks of each list with those of the lists before it; gives each its first pick.
+
+    ``reach`` (Å) is the same within a group, which is of one tomogram and species. Distances are
+    measured to the first pick of a particle, so that it does not drift from list to list.
+    """
+    anchor = np.arange(len(place))
+    for rows in _split(group):
+        here = source[rows]
+        anchors = rows[here == here.min()]
+        for number in np.unique(here)[1:]:
+            new = rows[here == number]
+            one, two = _pair(place[anchors], place[new], float(reach[rows[0]]))
+            anchor[new[two]] = anchors[one]
+            anchors = np.concatenate([anchors, np.delete(new, two)])
+    return anchor
+
+
+def _split(group: Indices) -> list[Indices]:
+    order = np.argsort(group, kind="stable")
+    edges = np.flatnonzero(np.diff(group[order])) + 1
+    return [part for part in np.split(order, edges) if len(part)]
+
+
+def _pair(first: Floats, second: Floats, reach: float) -> tuple[Indices, Indices]:
+    from scipy.spatial import cKDTree
+
+    nothing = np.empty(0, dtype=np.int64)
+    if not reach > 0:
+        return nothing, nothing
+    near = cKDTree(first).sparse_distance_matrix(cKDTree(second), reach, output_type="ndarray")
+    near = near[near["v"] < reach]
+    if not len(near):
+        return nothing, nothing
+    # A tree finds pairs in any order; ties go by the order of the lists.
+    near = near[np.lexsort([near["j"], near["i"]])]
+    one, two = near["i"].astype(np.int64), near["j"].astype(np.int64)
+    chosen = pair_one_to_one(one, two, near["v"])
+    return one[chosen], two[chosen]
+
+
+def merge_tomograms(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Pool the tomogram tables of pick lists.
+
+    Parameters
+    ----------
+    tables : sequence of DataFrame
+        Columns of `slabkit.tables.TOMOGRAMS`.
+
+    Returns
+    -------
+    DataFrame
+        One row a tomogram, in the order of first appearance; what one list does not know (size 0,
+        voxel size NaN, no file) is taken from another.
+
+    Raises
+    ------
+    InputError
+        Two lists contradict each other about a size, voxel size or contrast.
+    """
+    import pandas as pd
+
+    known: dict[str, dict[str, Any]] = {}
+    for table in tables:
+        for row in validate_table(table, TOMOGRAMS).to_dict("records"):
+            name = row["slabkitTomogram"]
+            old = known.setdefault(name, row)
+            for column, value in row.items():
+                if old[column] in ("", 0) or old[column] != old[column]:
+                    old[column] = value
+                elif column != "slabkitTomogramFile" and not _agree(column, old[column], value):
+                    raise InputError(
+                        f"tomogram {name}: one list says {column} {old[column]}, another {value}; "
+                        "convert them to the same volume first."
+                    )
+    return validate_table(pd.DataFrame(list(known.values()), columns=TOMOGRAMS.names), TOMOGRAMS)
+
+
+def _agree(column: str, one: Any, other: Any) -> bool:
+    if other in ("", 0) or other != other:
+        return True
+    if column == "slabkitVoxelSize":
+        return voxel_sizes_equal(one, other)
+    return bool(one == other)

@@ -7,6 +7,9 @@ the bins of a stratified random sample, so that no subset lacks a kind of tomogr
 
 from __future__ import annotations
 
+import itertools
+import math
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +19,19 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.splitting.similarity import group_similar, ks_p_value, ks_statistics
-from slabkit.splitting.subsets import parse_subsets, subset_sizes
 from slabkit.tables import PICKS, validate_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 PRESETS: dict[str, dict[str, int | float]] = {"czii": {"train": 7, "public": 0.25, "private": 0.75}}
 """The challenge's: 7 tomograms to train with, a quarter of the others public, the rest private."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ROUNDED = 2e-3  # 33.3 % three times is meant to be all
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,155 @@ def split_tomograms(
     )
 
 
+def parse_subsets(subsets: str | Sequence[str] | Mapping[str, float]) -> dict[str, int | float]:
+    """Read the sizes of subsets.
+
+    Parameters
+    ----------
+    subsets : str, sequence of str, or mapping of str to int or float
+        ``train=0.8,val=0.1,test=0.1``, ``train=7,public=25%,private=75%``. A whole number (without
+        a point) is a number of tomograms; a share, written with a point or in percent, is of the
+        tomograms that the numbers leave. In a mapping int is a number, float a share.
+
+    Returns
+    -------
+    dict of str to int or float
+
+    Raises
+    ------
+    InputError
+        It is not of that form, a name comes twice, a share is not above 0 and at most 1, or the
+        shares do not sum to 1.
+    """
+    if isinstance(subsets, Mapping):
+        pairs = [(str(name), size) for name, size in subsets.items()]
+    else:
+        texts = [subsets] if isinstance(subsets, str) else [*subsets]
+        parts = [part.strip() for text in texts for part in text.split(",") if part.strip()]
+        pairs = [_parse(part) for part in parts]
+    if not pairs:
+        raise InputError("no subset is named; say train=0.8,val=0.1,test=0.1, for instance.")
+    found: dict[str, int | float] = {}
+    for name, size in pairs:
+        if not _NAME.fullmatch(name):
+            raise InputError(
+                f"a subset's name is made of letters, digits, '.', '_' and '-', not {name!r}."
+            )
+        if name in found:
+            raise InputError(f"the subset {name} is named twice.")
+        whole = isinstance(size, int) and not isinstance(size, bool)
+        if whole and size < 1:
+            raise InputError(f"{name}={size}: a subset has one tomogram or more.")
+        if not whole and not (math.isfinite(size) and 0 < size <= 1):
+            raise InputError(f"{name}={size:g}: a share is above 0 and at most 1 (100 %).")
+        found[name] = int(size) if whole else float(size)
+    shares = [size for size in found.values() if isinstance(size, float)]
+    if shares and abs(sum(shares) - 1) > _ROUNDED:
+        raise InputError(
+            f"the shares sum to {sum(shares):g}; they must sum to 1 (of the tomograms that subsets "
+            "given as whole numbers leave)."
+        )
+    return found
+
+
+def subset_sizes(subsets: Mapping[str, int | float], tomograms: int) -> dict[str, int]:
+    """Give each subset its number of tomograms; shares are rounded by largest remainder."""
+    fixed = sum(size for size in subsets.values() if isinstance(size, int))
+    shares = {name: size for name, size in subsets.items() if isinstance(size, float)}
+    rest = tomograms - fixed
+    if rest < 0 or (rest and not shares):
+        raise InputError(
+            f"the subsets take {fixed} tomograms and there are {tomograms}; give one of them a "
+            "share (test=100%) to take what is left."
+            if rest > 0
+            else f"the subsets take {fixed} tomograms and there are {tomograms}."
+        )
+    total = sum(shares.values())
+    exact = {name: rest * share / total for name, share in shares.items()}
+    whole = {name: math.floor(size + 1e-9) for name, size in exact.items()}
+    by_remainder = sorted(shares, key=lambda name: whole[name] - exact[name])
+    for name in by_remainder[: rest - sum(whole.values())]:
+        whole[name] += 1
+    empty = [name for name, size in whole.items() if not size]
+    if empty:
+        raise InputError(
+            f"{tomograms} tomograms are too few: none is left for {', '.join(empty)}; give "
+            f"numbers instead of shares ({empty[0]}=1) or fewer subsets."
+        )
+    return {name: whole.get(name, int(size)) for name, size in subsets.items()}
+
+
+def _parse(text: str) -> tuple[str, int | float]:
+    name, equals, size = text.partition("=")
+    plain = size.strip()
+    try:
+        if re.fullmatch(r"\d+", plain):
+            number: int | float = int(plain)
+        elif plain.endswith("%"):
+            number = float(plain[:-1]) / 100
+        else:
+            number = float(plain)
+    except ValueError:
+        equals = ""
+    if not equals:
+        raise InputError(
+            f"a subset is written NAME=SHARE, NAME=PERCENT% or NAME=NUMBER, not {text!r}."
+        )
+    return name.strip(), number
+
+
+def ks_statistics(counts: Indices) -> Floats:
+    """Give the Kolmogorov-Smirnov statistic of the species of each two tomograms.
+
+    That is the largest difference of the cumulative shares, in the order of the columns of counts
+    (tomograms × species); 1 between a tomogram with particles and one without, 0 between two
+    without.
+    """
+    total = counts.sum(axis=1, keepdims=True)
+    shares = np.cumsum(counts, axis=1) / np.maximum(total, 1)
+    result = np.zeros((len(counts), len(counts)))
+    for column in range(counts.shape[1]):
+        np.maximum(result, np.abs(shares[:, None, column] - shares[None, :, column]), out=result)
+    empty = total[:, 0] == 0
+    result[empty[:, None] != empty[None, :]] = 1.0
+    return result
+
+
+def ks_p_value(statistic: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike) -> Floats:
+    """Give the probability of such a statistic or a larger one between samples of these sizes.
+
+    As for values that do not repeat; species do, so that it is on the safe side (too large). 1
+    where a sample is empty.
+    """
+    from scipy.stats import kstwo
+
+    one, two = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    size = np.round(one * two / np.maximum(one + two, 1))
+    found = kstwo.sf(np.asarray(statistic), np.maximum(size, 1))
+    return np.where(size > 0, found, 1.0).astype(np.float64)
+
+
+def group_similar(distance: Floats, groups: int) -> Indices:
+    """Sort tomograms into at most so many groups of similar ones, numbered from 0.
+
+    Complete linkage: the groups are joined in turn whose least similar members are the most
+    similar. Groups with neighbouring numbers are similar too.
+    """
+    from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    count = len(distance)
+    if count < 2:
+        return np.zeros(count, dtype=np.int64)
+    tree = linkage(squareform(distance, checks=False), "complete")
+    order = leaves_list(tree)
+    labels = fcluster(tree, groups, "maxclust") if groups < count else np.arange(count)
+    _, first, inverse = np.unique(labels[order], return_index=True, return_inverse=True)
+    result = np.empty(count, dtype=np.int64)
+    result[order] = np.argsort(np.argsort(first))[inverse]
+    return result
+
+
 def _count(table: pd.DataFrame, names: list[str]) -> tuple[list[str], Indices]:
     """Count picks by tomogram and species, the most frequent species first."""
     by_species = table["slabkitSpecies"].value_counts()
@@ -219,7 +373,7 @@ def _subsets(
 
 
 def _bins(
-    distance: npt.NDArray[np.float64],
+    distance: Floats,
     counts: Indices,
     group: Indices,
     chosen: Indices,
@@ -244,8 +398,6 @@ def _bins(
 
 
 def _tests(counts: Indices, chosen: Indices, labels: list[str], species: list[str]) -> pd.DataFrame:
-    import itertools
-
     import pandas as pd
     from scipy.stats import ks_2samp
 
