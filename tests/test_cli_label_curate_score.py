@@ -132,7 +132,7 @@ def test_refusals_write_nothing(project, slabkit):
         (("curate", "picks.star", "picks.star", "-o", "x.star"), "no block data_labels"),
         (("score", "picks.star", "truth.star", "--mode", "czii"), "have no species"),
         (("score", "picks.star", "truth.star", "--radius", "ribosome"), "NAME=NUMBER"),
-        (("score", "picks.star", "twice.csv"), "a particle must stand in the truth once"),
+        (("score", "picks.star", "twice.csv"), "a particle must be in the truth once"),
         (("curate", "-", "-", "-o", "x.star"), "only one table can come from standard input"),
     ):
         done = slabkit(*arguments, code=2)

@@ -1,4 +1,4 @@
-"""The pick that stays for several: where it goes, and what its ledger keeps of the others."""
+"""The pick kept for several: where it goes, and what its ledger keeps of the others."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def kind_ranks(pooled: pd.DataFrame, source: Indices) -> Indices:
 def position_weights(
     pooled: pd.DataFrame,
     source: Indices,
-    stands: Indices,
+    kept_for: Indices,
     rows: Indices,
     position: Position,
     weights: Mapping[str, float] | None,
@@ -60,13 +60,13 @@ def position_weights(
 ) -> Floats:
     """Give each pick the weight of its place: its score, the rank of that, or its source's.
 
-    ``stands[i]`` is the row that stands for row ``rows[i]``; ``source`` numbers each pick's list.
+    ``kept_for[i]`` is the row kept for row ``rows[i]``; ``source`` numbers each pick's list.
     """
     if position == "source":
         return _by_source(pooled, source, weights or {}, names)
     score = pooled["slabkitScore"].to_numpy()
-    several = np.bincount(stands, minlength=len(pooled)) > 1
-    used = rows[several[stands]]
+    several = np.bincount(kept_for, minlength=len(pooled)) > 1
+    used = rows[several[kept_for]]
     if np.isnan(score[used]).any():
         row = pooled["slabkitPickId"].iloc[used[np.isnan(score[used])][0]]
         raise InputError(
@@ -79,7 +79,7 @@ def position_weights(
         ranks = pd.Series(score).groupby(kind).rank(pct=True)
         return np.asarray(ranks, dtype=np.float64)
     low, high = (np.full(len(pooled), fill) for fill in (np.inf, -np.inf))
-    of_used = stands[several[stands]]
+    of_used = kept_for[several[kept_for]]
     np.minimum.at(low, of_used, kind[used])
     np.maximum.at(high, of_used, kind[used])
     if (low < high).any():
@@ -116,15 +116,15 @@ def _by_source(
 
 
 def mean_positions(
-    pooled: pd.DataFrame, place: Floats, stands: Indices, rows: Indices, weight: Floats
+    pooled: pd.DataFrame, place: Floats, kept_for: Indices, rows: Indices, weight: Floats
 ) -> Floats:
-    """Give the weighted mean of the picks that one stands for and that have its decision.
+    """Give the weighted mean of the picks that one is kept for and that have its decision.
 
-    In Å, shape (picks, 3); a pick that stands for itself alone stays where it was.
+    In Å, shape (picks, 3); a pick kept for itself alone stays where it was.
     """
     decision = pooled["slabkitDecision"].factorize()[0]
-    alike = decision[rows] == decision[stands]
-    members, of = rows[alike], stands[alike]
+    alike = decision[rows] == decision[kept_for]
+    members, of = rows[alike], kept_for[alike]
     several = (np.bincount(of, minlength=len(pooled)) > 1)[of]
     members, of = members[several], of[several]
     total = np.bincount(of, weight[members], minlength=len(pooled))
@@ -142,21 +142,21 @@ def record_merges(
     pooled: pd.DataFrame,
     source: Indices,
     names: Sequence[str],
-    stands: Indices,
+    kept_for: Indices,
     first: Indices,
     kept: Indices,
     moved: Floats,
 ) -> pd.DataFrame:
     """Make the table of the picks that stay, with the others in their ledgers.
 
-    By row of ``pooled``: ``source`` numbers its list, ``stands`` is the row that stands for it,
+    By row of ``pooled``: ``source`` numbers its list, ``kept_for`` is the row kept for it,
     ``first`` the row that has its id (another where a list has the same pick again), ``moved`` the
     place it goes to in Å. ``kept`` are the rows that stay. Without merges and ledgers, no column
     is added.
     """
     picks = pooled.iloc[kept].reset_index(drop=True)
     rows = np.arange(len(pooled))
-    gone = rows[stands != rows]
+    gone = rows[kept_for != rows]
     if LEDGER not in pooled.columns and not len(gone):
         return picks
     old = ledger_of(pooled)
@@ -166,7 +166,7 @@ def record_merges(
     written = dict(zip(absorbed.tolist(), _merged(pooled, source, names, absorbed), strict=True))
     ids = pooled["slabkitPickId"].to_numpy(dtype=object)
     for row in gone.tolist():
-        keeper, owner = int(stands[row]), int(first[row])
+        keeper, owner = int(kept_for[row]), int(first[row])
         mine = old[row].split(",") if old[row] else []
         if mine and owner != keeper:
             mark = ledger_entries("", {"of": [ids[row]]})[0]

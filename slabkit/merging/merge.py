@@ -56,7 +56,7 @@ class MergeCounts:
     picks : int
         Rows of the result.
     shared : int
-        Rows of the result that stand for picks of more than one list.
+        Rows of the result that represent picks of more than one list.
     """
 
     given: tuple[int, ...]
@@ -113,13 +113,13 @@ def merge_picks(
     -------
     picks : DataFrame
         Columns of `slabkit.tables.PICKS`, in the order given, ids kept. Where any were merged,
-        ``slabkitMembers`` and ``slabkitLists`` count the picks, and lists, that each stands for.
+        ``slabkitMembers`` and ``slabkitLists`` count the picks, and lists, that each represents.
     counts : MergeCounts
 
     Raises
     ------
     InputError
-        A distance is negative, a species has none, one id stands for two different picks, or
+        A distance is negative, a species has none, one id means two different picks, or
         scores cannot be weights.
     """
     import pandas as pd
@@ -148,17 +148,17 @@ def merge_picks(
         keeper = _best_of(pair, priority[rows][left], place[rows][left], left)[
             np.searchsorted(left, keeper)
         ]
-    stands = rows[keeper]  # for each of `rows`, the row that stands for it
-    kept = np.unique(stands)
-    everyone = stands[np.searchsorted(rows, first)]  # the same for each pick given
+    kept_for = rows[keeper]  # for each of `rows`, the row kept for it
+    kept = np.unique(kept_for)
+    everyone = kept_for[np.searchsorted(rows, first)]  # the same for each pick given
     moved = place
     if position != "best":
-        weight = position_weights(pooled, source, stands, rows, position, weights, names)
-        moved = mean_positions(pooled, place, stands, rows, weight)
+        weight = position_weights(pooled, source, kept_for, rows, position, weights, names)
+        moved = mean_positions(pooled, place, kept_for, rows, weight)
     picks = record_merges(pooled, source, names, everyone, first, kept, moved)
     lists_of = pd.Series(source).groupby(everyone).nunique().loc[kept].to_numpy()
     if len(pooled) > len(kept):
-        picks["slabkitMembers"] = _members(pooled, rows, stands)[kept]
+        picks["slabkitMembers"] = _members(pooled, rows, kept_for)[kept]
         picks["slabkitLists"] = lists_of.astype(np.int64)
     counts = MergeCounts(
         given=given,
@@ -193,12 +193,12 @@ def _priority(pooled: pd.DataFrame, source: Indices) -> Floats:
     )
 
 
-def _members(pooled: pd.DataFrame, rows: Indices, stands: Indices) -> Indices:
-    """Count the picks that each stands for, with those of an earlier merge."""
+def _members(pooled: pd.DataFrame, rows: Indices, kept_for: Indices) -> Indices:
+    """Count the picks that each represents, with those of an earlier merge."""
     before = np.ones(len(pooled), dtype=np.int64)
     if "slabkitMembers" in pooled.columns:
         before = np.maximum(_whole_numbers(pooled["slabkitMembers"]), 1)
-    return np.bincount(stands, before[rows], minlength=len(pooled)).astype(np.int64)
+    return np.bincount(kept_for, before[rows], minlength=len(pooled)).astype(np.int64)
 
 
 def _whole_numbers(column: pd.Series) -> Indices:

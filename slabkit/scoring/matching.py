@@ -1,15 +1,17 @@
-"""Which pick is which particle: pairs within reach, and the best one-to-one choice of them."""
+"""Which pick is which particle: species by name, pairs in reach, the best choice of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.assignment import pair_one_to_one
-from slabkit.scoring.species import known_species_radii, with_known_species
+from slabkit.errors import InputError
+from slabkit.tables import PICKS, validate_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +23,37 @@ MATCH_FRACTION = 0.5
 """A pick matches a particle within this fraction of the particle's radius."""
 
 _XYZ = ["slabkitX", "slabkitY", "slabkitZ"]
+
+
+CZII_RADII = {
+    "ribosome": 150.0,
+    "virus-like-particle": 135.0,
+    "thyroglobulin": 130.0,
+    "beta-galactosidase": 90.0,
+    "apo-ferritin": 60.0,
+    "beta-amylase": 65.0,
+}
+"""Particle radius of each species in Å, as the challenge has it."""
+
+CZII_WEIGHTS = {
+    "ribosome": 1.0,
+    "virus-like-particle": 1.0,
+    "thyroglobulin": 2.0,
+    "beta-galactosidase": 2.0,
+    "apo-ferritin": 1.0,
+    "beta-amylase": 0.0,
+}
+"""Weight of each species in the challenge's score; a species that is not here weighs 1."""
+
+_ALIASES = {
+    "ribosome": ("80s", "80s-ribosome", "cytosolic-ribosome", "ribo", "ribosome-80s", "ribosomes"),
+    "virus-like-particle": ("vlp", "pp7", "pp7-vlp", "virus-like-particles"),
+    "thyroglobulin": ("thg", "tg"),
+    "beta-galactosidase": ("beta-gal", "betagal", "bgal", "b-gal", "b-galactosidase"),
+    "apo-ferritin": ("apoferritin", "apof", "ferritin", "ferritin-complex"),
+    "beta-amylase": ("amylase", "b-amylase", "beta-amy", "bamylase"),
+}
+_CANONICAL = {alias: name for name, aliases in _ALIASES.items() for alias in (name, *aliases)}
 
 
 def match_picks(
@@ -74,21 +107,9 @@ def match_picks(
 def pairs_in_reach(
     picks: pd.DataFrame, truth: pd.DataFrame, radii: Mapping[str, float]
 ) -> tuple[Integers, Integers, Floats]:
-    """Find all pairs of a pick and a particle that may go together.
+    """Find all pairs of a pick and a particle within `MATCH_FRACTION` of the particle's radius.
 
-    Parameters
-    ----------
-    picks, truth : DataFrame
-        Columns of `slabkit.tables.PICKS`; a pick without a species may be any.
-    radii : mapping of str to float
-        Particle radius in Å by species.
-
-    Returns
-    -------
-    pick, particle : ndarray of int, shape (pairs,)
-        Row numbers, from 0.
-    distance : ndarray of float, shape (pairs,)
-        In Å, at most `MATCH_FRACTION` of the particle's radius.
+    Gives their row numbers (from 0) and distances in Å; a pick without a species may be any.
     """
     from scipy.spatial import cKDTree
 
@@ -117,3 +138,73 @@ def _groups(table: pd.DataFrame, columns: list[str]) -> dict[tuple[str, ...], In
     """Row numbers (from 0, ascending) of each combination of values."""
     indices = table.reset_index(drop=True).groupby(columns, sort=True).indices
     return {tuple(key): np.asarray(rows, dtype=np.int64) for key, rows in indices.items()}
+
+
+def canonical_species(name: str, known: Collection[str] = ()) -> str:
+    """Give a species its usual name: ``THG`` and ``Thyro_globulin`` spellings become one.
+
+    Parameters
+    ----------
+    name : str
+    known : collection of str, optional
+        Names that are right as they are.
+
+    Returns
+    -------
+    str
+        The challenge's identifier where the name is one of its aliases, else the name itself.
+    """
+    if not name or name in known:
+        return name
+    plain = name.strip().lower().replace("_", "-").replace(" ", "-").replace("β", "beta")
+    if plain in known:
+        return plain
+    return _CANONICAL.get(plain) or _CANONICAL.get(plain.removesuffix("s")) or name
+
+
+def known_species_radii(radii: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Put given radii on top of the challenge's.
+
+    Parameters
+    ----------
+    radii : mapping of str to float, optional
+        In Å; aliases of the challenge's species are understood.
+
+    Returns
+    -------
+    dict of str to float
+
+    Raises
+    ------
+    InputError
+        A radius is not a positive finite number.
+    """
+    known = dict(CZII_RADII)
+    for name, radius in (radii or {}).items():
+        if not (math.isfinite(radius) and radius > 0):
+            raise InputError(f"the radius of {name} must be a positive number of Å, not {radius}.")
+        known[canonical_species(name)] = float(radius)
+    return known
+
+
+def with_known_species(table: pd.DataFrame, radii: Mapping[str, float], where: str) -> pd.DataFrame:
+    """Check a pick table and give its species their usual names; each must have a radius.
+
+    Only in the ``truth`` every row needs a species.
+    """
+    table = validate_table(table, PICKS, where)
+    names = {name: canonical_species(name, radii) for name in table["slabkitSpecies"].unique()}
+    unknown = sorted(
+        name or "(none)"
+        for name, usual in names.items()
+        if usual not in radii and (usual or where == "truth")
+    )
+    if unknown:
+        raise InputError(
+            f"{where}: no radius is known for the species {', '.join(unknown)}; known are "
+            f"{', '.join(radii)}; give --radius {unknown[0]}=Å."
+            if unknown != ["(none)"]
+            else f"{where}: there are particles without a species, so no radius is known for them."
+        )
+    table["slabkitSpecies"] = table["slabkitSpecies"].map(names).astype("str")
+    return table

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.scoring.matching import match_picks, pairs_in_reach
-from slabkit.scoring.species import (
+from slabkit.scoring.matching import (
     CZII_RADII,
     CZII_WEIGHTS,
     canonical_species,
     known_species_radii,
+    match_picks,
+    pairs_in_reach,
     with_known_species,
 )
 from slabkit.tables import PICKS, rows_named, validate_table
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 Mode = Literal["strict", "czii"]
 
 _XYZ = ["slabkitX", "slabkitY", "slabkitZ"]
+_CURVE = ("truth", "picks", "true_positives", "precision", "recall", "f_beta")
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def score_picks(
     Raises
     ------
     InputError
-        A species of unknown radius, a particle that stands twice in the truth, picks without
+        A species of unknown radius, a particle that is twice in the truth, picks without
         species in mode ``czii``, or a number that is not positive.
 
     References
@@ -158,7 +160,6 @@ def score_picks(
             SlabkitWarning,
             stacklevel=2,
         )
-    species = _species_to_report(picks, truth, known_radii, mode)
     weights = {**CZII_WEIGHTS, **(weights or {})}
     if mode == "czii":
         nameless = (picks["slabkitSpecies"] == "").to_numpy()
@@ -171,13 +172,11 @@ def score_picks(
     else:
         particles = match_picks(picks, truth, radii=known_radii)["particle"].to_numpy()
     true = truth.iloc[particles]
-    found = {str(name): int(n) for name, n in true["slabkitSpecies"].value_counts().items()}
-    by_species = (picks["slabkitSpecies"] != "").all()
-    table = _table(picks, truth, species, known_radii, weights, found, bool(by_species), beta, mode)
-    total = _pooled(len(picks), len(truth), int(sum(found.values())), beta, mode)
+    radii_shown = {n: r for n, r in known_radii.items() if mode == "czii" or n in present}
+    table = _by_species(picks, truth, true, radii_shown, weights, beta, mode)
     return Score(
         table,
-        total,
+        _counts_and_ratios(len(picks), len(truth), len(true), beta, mode),
         _weighted(table, mode),
         mode,
         float(beta),
@@ -195,15 +194,8 @@ def _refuse_duplicates(truth: pd.DataFrame) -> None:
         )
         raise InputError(
             f"truth: {rows_named(alike.to_numpy())} are at one position in tomogram "
-            f"{first['slabkitTomogram']}; a particle must stand in the truth once."
+            f"{first['slabkitTomogram']}; a particle must be in the truth once."
         )
-
-
-def _species_to_report(
-    picks: pd.DataFrame, truth: pd.DataFrame, radii: Mapping[str, float], mode: Mode
-) -> list[str]:
-    present = set(picks["slabkitSpecies"]) | set(truth["slabkitSpecies"])
-    return [name for name in radii if mode == "czii" or name in present]
 
 
 def _by_tomogram(truth: pd.DataFrame, picks: pd.DataFrame, true: pd.DataFrame) -> pd.DataFrame:
@@ -217,41 +209,34 @@ def _by_tomogram(truth: pd.DataFrame, picks: pd.DataFrame, true: pd.DataFrame) -
     return counts.rename(columns={"slabkitTomogram": "tomogram", "slabkitSpecies": "species"})
 
 
-def _table(
+def _by_species(
     picks: pd.DataFrame,
     truth: pd.DataFrame,
-    species: list[str],
+    true: pd.DataFrame,
     radii: Mapping[str, float],
     weights: Mapping[str, float],
-    found: Mapping[str, int],
-    by_species: bool,
     beta: float,
     mode: Mode,
 ) -> pd.DataFrame:
+    """Score each species that has a radius here; what nameless picks leave open is NaN."""
     import pandas as pd
 
-    n_picks = picks["slabkitSpecies"].value_counts()
-    n_truth = truth["slabkitSpecies"].value_counts()
+    counts = [table["slabkitSpecies"].value_counts() for table in (picks, truth, true)]
+    nameless = (picks["slabkitSpecies"] == "").any()
+    unknown = ("picks", "false_positives", "precision", "f_beta") if nameless else ()
     rows = []
-    for name in species:
-        counts = _pooled(
-            int(n_picks.get(name, 0)),
-            int(n_truth.get(name, 0)),
-            int(found.get(name, 0)),
-            beta,
-            mode,
-        )
-        if not by_species:
-            unknown = dict.fromkeys(("picks", "false_positives", "precision", "f_beta"), math.nan)
-            counts.update(unknown)
-        rows.append(
-            {"species": name, "radius": radii[name], **counts, "weight": weights.get(name, 1.0)}
-        )
-    columns = ["species", "radius", *_pooled(0, 0, 0, beta, mode), "weight"]
+    for name, radius in radii.items():
+        given, there, found = (int(count.get(name, 0)) for count in counts)
+        ratios = _counts_and_ratios(given, there, found, beta, mode)
+        row = {"species": name, "radius": radius, **ratios}
+        rows.append({**row, **dict.fromkeys(unknown, math.nan), "weight": weights.get(name, 1.0)})
+    columns = ["species", "radius", *_counts_and_ratios(0, 0, 0, beta, mode), "weight"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _pooled(picks: int, truth: int, found: int, beta: float, mode: Mode) -> dict[str, float]:
+def _counts_and_ratios(
+    picks: int, truth: int, found: int, beta: float, mode: Mode
+) -> dict[str, float]:
     undefined = 0.0 if mode == "czii" else math.nan
     precision = found / picks if picks else undefined
     recall = found / truth if truth else undefined
@@ -278,3 +263,93 @@ def _weighted(table: pd.DataFrame, mode: Mode) -> float:
     if not weight.sum() > 0:
         return math.nan
     return float((weight * table["f_beta"].to_numpy(dtype=float)).sum() / weight.sum())
+
+
+def score_curve(
+    picks: pd.DataFrame,
+    truth: pd.DataFrame,
+    *,
+    radii: Mapping[str, float] | None = None,
+    beta: float = 4.0,
+    mode: Mode = "strict",
+    truth_tomograms: Iterable[str] | None = None,
+    points: int = 50,
+) -> pd.DataFrame:
+    """Score picks above each of a series of thresholds.
+
+    The thresholds are scores that picks have, evenly spread over the picks; the first keeps all.
+    Pairs of picks and particles are found anew for each.
+
+    Parameters
+    ----------
+    picks, truth, radii, beta, mode, truth_tomograms
+        As for `score_picks`.
+    points : int, optional
+        Number of thresholds, at most.
+
+    Returns
+    -------
+    DataFrame
+        One row a threshold and species (``all``, pooled, last): ``threshold``, ``species``,
+        ``truth``, ``picks``, ``true_positives``, ``precision``, ``recall``, ``f_beta``.
+
+    Raises
+    ------
+    InputError
+        As `score_picks`; or picks without scores, or with scores of different kinds.
+    """
+    import pandas as pd
+
+    if points < 1:
+        raise InputError(f"the number of points must be 1 or more, not {points}.")
+    picks = validate_table(picks, PICKS, "picks")
+    score = picks["slabkitScore"].to_numpy(dtype=float)
+    kinds = sorted(set(picks["slabkitScoreKind"]))
+    if len(kinds) > 1:
+        listed = ", ".join(kind or "unnamed" for kind in kinds)
+        raise InputError(
+            f"picks: scores are of different kinds ({listed}) and have no common threshold; "
+            "score the lists one at a time."
+        )
+    missing = int(np.isnan(score).sum())
+    if missing:
+        raise InputError(
+            f"picks: {missing} of {len(picks)} have no score, so thresholds cannot be set."
+        )
+    ranks = np.unique(np.linspace(0, len(picks) - 1, points).astype(np.int64))
+    thresholds = np.unique(np.sort(score)[ranks]) if len(picks) else np.array([0.0])
+    known = None if truth_tomograms is None else [*truth_tomograms]
+    parts = []
+    with warnings.catch_warnings():
+        # Warnings are of the whole list, once.
+        for number, threshold in enumerate(thresholds):
+            if number:
+                warnings.simplefilter("ignore", SlabkitWarning)
+            above = picks[score >= threshold]
+            result = score_picks(
+                above,
+                truth,
+                radii=_of_present(radii, above, truth) if number else radii,
+                beta=beta,
+                mode=mode,
+                truth_tomograms=known,
+            )
+            table = result.table[["species", *_CURVE]]
+            total = {"species": "all", **{name: result.total[name] for name in _CURVE}}
+            rows = pd.concat([table, pd.DataFrame([total])], ignore_index=True)
+            rows.insert(0, "threshold", threshold)
+            parts.append(rows)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _of_present(
+    radii: Mapping[str, float] | None, picks: pd.DataFrame, truth: pd.DataFrame
+) -> dict[str, float]:
+    """Give the radii of species that are there; the others were checked with the whole list."""
+    names = {*picks["slabkitSpecies"], *truth["slabkitSpecies"]}
+    there = names | {canonical_species(name) for name in names}
+    return {
+        name: radius
+        for name, radius in (radii or {}).items()
+        if name in there or canonical_species(name) in there
+    }
