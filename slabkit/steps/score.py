@@ -97,12 +97,19 @@ def run(options: Options, frame: Frame) -> list[Scored]:
             "beta": options.beta,
             "truth_tomograms": truth.tomograms["slabkitTomogram"].tolist(),
         }
+        modes: tuple[Literal["strict", "czii"], ...]
         modes = ("strict", "czii") if options.mode == "both" else (options.mode,)
         results: list[Scored] = []
         for mode in modes:
             if options.bootstrap:
-                draws = {"resamples": options.bootstrap, "seed": options.seed}
-                spread = score_intervals(picks, truth.picks, mode=mode, **draws, **same)
+                spread = score_intervals(
+                    picks,
+                    truth.picks,
+                    mode=mode,
+                    resamples=options.bootstrap,
+                    seed=options.seed,
+                    **same,
+                )
                 results.append((spread.score, spread))
             else:
                 results.append((score_picks(picks, truth.picks, mode=mode, **same), None))
