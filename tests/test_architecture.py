@@ -35,7 +35,7 @@ ALLOWED = {
     "tomogram": BASE,
     **{stage: BASE | {"tables", "tomogram", "arrays"} for stage in STAGES},
     "formats": BASE | {"tables", "tomogram", "arrays"},
-    "execution": BASE | {"tables", "tomogram", "formats", "__init__"},
+    "execution": BASE | {"tables", "tomogram", "arrays", "formats", "__init__"},
 }
 FOREIGN = {
     "mrcfile": {"formats"},

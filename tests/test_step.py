@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
+import re
 import socket
+import subprocess
+import sys
+import threading
+import time
 
 import pytest
 import typer
 
+from slabkit.arrays.parallel import attempt_in_order, map_in_order
 from slabkit.cli.options.common import Step, all_failed, format_table, parse_pairs, parse_range
 from slabkit.errors import InputError, OutputExistsError, SlabkitError
-from slabkit.execution.local import run_items
+from slabkit.execution.locks import output_lock
 from slabkit.execution.records import describe_input, load_record
 from slabkit.formats.tables.atomic import atomic_path, write_text
 
@@ -146,12 +154,15 @@ def test_two_runs_do_not_write_one_result(paths):
     out, source = paths
     out.parent.mkdir()
     lock = out.parent / ".out.star.lock"
-    lock.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
-    with pytest.raises(OutputExistsError, match=rf"another run \(process {os.getpid()} on"):
+    name = re.escape(f"(process {os.getpid()} on {socket.gethostname()})")
+    with output_lock(out), pytest.raises(OutputExistsError, match=f"another run {name}"):
         run(out, source)
-    lock.write_text(json.dumps({"host": socket.gethostname(), "pid": 2**22 + 1}))  # no such process
-    assert run(out, source) is False
     assert not lock.exists()
+    # Of a run that crashed, or of an older version: whoever it names, nobody holds it.
+    for pid in (os.getpid(), 2**22 + 1):
+        lock.write_text(json.dumps({"host": socket.gethostname(), "pid": pid}))
+        assert run(out, source, overwrite=True) is False
+        assert not lock.exists()
 
 
 def test_a_folder_cannot_be_the_result(paths):
@@ -204,12 +215,40 @@ def test_items_keep_their_order_and_their_failures(jobs):
             raise InputError(f"no {item}")
         return item * 2
 
-    outcomes = list(run_items(work, range(10), jobs))
-    assert [o.item for o in outcomes] == list(range(10))
-    assert [o.value for o in outcomes] == [None if i % 3 == 0 else 2 * i for i in range(10)]
-    assert str(outcomes[3].error) == "no 3"
+    results = list(attempt_in_order(work, range(10), jobs))
+    assert [item for item, _ in results] == list(range(10))
+    assert [r for item, r in results if item % 3] == [2 * i for i in range(10) if i % 3]
+    assert [str(r) for item, r in results if item % 3 == 0] == [f"no {i}" for i in (0, 3, 6, 9)]
     with pytest.raises(ZeroDivisionError):
-        list(run_items(lambda item: 1 / item, [1, 0], jobs))
+        list(attempt_in_order(lambda item: 1 / item, [1, 0], jobs))
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_the_parallel_map_takes_few_items_ahead(jobs):
+    taken = []
+
+    def items():
+        for item in range(20):
+            taken.append(item)
+            yield item
+
+    for item in map_in_order(lambda item: item, items(), jobs):
+        assert len(taken) <= item + 1 + jobs
+    assert taken == list(range(20))
+
+
+def test_background_work_starts_at_once_and_is_waited_for():
+    begun, done = threading.Event(), threading.Event()
+
+    def work(item):
+        begun.set()
+        time.sleep(0.05)
+        done.set()
+
+    results = map_in_order(work, [1, 2], 1, background=True)
+    assert begun.wait(10)
+    results.close()
+    assert done.is_set()
 
 
 def test_option_values_are_read_or_refused():
@@ -292,12 +331,78 @@ def test_a_repaired_input_may_be_tried_again(paths):
     assert out.read_text() == "whole"
 
 
-def test_a_lock_that_nobody_can_own_is_cleared(paths):
+def test_a_lock_without_an_owner_is_free_unless_held(paths):
     out, source = paths
     out.parent.mkdir()
     lock = out.parent / ".out.star.lock"
     lock.write_text("")
-    with pytest.raises(OutputExistsError, match="another run"):  # its owner may be about to sign
-        run(out, source)
-    os.utime(lock, (0, 0))
+    with lock.open() as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)  # its owner is about to write its name
+        with pytest.raises(OutputExistsError, match="another run"):
+            run(out, source)
+    assert run(out, source) is False
+
+
+def test_the_lock_of_a_killed_process_is_free(paths):
+    out, source = paths
+    out.parent.mkdir()
+    script = (
+        "import sys, time; from slabkit.execution.locks import output_lock\n"
+        "with output_lock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(out)], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(OutputExistsError, match=rf"another run \(process {process.pid} on"):
+            run(out, source)
+    finally:
+        process.kill()
+        process.communicate()
+    assert (out.parent / ".out.star.lock").exists()
+    assert run(out, source) is False
+
+
+def test_a_race_for_a_stale_lock_has_one_winner(tmp_path):
+    result = tmp_path / "out.star"
+    lock = tmp_path / ".out.star.lock"
+    stale = json.dumps({"host": socket.gethostname(), "pid": 2**22 + 1})
+    start = threading.Barrier(4)
+    holders, most, wins = [], [], []
+
+    def race():
+        for _ in range(300):
+            if start.wait(30) == 0:
+                lock.write_text(stale)
+            start.wait(30)
+            try:
+                with output_lock(result):
+                    holders.append(1)
+                    most.append(len(holders))
+                    time.sleep(0)
+                    holders.pop()
+                    wins.append(1)
+            except OutputExistsError:
+                pass
+
+    threads = [threading.Thread(target=race) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert len(wins) >= 300
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
+def test_without_file_locks_the_file_itself_is_the_lock(paths, monkeypatch, number):
+    out, source = paths
+
+    def unsupported(handle, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with output_lock(out):
+        name = re.escape(f"(process {os.getpid()} on {socket.gethostname()})")
+        with pytest.raises(OutputExistsError, match=f"another run {name} .* or remove .*lock if"):
+            run(out, source)
     assert run(out, source) is False

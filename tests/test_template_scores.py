@@ -12,7 +12,12 @@ from slabkit.arrays.filters import cosine_spectrum
 from slabkit.errors import InputError
 from slabkit.picking import template_search
 from slabkit.picking.surroundings import line_filter, rim_filter
-from slabkit.picking.template import find_templates
+from slabkit.picking.template import (
+    TemplateLimits,
+    _select_matches,
+    default_threshold,
+    find_templates,
+)
 from slabkit.picking.template_candidates import (
     Noise,
     SampledImage,
@@ -21,7 +26,6 @@ from slabkit.picking.template_candidates import (
     spread,
 )
 from slabkit.picking.template_images import image_templates, rim_diameters
-from slabkit.picking.template_selection import TemplateLimits, default_threshold, select_matches
 
 PIXEL = 10.0
 SIDE = 33
@@ -126,7 +130,9 @@ def test_the_score_by_its_definition(rows, max_ridge, only, threshold):
     class Round:
         diameter, numbers = 100.0, np.array([1])
 
-    found = select_matches(candidates(correlation, contrast, height), noise, limits, [Round()], 1.0)
+    found = _select_matches(
+        candidates(correlation, contrast, height), noise, limits, [Round()], 1.0
+    )
     expected = []
     for r, c, h in rows:
         score = (np.arctanh(r) - 0.02) / 0.1

@@ -363,7 +363,7 @@ def test_view_directions_are_even():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image": np.zeros((3, 4, 5))}, "templates are sought in real images"),
+        ({"image": np.zeros((3, 4, 5))}, "particles are picked on real images"),
         (
             {"image": np.array([[0, np.nan]] * 60)},
             "60 pixels are NaN or infinite, the first at y=0",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from slabkit.arrays.parallel import map_in_order
 
 # Rounding of a running total may be this much of a sum's largest value: float32 shows far less.
 _SMALLEST_ERROR = 1e-9
@@ -69,26 +70,25 @@ def sum_windows(
     close_at = {start + count - 1: index for index, start in enumerate(starts)}
     state = _State(starts, count)
     closed: list[int] = []
-    running: list[Future[dict[int, float]]] = []
-    with ThreadPoolExecutor(max(1, jobs)) as pool:
-        for first, block in chunks:
-            end = first + len(block)
-            events = [(z, open_at.get(z), close_at.get(z)) for z in range(first, end)]
-            for _ in pool.map(_will_need, np.array_split(block, max(1, jobs))):
-                pass
-            peaks = [future.result() for future in running]
-            state.prepare([index for _, index, _ in events if index is not None], block)
-            work = state.band_work(block, first, events)
-            running = [pool.submit(work, band) for band in _bands(block.shape)]
-            # While the threads are at this chunk, the caller gets what the one before completed.
-            for index in closed:
-                yield state.finish(index, peaks)
-                state.recycle()
-            closed = [index for _, _, index in events if index is not None]
-        peaks = [future.result() for future in running]
+    running: Iterator[dict[int, float]] = iter(())
+    for first, block in chunks:
+        end = first + len(block)
+        events = [(z, open_at.get(z), close_at.get(z)) for z in range(first, end)]
+        for _ in map_in_order(_will_need, np.array_split(block, max(1, jobs)), jobs):
+            pass
+        peaks = list(running)
+        state.prepare([index for _, index, _ in events if index is not None], block)
+        work, bands = state.band_work(block, first, events), _bands(block.shape)
+        running = map_in_order(work, bands, jobs, ahead=len(bands), background=True)
+        # While the threads are at this chunk, the caller gets what the one before completed.
         for index in closed:
             yield state.finish(index, peaks)
             state.recycle()
+        closed = [index for _, _, index in events if index is not None]
+    peaks = list(running)
+    for index in closed:
+        yield state.finish(index, peaks)
+        state.recycle()
 
 
 def _bands(shape: tuple[int, ...]) -> list[slice]:

@@ -16,11 +16,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from slabkit.arrays.parallel import map_in_order
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -116,7 +118,7 @@ def depth_profiles(
             for key, members in _alike(radius_vox[rows], shape)
         ]
         _fill(chunks, read_planes, block_planes, jobs)
-        yield from _mapped(lambda chunk: chunk.profiles(sign), chunks, jobs)
+        yield from map_in_order(lambda chunk: chunk.profiles(sign), chunks, jobs, ahead=len(chunks))
 
 
 def _alike(radius_vox: Floats, shape: tuple[int, int, int]) -> Iterator[tuple[int, Indices]]:
@@ -138,18 +140,9 @@ def _fill(chunks: list[_Chunk], read_planes: ReadPlanes, block_planes: int, jobs
             sorted(chunks, key=lambda chunk: chunk.binning), key=lambda chunk: chunk.binning
         ):
             binned = _binned(planes, binning)
-            for _ in _mapped(lambda chunk: chunk.add(binned, begin, end), list(group), jobs):  # noqa: B023
+            add = partial(_Chunk.add, planes=binned, begin=begin, end=end)
+            for _ in map_in_order(add, group, jobs, ahead=len(chunks)):
                 pass
-
-
-def _mapped(function: Callable[[Any], Any], items: list[Any], jobs: int) -> Iterator[Any]:
-    if jobs <= 1 or len(items) <= 1:
-        yield from map(function, items)
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(function, items)
 
 
 def _binned(planes: npt.NDArray[Any], binning: int) -> npt.NDArray[Any]:

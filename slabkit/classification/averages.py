@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.parallel import map_in_order
 from slabkit.classification.harmonics import Floats, Indices, Singles
 from slabkit.classification.images import ImageSource
 
@@ -150,6 +150,4 @@ def radius_px_of(side: int) -> Floats:
 
 def _in_order(work: Callable[[Indices], _Posed], count: int, jobs: int) -> Iterator[_Posed]:
     batches = [np.arange(a, min(a + _BATCH, count)) for a in range(0, count, _BATCH)]
-    with ThreadPoolExecutor(jobs) as pool:
-        for start in range(0, len(batches), 2 * jobs):
-            yield from pool.map(work, batches[start : start + 2 * jobs])
+    return map_in_order(work, batches, jobs)

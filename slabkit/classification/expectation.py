@@ -6,8 +6,7 @@ circular harmonics, and one more matrix product that sums the orders at every ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import Backend
+from slabkit.arrays.parallel import map_in_order
 from slabkit.classification.harmonics import (
     CircularHarmonics,
     Coefficients,
@@ -155,7 +155,8 @@ class Comparison:
         def work(batch: slice) -> tuple[slice, _Batch]:
             return batch, self._compare(images(batch), prepared, average)
 
-        for batch, part in self._in_order(work, batches):
+        jobs = self._jobs if kind == "cpu" else 1
+        for batch, part in map_in_order(work, batches, jobs, ahead=4 * jobs):
             result.best_class[batch] = part.best_class
             result.best_shift[batch] = part.best_shift
             result.best_rotation[batch] = part.best_rotation
@@ -168,18 +169,6 @@ class Comparison:
                 flat = result.sums.reshape(classes * shifts, nb)
                 flat[part.touched] += part.sums
         return result
-
-    def _in_order(
-        self, work: Callable[[slice], tuple[slice, _Batch]], batches: list[slice]
-    ) -> Iterator[tuple[slice, _Batch]]:
-        if self._jobs == 1 or self._backend.name != "cpu":
-            yield from map(work, batches)
-            return
-        with ThreadPoolExecutor(self._jobs) as pool:
-            # Only as many at a time as there are threads, so that memory stays bounded.
-            step = 4 * self._jobs
-            for start in range(0, len(batches), step):
-                yield from pool.map(work, batches[start : start + step])
 
     def _prepare(self, references: References) -> _Prepared:
         basis = self.basis

@@ -89,9 +89,8 @@ def blob(
     Pictures of --png go to a folder beside the table, <table>_png. Lengths are in Å.
     """
     from slabkit.formats.tables.native import read_text
-    from slabkit.picking.blob import BlobLimits, pick_blobs
+    from slabkit.picking.blob import BlobLimits, default_threshold, pick_blobs
     from slabkit.picking.blob_search import diameter_ladder
-    from slabkit.picking.blob_selection import default_threshold
 
     lowest = default_threshold("laplacian" if method == "laplacian" else "rims", max_ridge)
     if threshold is None:

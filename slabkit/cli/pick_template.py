@@ -144,9 +144,8 @@ def template(
     """
     from slabkit.arrays.backends import backend_for
     from slabkit.formats.tables.native import read_text
-    from slabkit.picking.template import pick_templates
+    from slabkit.picking.template import TemplateLimits, default_threshold, pick_templates
     from slabkit.picking.template_search import in_plane_angles
-    from slabkit.picking.template_selection import TemplateLimits, default_threshold
     from slabkit.picking.template_views import view_directions
 
     lowest = default_threshold(correlation_only)

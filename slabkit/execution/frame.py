@@ -138,7 +138,7 @@ class Frame:
     @property
     def workers(self) -> int:
         """The number of workers that `jobs` means."""
-        from slabkit.execution.local import available_cores
+        from slabkit.arrays.parallel import available_cores
 
         return self.jobs or available_cores()
 

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from slabkit.errors import OutputExistsError, SlabkitError
 
-_UNSIGNED_SECONDS = 10.0  # a lock is signed at once after it is made
+_NO_FILE_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextlib.contextmanager
 def output_lock(result: str | os.PathLike[str]) -> Iterator[None]:
     """Hold ``.<result>.lock`` while a result is written.
 
-    A lock left by a process of this host that no longer runs is taken over.
+    The lock is the kernel's (``flock``) on the open file and ends with its process, however that
+    ends; it keeps out other threads too. A lock file that nobody holds is free. Where the file
+    system has no such locks (Lustre may be mounted so), the file itself is the lock, and a person
+    has to remove one that a crashed run left.
 
     Parameters
     ----------
     result : path-like
         The (main) file of the result; its folder is made if need be.
-
-    Yields
-    ------
-    None
 
     Raises
     ------
@@ -39,57 +39,68 @@ def output_lock(result: str | os.PathLike[str]) -> Iterator[None]:
     """
     result = Path(result)
     lock = result.with_name(f".{result.name}.lock")
-    owner = {"host": socket.gethostname(), "pid": os.getpid()}
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        for _ in range(3):
-            try:
-                handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-            except FileExistsError:
-                _clear_if_stale(lock, result)
-                continue
-            try:
-                with os.fdopen(handle, "w") as file:
-                    json.dump(owner, file)
-            except BaseException:  # a full disk, say: no lock without an owner
-                lock.unlink(missing_ok=True)
-                raise
-            break
-        else:
-            raise OutputExistsError(f"{result}: another run is writing it ({lock}).")
+        handle = _locked_file(lock, result)
+        try:
+            owner = json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
+            os.pwrite(handle, owner.encode(), 0)
+        except BaseException:  # a full disk, say
+            _release(lock, handle)
+            raise
     except OSError as error:
         raise SlabkitError(f"{result}: cannot be written ({error.strerror}).") from error
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)
+        _release(lock, handle)
 
 
-def _clear_if_stale(lock: Path, result: Path) -> None:
+def _locked_file(lock: Path, result: Path) -> int:
+    """Make the file anew and lock it; it still has its name when this returns."""
+    while True:
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+            made = True
+        except FileExistsError:
+            try:
+                handle = os.open(lock, os.O_RDONLY)
+            except FileNotFoundError:  # released in between
+                continue
+            made = False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _NO_FILE_LOCKS and made:
+                return handle
+            owner = _owner(handle)
+            os.close(handle)
+            message = f"{result}: another run ({owner}) is writing it; wait for it"
+            if isinstance(error, BlockingIOError):
+                raise OutputExistsError(f"{message}.") from None
+            if error.errno in _NO_FILE_LOCKS:
+                message += f", or remove {lock} if it no longer runs."
+                raise OutputExistsError(message) from None
+            raise
+        # A file is removed before it is let go: a lock on one without a name is worth nothing.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.stat(lock)):
+                if made:
+                    return handle
+                lock.unlink()  # a crashed run left it
+        os.close(handle)
+
+
+def _owner(handle: int) -> str:
+    """Name the process that a lock file says holds it."""
     try:
-        holder = json.loads(lock.read_text())
-        host, pid = str(holder["host"]), int(holder["pid"])
-    except FileNotFoundError:
-        return
+        holder = json.loads(os.pread(handle, 4096, 0))
+        return f"process {int(holder['pid'])} on {holder['host']}"
     except (ValueError, KeyError, TypeError):
-        if time.time() - lock.stat().st_mtime > _UNSIGNED_SECONDS:
-            lock.unlink(missing_ok=True)  # its writer did not live to sign it
-            return
-        host, pid = "an unknown host", 0
-    if host == socket.gethostname() and pid > 0 and not _runs(pid):
-        lock.unlink(missing_ok=True)
-        return
-    raise OutputExistsError(
-        f"{result}: another run (process {pid} on {host}) is writing it; wait for it, or remove "
-        f"{lock} if it no longer runs."
-    )
+        return "process unknown"  # it has not written its name yet
 
 
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _release(lock: Path, handle: int) -> None:
+    with contextlib.suppress(OSError):
+        lock.unlink()
+    os.close(handle)

@@ -23,41 +23,155 @@ be half of something outside. Padding of one value is no image.
 from __future__ import annotations
 
 import math
-import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.arrays.medians import exact_median
+from slabkit.arrays.parallel import map_in_order
+from slabkit.errors import InputError
 from slabkit.picking.blob_search import (
+    SHELL,
     BlobSearch,
     Candidates,
+    Floats,
+    Indices,
     Method,
     diameter_ladder,
 )
-from slabkit.picking.blob_selection import (
-    DEFAULT_MAX_ELONGATION,
-    DEFAULT_MAX_RIDGE,
-    BlobLimits,
-    Blobs,
-    PooledNoise,
-    default_threshold,
-    select_blobs,
+from slabkit.picking.slab_images import (
+    Limits,
+    SlabSet,
+    check_max_ridge,
+    checked_image,
+    lowered_by_lines,
+    positive_length,
 )
-from slabkit.tables import PICKS2D, empty_table, make_table
+from slabkit.tables import PICKS2D, empty_table
 from slabkit.units import Contrast
 
 if TYPE_CHECKING:
     import pandas as pd
 
-T = TypeVar("T")
-
 __all__ = ["BlobLimits", "Blobs", "find_blobs", "pick_blobs"]
+
+# Lines that noise draws lower most scores by a third; so these two let as many picks pass.
+_DEFAULT_THRESHOLD, _DEFAULT_WITHOUT_LINES = 2.0, 3.0
+DEFAULT_MAX_ELONGATION = 4.0
+DEFAULT_MAX_RIDGE = 0.7
+
+_REACH = 0.5  # picks nearer than this share of the larger diameter are one
+_SHELL_REACH = 0.6  # a shell also stands for the peaks along its own wall
+_SMALLEST_NOISE = 1e-3  # of the strongest answer: images without noise have finite scores
+
+
+@dataclass(frozen=True)
+class Blobs:
+    """Blobs of one image, best first; one element each in every array.
+
+    Parameters
+    ----------
+    x_px, y_px : ndarray of float64
+        Centres in pixels, 0 = centre of the first pixel.
+    score : ndarray of float64
+        In robust standard deviations; see the module.
+    response : ndarray of float64
+        Answer of the filter in the units of the image, protein positive.
+    diameter : ndarray of float64
+        Estimated diameter in Å. By rims: about 8 % too small for a solid ball, as much too large
+        for a flat disc, right for a shell. By the Laplacian: right for a solid ball, 17 % too
+        large for a disc.
+    elongation : ndarray of float64
+        Ratio of principal curvatures, 1 = round.
+    """
+
+    x_px: Floats
+    y_px: Floats
+    score: Floats
+    response: Floats
+    diameter: Floats
+    elongation: Floats
+
+    def __len__(self) -> int:
+        return len(self.x_px)
+
+
+@dataclass(frozen=True)
+class BlobLimits(Limits):
+    """What is kept of the blobs found; see `find_blobs`.
+
+    Raises
+    ------
+    InputError
+        If a limit makes no sense.
+    """
+
+    max_elongation: float
+    max_ridge: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.max_elongation >= 1:
+            raise InputError(
+                f"--max-elongation must be 1 (round) or more, not {self.max_elongation:g}."
+            )
+        check_max_ridge(self.max_ridge)
+
+
+class PooledNoise:
+    """Median and robust standard deviation of every filter and rung, pooled over images."""
+
+    def __init__(self, found: list[Candidates]) -> None:
+        self._median: dict[int, Floats] = {}
+        self._deviation: dict[int, Floats] = {}
+        for kind in sorted({kind for one in found for kind in one.samples}):
+            pooled = np.concatenate([one.samples[kind] for one in found if one.samples], axis=1)
+            if pooled.shape[1] == 0:  # all padding
+                pooled = np.zeros((len(pooled), 1), dtype=np.float32)
+            median = np.array([exact_median(rung) for rung in pooled])
+            pooled -= median[:, None]
+            spread = np.array([exact_median(rung) for rung in np.abs(pooled, out=pooled)])
+            answers = [one.response[one.scored_by == kind] for one in found]
+            strongest = float(np.concatenate(answers).max(initial=0.0))
+            tiny = float(np.finfo(np.float32).tiny)
+            self._median[kind] = median.astype(np.float64)
+            self._deviation[kind] = np.maximum(
+                1.4826 * spread.astype(np.float64), max(_SMALLEST_NOISE * strongest, tiny)
+            )
+
+    def score(self, one: Candidates) -> Floats:
+        """Give the answers at one image's candidates in standard deviations."""
+        score = np.zeros(len(one.response))
+        for kind, median in self._median.items():
+            rows = one.scored_by == kind
+            rungs = np.arange(len(median)) + one.first_rung.get(kind, 0)
+            centre = np.interp(one.rung[rows], rungs, median)
+            deviation = np.exp(np.interp(one.rung[rows], rungs, np.log(self._deviation[kind])))
+            score[rows] = (one.response[rows] - centre) / deviation
+        return score
+
+
+def default_threshold(method: Method, max_ridge: float) -> float:
+    """Give the lowest score by default: lower where lines that run past lower the scores.
+
+    Parameters
+    ----------
+    method : {"rims", "laplacian"}
+    max_ridge : float
+        As in `BlobLimits`.
+
+    Returns
+    -------
+    float
+        In standard deviations.
+    """
+    if method == "rims" and max_ridge < math.inf:
+        return _DEFAULT_THRESHOLD
+    return _DEFAULT_WITHOUT_LINES
 
 
 def find_blobs(
@@ -113,16 +227,16 @@ def find_blobs(
     """
     threshold = default_threshold(method, max_ridge) if threshold is None else threshold
     limits = BlobLimits(threshold, max_count, min_distance, max_elongation, max_ridge)
-    pixels = _checked_image(image, "the image")
+    pixels = checked_image(image)
     search = BlobSearch(
         _size(pixels),
-        _positive(pixel_size, "pixel size"),
+        positive_length(pixel_size, "pixel size"),
         diameter_ladder(diameter),
         contrast,
         method,
     )
     candidates = search.candidates(pixels)
-    return select_blobs(candidates, PooledNoise([candidates]), limits, pixel_size)
+    return _select_blobs(candidates, PooledNoise([candidates]), limits, pixel_size)
 
 
 def pick_blobs(
@@ -182,52 +296,25 @@ def pick_blobs(
     diameters = diameter if isinstance(diameter, (int, float)) else tuple(diameter)
     if len(slabs) == 0:
         return empty_table(PICKS2D)
-    for column in ("rlnTomoName", "slabkitVoxelSize", "slabkitContrast"):
-        if slabs[column].nunique() > 1:
-            raise InputError(
-                f"the slabs differ in {column} ({', '.join(map(str, slabs[column].unique()[:3]))});"
-                " pick them tomogram by tomogram."
-            )
-    names = [str(name) for name in slabs["rlnMicrographName"]]
-    pixel_size = _positive(float(slabs["slabkitVoxelSize"].iloc[0]), "voxel size")
-    sign_of = slabs["slabkitContrast"].iloc[0] if contrast is None else contrast
+    own = SlabSet.from_table(slabs, contrast)
     searches: dict[tuple[int, int], BlobSearch] = {}
 
-    def tasks() -> Iterator[Callable[[], Candidates]]:
-        for image, name in _zipped(images, names):
-            pixels = _checked_image(image, name)
+    def tasks() -> Iterator[tuple[BlobSearch, npt.NDArray[Any]]]:
+        for pixels in own.checked_images(images):
             size = _size(pixels)
             if size not in searches:
-                searches[size] = _search(size, pixel_size, diameters, sign_of, method)
-            yield partial(searches[size].candidates, pixels)
+                searches[size] = _search(size, own.pixel_size, diameters, own.contrast, method)
+            yield searches[size], pixels
 
-    found = list(_in_order(tasks(), jobs))
-    constant = [name for name, one in zip(names, found, strict=True) if not one.samples]
-    if constant:
-        warnings.warn(
-            f"{len(constant)} of {len(names)} slabs are constant and have no picks, the first "
-            f"{constant[0]}.",
-            SlabkitWarning,
-            stacklevel=2,
-        )
+    found = list(map_in_order(lambda task: task[0].candidates(task[1]), tasks(), jobs))
+    own.warn_of_constant([not one.samples for one in found])
     noise = PooledNoise(found)
-    picks = list(
-        _in_order((partial(select_blobs, one, noise, limits, pixel_size) for one in found), jobs)
-    )
-    return make_table(
-        PICKS2D,
-        {
-            "rlnMicrographName": [
-                n for n, p in zip(names, picks, strict=True) for _ in range(len(p))
-            ],
-            "rlnCoordinateX": np.concatenate([p.x_px for p in picks]),
-            "rlnCoordinateY": np.concatenate([p.y_px for p in picks]),
-            "rlnAutopickFigureOfMerit": np.concatenate([p.score for p in picks]),
-            "slabkitDiameter": np.concatenate([p.diameter for p in picks]),
-            "slabkitScoreKind": f"blob-{method}",
-            "slabkitSpecies": species,
-        },
-    )
+
+    def select(one: Candidates) -> Blobs:
+        return _select_blobs(one, noise, limits, own.pixel_size)
+
+    picks = list(map_in_order(select, found, jobs))
+    return own.picks_table(picks, slabkitScoreKind=f"blob-{method}", slabkitSpecies=species)
 
 
 @lru_cache(maxsize=1)  # tomograms are alike as a rule; filters of large images are large
@@ -241,57 +328,40 @@ def _search(
     return BlobSearch(size, pixel_size, diameter_ladder(diameter), contrast, method)
 
 
-def _in_order(tasks: Iterator[Callable[[], T]], jobs: int) -> Iterator[T]:
-    if jobs <= 1:
-        for task in tasks:
-            yield task()
-        return
-    waiting: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(jobs) as pool:
-        for task in tasks:
-            waiting.append(pool.submit(task))
-            if len(waiting) > jobs:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def _select_blobs(
+    one: Candidates, noise: PooledNoise, limits: BlobLimits, pixel_size: float
+) -> Blobs:
+    """Give the candidates of one image that pass the limits, best first."""
+    # Evenness and lines only lower a score, and cost more than all else here.
+    score = noise.score(one)
+    rows = np.flatnonzero((score >= limits.lowest) & (one.elongation <= limits.max_elongation))
+    score = score[rows] * one.evenness(rows)
+    rows, score = rows[score >= limits.lowest], score[score >= limits.lowest]
+    response = one.response[rows]
+    ridges = one.ridges(rows) if limits.max_ridge < math.inf else None
 
+    def beside_lines(some: Indices) -> Floats:
+        assert ridges is not None
+        return lowered_by_lines(score[some], ridges(some), response[some], limits.max_ridge)
 
-def _zipped(
-    images: Iterable[npt.NDArray[Any]], names: list[str]
-) -> Iterator[tuple[npt.NDArray[Any], str]]:
-    iterator = iter(images)
-    for number, name in enumerate(names):
-        try:
-            yield next(iterator), name
-        except StopIteration:
-            raise InputError(
-                f"the slab table has {len(names)} slabs, but there are only {number} images."
-            ) from None
-    if next(iterator, None) is not None:
-        raise InputError(f"there are more images than the {len(names)} slabs of the table.")
-
-
-def _checked_image(image: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    pixels = np.asarray(image)
-    if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype.kind not in "iufb":
-        raise InputError(
-            f"{name}: blobs are picked on real images (y, x), not on {pixels.dtype} of shape "
-            f"{pixels.shape}."
-        )
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        bad = np.argwhere(~np.isfinite(pixels))
-        raise InputError(
-            f"{name}: {len(bad)} pixels are NaN or infinite, the first at y={bad[0][0]}, "
-            f"x={bad[0][1]}; make the slab again with --fill-nonfinite median."
-        )
-    return pixels
+    kept, best = limits.best(
+        one.y_px[rows],
+        one.x_px[rows],
+        np.where(one.found_by[rows] == SHELL, _SHELL_REACH, _REACH) * one.diameter[rows],
+        pixel_size,
+        score,
+        beside_lines if ridges else None,
+    )
+    rows = rows[kept]
+    return Blobs(
+        one.x_px[rows],
+        one.y_px[rows],
+        best,
+        one.response[rows],
+        one.diameter[rows],
+        one.elongation[rows],
+    )
 
 
 def _size(pixels: npt.NDArray[Any]) -> tuple[int, int]:
     return int(pixels.shape[0]), int(pixels.shape[1])
-
-
-def _positive(value: float, name: str) -> float:
-    if not (math.isfinite(value) and value > 0):
-        raise InputError(f"the {name} must be a positive number of Å, not {value!r}.")
-    return value

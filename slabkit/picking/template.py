@@ -7,10 +7,13 @@ The best of all templates and in-plane angles counts at each place; its peaks ar
 The score of a candidate is Fisher's transform of its coefficient in robust standard deviations
 (median and 1.4826 times the median absolute deviation) above that of places at large. There is one
 median and one deviation a set of templates (a map, a stack of class averages), pooled over all
-slabs of a tomogram, so scores compare across slabs and between sets. It is lowered where the place
-is fainter than its correlation is sure, and where a membrane runs past
-(`slabkit.picking.template_selection`). Of picks of several sets at one place the best is kept, and
-its species with it.
+slabs of a tomogram, so scores compare across slabs and between sets. Of picks of several sets at
+one place the best is kept, and its species with it.
+
+Correlation knows shapes, not how much there is of them: faint things and pieces of membrane can
+look like a view of a particle. So the score is lowered where the contrast (rim against surround, in
+standard deviations too) is less: to their geometric mean. And it is lowered where a line runs past,
+as that of a blob is (`slabkit.arrays.ridges`).
 
 What cannot reach four fifths of the threshold, by correlation and contrast, is not looked at
 closely.
@@ -22,33 +25,37 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import NumpyBackend, backend_for, full_memory_told
-from slabkit.errors import InputError, SlabkitWarning
-from slabkit.picking.template_candidates import pooled_noise
+from slabkit.arrays.parallel import map_in_order
+from slabkit.errors import InputError
+from slabkit.picking.slab_images import (
+    Limits,
+    SlabSet,
+    check_max_ridge,
+    checked_image,
+    lowered_by_lines,
+    positive_length,
+)
+from slabkit.picking.template_candidates import (
+    Floats,
+    Indices,
+    Noise,
+    SampledImage,
+    TemplateCandidates,
+    pooled_noise,
+    spread,
+)
 from slabkit.picking.template_images import Templates, image_templates
-from slabkit.picking.template_search import (
-    TemplateSearch,
-    Whitening,
-    in_plane_angles,
-)
-from slabkit.picking.template_selection import (
-    DEFAULT_MAX_RIDGE,
-    TemplateLimits,
-    TemplateMatches,
-    default_threshold,
-    select_matches,
-)
+from slabkit.picking.template_search import TemplateSearch, Whitening, in_plane_angles
 from slabkit.picking.template_views import map_templates
-from slabkit.tables import PICKS2D, empty_table, make_table
+from slabkit.tables import PICKS2D, empty_table
 from slabkit.units import Contrast
 
 if TYPE_CHECKING:
@@ -68,6 +75,71 @@ DEFAULT_LOWPASS = 40.0
 DEFAULT_ANGULAR_STEP = 10.0
 
 _SPECTRUM_SLABS = 4  # so many of a tomogram's first slabs give the spectrum of all
+
+# What lowers scores lowers those of noise too; so these two let about as much of it pass.
+_DEFAULT_THRESHOLD, _DEFAULT_OF_CORRELATION = 2.5, 3.0
+DEFAULT_MAX_RIDGE = 1.0
+
+_LEAST_CONTRAST = 1e-3  # in standard deviations, for lines to be compared with
+_REACH = 0.5  # picks nearer than this share of the larger diameter are one
+
+
+def default_threshold(correlation_only: bool) -> float:
+    """Give the lowest score by default, in standard deviations: lower where tests lower scores."""
+    return _DEFAULT_OF_CORRELATION if correlation_only else _DEFAULT_THRESHOLD
+
+
+@dataclass(frozen=True)
+class TemplateLimits(Limits):
+    """What is kept of the matches found; see `find_templates`.
+
+    Raises
+    ------
+    InputError
+        If a limit makes no sense.
+    """
+
+    max_ridge: float = DEFAULT_MAX_RIDGE
+    correlation_only: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_max_ridge(self.max_ridge)
+
+
+@dataclass(frozen=True)
+class TemplateMatches:
+    """Matches in one image, best first; one element each in every array.
+
+    Parameters
+    ----------
+    x_px, y_px : ndarray of float64
+        Centres in pixels, 0 = centre of the first pixel.
+    score : ndarray of float64
+        In robust standard deviations; see the module.
+    correlation : ndarray of float64
+        Locally normalised coefficient, -1 to 1.
+    psi : ndarray of float64
+        RELION's in-plane angle in degrees, from -180 (not included) to 180.
+    template : ndarray of int64
+        Number of the template, from 1; those of a second set count on from the first, and so on.
+    set_number : ndarray of int64
+        Which of the sets of templates, from 0.
+    diameter : ndarray of float64
+        Of that set, Å.
+    """
+
+    x_px: Floats
+    y_px: Floats
+    score: Floats
+    correlation: Floats
+    psi: Floats
+    template: Indices
+    set_number: Indices
+    diameter: Floats
+
+    def __len__(self) -> int:
+        return len(self.x_px)
 
 
 def find_templates(
@@ -134,8 +206,8 @@ def find_templates(
     limits = TemplateLimits(threshold, max_count, min_distance, max_ridge, correlation_only)
     sets = _sets(templates)
     backend = backend_for(device)
-    pixels = _checked_image(image, "the image")
-    pixel_size = _positive(pixel_size, "pixel size")
+    pixels = checked_image(image)
+    pixel_size = positive_length(pixel_size, "pixel size")
     search = TemplateSearch(
         (pixels.shape[0], pixels.shape[1]),
         pixel_size,
@@ -150,7 +222,7 @@ def find_templates(
         sampled = search.sampled(pixels)
         noise = pooled_noise([sampled], len(sets), search.rims)
         candidates = search.candidates(sampled, noise, correlation_only)
-    return select_matches(candidates, noise, limits, sets, pixel_size)
+    return _select_matches(candidates, noise, limits, sets, pixel_size)
 
 
 def pick_templates(
@@ -215,16 +287,8 @@ def pick_templates(
     backend = backend_for(device)
     if len(slabs) == 0:
         return empty_table(PICKS2D)
-    for column in ("rlnTomoName", "slabkitVoxelSize", "slabkitContrast"):
-        if slabs[column].nunique() > 1:
-            raise InputError(
-                f"the slabs differ in {column} ({', '.join(map(str, slabs[column].unique()[:3]))});"
-                " pick them tomogram by tomogram."
-            )
-    names = [str(name) for name in slabs["rlnMicrographName"]]
-    pixel_size = _positive(float(slabs["slabkitVoxelSize"].iloc[0]), "voxel size")
-    sign_of: Contrast = slabs["slabkitContrast"].iloc[0] if contrast is None else contrast
-    checked = _checked(images, names)
+    own = SlabSet.from_table(slabs, contrast)
+    checked = own.checked_images(images)
     # Read ahead for the spectrum.
     ahead = list(itertools.islice(checked, _SPECTRUM_SLABS))
     searches: dict[tuple[int, int], TemplateSearch] = {}
@@ -236,7 +300,7 @@ def pick_templates(
             size = (pixels.shape[0], pixels.shape[1])
             if size not in searches:
                 search = TemplateSearch(
-                    size, pixel_size, sets, sign_of, angular_step, threshold, backend
+                    size, own.pixel_size, sets, own.contrast, angular_step, threshold, backend
                 )
                 if whitening is None:
                     alike = [one for one in ahead if one.shape == size]
@@ -245,38 +309,28 @@ def pick_templates(
                 searches[size] = search
             yield searches[size], pixels
 
+    def sample(
+        task: tuple[TemplateSearch, npt.NDArray[Any]],
+    ) -> tuple[TemplateSearch, SampledImage]:
+        return task[0], task[0].sampled(task[1])
+
+    def candidates(task: tuple[TemplateSearch, SampledImage]) -> TemplateCandidates:
+        return task[0].candidates(task[1], noise, correlation_only)
+
     workers = jobs if isinstance(backend, NumpyBackend) else 1
     with full_memory_told(device):
-        sampled = list(_in_order(((s, (s.sampled, image)) for s, image in tasks()), workers))
+        sampled = list(map_in_order(sample, tasks(), workers))
         rims = next(search.rims for search, _ in sampled)
         noise = pooled_noise([one for _, one in sampled], len(sets), rims)
-        again = ((s, (s.candidates, one, noise, correlation_only)) for s, one in sampled)
-        found = [one for _, one in _in_order(again, workers)]
-    constant = [name for name, (_, one) in zip(names, sampled, strict=True) if not one.samples]
-    if constant:
-        warnings.warn(
-            f"{len(constant)} of {len(names)} slabs are constant and have no picks, the first "
-            f"{constant[0]}.",
-            SlabkitWarning,
-            stacklevel=2,
-        )
-    picks = [select_matches(one, noise, limits, sets, pixel_size) for one in found]
-    species = [one.species for one in sets]
-    return make_table(
-        PICKS2D,
-        {
-            "rlnMicrographName": [
-                n for n, p in zip(names, picks, strict=True) for _ in range(len(p))
-            ],
-            "rlnCoordinateX": np.concatenate([p.x_px for p in picks]),
-            "rlnCoordinateY": np.concatenate([p.y_px for p in picks]),
-            "rlnAutopickFigureOfMerit": np.concatenate([p.score for p in picks]),
-            "rlnAnglePsi": np.concatenate([p.psi for p in picks]),
-            "rlnClassNumber": np.concatenate([p.template for p in picks]),
-            "slabkitDiameter": np.concatenate([p.diameter for p in picks]),
-            "slabkitScoreKind": "template",
-            "slabkitSpecies": [species[k] for p in picks for k in p.set_number],
-        },
+        found = list(map_in_order(candidates, sampled, workers))
+    own.warn_of_constant([not one.samples for _, one in sampled])
+    picks = [_select_matches(one, noise, limits, sets, own.pixel_size) for one in found]
+    return own.picks_table(
+        picks,
+        rlnAnglePsi=np.concatenate([one.psi for one in picks]),
+        rlnClassNumber=np.concatenate([one.template for one in picks]),
+        slabkitScoreKind="template",
+        slabkitSpecies=[sets[k].species for one in picks for k in one.set_number],
     )
 
 
@@ -287,55 +341,47 @@ def _sets(templates: Templates | Sequence[Templates]) -> list[Templates]:
     return sets
 
 
-def _in_order(tasks: Iterator[tuple[Any, tuple[Any, ...]]], jobs: int) -> Iterator[Any]:
-    """Give each task's first part with what its call (function, arguments) gives, in order."""
-    if jobs <= 1:
-        for key, (call, *arguments) in tasks:
-            yield key, call(*arguments)
-        return
-    waiting: deque[Any] = deque()
-    with ThreadPoolExecutor(jobs) as pool:
-        for key, (call, *arguments) in tasks:
-            waiting.append((key, pool.submit(call, *arguments)))
-            if len(waiting) > jobs:
-                first, result = waiting.popleft()
-                yield first, result.result()
-        while waiting:
-            first, result = waiting.popleft()
-            yield first, result.result()
+def _select_matches(
+    one: TemplateCandidates,
+    noise: Noise,
+    limits: TemplateLimits,
+    sets: list[Templates],
+    pixel_size: float,
+) -> TemplateMatches:
+    """Give the candidates of one image that pass the limits, best first."""
+    middle, deviation = noise.middle[one.set_number], noise.deviation[one.set_number]
+    score = (spread(one.correlation) - middle) / deviation
+    rows = np.flatnonzero(score >= limits.lowest)
+    score = score[rows]
+    if not limits.correlation_only:
+        rim = one.rim[rows]
+        contrast = (one.contrast[rows] - noise.contrast_middle[rim]) / noise.contrast_deviation[rim]
+        score *= np.sqrt(np.clip(contrast / score, 0, 1))
+        rows, score = rows[score >= limits.lowest], score[score >= limits.lowest]
+    diameter = np.array([each.diameter for each in sets])[one.set_number]
+    contrast = np.maximum(
+        one.contrast[rows], _LEAST_CONTRAST * noise.contrast_deviation[one.rim[rows]]
+    )
+    beside_lines = None
+    if len(rows) and not limits.correlation_only and limits.max_ridge < math.inf:
+        ridges = one.ridges(rows)
 
+        def beside_lines(some: Indices) -> Floats:
+            return lowered_by_lines(score[some], ridges(some), contrast[some], limits.max_ridge)
 
-def _checked(images: Iterable[npt.NDArray[Any]], names: list[str]) -> Iterator[npt.NDArray[Any]]:
-    iterator = iter(images)
-    for number, name in enumerate(names):
-        try:
-            image = next(iterator)
-        except StopIteration:
-            raise InputError(
-                f"the slab table has {len(names)} slabs, but there are only {number} images."
-            ) from None
-        yield _checked_image(image, name)
-    if next(iterator, None) is not None:
-        raise InputError(f"there are more images than the {len(names)} slabs of the table.")
-
-
-def _checked_image(image: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    pixels = np.asarray(image)
-    if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype.kind not in "iufb":
-        raise InputError(
-            f"{name}: templates are sought in real images (y, x), not in {pixels.dtype} of shape "
-            f"{pixels.shape}."
-        )
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        bad = np.argwhere(~np.isfinite(pixels))
-        raise InputError(
-            f"{name}: {len(bad)} pixels are NaN or infinite, the first at y={bad[0][0]}, "
-            f"x={bad[0][1]}; make the slab again with --fill-nonfinite median."
-        )
-    return pixels
-
-
-def _positive(value: float, name: str) -> float:
-    if not (math.isfinite(value) and value > 0):
-        raise InputError(f"the {name} must be a positive number of Å, not {value!r}.")
-    return value
+    reach = _REACH * diameter[rows]
+    kept, best = limits.best(one.y_px[rows], one.x_px[rows], reach, pixel_size, score, beside_lines)
+    rows = rows[kept]
+    psi = one.psi[rows]
+    last = np.cumsum([0, *(int(each.numbers.max()) for each in sets[:-1])])
+    names = np.concatenate([each.numbers + n for each, n in zip(sets, last, strict=True)])
+    return TemplateMatches(
+        one.x_px[rows],
+        one.y_px[rows],
+        best,
+        one.correlation[rows],
+        np.where(psi > 180, psi - 360, psi),
+        names[one.template[rows]],
+        one.set_number[rows],
+        diameter[rows],
+    )

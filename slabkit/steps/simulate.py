@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from slabkit.errors import InputError
+from slabkit.errors import InputError, SlabkitError
 from slabkit.execution.frame import Frame, Work, parameters
 
 if TYPE_CHECKING:
@@ -70,22 +70,22 @@ def run(options: Options, frame: Frame) -> None:
     ) as work:
         if work.finished:
             return
-        from slabkit.execution.local import run_items
+        from slabkit.arrays.parallel import attempt_in_order
 
         maps = {one.species: _load_map(one) for one in options.maps}
         files = [folder / f"sim_{number:03d}.mrc" for number in range(1, count + 1)]
         work.check_free([*files, folder / "truth.csv"])
         folder.mkdir(parents=True, exist_ok=True)
         done: list[tuple[pd.DataFrame, pd.DataFrame]] = []
-        outcomes = run_items(
+        results = attempt_in_order(
             lambda file: _one_tomogram(file, options, maps), files, min(frame.workers, count)
         )
-        for outcome in work.track(outcomes, total=count, what="simulate"):
-            if outcome.value is None:
-                work.fail(outcome.item.stem, outcome.error or InputError("not simulated."))
+        for file, result in work.track(results, total=count, what="simulate"):
+            if isinstance(result, SlabkitError):
+                work.fail(file.stem, result)
                 continue
-            done.append(outcome.value)
-            work.outputs.append(outcome.item)
+            done.append(result)
+            work.outputs.append(file)
         work.raise_if_all_failed(count)
         _write_truth(work, folder, done)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -179,10 +179,22 @@ def _write_images(
     frame: Frame,
 ) -> None:
     """Write the slabs, each while the next one is projected."""
+    from slabkit.arrays.parallel import map_in_order
     from slabkit.formats.volumes.mrc import write_mrc
     from slabkit.slabs.projection import iterate_slabs
 
-    def write(index: int, image: npt.NDArray[np.float32]) -> None:
+    def images() -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+        for index, image in iterate_slabs(
+            tomogram, plan, reduce=options.reduce, invert=options.invert, jobs=frame.workers
+        ):
+            if sheet is not None:
+                every = max(1, len(image) // 512)
+                thumbnails.append(image[::every, ::every].copy())
+            begun.append(files[index])
+            yield index, image
+
+    def write(numbered: tuple[int, npt.NDArray[np.float32]]) -> None:
+        index, image = numbered
         start = plan.starts[index]
         label = (
             f"slabkit slab: {options.reduce} of planes {start} to "
@@ -190,25 +202,15 @@ def _write_images(
         )
         write_mrc(files[index], image, plan.voxel_size, label=label)
 
-    thumbnails = []
-    writing: list[Future[None]] = []
+    thumbnails: list[npt.NDArray[np.float32]] = []
+    begun: list[Path] = []
     try:
-        with ThreadPoolExecutor(1) as writer:
-            for index, image in iterate_slabs(
-                tomogram, plan, reduce=options.reduce, invert=options.invert, jobs=frame.workers
-            ):
-                if len(writing) > 1:  # one being written, one waiting: memory stays bounded
-                    writing[-2].result()
-                writing.append(writer.submit(write, index, image))
-                if sheet is not None:
-                    every = max(1, len(image) // 512)
-                    thumbnails.append(image[::every, ::every].copy())
-        for future in writing:
-            future.result()
+        for _ in map_in_order(write, images(), background=True):
+            pass
         if sheet is not None:
             _write_sheet(sheet, thumbnails, plan)
     except BaseException:
-        for file in files[: len(writing)]:  # nothing half-finished of a tomogram stays
+        for file in begun:  # nothing half-finished of a tomogram stays
             file.unlink(missing_ok=True)
         raise
 

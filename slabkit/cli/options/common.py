@@ -157,7 +157,7 @@ def positive(value: float | None, option: str) -> float | None:
 
 def worker_count(jobs: int) -> int:
     """Give the number of workers for ``--jobs`` (0: one a processor)."""
-    from slabkit.execution.local import available_cores
+    from slabkit.arrays.parallel import available_cores
 
     return jobs or available_cores()
 

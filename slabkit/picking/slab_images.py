@@ -1,0 +1,223 @@
+"""What every picker on slabs does: check images and table, keep the best candidates, make rows."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.suppression import keep_best
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.tables import PICKS2D, make_table
+from slabkit.units import Contrast
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Indices: TypeAlias = npt.NDArray[np.int64]
+
+LOWEST_SCORE = float(np.finfo(np.float64).tiny)
+"""Picks have positive scores, whatever the threshold."""
+
+
+@dataclass(frozen=True)
+class SlabSet:
+    """The slabs of one tomogram.
+
+    Parameters
+    ----------
+    names : list of str
+        Micrograph names, in the order of the table.
+    pixel_size : float
+        In Å.
+    contrast : {"dark", "bright"}
+        How protein looks in the slabs.
+    """
+
+    names: list[str]
+    pixel_size: float
+    contrast: Contrast
+
+    @classmethod
+    def from_table(cls, slabs: pd.DataFrame, contrast: Contrast | None) -> SlabSet:
+        """Read a slab table of one tomogram; a given contrast overrides that of the table."""
+        for column in ("rlnTomoName", "slabkitVoxelSize", "slabkitContrast"):
+            if slabs[column].nunique() > 1:
+                some = ", ".join(map(str, slabs[column].unique()[:3]))
+                raise InputError(
+                    f"the slabs differ in {column} ({some}); pick them tomogram by tomogram."
+                )
+        return cls(
+            [str(name) for name in slabs["rlnMicrographName"]],
+            positive_length(float(slabs["slabkitVoxelSize"].iloc[0]), "voxel size"),
+            slabs["slabkitContrast"].iloc[0] if contrast is None else contrast,
+        )
+
+    def checked_images(self, images: Iterable[npt.NDArray[Any]]) -> Iterator[npt.NDArray[Any]]:
+        """Pass one image for each slab through `checked_image`."""
+        iterator = iter(images)
+        for number, name in enumerate(self.names):
+            try:
+                image = next(iterator)
+            except StopIteration:
+                raise InputError(
+                    f"the slab table has {len(self.names)} slabs, but there are only {number} "
+                    "images."
+                ) from None
+            yield checked_image(image, name)
+        if next(iterator, None) is not None:
+            raise InputError(
+                f"there are more images than the {len(self.names)} slabs of the table."
+            )
+
+    def warn_of_constant(self, constant: Sequence[bool]) -> None:
+        """Warn once where slabs are constant; three calls below the user's."""
+        found = [name for name, flag in zip(self.names, constant, strict=True) if flag]
+        if found:
+            warnings.warn(
+                f"{len(found)} of {len(self.names)} slabs are constant and have no picks, the "
+                f"first {found[0]}.",
+                SlabkitWarning,
+                stacklevel=3,
+            )
+
+    def picks_table(self, picks: Sequence[Found], **columns: Any) -> pd.DataFrame:
+        """Make the table (`slabkit.tables.PICKS2D`) of what was found in each slab."""
+        names = [name for name, own in zip(self.names, picks, strict=True) for _ in own.x_px]
+        return make_table(
+            PICKS2D,
+            {
+                "rlnMicrographName": names,
+                "rlnCoordinateX": np.concatenate([own.x_px for own in picks]),
+                "rlnCoordinateY": np.concatenate([own.y_px for own in picks]),
+                "rlnAutopickFigureOfMerit": np.concatenate([own.score for own in picks]),
+                "slabkitDiameter": np.concatenate([own.diameter for own in picks]),
+                **columns,
+            },
+        )
+
+
+class Found(Protocol):
+    """What was found in one image; one element each in every array."""
+
+    @property
+    def x_px(self) -> Floats:
+        """Pixels, 0 = centre of the first."""
+
+    @property
+    def y_px(self) -> Floats:
+        """Pixels, 0 = centre of the first."""
+
+    @property
+    def score(self) -> Floats:
+        """In robust standard deviations."""
+
+    @property
+    def diameter(self) -> Floats:
+        """In Å."""
+
+
+def checked_image(image: npt.NDArray[Any], name: str = "the image") -> npt.NDArray[Any]:
+    """Check that an image has two axes and finite, real values."""
+    pixels = np.asarray(image)
+    if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype.kind not in "iufb":
+        raise InputError(
+            f"{name}: particles are picked on real images (y, x), not on {pixels.dtype} of shape "
+            f"{pixels.shape}."
+        )
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        bad = np.argwhere(~np.isfinite(pixels))
+        raise InputError(
+            f"{name}: {len(bad)} pixels are NaN or infinite, the first at y={bad[0][0]}, "
+            f"x={bad[0][1]}; make the slab again with --fill-nonfinite median."
+        )
+    return pixels
+
+
+def positive_length(value: float, name: str) -> float:
+    """Check that a length is a positive, finite number of Å."""
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"the {name} must be a positive number of Å, not {value!r}.")
+    return value
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits that every picker has.
+
+    Parameters
+    ----------
+    threshold : float
+        Lowest score, in standard deviations.
+    max_count : int or None
+        Keep so many of the best of an image.
+    min_distance : float or None
+        Between picks, Å; None: by their diameters.
+
+    Raises
+    ------
+    InputError
+        If a limit makes no sense.
+    """
+
+    threshold: float
+    max_count: int | None
+    min_distance: float | None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.threshold):
+            raise InputError(f"--threshold must be a number, not {self.threshold!r}.")
+        if self.max_count is not None and self.max_count < 1:
+            raise InputError(f"--max-per-slab must be at least 1, not {self.max_count}.")
+        if self.min_distance is not None and not (0 <= self.min_distance < math.inf):
+            raise InputError(f"--min-distance must be 0 Å or more, not {self.min_distance:g}.")
+
+    @property
+    def lowest(self) -> float:
+        """The lowest score that is kept."""
+        return max(self.threshold, LOWEST_SCORE)
+
+    def best(
+        self,
+        y_px: Floats,
+        x_px: Floats,
+        reach: Floats,
+        pixel_size: float,
+        score: Floats,
+        lowered: Callable[[Indices], Floats] | None,
+    ) -> tuple[Indices, Floats]:
+        """Keep the best of candidates that are closer than the larger of their reaches (Å).
+
+        ``lowered`` gives the final scores, not above ``score``, of candidates by index. Gives the
+        indices, best first, and their final scores.
+        """
+        if self.min_distance is not None:
+            reach = np.full(len(score), self.min_distance)
+        places = np.column_stack([x_px, y_px]) * pixel_size
+        kept, best = keep_best(places, reach, score, lowered, self.lowest)
+        order = np.lexsort([y_px[kept], x_px[kept], -best])[: self.max_count]
+        return kept[order], best[order]
+
+
+def check_max_ridge(max_ridge: float) -> None:
+    """Check the height of a line, as a share of a pick's contrast, at which the pick is dropped."""
+    if not max_ridge > 0:
+        raise InputError(
+            f"--max-ridge must be above 0 (inf: lines do not matter), not {max_ridge:g}."
+        )
+
+
+def lowered_by_lines(score: Floats, height: Floats, contrast: Floats, max_ridge: float) -> Floats:
+    """Lower scores by the square of how high the lines are that run past.
+
+    Heights (`slabkit.arrays.ridges`) and the picks' positive contrasts are in the same units;
+    ``max_ridge`` is the share of the contrast at which nothing is left of the score.
+    """
+    share = height / contrast / max_ridge
+    return np.asarray(score * np.maximum(1 - share**2, 0.0), dtype=np.float64)
