@@ -24,7 +24,7 @@ class _InOrder(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Give the names in the order of `_COMMANDS`."""
-        return [name for name, _, _ in _COMMANDS if name in self.commands]
+        return [name for name in command_names() if name in self.commands]
 
 
 # Plain help: coloured boxes would double the time to show it.
@@ -68,6 +68,11 @@ _COMMANDS = (
 )
 
 
+def command_names() -> list[str]:
+    """Name the commands in the order of the pipeline."""
+    return [name for name, _, _ in _COMMANDS]
+
+
 @functools.cache
 def register() -> None:
     """Import the commands, once a process."""
@@ -77,6 +82,13 @@ def register() -> None:
             app.add_typer(command, name=name)
         else:
             app.command(name=name)(command)
+
+
+@functools.cache
+def _command() -> Any:
+    """All commands as they are parsed: built once, because that takes a tenth of a second."""
+    register()
+    return typer.main.get_command(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -108,16 +120,17 @@ def main() -> None:
     # and sums then come out the same on any number of processors.
     for library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    warnings.showwarning = _show_warning
-    warnings.simplefilter("ignore")
-    warnings.simplefilter("always", SlabkitWarning)
-    sys.exit(_run())
+    WARNINGS.clear()
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", SlabkitWarning)
+        sys.exit(_run())
 
 
 def _run() -> int:
     try:
-        register()
-        app()
+        _command()()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except SlabkitError as error:

@@ -1,0 +1,43 @@
+"""Every command in a process of its own: what it imports is there, and it ends as it should."""
+
+from __future__ import annotations
+
+import pytest
+
+from slabkit.cli.main import command_names
+
+# Commands that end at the file that is not there, with the options they cannot do without.
+MISSING = {
+    "slab": ("none", "-o", "x"),
+    "pick": ("blob", "none", "-o", "x.star", "--diameter", "100"),
+    "inspect": ("none", "--slabs", "none", "-o", "x.html"),
+    "map": ("none", "--slabs", "none", "-o", "x.star"),
+    "minislab": ("none", "-o", "x", "--box", "100", "--depth", "100"),
+    "classify": ("none", "-o", "x"),
+    "label": ("none", "--minislabs", "none", "-o", "x.star"),
+    "curate": ("none", "none", "-o", "x.star"),
+    "agree": ("none", "-o", "x.star"),
+    "rescue": ("none", "-o", "x.star"),
+    "suggest": ("none", "--picks", "none", "-o", "x.star"),
+    "merge": ("none", "-o", "x.star", "--distance", "10"),
+    "conflicts": ("none", "-o", "x"),
+    "history": ("p0", "none"),
+    "stats": ("none",),
+    "score": ("none", "none"),
+    "split": ("none", "-o", "x.star", "--fractions", "train=1"),
+    "convert": ("none", "x.star"),
+    "export": ("cryosparc", "none", "-o", "x"),
+    "import": ("slabpick", "--slab-map", "none", "-o", "x"),
+    "simulate": ("-o", "x", "--map", "a=none:3"),
+    "info": ("none",),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in command_names() if name != "demo"])
+def test_a_file_that_is_not_there(slabkit_process, tmp_path, name):
+    """The demo takes no file; it runs whole in test_cli_pipeline.py."""
+    done = slabkit_process(name, *MISSING[name], code=2)
+    assert done.stdout == ""
+    assert done.stderr.count("error: ") == 1
+    assert "none" in done.stderr
+    assert not list(tmp_path.iterdir())
