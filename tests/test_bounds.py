@@ -13,7 +13,7 @@ import pytest
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.picks.bounds import count_outside
 from slabkit.formats.picks.reading import read_picks, write_picks
-from slabkit.formats.registry import pick_formats
+from slabkit.formats.registry import formats_of
 from slabkit.formats.tables.native import PickList
 from slabkit.tables import PICKS, TOMOGRAMS, empty_table, make_table, new_pick_ids
 
@@ -77,7 +77,7 @@ ONLY_READ: dict[str, Callable[[list[list[float]]], str]] = {
     ),
 }  # fmt: skip
 
-FOREIGN = [entry for entry in pick_formats() if entry.in_corner_unit]
+FOREIGN = [entry for entry in formats_of("picks") if entry.in_corner_unit]
 
 
 def file_of(folder: Path, entry: Any, voxels: np.ndarray) -> Path:
@@ -112,7 +112,7 @@ def read(path: Path, entry: Any, **options: Any) -> PickList:
 
 def test_every_dialect_is_here_and_checked() -> None:
     assert {entry.name for entry in FOREIGN if entry.write is None} == set(ONLY_READ)
-    assert [entry.name for entry in pick_formats() if not entry.in_corner_unit] == ["native"]
+    assert [entry.name for entry in formats_of("picks") if not entry.in_corner_unit] == ["native"]
 
 
 @pytest.mark.filterwarnings("ignore:.* cannot hold :slabkit.errors.SlabkitWarning")

@@ -18,7 +18,7 @@ from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.picks.reading import read_picks, write_picks
 from slabkit.formats.programs.shared import orientations
 from slabkit.formats.programs.shared.json_values import ROTATION
-from slabkit.formats.registry import pick_formats
+from slabkit.formats.registry import formats_of
 from slabkit.formats.tables.native import PickList
 from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
 
@@ -181,9 +181,9 @@ def test_what_carries_orientations_is_documented(tmp_path: Path) -> None:
         listed = ", ".join(f"`{name}`" for name in names.split())
         assert f"{title}: {listed}." in section
     every = " ".join(CARRIED.values()).split()
-    assert sorted(every) == sorted(entry.name for entry in pick_formats())
+    assert sorted(every) == sorted(entry.name for entry in formats_of("picks"))
     picks = pick_list(Rotation.from_euler("z", [[90]], degrees=True).as_matrix())
-    for entry in pick_formats():
+    for entry in formats_of("picks"):
         if entry.write is None:
             continue
         with warnings.catch_warnings():

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
 from slabkit.formats.picks2d import (
-    detect_dialect,
-    dialect_table,
     read_picks2d_any,
     referenced_files,
 )
 from slabkit.formats.programs.shared.micrograph_names import MicrographNames
+from slabkit.formats.registry import detect_format, format_table
 from slabkit.formats.source import Source
 from slabkit.tables import PICKS2D, SLABS, make_table
 
@@ -126,7 +125,7 @@ def places(table):
 @pytest.mark.parametrize("dialect", FILES)
 def test_told_by_content(dialect):
     name, text = FILES[dialect]
-    assert detect_dialect(source(text, name)).name == dialect
+    assert detect_format(source(text, name), "picks2d").name == dialect
 
 
 def test_relion_one_file_a_micrograph():
@@ -305,7 +304,7 @@ def test_the_same_file_twice_is_refused(tmp_path, monkeypatch):
         ('{"boxes": 3}', "00255_slab001_info.json", "boxes is no list"),
         ('{"boxes_3d": [[1, 2, 3]]}', "00255_slab001_info.json", "has 3D boxes"),
         ("[1]", "00255_slab001_info.json", "is no JSON object"),
-        ('{"boxes": [', "00255_slab001_info.json", "not well-formed JSON"),
+        ('{"boxes": [', "00255_slab001_info.json", "not valid JSON"),
         (CBOX.replace("9 6 <NA>", "9 6 12"), "00255_slab001.cbox", "picked in a tomogram"),
         (CBOX.replace("10.5", "<NA>"), "00255_slab001.cbox", "CoordinateX is '<NA>' in row 1"),
         (b"\x00\x01\x02\xff", "x.star", "holds no 2D picks"),
@@ -367,4 +366,4 @@ def test_the_documentation_has_every_dialect():
     from pathlib import Path
 
     page = Path(__file__).parent.parent / "docs" / "formats.md"
-    assert dialect_table() in page.read_text(encoding="utf-8")
+    assert format_table("picks2d") in page.read_text(encoding="utf-8")

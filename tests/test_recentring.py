@@ -11,6 +11,7 @@ import pytest
 from slabkit.curation import curate_picks
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.programs.relion.results import read_relion_results
+from slabkit.formats.source import Source
 from slabkit.formats.tables.native import (
     PickList,
     read_labels,
@@ -70,7 +71,7 @@ def test_relions_origin_points_the_other_way():
         [("a-1", "12.5", "-3"), ("a-2", "0", "0")],
         *("slabkitPickId", "rlnOriginXAngst", "rlnOriginYAngst"),
     )
-    found = read_relion_results(text, "x.star")
+    found = read_relion_results(Source("x.star", text.encode()))
     assert found.slabkitShiftX.tolist() == [-12.5, 0.0]
     assert found.slabkitShiftY.tolist() == [3.0, 0.0]
     assert not np.signbit(found.slabkitShiftX.iloc[1])
@@ -79,15 +80,15 @@ def test_relions_origin_points_the_other_way():
 def test_shifts_in_pixels_are_left_out_and_said():
     text = star([("a-1", "2", "0")], "slabkitPickId", "rlnOriginX", "rlnOriginY")
     with pytest.warns(SlabkitWarning, match="shifts in pixels"):
-        found = read_relion_results(text, "x.star")
+        found = read_relion_results(Source("x.star", text.encode()))
     assert "slabkitShiftX" not in found
-    none = read_relion_results(text.replace(" 2 ", " 0 "), "x.star")
+    none = read_relion_results(Source("x.star", text.replace(" 2 ", " 0 ").encode()))
     assert "slabkitShiftX" not in none
 
 
 def test_the_kind_of_a_score_is_kept():
     text = star([("a-1", "0.9")], "slabkitPickId", "rlnMaxValueProbDistribution")
-    found = read_relion_results(text, "x.star")
+    found = read_relion_results(Source("x.star", text.encode()))
     assert found.slabkitScore.tolist() == [0.9]
     assert found.slabkitScoreKind.tolist() == ["rlnMaxValueProbDistribution"]
 

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
-from slabkit.formats.picks2d import detect_dialect, read_picks2d_any
+from slabkit.formats.picks2d import read_picks2d_any
 from slabkit.formats.programs.topaz.export import export_topaz
 from slabkit.formats.programs.topaz.names import restored_names, safe_names
+from slabkit.formats.registry import detect_format
 from slabkit.formats.results import read_results
 from slabkit.formats.source import Source
 from slabkit.formats.tables.native import write_labels, write_minislabs, write_slabs
@@ -298,7 +299,7 @@ def read_text(text: str, slabs: Any) -> Any:
 def test_picks_on_slabs(here: Path) -> None:
     slabs = slab_table(here)
     text = HEADER + "TS_1_10.00Apx_slab000\t7\t80\t1.5\nTS_1_10_00Apx_slab000\t100\t3\t-4\n"
-    assert detect_dialect(Source("x", text.encode())).name == "topaz"
+    assert detect_format(Source("x", text.encode()), "picks2d").name == "topaz"
     found = read_text(text + "b\t1\t2\t0.25\r\n\n", slabs)
     names = [Path(name).stem for name in found["rlnMicrographName"]]
     assert names == ["TS_1_10.00Apx_slab000"] * 2 + ["b"]

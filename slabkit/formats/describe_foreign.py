@@ -130,10 +130,10 @@ def describe_star_picks(where: str, text: str) -> tuple[str, str, tuple[str, ...
     notes : tuple of str
         Or None where no dialect fits.
     """
-    from slabkit.formats.registry import pick_formats
+    from slabkit.formats.registry import formats_of
 
     source = Source(where, text.encode())
-    names = [entry.name for entry in pick_formats() if entry.sniff(source)]
+    names = [entry.name for entry in formats_of("picks") if entry.sniff(source)]
     flat = flat_picks(source)
     if names == ["cryolo"] and flat is not None:  # a place along z says which of the two it is
         try:
@@ -154,10 +154,10 @@ def describe_star_picks(where: str, text: str) -> tuple[str, str, tuple[str, ...
 
 def flat_picks(source: Source) -> str | None:
     """Give the dialect of 2D picks that a file is of; None where it is of none or of several."""
-    from slabkit.formats.picks2d import pick2d_dialects
+    from slabkit.formats.registry import formats_of
 
     names = []
-    for dialect in pick2d_dialects():
+    for dialect in formats_of("picks2d"):
         try:
             names += [dialect.name] * dialect.sniff(source)
         except SlabkitError:

@@ -1,222 +1,46 @@
-"""What a pick format is: two plain functions and a few facts, held in a `PickFormat`.
+"""What a format is: how to tell a file of it, how to read and write it, and a few facts.
 
-A reader gets a `Source` (one file's content) and a `Context` (what the user or a table of
-tomograms says) and gives a `Reading`: columns named as in `slabkit.tables.PICKS`, positions in Å
-with 0 at the centre of the first voxel. A writer gets a `PickList` and a `Context` and gives text.
-Ids, duplicates, bounds and files are the business of `slabkit.formats.picks.reading`.
+One `FileFormat` may read 3D picks, 2D picks or results on minislabs, and write 3D picks.
+
+A reader of 3D picks gets a `Source` (one file's content) and a `Context` (what the user or a table
+of tomograms says) and gives a `ParsedPicks`: columns named as in `slabkit.tables.PICKS`, positions
+in Å with 0 at the centre of the first voxel. A writer gets a `PickList` and a `Context` and gives
+text. Ids, duplicates, bounds and files are the business of `slabkit.formats.picks.reading`.
+
+A reader of 2D picks gets files and the slabs, and gives a table with the columns of
+`slabkit.tables.PICKS2D`: pixels of the slab images, 0 at the centre of the first pixel, y counted
+as the file counts it. Which way that is, and whether places lie on their slabs, is the business of
+`slabkit.formats.picks2d`.
+
+A reader of results gets files and the minislabs, and gives what `slabkit.formats.results` says.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
+from slabkit.formats.picks.given import Context
+from slabkit.formats.programs.shared.micrograph_names import MicrographNames
 from slabkit.formats.source import Source
-from slabkit.formats.tomograms.aliases import known_names
-from slabkit.formats.tomograms.relion import unbinned_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from slabkit.arrays.tiling import GalleryLayout
     from slabkit.formats.tables.native import PickList
 
-Centre = Literal["size/2", "size/2-1"]
-Unit = Literal["angstrom", "px"]
-
-CENTRES: tuple[Centre, ...] = ("size/2", "size/2-1")
-
-_SIZES = ("slabkitTomogramSizeX", "slabkitTomogramSizeY", "slabkitTomogramSizeZ")
+Kind = Literal["picks", "picks2d", "results"]
 
 
 @dataclass(frozen=True)
-class Context:
-    """What is known beside the file.
-
-    Parameters
-    ----------
-    tomograms : DataFrame, optional
-        Columns of `slabkit.tables.TOMOGRAMS`, ``voxel_size`` applied already.
-    tomogram : str, optional
-        Tomogram of picks whose format holds no name.
-    voxel_size : float, optional
-        Of every tomogram, in Å; wins over what files say.
-    binning : float, optional
-        Tomogram voxel size over tilt-series pixel size.
-    centre : {"size/2", "size/2-1"}
-        Where RELION 5 positions have their zero, in unbinned pixels.
-    species : str, optional
-        Species of every pick.
-    unit : {"angstrom", "px"}, optional
-        Unit of a format that does not fix it.
-    index_base : {0, 1}, optional
-        Coordinate of the first voxel in a format whose writers do not agree about it.
-    tomogram_index : dict of str to str, optional
-        Number to name of the tomograms, for formats that number them.
-    """
-
-    tomograms: pd.DataFrame | None = None
-    tomogram: str | None = None
-    voxel_size: float | None = None
-    binning: float | None = None
-    centre: Centre = "size/2"
-    species: str | None = None
-    unit: Unit | None = None
-    index_base: int | None = None
-    tomogram_index: dict[str, str] | None = None
-
-    def names(
-        self, named: Iterable[str] | None, count: int, where: str, kind: str = "this format"
-    ) -> list[str]:
-        """Give each pick's tomogram.
-
-        Parameters
-        ----------
-        named : iterable of str or None
-            What the file says; None where it says nothing.
-        count : int
-            Number of picks.
-        where : str
-            What messages begin with.
-        kind : str, optional
-            What holds no names, for the message.
-
-        Returns
-        -------
-        list of str
-            As ``tomograms`` has them, where only a suffix or prefix differs (`known_names`).
-
-        Raises
-        ------
-        InputError
-            Nothing says which tomogram it is, or ``tomogram`` contradicts the file.
-        """
-        if named is not None:
-            names = list(named)
-            if self.tomograms is not None:
-                names = known_names(names, self.tomograms["slabkitTomogram"].tolist(), where)
-            others = sorted(set(names) - {self.tomogram})
-            if self.tomogram is not None and others:
-                raise InputError(
-                    f"{where}: names its tomograms itself ({', '.join(others[:3])}), which "
-                    f"--tomogram {self.tomogram} contradicts; leave --tomogram out."
-                )
-            return names
-        if self.tomogram is not None:
-            return [self.tomogram] * count
-        if self.tomograms is not None and len(self.tomograms) == 1:
-            return [str(self.tomograms["slabkitTomogram"].iloc[0])] * count
-        raise InputError(
-            f"{where}: {kind} does not say which tomogram the picks are in; give --tomogram NAME."
-        )
-
-    def voxel_sizes(self, names: Sequence[str], where: str) -> npt.NDArray[np.float64]:
-        """Give the voxel size in Å of each pick's tomogram.
-
-        Parameters
-        ----------
-        names : sequence of str
-            Tomogram of each pick.
-        where : str
-
-        Returns
-        -------
-        ndarray, shape (picks,)
-
-        Raises
-        ------
-        InputError
-            One is not known.
-        """
-        sizes = self.known_voxel_sizes(names)
-        unknown = ~np.isfinite(sizes)
-        if unknown.any():
-            name = names[int(np.flatnonzero(unknown)[0])]
-            self._require_known(name, where)
-            raise InputError(
-                f"{where}: the voxel size of {name} is not known, and this format counts in "
-                "voxels; give --voxel-size Å or --tomograms."
-            )
-        return sizes
-
-    def known_voxel_sizes(self, names: Sequence[str]) -> npt.NDArray[np.float64]:
-        """Give the voxel sizes as `voxel_sizes` does, NaN where not known."""
-        if self.voxel_size is not None:
-            return np.full(len(names), self.voxel_size, dtype=float)
-        table = self.tomograms
-        known: dict[str, float] = {}
-        if table is not None:
-            known = dict(
-                zip(table["slabkitTomogram"], table["slabkitVoxelSize"].tolist(), strict=True)
-            )
-        return np.array([known.get(name, np.nan) for name in names], dtype=float)
-
-    def sizes(self, names: Sequence[str], where: str) -> npt.NDArray[np.float64]:
-        """Give the size in voxels, x, y, z, of each pick's tomogram.
-
-        Parameters
-        ----------
-        names : sequence of str
-        where : str
-
-        Returns
-        -------
-        ndarray, shape (picks, 3)
-
-        Raises
-        ------
-        InputError
-            One is not known.
-        """
-        known: dict[str, list[int]] = {}
-        if self.tomograms is not None:
-            rows = self.tomograms[list(_SIZES)].to_numpy().tolist()
-            known = dict(zip(self.tomograms["slabkitTomogram"], rows, strict=True))
-        for name in dict.fromkeys(names):
-            if min(known.get(name, [0])) < 1:
-                self._require_known(name, where)
-                raise InputError(
-                    f"{where}: the size of {name} is not known, and this format counts from the "
-                    "tomogram's centre; give --tomograms."
-                )
-        return np.array([known[name] for name in names], dtype=float).reshape(-1, 3)
-
-    def unbinned(
-        self, names: Sequence[str]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Give what RELION's ``tomograms.star`` says of the unbinned volumes.
-
-        Parameters
-        ----------
-        names : sequence of str
-
-        Returns
-        -------
-        pixel_sizes : ndarray, shape (picks,)
-            Of the tilt series in Å; NaN where not known, or where ``voxel_size`` overrules it.
-        sizes : ndarray, shape (picks, 3)
-            x, y, z in those pixels; NaN likewise.
-        """
-        if self.tomograms is None or self.voxel_size is not None:
-            return np.full(len(names), np.nan), np.full((len(names), 3), np.nan)
-        columns = np.column_stack(list(unbinned_columns(self.tomograms).values()))
-        rows = dict(zip(self.tomograms["slabkitTomogram"], columns.tolist(), strict=True))
-        nothing = [np.nan] * columns.shape[1]
-        values = np.array([rows.get(name, nothing) for name in names], dtype=float).reshape(-1, 4)
-        return values[:, 3], values[:, :3]
-
-    def _require_known(self, name: str, where: str) -> None:
-        if self.tomograms is not None:
-            require_known_tomograms([name], self.tomograms["slabkitTomogram"], where)
-
-
-@dataclass(frozen=True)
-class Reading:
+class ParsedPicks:
     """What a reader gives.
 
     Parameters
@@ -238,14 +62,55 @@ class Reading:
     tomograms: pd.DataFrame | None = None
 
 
-Sniffer = Callable[[Source], bool]
-Reader = Callable[[Source, Context], Reading]
-Writer = Callable[["PickList", Context], str]
+@dataclass(frozen=True)
+class Slabs:
+    """What readers may want to know of the slabs.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns of `slabkit.tables.SLABS`.
+    names : MicrographNames
+        Of the slabs, to find the one that a name or file means.
+    """
+
+    table: pd.DataFrame
+    names: MicrographNames
+
+    def values(self, column: str, micrographs: Sequence[str]) -> list[float]:
+        """Give a column of the slab table, ``slabkitVoxelSize`` say, for micrographs in it."""
+        known = dict(zip(self.table["rlnMicrographName"], self.table[column], strict=True))
+        return [float(known[name]) for name in micrographs]
 
 
 @dataclass(frozen=True)
-class PickFormat:
-    """One pick format.
+class Minislabs:
+    """What readers of results may want to know of the minislabs.
+
+    Parameters
+    ----------
+    table : DataFrame, optional
+        Columns of `slabkit.tables.MINISLABS`; some kinds cannot be read without it.
+    layout : GalleryLayout, optional
+        How tiles lie in the galleries, likewise.
+    y_axis : {"up", "down"}, optional
+        What the user says of places; where nothing is said, some readers warn.
+    """
+
+    table: pd.DataFrame | None = None
+    layout: GalleryLayout | None = None
+    y_axis: str | None = None
+
+
+PicksReader = Callable[[Source, Context], ParsedPicks]
+PicksWriter = Callable[["PickList", Context], str]
+Picks2dReader = Callable[[Sequence[Source], Slabs], "pd.DataFrame"]
+ResultsReader = Callable[[Sequence[Source], Minislabs], "pd.DataFrame"]
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """One format of 3D picks, 2D picks or results.
 
     Parameters
     ----------
@@ -253,16 +118,25 @@ class PickFormat:
         What ``--from`` and ``--to`` take.
     title : str
         What people call it.
+    unit, origin, index_base, lost : str
+        For the documentation: unit, position of zero, first index, what it cannot hold.
+    sniff : callable
+        Tell by the head of a `Source`, never by the size of values, whether it is of this format.
+    read, write : callable, optional
+        Reader of the 3D picks of one file, and writer of one file.
+    read_picks2d : callable, optional
+        Reader of the 2D picks of all files of this format at once; see `one_by_one`. Micrographs
+        may be called as the program called them.
+    read_results : callable, optional
+        Reader of what is said of minislabs in all files of this format at once; each row has
+        ``source``, the file's name, and ``line``, its row from 1.
+    files : callable, optional
+        Further files that a `Source` names and that are read with it.
+    y_settled : bool
+        Whether it is settled that y counts from the first row; if not, a user who does not say is
+        warned.
     suffixes : tuple of str
         File-name endings that mean this format when writing; the first is used in folders.
-    unit, origin, index_base : str
-        For the documentation: unit, position of zero, first index.
-    lost : str
-        For the documentation: what it cannot hold.
-    sniff : callable
-        Tell by content, never by the size of values, whether a `Source` is of this format.
-    read, write : callable
-        See `Reader` and `Writer`; without ``write`` the format is only read.
     keeps : frozenset of str
         Columns of `slabkit.tables.PICKS` that survive being written, besides x, y, z.
     keeps_extra : bool
@@ -282,19 +156,23 @@ class PickFormat:
     numbered : bool
         Whether tomograms are numbers, so that ``--tomogram-index`` means something.
     companion : (str, callable), optional
-        Suffix and writer of a second file beside each file.
+        Suffix and writer of a second file next to each file.
     """
 
     name: str
     title: str
-    suffixes: tuple[str, ...]
-    unit: str
-    origin: str
-    index_base: str
-    lost: str
-    sniff: Sniffer
-    read: Reader
-    write: Writer | None
+    sniff: Callable[[Source], bool]
+    unit: str = ""
+    origin: str = ""
+    index_base: str = "0"
+    lost: str = ""
+    read: PicksReader | None = None
+    write: PicksWriter | None = None
+    read_picks2d: Picks2dReader | None = None
+    read_results: ResultsReader | None = None
+    files: Callable[[Source], list[Path]] | None = None
+    y_settled: bool = True
+    suffixes: tuple[str, ...] = ()
     keeps: frozenset[str] = field(default_factory=frozenset)
     keeps_extra: bool = False
     one_file_per: tuple[str, ...] = ()
@@ -304,7 +182,28 @@ class PickFormat:
     units: tuple[str, ...] = ()
     index_bases: bool = False
     numbered: bool = False
-    companion: tuple[str, Writer] | None = None
+    companion: tuple[str, PicksWriter] | None = None
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """What it holds."""
+        readers: dict[Kind, Any] = {
+            "picks": self.read,
+            "picks2d": self.read_picks2d,
+            "results": self.read_results,
+        }
+        return frozenset(kind for kind, reader in readers.items() if reader is not None)
+
+    def reading(self, source: Source, context: Context) -> ParsedPicks:
+        """Read 3D picks, refusing options that the format has no use for.
+
+        Raises
+        ------
+        InputError
+        """
+        self.require_meant(context, source.where)
+        assert self.read is not None
+        return self.read(source, context)
 
     def written(self, picks: PickList, context: Context) -> str:
         """Give the text of a file, or refuse where the format is only read.
@@ -313,30 +212,74 @@ class PickFormat:
         ------
         InputError
         """
-        if self.write is None:
-            raise InputError(f"slabkit reads {self.name} but does not write it; give another --to.")
+        self.require_written()
+        assert self.write is not None
         return self.write(picks, context)
 
+    def require_written(self) -> None:
+        """Refuse a format that is only read."""
+        if self.write is None:
+            raise InputError(f"slabkit reads {self.name} but does not write it; give another --to.")
 
-def require_known_tomograms(names: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Refuse tomograms that are not in the list of tomograms.
+    def require_meant(self, context: Context, where: str) -> None:
+        """Refuse options that the format has no use for, before they seem to have worked."""
+        if context.unit is not None and context.unit not in self.units:
+            raise InputError(
+                f"{where}: --unit is for formats that do not fix it, CSV for one; the unit of "
+                f"{self.name} is {self.unit}."
+            )
+        if context.index_base is not None and not self.index_bases:
+            raise InputError(
+                f"{where}: --index-base is for Dynamo tables; the first voxel of {self.name} "
+                f"is {self.index_base}."
+            )
+        if context.tomogram_index is not None and not self.numbered:
+            raise InputError(
+                f"{where}: --tomogram-index is for formats that number their tomograms, and "
+                f"{self.name} does not."
+            )
+
+
+def one_by_one(
+    read: Callable[[Source, Slabs], pd.DataFrame],
+) -> Callable[[Sequence[Source], Slabs], pd.DataFrame]:
+    """Make a reader of many files out of one for a single file.
 
     Parameters
     ----------
-    names, known : iterable of str
-    where : str
+    read : callable
+        Gives the picks of one file.
 
-    Raises
-    ------
-    InputError
-        Names them and the closest known ones.
+    Returns
+    -------
+    callable
     """
-    known = list(known)
-    unknown = sorted(set(names) - set(known))
-    if unknown:
-        close = difflib.get_close_matches(unknown[0], known, n=3, cutoff=0.0)
-        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-        raise InputError(
-            f"{where}: tomogram {unknown[0]}{more} is not among the {len(known)} given with "
-            f"--tomograms; closest: {', '.join(close) or 'none'}."
-        )
+
+    def read_all(sources: Sequence[Source], slabs: Slabs) -> pd.DataFrame:
+        return pooled([checked(read(source, slabs), source.where) for source in sources])
+
+    return read_all
+
+
+def checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Bring what a reader found to the columns of `slabkit.tables.PICKS2D`."""
+    from slabkit.tables import PICKS2D, validate_table
+
+    return validate_table(table, PICKS2D, where)
+
+
+def pooled(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join tables of 2D picks; a further column that one lacks is empty there."""
+    import pandas as pd
+
+    from slabkit.tables import PICKS2D, empty_table
+
+    whole = [table for table in tables if len(table)]
+    if not whole:
+        return empty_table(PICKS2D)
+    names = list(dict.fromkeys(name for table in whole for name in table.columns))
+    whole = [
+        table.assign(**{name: "" for name in names if name not in table.columns})[names]
+        for table in whole
+    ]
+    return pd.concat(whole, ignore_index=True)

@@ -1,8 +1,4 @@
-"""2D picks on slabs, as slabkit and other programs write them, brought to one table.
-
-To add a dialect, write a module ``pick2d_<name>.py`` with a `Pick2dDialect` in it (see
-`slabkit.formats.pick2d_dialect`) and put that into the list below.
-"""
+"""2D picks on slabs, as slabkit and other programs write them, brought to one table."""
 
 from __future__ import annotations
 
@@ -15,37 +11,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from slabkit.errors import FormatError, SlabkitWarning
-from slabkit.formats.pick2d_dialect import Pick2dDialect, Slabs, pooled
-from slabkit.formats.programs.cryolo import picks2d as pick2d_cryolo
-from slabkit.formats.programs.cryosparc import picks2d as pick2d_cryosparc
-from slabkit.formats.programs.eman import picks2d as pick2d_eman
-from slabkit.formats.programs.relion import picks2d as pick2d_relion
+from slabkit.formats.file_format import Slabs, pooled
 from slabkit.formats.programs.shared.micrograph_names import MicrographNames
-from slabkit.formats.programs.topaz import picks2d as pick2d_topaz
+from slabkit.formats.registry import detect_format, fitting_formats
 from slabkit.formats.source import Source
 from slabkit.formats.tables.paths import check_given_once
-from slabkit.formats.tables.star import require_star_block
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PathLike = str | os.PathLike[str]
-
-_DIALECTS: tuple[Pick2dDialect, ...] = (
-    pick2d_relion.PARTICLES,
-    pick2d_relion.PER_MICROGRAPH,
-    pick2d_relion.LIST,
-    pick2d_eman.BOX,
-    pick2d_eman.INFO,
-    pick2d_cryolo.CBOX,
-    pick2d_cryosparc.DATASET,
-    pick2d_topaz.TABLE,
-)
-
-
-def pick2d_dialects() -> tuple[Pick2dDialect, ...]:
-    """Give every dialect, in the order of the documentation."""
-    return _DIALECTS
 
 
 def load_picks2d(paths: Sequence[PathLike]) -> list[Source]:
@@ -82,11 +57,9 @@ def referenced_files(sources: Sequence[Source]) -> list[Path]:
     """
     found: list[Path] = []
     for source in sources:
-        if source.empty:
-            continue
-        dialect = detect_dialect(source)
-        if dialect.files is not None:
-            found += dialect.files(source)
+        files = None if source.empty else detect_format(source, "picks2d").files
+        if files is not None:
+            found += files(source)
     return found
 
 
@@ -101,7 +74,7 @@ def read_picks2d_any(
     Parameters
     ----------
     sources : sequence of path-like or Source
-        Any number of files, of any dialects.
+        Any number of files, of any formats.
     slabs : DataFrame
         Columns of `slabkit.tables.SLABS`.
     y_axis : {"up", "down"}, optional
@@ -121,30 +94,28 @@ def read_picks2d_any(
         A file cannot be read, is given twice or lacks something; a micrograph is not in the slab
         table (the closest are listed).
     FormatError
-        A file is of no known dialect.
+        A file is of no known format.
 
     Warns
     -----
     SlabkitWarning
         The direction of y had to be assumed, or shifts were applied.
     """
-    paths = [source for source in sources if not isinstance(source, Source)]
-    loaded = iter(load_picks2d(paths))
+    loaded = iter(load_picks2d([path for path in sources if not isinstance(path, Source)]))
     files = [source if isinstance(source, Source) else next(loaded) for source in sources]
     known = Slabs(slabs, MicrographNames(slabs["rlnMicrographName"].tolist()))
-    by_dialect: dict[str, list[Source]] = {}
-    dialects: dict[str, Pick2dDialect] = {}
+    by_format: dict[str, list[Source]] = {}
     for file in _with_tables(files):
-        dialect = detect_dialect(file)
-        dialects[dialect.name] = dialect
-        by_dialect.setdefault(dialect.name, []).append(file)
+        by_format.setdefault(detect_format(file, "picks2d").name, []).append(file)
     tables = []
-    for name, own in by_dialect.items():
+    for own in by_format.values():
         where = ", ".join(source.where for source in own[:3]) + ", ..." * (len(own) > 3)
-        table = dialects[name].read(own, known)
-        found = known.names.match(table["rlnMicrographName"].tolist(), where)
-        table["rlnMicrographName"] = [found[one] for one in table["rlnMicrographName"]]
-        if y_axis is None and not dialects[name].y_settled and len(table):
+        file_format = detect_format(own[0], "picks2d")
+        assert file_format.read_picks2d is not None
+        table = file_format.read_picks2d(own, known)
+        found = known.names.match(table["rlnMicrographName"].unique(), where)
+        table["rlnMicrographName"] = table["rlnMicrographName"].map(found)
+        if y_axis is None and not file_format.y_settled and len(table):
             warnings.warn(
                 f"{where}: nothing tells which way y counts on slabs; it was taken to count down "
                 "from the first row of the file (--y-axis down says so, --y-axis up the contrary).",
@@ -160,19 +131,9 @@ def read_picks2d_any(
 
 
 def _with_tables(files: Sequence[Source]) -> list[Source]:
-    """Leave out files in which nothing stands, and say so where no program says it like that.
-
-    Raises
-    ------
-    FormatError
-        It is standard input: what should have written it has failed.
-    """
-    empty = [
-        file.where
-        for file in files
-        if file.empty and not any(dialect.sniff(file) for dialect in _DIALECTS)
-    ]
-    if "-" in empty:
+    """Leave out empty files, and say so unless their program writes none for no picks."""
+    empty = [file.where for file in files if file.empty and not fitting_formats(file, "picks2d")]
+    if "-" in empty:  # what should have written it has failed
         raise FormatError("standard input: is empty, not even a table without picks.")
     if empty:
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
@@ -182,47 +143,3 @@ def _with_tables(files: Sequence[Source]) -> list[Source]:
             stacklevel=3,
         )
     return [file for file in files if not file.empty]
-
-
-def detect_dialect(source: Source) -> Pick2dDialect:
-    """Tell the dialect of a file by its content and declared name.
-
-    Parameters
-    ----------
-    source : Source
-
-    Returns
-    -------
-    Pick2dDialect
-
-    Raises
-    ------
-    FormatError
-        None or several fit.
-    """
-    fitting = [dialect for dialect in _DIALECTS if dialect.sniff(source)]
-    if len(fitting) == 1:
-        return fitting[0]
-    if not fitting and b"loop_" in source.data:
-        require_star_block(source.text, source.where)
-    if fitting:
-        names = ", ".join(dialect.name for dialect in fitting)
-        raise FormatError(f"{source.where}: could be {names}; 2D picks of one kind are needed.")
-    titles = "; ".join(dialect.title for dialect in _DIALECTS)
-    raise FormatError(
-        f"{source.where}: holds no 2D picks that can be told by content or name; known are: "
-        f"{titles}."
-    )
-
-
-def dialect_table() -> str:
-    """Give the table of dialects in the documentation, as Markdown.
-
-    Returns
-    -------
-    str
-    """
-    header = ("2D picks of", "what it is", "unit", "zero point", "index base")
-    rows = [(f"`{one.name}`", one.title, one.unit, one.origin, one.index_base) for one in _DIALECTS]
-    lines = [header, tuple("---" for _ in header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,79 +1,97 @@
-"""The pick formats slabkit knows, by name.
+"""The formats slabkit knows.
 
-To add one, write a module with two functions (see `slabkit.formats.file_format`) and put its
-`PickFormat` into the list below, or call `add_format` from outside.
+To add one, write a module with a `slabkit.formats.file_format.FileFormat` and put that into the
+list below, or call `add_format` from outside.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats.file_format import PickFormat
-from slabkit.formats.programs import artiax as pick_artiax
-from slabkit.formats.programs import coords as pick_coords
-from slabkit.formats.programs import csv_ as pick_csv
-from slabkit.formats.programs import deepfinder as pick_deepfinder
-from slabkit.formats.programs import dynamo as pick_dynamo
-from slabkit.formats.programs import imod as pick_imod
-from slabkit.formats.programs import matching as pick_matching
-from slabkit.formats.programs import native as pick_native
-from slabkit.formats.programs import ndjson as pick_ndjson
-from slabkit.formats.programs import polnet as pick_polnet
-from slabkit.formats.programs.copick import picks as pick_copick
-from slabkit.formats.programs.cryolo import picks as pick_cryolo
-from slabkit.formats.programs.eman import picks as pick_eman
-from slabkit.formats.programs.relion import particles as pick_relion
-from slabkit.formats.programs.slabpick import picks as pick_slabpick
+from slabkit.formats.file_format import FileFormat, Kind
+from slabkit.formats.programs import (
+    artiax,
+    coords,
+    csv_,
+    deepfinder,
+    dynamo,
+    imod,
+    matching,
+    native,
+    ndjson,
+    polnet,
+)
+from slabkit.formats.programs.copick import picks as copick
+from slabkit.formats.programs.cryolo import picks as cryolo
+from slabkit.formats.programs.cryolo import picks2d as cryolo_picks2d
+from slabkit.formats.programs.cryosparc import picks2d as cryosparc
+from slabkit.formats.programs.eman import picks as eman
+from slabkit.formats.programs.eman import picks2d as eman_picks2d
+from slabkit.formats.programs.relion import particles as relion
+from slabkit.formats.programs.relion import picks2d as relion_picks2d
+from slabkit.formats.programs.relion import results as relion_results
+from slabkit.formats.programs.slabpick import picks as slabpick
+from slabkit.formats.programs.topaz import picks2d as topaz
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import require_star_block
 
-_FORMATS: dict[str, PickFormat] = {}
+_FORMATS: list[FileFormat] = [
+    native.FORMAT,
+    csv_.FORMAT,
+    ndjson.FORMAT,
+    copick.FORMAT,
+    relion.RELION5,
+    relion.RELION4,
+    dynamo.FORMAT,
+    eman.FORMAT,
+    imod.FORMAT,
+    coords.ARTIAX,
+    artiax.FORMAT,
+    coords.TOMOTWIN,
+    coords.CRYOLO_COORDS,
+    cryolo.FORMAT,
+    matching.PYTOM,
+    matching.WARP,
+    matching.WARP_PX,
+    deepfinder.FORMAT,
+    polnet.FORMAT,
+    slabpick.FORMAT,
+    relion_picks2d.PARTICLES,
+    relion_picks2d.PER_MICROGRAPH,
+    relion_picks2d.LIST,
+    eman_picks2d.BOX,
+    eman_picks2d.INFO,
+    cryolo_picks2d.CBOX,
+    cryosparc.DATASET,
+    topaz.TABLE,
+    relion_results.RESULTS,
+    topaz.RESULTS,
+    csv_.RESULTS,
+]
 
 
-def add_format(pick_format: PickFormat) -> None:
-    """Add a format, or replace the one of that name.
+def add_format(file_format: FileFormat) -> None:
+    """Add a format, or replace the one of that name that holds the same.
 
     Parameters
     ----------
-    pick_format : PickFormat
+    file_format : FileFormat
     """
-    _FORMATS[pick_format.name] = pick_format
+    for index, known in enumerate(_FORMATS):
+        if known.name == file_format.name and known.kinds & file_format.kinds:
+            _FORMATS[index] = file_format
+            return
+    _FORMATS.append(file_format)
 
 
-for _format in (
-    pick_native.FORMAT,
-    pick_csv.FORMAT,
-    pick_ndjson.FORMAT,
-    pick_copick.FORMAT,
-    pick_relion.RELION5,
-    pick_relion.RELION4,
-    pick_dynamo.FORMAT,
-    pick_eman.FORMAT,
-    pick_imod.FORMAT,
-    pick_coords.ARTIAX,
-    pick_artiax.FORMAT,
-    pick_coords.TOMOTWIN,
-    pick_coords.CRYOLO_COORDS,
-    pick_cryolo.FORMAT,
-    pick_matching.PYTOM,
-    pick_matching.WARP,
-    pick_matching.WARP_PX,
-    pick_deepfinder.FORMAT,
-    pick_polnet.FORMAT,
-    pick_slabpick.FORMAT,
-):
-    add_format(_format)
+def formats_of(kind: Kind) -> list[FileFormat]:
+    """Give the formats of 3D picks, 2D picks or results, in the order of the documentation."""
+    return [known for known in _FORMATS if kind in known.kinds]
 
 
-def pick_formats() -> list[PickFormat]:
-    """Give every format, in the order of the documentation."""
-    return list(_FORMATS.values())
-
-
-def format_named(name: str) -> PickFormat:
-    """Give the format of a name.
+def format_named(name: str) -> FileFormat:
+    """Give the format of 3D picks of a name.
 
     Parameters
     ----------
@@ -82,68 +100,84 @@ def format_named(name: str) -> PickFormat:
 
     Returns
     -------
-    PickFormat
+    FileFormat
 
     Raises
     ------
     InputError
         There is none; lists those there are.
     """
-    if name not in _FORMATS:
-        raise InputError(f"there is no pick format {name!r}; there are {', '.join(_FORMATS)}.")
-    return _FORMATS[name]
+    known = {entry.name: entry for entry in formats_of("picks")}
+    if name not in known:
+        raise InputError(f"there is no pick format {name!r}; there are {', '.join(known)}.")
+    return known[name]
 
 
-def detect_format(source: Source) -> PickFormat:
-    """Tell the format of a file by its content.
+def detect_format(source: Source, kind: Kind = "picks") -> FileFormat:
+    """Tell the format of a file by its head; once for each `Source`.
 
     Parameters
     ----------
     source : Source
+    kind : {"picks", "picks2d", "results"}, optional
+        What it is read as.
 
     Returns
     -------
-    PickFormat
+    FileFormat
 
     Raises
     ------
     FormatError
         None or several fit. A format that the file's name declares gives its own message later.
     """
-    fitting = [known for known in _FORMATS.values() if known.sniff(source)]
+    found = source.memo.get(kind)
+    if not isinstance(found, FileFormat):
+        found = source.memo[kind] = _detected(source, kind)
+    return found
+
+
+def fitting_formats(source: Source, kind: Kind) -> list[FileFormat]:
+    """Give every format that a file may be of by its head."""
+    return [known for known in formats_of(kind) if known.sniff(source)]
+
+
+def _detected(source: Source, kind: Kind) -> FileFormat:
+    if kind == "picks":
+        _ = source.text  # says of some files that are no text what to do
+    if kind == "results":  # whatever no program's format fits is a CSV that a person filled in
+        return next(known for known in formats_of(kind) if known.sniff(source))
+    fitting = fitting_formats(source, kind)
     if len(fitting) == 1:
         return fitting[0]
-    if not fitting:
-        declared = _by_suffix(source.where)
-        if declared is not None and not _is_star(source):
-            return declared
+    names = ", ".join(known.name for known in fitting or formats_of(kind))
+    if fitting:
+        settled = "say which with --from" if kind == "picks" else "2D picks of one kind are needed"
+        raise FormatError(f"{source.where}: could be {names}; {settled}.")
+    declared = _by_suffix(source.suffix) if kind == "picks" else None
+    if declared is not None and (source.suffix != ".star" or source.empty):
+        return declared
+    if kind == "picks" or b"loop_" in source.data:
         require_star_block(source.text, source.where)
+    if kind == "picks":
         raise FormatError(
             f"{source.where}: is no pick list that can be told by its content; say what it is with "
-            f"--from ({', '.join(_FORMATS)})."
+            f"--from ({names})."
         )
-    names = ", ".join(known.name for known in fitting)
-    raise FormatError(f"{source.where}: could be {names}; say which with --from.")
+    titles = "; ".join(known.title for known in formats_of(kind))
+    raise FormatError(
+        f"{source.where}: holds no 2D picks that can be told by content or name; known are: "
+        f"{titles}."
+    )
 
 
-def folder_formats(chosen: PickFormat | None = None) -> dict[str, str]:
-    """Give the formats that are read from folders too.
-
-    Parameters
-    ----------
-    chosen : PickFormat, optional
-        Only this one.
-
-    Returns
-    -------
-    dict of str to str
-        Name of the format to the glob of its files in a folder.
-    """
-    known = [chosen] if chosen is not None else pick_formats()
+def folder_formats(chosen: FileFormat | None = None) -> dict[str, str]:
+    """Give the globs of the formats that are read from folders too, or of the chosen one."""
+    known = [chosen] if chosen is not None else formats_of("picks")
     return {entry.name: entry.folder_glob for entry in known if entry.folder_glob}
 
 
-def format_to_write(target: str | os.PathLike[str]) -> PickFormat:
+def format_to_write(target: str | os.PathLike[str]) -> FileFormat:
     """Tell the format a result is meant to have by its name; native for ``-``.
 
     Parameters
@@ -152,60 +186,48 @@ def format_to_write(target: str | os.PathLike[str]) -> PickFormat:
 
     Returns
     -------
-    PickFormat
+    FileFormat
 
     Raises
     ------
     InputError
         The suffix means no format.
     """
-    found = _FORMATS["native"] if str(target) == "-" else _by_suffix(str(target))
+    if str(target) == "-":
+        return format_named("native")
+    found = _by_suffix(os.path.splitext(target)[1].lower())
     if found is None:
-        endings = ", ".join(f"{s} is {f.name}" for f in _FORMATS.values() for s in f.suffixes)
+        known = formats_of("picks")
+        endings = ", ".join(f"{s} is {f.name}" for f in known for s in f.suffixes)
         raise InputError(
             f"{target}: its name does not say a pick format ({endings}); give --to "
-            f"({', '.join(_FORMATS)})."
+            f"({', '.join(entry.name for entry in known)})."
         )
     return found
 
 
-def format_table() -> str:
-    """Give the table of formats in the documentation, as Markdown.
-
-    Returns
-    -------
-    str
-    """
-    header = ("format", "what it is", "written for", "unit", "zero point", "index base", "loses")
-    rows = [
-        (
-            f"`{known.name}`",
-            known.title,
-            _written_for(known),
-            known.unit,
-            known.origin,
-            known.index_base,
-            known.lost,
-        )
-        for known in _FORMATS.values()
-    ]
-    lines = [header, tuple("---" for _ in header), *rows]
+def format_table(kind: Kind = "picks") -> str:
+    """Give the table of formats in the documentation, as Markdown."""
+    if kind == "picks":
+        columns = ["format", "what it is", "written for", "unit", "zero point", "index base"]
+        columns.append("loses")
+    else:
+        columns = ["2D picks of", "what it is", "unit", "zero point", "index base"]
+    rows = []
+    for known in formats_of(kind):
+        row = [f"`{known.name}`", known.title, known.unit, known.origin, known.index_base]
+        if kind == "picks":
+            row = [*row[:2], _written_for(known), *row[2:], known.lost]
+        rows.append(row)
+    lines = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _written_for(known: PickFormat) -> str:
+def _written_for(known: FileFormat) -> str:
     if known.write is None:
         return "(only read)"
     return ", ".join(f"`{suffix}`" for suffix in known.suffixes) or f"`--to {known.name}`"
 
 
-def _by_suffix(name: str) -> PickFormat | None:
-    suffix = Path(name).suffix.lower()
-    for known in _FORMATS.values():
-        if suffix in known.suffixes:
-            return known
-    return None
-
-
-def _is_star(source: Source) -> bool:
-    return Path(source.where).suffix.lower() == ".star" and not source.empty
+def _by_suffix(suffix: str) -> FileFormat | None:
+    return next((known for known in formats_of("picks") if suffix in known.suffixes), None)

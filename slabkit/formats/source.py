@@ -1,20 +1,34 @@
-"""The files that picks are read from: their bytes, their text, and which stand in a folder."""
+"""The files that are read: their bytes, their text, and what their first lines say of them.
+
+A `Source` is read once and parsed once: formats are told apart by its head (magic bytes, STAR
+labels, header line, JSON keys), and the tables and the JSON that readers take are kept.
+"""
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import FormatError, InputError
+from slabkit.formats.programs.shared.json_values import load_json
+from slabkit.formats.tables.paths import check_given_once
+from slabkit.formats.tables.star import parse_star
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PathLike = str | os.PathLike[str]
 
 _PICKLES = tuple(bytes((0x80, protocol)) for protocol in (2, 3, 4, 5))
+_HEAD_CHARACTERS = 65536
+_KEY = re.compile(r'"([^"\\]+)"\s*:')
 
 
 @dataclass(frozen=True)
@@ -27,15 +41,16 @@ class Source:
         What messages begin with: the path as given, or ``-``.
     data : bytes
     tomogram : str, optional
-        The tomogram that the file's place in a project says, whatever stands in it.
+        The tomogram that the file's place in a project says, whatever the file says.
     """
 
     where: str
     data: bytes
     tomogram: str = ""
+    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
-    def load(cls, source: str | os.PathLike[str], tomogram: str = "") -> Source:
+    def load(cls, source: PathLike, tomogram: str = "") -> Source:
         """Read a file, or standard input for ``-``.
 
         Parameters
@@ -57,6 +72,11 @@ class Source:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"{source}: cannot be read ({reason}).") from error
         return cls(str(source), data, tomogram)
+
+    @property
+    def suffix(self) -> str:
+        """The ending of the file's name, in small letters."""
+        return Path(self.where).suffix.lower()
 
     @cached_property
     def text(self) -> str:
@@ -95,6 +115,102 @@ class Source:
         lines = (line.strip() for line in io.BytesIO(self.data.removeprefix(b"\xef\xbb\xbf")))
         return all(not line or line.startswith((b"#", b"data_")) for line in lines)
 
+    @cached_property
+    def first_line(self) -> str:
+        """The first line that is neither blank nor a comment."""
+        found = re.search(r"^[^\S\n]*([^\s#].*)", self.text, re.MULTILINE)
+        return found[1] if found else ""
+
+    @cached_property
+    def header(self) -> tuple[str, ...]:
+        """The names in the first line of a table with separators."""
+        mark = next((mark for mark in "\t;" if mark in self.first_line), ",")
+        return tuple(name.strip() for name in self.first_line.split(mark))
+
+    @cached_property
+    def is_star(self) -> bool:
+        """Whether the text begins with the name of a STAR block."""
+        # A binary file need not be made text.
+        if b"data_" not in self.data:
+            return False
+        first = re.search(r"^[^\S\n]*([^\s#;].*)", self.text, re.MULTILINE)
+        return first is not None and first[1].startswith("data_")
+
+    @cached_property
+    def block_labels(self) -> dict[str, tuple[str, ...]]:
+        """Labels, without underscore, of each block of a STAR file; the rows are not looked at."""
+        return _block_labels(self.text) if self.is_star else {}
+
+    @cached_property
+    def labels(self) -> frozenset[str]:
+        """Labels of all blocks of a STAR file; none for other files."""
+        return frozenset(label for labels in self.block_labels.values() for label in labels)
+
+    @property
+    def blocks(self) -> dict[str, pd.DataFrame]:
+        """Every block of a STAR file as a table of strings, to be changed freely.
+
+        Raises
+        ------
+        FormatError
+            As `slabkit.formats.tables.star.parse_star`.
+        """
+        return {name: block.copy(deep=False) for name, block in self._parsed_blocks.items()}
+
+    @cached_property
+    def _parsed_blocks(self) -> dict[str, pd.DataFrame]:
+        return parse_star(self.text, self.where)
+
+    @cached_property
+    def json(self) -> Any:
+        """The content of a JSON file.
+
+        Raises
+        ------
+        FormatError
+            As `slabkit.formats.programs.shared.json_values.load_json`.
+        """
+        return load_json(self.text, self.where)
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Keys of the JSON object that the file holds, also where it is damaged further on."""
+        if not self.data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+            return frozenset()
+        try:
+            return frozenset(self.json)
+        except FormatError:
+            return frozenset(_KEY.findall(self.text[:_HEAD_CHARACTERS]))
+
+
+def _block_labels(text: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    name, labels = "", list[str]()
+    position = 0
+    while 0 <= position < len(text):
+        end = text.find("\n", position) % (len(text) + 1)
+        line = text[position:end].strip()
+        if line.startswith("data_"):
+            name, labels = line.split()[0].removeprefix("data_"), []
+            found[name] = ()
+        elif line.startswith("_"):
+            labels.append(line.split()[0][1:])
+            found[name] = tuple(labels)
+        elif line and line[0] not in "#;" and line != "loop_":
+            end = _next_block(text, end)  # past the rows
+        position = end + 1
+    return found
+
+
+def _next_block(text: str, position: int) -> int:
+    """Give the end of the line before the next name of a block."""
+    while (position := text.find("data_", position)) >= 0:
+        start = text.rfind("\n", 0, position)
+        if not text[start + 1 : position].strip():
+            return start
+        position += 1
+    return len(text)
+
 
 def load_sources(
     sources: Sequence[PathLike | Source], folder_globs: Mapping[str, str]
@@ -123,13 +239,8 @@ def load_sources(
             paths += _in_folder(Path(source), folder_globs)
         else:
             paths.append(source)
-    by_path: dict[str, str] = {}
-    for path in paths:
-        name = path.where if isinstance(path, Source) else str(path)
-        same = name if name == "-" else os.path.realpath(name)
-        if same in by_path:
-            raise InputError(f"{name}: is given twice (also as {by_path[same]}).")
-        by_path[same] = name
+    names = [path.where if isinstance(path, Source) else str(path) for path in paths]
+    check_given_once(names, "file of picks")
     loaded = [path if isinstance(path, Source) else Source.load(path) for path in paths]
     by_content: dict[tuple[str, bytes], str] = {}
     for item in loaded:
@@ -153,5 +264,5 @@ def _in_folder(folder: Path, folder_globs: Mapping[str, str]) -> list[Path]:
 
 
 def _is_record(path: Path) -> bool:
-    # The record of a run stands beside picks.star.
+    # The record of a run is next to picks.star.
     return path.name.startswith(".") or ".star." in path.name

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.file_format import Context, require_known_tomograms
+from slabkit.formats.picks.given import Context, require_known_tomograms
 from slabkit.formats.programs.shared.values import TEXT_NAMES
 from slabkit.formats.tomograms.relion import UNBINNED
 from slabkit.tables import PICKS, TOMOGRAMS, empty_table, make_table, new_pick_ids

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.file_format import Centre, Context, PickFormat, Reading, Unit
+from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.bounds import check_bounds, count_outside
-from slabkit.formats.picks.context import PickReading, make_context, require_meant
+from slabkit.formats.picks.context import PickReading
+from slabkit.formats.picks.given import Centre, Context, Unit, make_context
 from slabkit.formats.picks.normalise import (
     check_extra_names,
     drop_duplicates,
@@ -198,20 +199,19 @@ def read_pick_list(
 
 
 def _read(
-    source: Source, chosen: PickFormat | None, context: Context
-) -> tuple[Reading, PickFormat]:
+    source: Source, chosen: FileFormat | None, context: Context
+) -> tuple[ParsedPicks, FileFormat]:
     if source.empty and source.where == "-":  # the program before it in the pipe has failed
         raise InputError("standard input: is empty, not even a table without picks.")
     if source.empty:
         pick_format = chosen or detect_format(source)
         nothing: dict[str, Any] = {column.name: [] for column in PICKS.columns if column.required}
-        return Reading(nothing), pick_format
+        return ParsedPicks(nothing), pick_format
     pick_format = chosen or detect_format(source)
-    require_meant(pick_format, context, source.where)
-    return pick_format.read(source, context), pick_format
+    return pick_format.reading(source, context), pick_format
 
 
-def _columns(reading: Reading, where: str) -> pd.DataFrame:
+def _columns(reading: ParsedPicks, where: str) -> pd.DataFrame:
     import pandas as pd
 
     # Texts stay plain objects until the whole table is checked.
@@ -253,7 +253,9 @@ def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
 _REAL = {column.name for column in PICKS.columns if column.kind == "real"}
 
 
-def _check_bounds(reading: Reading, where: str, pick_format: PickFormat, context: Context) -> None:
+def _check_bounds(
+    reading: ParsedPicks, where: str, pick_format: FileFormat, context: Context
+) -> None:
     names = list(reading.columns["slabkitTomogram"])
     if not names:
         return

@@ -7,8 +7,8 @@ import warnings
 from pathlib import Path
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.file_format import Centre, Context, PickFormat
-from slabkit.formats.picks.context import make_context, require_meant
+from slabkit.formats.file_format import FileFormat
+from slabkit.formats.picks.given import Centre, Context, make_context
 from slabkit.formats.picks.normalise import set_species
 from slabkit.formats.programs.shared.values import TEXT_NAMES, check_names
 from slabkit.formats.registry import format_named, format_to_write
@@ -68,7 +68,7 @@ def write_picks(
     if species is not None:
         picks = PickList(set_species(picks.picks, species, "pick list"), picks.tomograms)
     context = make_context(picks.tomograms, None, None, binning, centre, species, None, index_base)
-    require_meant(chosen, context, str(target))
+    chosen.require_meant(context, str(target))
     check_names(picks.picks["slabkitTomogram"].unique(), "tomogram", "pick list")
     _say_what_is_lost(picks, chosen)
     # Everything is made before anything is written, so that an error leaves nothing half done.
@@ -104,8 +104,7 @@ def is_folder(target: PathLike, format: str | None = None) -> bool:
         There is no such format, or the name does not say one.
     """
     chosen = format_named(format) if format is not None else format_to_write(target)
-    if chosen.write is None:
-        raise InputError(f"slabkit reads {chosen.name} but does not write it; give another --to.")
+    chosen.require_written()
     if not chosen.one_file_per or str(target) == "-":
         return False
     return Path(target).is_dir() or not Path(target).suffix
@@ -150,7 +149,7 @@ def planned_files(folder: PathLike, picks: PickList, format: str) -> list[Path]:
     return [Path(path) for path in _parts(Path(folder), picks, format_named(format))]
 
 
-def _require_one_file(target: PathLike, picks: PickList, chosen: PickFormat) -> None:
+def _require_one_file(target: PathLike, picks: PickList, chosen: FileFormat) -> None:
     columns = list(chosen.one_file_per)
     count = len(picks.picks[columns].drop_duplicates()) if columns else 0
     if count > 1:
@@ -161,7 +160,7 @@ def _require_one_file(target: PathLike, picks: PickList, chosen: PickFormat) -> 
         )
 
 
-def _parts(folder: Path, picks: PickList, chosen: PickFormat) -> dict[str, PickList]:
+def _parts(folder: Path, picks: PickList, chosen: FileFormat) -> dict[str, PickList]:
     assert chosen.file_name is not None
     parts: dict[str, PickList] = {}
     for _, rows in picks.picks.groupby(list(chosen.one_file_per), sort=True):
@@ -175,7 +174,7 @@ def _parts(folder: Path, picks: PickList, chosen: PickFormat) -> dict[str, PickL
     return parts
 
 
-def _files(folder: Path, picks: PickList, chosen: PickFormat, context: Context) -> dict[str, str]:
+def _files(folder: Path, picks: PickList, chosen: FileFormat, context: Context) -> dict[str, str]:
     parts = _parts(folder, picks, chosen)
     files = {path: chosen.written(part, context) for path, part in parts.items()}
     files[str(folder / "picks.star")] = format_named("native").written(picks, context)
@@ -183,7 +182,7 @@ def _files(folder: Path, picks: PickList, chosen: PickFormat, context: Context) 
 
 
 def _companion(
-    target: PathLike, picks: PickList, chosen: PickFormat, context: Context
+    target: PathLike, picks: PickList, chosen: FileFormat, context: Context
 ) -> dict[str, str]:
     path = companion_file(target, chosen.name)
     if path is None or chosen.companion is None:
@@ -193,7 +192,7 @@ def _companion(
     return {str(path): chosen.companion[1](picks, context)}
 
 
-def _say_what_is_lost(picks: PickList, chosen: PickFormat) -> None:
+def _say_what_is_lost(picks: PickList, chosen: FileFormat) -> None:
     defaults = {column.name: column.default for column in PICKS.columns}
     lost = []
     for name in picks.picks.columns:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import SlabkitWarning
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.csv_columns import csv_columns
 from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.programs.shared.orientations import (
@@ -32,7 +33,7 @@ _ANGLES = ("phi", "the", "psi")
 _SCORE = "score"
 
 
-def read(source: Source, context: Context) -> Reading:
+def read(source: Source, context: Context) -> ParsedPicks:
     """Read positions plus shifts; the angles phi, the, psi become an orientation.
 
     Parameters
@@ -43,7 +44,7 @@ def read(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
 
     Raises
     ------
@@ -78,7 +79,7 @@ def read(source: Source, context: Context) -> Reading:
     if _SCORE in columns:
         found["slabkitScore"] = optional_numbers(columns.pop(_SCORE), _SCORE, where)
         found["slabkitScoreKind"] = ["artiax"] * len(xyz)
-    return Reading(found | columns, unit)
+    return ParsedPicks(found | columns, unit)
 
 
 def write(picks: PickList, context: Context) -> str:
@@ -101,15 +102,14 @@ def write(picks: PickList, context: Context) -> str:
 
 def sniff(source: Source) -> bool:
     """Tell by the header line."""
-    first = source.text.split("\n", 1)[0].split("\t")
-    return {*_XYZ, *_SHIFT} <= {name.strip() for name in first}
+    return {*_XYZ, *_SHIFT} <= set(source.header)
 
 
 def _file_name(picks: PickList) -> str:
     return f"{picks.picks['slabkitTomogram'].iloc[0]}.tsv"
 
 
-FORMAT = PickFormat(
+FORMAT = FileFormat(
     name="artiax-tsv",
     title="ArtiaX generic particle list (pos_x, shift_x, phi, the, psi)",
     suffixes=(),

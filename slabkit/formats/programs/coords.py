@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slabkit.errors import SlabkitWarning
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.rows import (
     POSITIONS,
     names_of_file,
@@ -26,19 +27,19 @@ if TYPE_CHECKING:
 _HALF_FLOAT = 2048  # from here on TomoTwin's 16-bit numbers are even only
 
 
-def _read(source: Source, context: Context, names: list[str], count: int) -> Reading:
+def _read(source: Source, context: Context, names: list[str], count: int) -> ParsedPicks:
     columns = number_rows(source, 3, 3, "x y z are three")
     xyz = triples(columns, "x y z", source.where)
     names = names[:count]
     unit = context.voxel_sizes(names, source.where)
-    return Reading(placed(names, xyz * unit[:, None]), unit)
+    return ParsedPicks(placed(names, xyz * unit[:, None]), unit)
 
 
 def _count(source: Source) -> int:
     return len(number_rows(source, 3, 3, "x y z are three")[0])
 
 
-def read_artiax(source: Source, context: Context) -> Reading:
+def read_artiax(source: Source, context: Context) -> ParsedPicks:
     """Read ``x y z``; the tomogram's name and voxel size are needed.
 
     Parameters
@@ -48,7 +49,7 @@ def read_artiax(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
 
     Raises
     ------
@@ -60,13 +61,13 @@ def read_artiax(source: Source, context: Context) -> Reading:
     return _read(source, context, names, count)
 
 
-def read_cryolo(source: Source, context: Context) -> Reading:
+def read_cryolo(source: Source, context: Context) -> ParsedPicks:
     """Read ``x y z`` of a file that has the tomogram's name; see `read_artiax`."""
     count = _count(source)
     return _read(source, context, names_of_file(source, context, count), count)
 
 
-def read_tomotwin(source: Source, context: Context) -> Reading:
+def read_tomotwin(source: Source, context: Context) -> ParsedPicks:
     """Read ``x y z`` of a file that has the reference's name; see `read_artiax`.
 
     The file's name becomes the species.
@@ -102,7 +103,7 @@ def write(picks: PickList, context: Context) -> str:
 
 def sniff(source: Source) -> bool:
     """Tell by the suffix; the three that have it do not differ in content."""
-    return Path(source.where).suffix.lower() == ".coords"
+    return source.suffix == ".coords"
 
 
 def _by_tomogram(picks: PickList) -> str:
@@ -118,13 +119,13 @@ def _format(
     name: str,
     title: str,
     lost: str,
-    read: Callable[[Source, Context], Reading],
+    read: Callable[[Source, Context], ParsedPicks],
     file_name: Callable[[PickList], str],
     *one_file_per: str,
     suffixes: tuple[str, ...] = (),
     folder_glob: str = "*.coords",
-) -> PickFormat:
-    return PickFormat(
+) -> FileFormat:
+    return FileFormat(
         name=name,
         title=title,
         suffixes=suffixes,

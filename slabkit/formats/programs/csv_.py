@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
+from slabkit.formats.programs.shared.result_values import pooled_results, read_result_table
 from slabkit.formats.programs.shared.values import TEXT_NAMES, coordinates, typed_columns
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import real_text
@@ -30,7 +32,7 @@ _SYNONYMS = {
 _CHUNK = 20_000
 
 
-def read(source: Source, context: Context) -> Reading:
+def read(source: Source, context: Context) -> ParsedPicks:
     """Read a CSV file.
 
     Parameters
@@ -41,7 +43,7 @@ def read(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
 
     Raises
     ------
@@ -61,7 +63,7 @@ def read(source: Source, context: Context) -> Reading:
     for axis, values in zip("XYZ", (xyz * unit[:, None]).T, strict=True):
         found[f"slabkit{axis}"] = values
     found |= typed_columns(columns, where)
-    return Reading(found | columns, unit)
+    return ParsedPicks(found | columns, unit)
 
 
 def write(picks: PickList, context: Context) -> str:
@@ -77,8 +79,7 @@ def write(picks: PickList, context: Context) -> str:
 
 def sniff(source: Source) -> bool:
     """Tell by a header line that names x, y and z."""
-    first = next(_lines(source.text), "")
-    names = [name.strip().lower() for name in first.split(_delimiter(first))]
+    names = [name.lower() for name in source.header]
     # PolNet's motif lists have these names too, and others that say they are its.
     return {"x", "y", "z"} <= set(names) and not {"type", "label", "code"} <= set(names)
 
@@ -184,7 +185,7 @@ def _coordinates(values: list[str], name: str, where: str, before: int) -> Any:
         return coordinates(["0"] * before + values, name, where)
 
 
-FORMAT = PickFormat(
+FORMAT = FileFormat(
     name="csv",
     title="comma-separated values with a header line",
     suffixes=(".csv", ".tsv"),
@@ -198,4 +199,11 @@ FORMAT = PickFormat(
     keeps=frozenset(PICKS.names),
     keeps_extra=True,
     units=("angstrom", "px"),
+)
+
+RESULTS = FileFormat(
+    name="csv",
+    title="CSV with a header line, filled in by people",
+    sniff=lambda source: True,  # of the files that no other format of results fits
+    read_results=pooled_results(read_result_table),
 )

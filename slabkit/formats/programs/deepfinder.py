@@ -7,7 +7,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from slabkit.errors import FormatError
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.rows import numbered_names, placed, triples
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
@@ -21,7 +22,7 @@ _KEPT = {
 }
 
 
-def read(source: Source, context: Context) -> Reading:
+def read(source: Source, context: Context) -> ParsedPicks:
     """Read objects; the size of a cluster becomes the score.
 
     Parameters
@@ -33,7 +34,7 @@ def read(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
         The angles are kept as they are: DeepFinder does not say how they turn.
 
     Raises
@@ -66,7 +67,7 @@ def read(source: Source, context: Context) -> Reading:
         values = [item.get(name, "") for item in objects]
         if any(values):
             found[column] = values
-    return Reading(found, unit)
+    return ParsedPicks(found, unit)
 
 
 def sniff(source: Source) -> bool:
@@ -88,7 +89,7 @@ def _objects(source: Source) -> list[dict[str, str]]:
     return [dict(item.attrib) for item in root.iter("object")]
 
 
-FORMAT = PickFormat(
+FORMAT = FileFormat(
     name="deepfinder",
     title="DeepFinder object list (XML)",
     suffixes=(),

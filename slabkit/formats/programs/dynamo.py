@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import SlabkitWarning
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.programs.shared.orientations import (
     RELION_ANGLES,
@@ -55,7 +56,7 @@ _KEPT = tuple(f"dynamo{name.capitalize()}" for name in _NAMES)
 _READ = ("dx", "dy", "dz", "tdrot", "tilt", "narot", "cc", "tomo", "x", "y", "z", "apix")
 
 
-def read(source: Source, context: Context) -> Reading:
+def read(source: Source, context: Context) -> ParsedPicks:
     """Read a table.
 
     Parameters
@@ -67,7 +68,7 @@ def read(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
         Columns that slabkit does not know are kept as ``dynamoTag`` and so on, if they are not 0
         throughout.
 
@@ -109,7 +110,7 @@ def read(source: Source, context: Context) -> Reading:
         name = _NAMES[number] if number < len(_NAMES) else f"column{number + 1}"
         if name not in _READ and parse_numbers(values).any():
             found[f"dynamo{name.capitalize()}"] = values
-    return Reading(found, unit, zero, tomograms)
+    return ParsedPicks(found, unit, zero, tomograms)
 
 
 def write(picks: PickList, context: Context) -> str:
@@ -194,7 +195,7 @@ def _voxel_sizes(
     return unit, make_table(TOMOGRAMS, table)
 
 
-FORMAT = PickFormat(
+FORMAT = FileFormat(
     name="dynamo",
     title="Dynamo table",
     suffixes=(".tbl",),

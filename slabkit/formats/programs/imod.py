@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import FormatError
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.values import coordinates
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import real_text
@@ -22,7 +23,7 @@ _CORNER_PX = np.array([0.5, 0.5, 0.0])
 _EXTRA = {3: (), 4: ("imodContour",), 5: ("imodObject", "imodContour")}
 
 
-def read(source: Source, context: Context) -> Reading:
+def read(source: Source, context: Context) -> ParsedPicks:
     """Read points, with or without object and contour numbers in front.
 
     Parameters
@@ -33,7 +34,7 @@ def read(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
 
     Raises
     ------
@@ -64,7 +65,7 @@ def read(source: Source, context: Context) -> Reading:
     for axis, values in zip("XYZ", (xyz * unit[:, None] + zero).T, strict=True):
         found[f"slabkit{axis}"] = values
     found |= {name: list(columns[i]) for i, name in enumerate(_EXTRA[width])}
-    return Reading(found, unit, zero)
+    return ParsedPicks(found, unit, zero)
 
 
 def write(picks: PickList, context: Context) -> str:
@@ -84,7 +85,7 @@ def _file_name(picks: PickList) -> str:
     return f"{picks.picks['slabkitTomogram'].iloc[0]}.txt"
 
 
-FORMAT = PickFormat(
+FORMAT = FileFormat(
     name="imod",
     title="IMOD model2point text",
     suffixes=(),

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.rows import placed, series_name, star_table, triples
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
@@ -28,7 +29,7 @@ _NAME, _PIXEL = "rlnMicrographName", "rlnDetectorPixelSize"
 _SCORES = ("rlnLCCmax", "rlnAutopickFigureOfMerit")
 
 
-def read_pytom(source: Source, context: Context) -> Reading:
+def read_pytom(source: Source, context: Context) -> ParsedPicks:
     """Read particles of pytom-match-pick in voxels of the tomogram searched.
 
     Parameters
@@ -39,7 +40,7 @@ def read_pytom(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
 
     Raises
     ------
@@ -64,7 +65,7 @@ def read_pytom(source: Source, context: Context) -> Reading:
     return _reading(table, names, unit, where, known, (_PIXEL,))
 
 
-def read_warp(source: Source, context: Context) -> Reading:
+def read_warp(source: Source, context: Context) -> ParsedPicks:
     """Read matches of Warp: fractions of the volume, 0 its first voxel, 1 one after its last.
 
     Parameters
@@ -75,7 +76,7 @@ def read_warp(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
 
     Raises
     ------
@@ -89,7 +90,7 @@ def read_warp(source: Source, context: Context) -> Reading:
     return _reading(table, names, unit, source.where)
 
 
-def read_warp_px(source: Source, context: Context) -> Reading:
+def read_warp_px(source: Source, context: Context) -> ParsedPicks:
     """Read particles for Warp in pixels: voxels of the tomogram, or smaller by ``binning``."""
     table = star_table(source, (*_XYZ, _NAME))
     names = _names(table, context, source.where)
@@ -99,22 +100,16 @@ def read_warp_px(source: Source, context: Context) -> Reading:
 
 def sniff_pytom(source: Source) -> bool:
     """Tell by the pixel size of the detector beside z and the micrograph's name."""
-    return _has(source, *_XYZ, _NAME, _PIXEL) and not _has(source, "rlnTomoName")
+    return {*_XYZ, _NAME, _PIXEL} <= source.labels and "rlnTomoName" not in source.labels
 
 
 def sniff_warp(source: Source) -> bool:
     """Tell by Warp's file names; not whether they are fractions or pixels."""
     return (
-        _has(source, *_XYZ, _NAME)
-        and not _has(source, "rlnTomoName")
+        {*_XYZ, _NAME} <= source.labels
+        and "rlnTomoName" not in source.labels
         and ".tomostar" in source.text
     )
-
-
-def _has(source: Source, *labels: str) -> bool:
-    text = source.text
-    ends = (" ", "\t", "\n")
-    return all(any(f"\n_{label}{end}" in text for end in ends) for label in labels)
 
 
 def _names(table: pd.DataFrame, context: Context, where: str) -> list[str]:
@@ -129,7 +124,7 @@ def _reading(
     where: str,
     tomograms: pd.DataFrame | None = None,
     used: tuple[str, ...] = (),
-) -> Reading:
+) -> ParsedPicks:
     xyz = triples([table[label].tolist() for label in _XYZ], " ".join(_XYZ), where)
     length = unit if unit.ndim == 2 else unit[:, None]
     found: dict[str, Any] = placed(names, xyz * length)
@@ -141,7 +136,7 @@ def _reading(
     for name in table.columns:
         if name not in taken:
             found[name] = table[name].replace("none", "").tolist()
-    return Reading(found, unit, 0.0, tomograms)
+    return ParsedPicks(found, unit, 0.0, tomograms)
 
 
 _COMMON: dict[str, Any] = {
@@ -151,7 +146,7 @@ _COMMON: dict[str, Any] = {
     "write": None,
 }
 
-PYTOM = PickFormat(
+PYTOM = FileFormat(
     name="pytom",
     title="pytom-match-pick particles (rlnDetectorPixelSize); with --relion5-compat see `relion5`",
     unit="voxels of the tomogram searched",
@@ -161,7 +156,7 @@ PYTOM = PickFormat(
     in_corner_unit="px",
     **_COMMON,
 )
-WARP = PickFormat(
+WARP = FileFormat(
     name="warp",
     title="Warp template matching (.tomostar names), normalised",
     unit="fraction of the volume's size",
@@ -171,7 +166,7 @@ WARP = PickFormat(
     in_corner_unit="fraction",
     **_COMMON,
 )
-WARP_PX = PickFormat(
+WARP_PX = FileFormat(
     name="warp-px",
     title="Warp particles (.tomostar names) in pixels",
     unit="voxels (with --binning N: pixels N times smaller)",

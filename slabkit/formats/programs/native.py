@@ -1,4 +1,4 @@
-"""slabkit's own pick list, as a `PickFormat` among the others."""
+"""slabkit's own pick list, as a `FileFormat` among the others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
 from slabkit.formats.source import Source
 from slabkit.tables import PICKS, TOMOGRAMS
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList
 
 
-def read(source: Source, context: Context) -> Reading:
+def read(source: Source, context: Context) -> ParsedPicks:
     """Read a native pick list; see `slabkit.formats.tables.native.read_native_picks`."""
     from slabkit.formats.tables.native import parse_native_picks
 
@@ -28,7 +29,7 @@ def read(source: Source, context: Context) -> Reading:
     tomograms = picks.tomograms.assign(
         slabkitTomogram=[called.get(name, name) for name in picks.tomograms["slabkitTomogram"]]
     )
-    return Reading(columns, tomograms=tomograms)
+    return ParsedPicks(columns, tomograms=tomograms)
 
 
 def write(picks: PickList, context: Context) -> str:
@@ -42,10 +43,10 @@ def write(picks: PickList, context: Context) -> str:
 
 def sniff(source: Source) -> bool:
     """Tell by slabkit's own coordinate label."""
-    return "\n_slabkitX " in source.text or "\n_slabkitX\n" in source.text
+    return "slabkitX" in source.labels
 
 
-FORMAT = PickFormat(
+FORMAT = FileFormat(
     name="native",
     title="slabkit's own pick list (STAR)",
     suffixes=(".star",),

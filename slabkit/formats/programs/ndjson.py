@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import FormatError
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.json_values import (
     ROTATION,
     extra_columns,
@@ -33,7 +34,7 @@ _TYPES = ("point", "orientedPoint", "instancePoint")
 _OWN_KEYS = ("type", "location", "xyz_rotation_matrix")
 
 
-def read(source: Source, context: Context) -> Reading:
+def read(source: Source, context: Context) -> ParsedPicks:
     """Read one object a line; blank lines pass.
 
     Parameters
@@ -44,7 +45,7 @@ def read(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
 
     Raises
     ------
@@ -82,7 +83,7 @@ def read(source: Source, context: Context) -> Reading:
     if any(rotations):
         found[ROTATION] = rotations
     found |= typed_columns(extras, source.where)
-    return Reading(found | extras, unit)
+    return ParsedPicks(found | extras, unit)
 
 
 def write(picks: PickList, context: Context) -> str:
@@ -108,7 +109,7 @@ def _items(picks: PickList, context: Context) -> Iterator[dict[str, Any]]:
 
 def sniff(source: Source) -> bool:
     """Tell by a first line that is an object with a type and a location."""
-    first = next((line for line in source.text.split("\n") if line.strip()), "")
+    first = source.first_line
     return first.startswith("{") and '"type"' in first and '"location"' in first
 
 
@@ -116,7 +117,7 @@ def _file_name(picks: PickList) -> str:
     return f"{picks.picks['slabkitTomogram'].iloc[0]}.ndjson"
 
 
-FORMAT = PickFormat(
+FORMAT = FileFormat(
     name="ndjson",
     title="CryoET Data Portal annotation, one JSON object a line",
     suffixes=(".ndjson", ".jsonl"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.csv_columns import csv_columns
 from slabkit.formats.programs.shared.rows import names_of_file, placed, series_name, triples
 from slabkit.formats.source import Source
@@ -13,7 +14,7 @@ _NEEDED = ("Type", "Label", "Code", "X", "Y", "Z")
 _PATHS = ("Density", "Micrographs", "PolyData")
 
 
-def read(source: Source, context: Context) -> Reading:
+def read(source: Source, context: Context) -> ParsedPicks:
     """Read motifs; their code becomes the species.
 
     Parameters
@@ -24,7 +25,7 @@ def read(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
         Quaternions are kept as they are: for membranes they hold normals.
 
     Raises
@@ -46,15 +47,15 @@ def read(source: Source, context: Context) -> Reading:
     for name, values in columns.items():
         if name not in ("X", "Y", "Z", "Code", "Tomo3D", *_PATHS):
             found[f"polnet{name}"] = values
-    return Reading(found, unit)
+    return ParsedPicks(found, unit)
 
 
 def sniff(source: Source) -> bool:
     """Tell by the header line."""
-    return set(_NEEDED) <= set(source.text.split("\n", 1)[0].split("\t"))
+    return set(_NEEDED) <= set(source.header)
 
 
-FORMAT = PickFormat(
+FORMAT = FileFormat(
     name="polnet",
     title="PolNet motif list (tab-separated, `_motif_list.csv`)",
     suffixes=(),

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import FormatError, InputError, SlabkitWarning
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.json_values import (
     ROTATION,
     extra_columns,
@@ -19,7 +20,6 @@ from slabkit.formats.programs.shared.json_values import (
     json_matrix,
     json_number,
     json_text,
-    load_json,
     pick_objects,
     rotation_matrix,
     rotation_text,
@@ -41,7 +41,7 @@ _FORBIDDEN = re.compile(r'[<>:"/\\|?*_\s]+')
 _USER, _SESSION = "slabkit", "0"  # session 0 is copick's word for "made by a program"
 
 
-def read(source: Source, context: Context) -> Reading:
+def read(source: Source, context: Context) -> ParsedPicks:
     """Read one picks file.
 
     Parameters
@@ -51,7 +51,7 @@ def read(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
         A translation in a point's matrix is added to its location, and a warning says how many.
 
     Raises
@@ -60,7 +60,7 @@ def read(source: Source, context: Context) -> Reading:
         It is not what copick's schema says, the unit is not ångström, or the run is not known.
     """
     where = source.where
-    content = load_json(source.text, where)
+    content = source.json
     if not isinstance(content, dict):
         raise FormatError(f"{where}: is not a copick picks file: it is no JSON object.")
     missing = [key for key in ("pickable_object_name", "points") if key not in content]
@@ -90,7 +90,7 @@ def read(source: Source, context: Context) -> Reading:
     for key in ("run_name", "unit", "voxel_spacing"):
         known.pop(key, None)
     extras |= extra_columns([known] * len(points))
-    return Reading(found | extras)
+    return ParsedPicks(found | extras)
 
 
 def _points(points: list[Any], where: str) -> tuple[Any, list[str], Any, list[dict[str, Any]]]:
@@ -203,8 +203,7 @@ def write(picks: PickList, context: Context) -> str:
 
 def sniff(source: Source) -> bool:
     """Tell by the object's name and its points."""
-    text = source.text
-    return text.lstrip().startswith("{") and '"pickable_object_name"' in text and '"points"' in text
+    return {"pickable_object_name", "points"} <= source.keys
 
 
 def _only(picks: PickList, column: str) -> str:
@@ -241,7 +240,7 @@ def _file_name(picks: PickList) -> str:
     return f"{first['slabkitTomogram']}/Picks/{'_'.join(map(escaped_name, parts))}.json"
 
 
-FORMAT = PickFormat(
+FORMAT = FileFormat(
     name="copick",
     title="copick picks file (JSON)",
     suffixes=(".json",),

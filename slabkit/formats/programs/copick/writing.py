@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from slabkit.errors import InputError, OutputExistsError, SlabkitError, SlabkitWarning
-from slabkit.formats.file_format import Context
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.copick import picks as pick_copick
 from slabkit.formats.tables.native import PickList, check_pick_list
 from slabkit.formats.tomograms.copick_project import CopickProject

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from slabkit.errors import FormatError
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.rows import names_of_file, placed, star_table, triples
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
@@ -16,7 +17,7 @@ _NEEDED = ("CoordinateX", "CoordinateY", "CoordinateZ", "Width", "Height")
 _MISSING = ("", "<NA>", "nan", "none", "None")
 
 
-def read(source: Source, context: Context) -> Reading:
+def read(source: Source, context: Context) -> ParsedPicks:
     """Read boxes; the confidence becomes the score.
 
     Parameters
@@ -27,7 +28,7 @@ def read(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
 
     Raises
     ------
@@ -54,16 +55,15 @@ def read(source: Source, context: Context) -> Reading:
         texts = ["" if text in _MISSING else text for text in table[name].tolist()]
         if name not in (*_NEEDED[:3], "Confidence") and any(texts):
             found[f"cryolo{name}"] = texts
-    return Reading(found, unit)
+    return ParsedPicks(found, unit)
 
 
 def sniff(source: Source) -> bool:
     """Tell by crYOLO's block and its boxes."""
-    text = source.text
-    return "data_cryolo" in text and "_CoordinateX" in text and "_Width" in text
+    return {"CoordinateX", "Width"} <= set(source.block_labels.get("cryolo", ()))
 
 
-FORMAT = PickFormat(
+FORMAT = FileFormat(
     name="cryolo",
     title="crYOLO boxes of a tomogram (.cbox), named like it",
     suffixes=(),

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats.pick2d_dialect import Pick2dDialect, Slabs, is_star, one_by_one, star_labels
+from slabkit.formats.file_format import FileFormat, Slabs, one_by_one
 from slabkit.formats.programs.shared.values import coordinates, optional_numbers
 from slabkit.formats.source import Source
-from slabkit.formats.tables.star import parse_star
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +19,7 @@ _NEEDED = ("CoordinateX", "CoordinateY", "Width", "Height")
 
 def sniff(source: Source) -> bool:
     """Tell by crYOLO's labels."""
-    return is_star(source) and set(_NEEDED) <= star_labels(source.text)
+    return set(_NEEDED) <= source.labels
 
 
 def read(source: Source, slabs: Slabs) -> pd.DataFrame:
@@ -47,7 +46,7 @@ def read(source: Source, slabs: Slabs) -> pd.DataFrame:
     import pandas as pd
 
     where = source.where
-    blocks = parse_star(source.text, where)
+    blocks = source.blocks
     block = next((b for b in blocks.values() if set(_NEEDED) <= set(b.columns)), None)
     if block is None:
         raise FormatError(f"{where}: no block has the columns {', '.join(_NEEDED)}.")
@@ -75,12 +74,12 @@ def read(source: Source, slabs: Slabs) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-CBOX = Pick2dDialect(
+CBOX = FileFormat(
     name="cryolo",
     title="crYOLO's boxes of one micrograph (<micrograph>.cbox)",
     unit="pixels",
     origin="corner of the box; its centre is corner + size / 2",
     index_base="0",
     sniff=sniff,
-    read=one_by_one(read),
+    read_picks2d=one_by_one(read),
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from slabkit.formats.pick2d_dialect import Pick2dDialect, Slabs, checked, pooled
+from slabkit.formats.file_format import FileFormat, Slabs, checked, pooled
 from slabkit.formats.programs.cryosparc.dataset import NUMPY_MAGIC, STREAM_MAGIC
 from slabkit.formats.programs.cryosparc.group import is_group
 from slabkit.formats.programs.cryosparc.joining import read_particles, referenced_files
 from slabkit.formats.programs.cryosparc.particles import Particles
+from slabkit.formats.programs.cryosparc.results import read_cryosparc
 from slabkit.formats.source import Source
 
 if TYPE_CHECKING:
@@ -43,14 +44,15 @@ def _one(part: Particles, slabs: Slabs) -> pd.DataFrame:
     return checked(table, part.where)
 
 
-DATASET = Pick2dDialect(
+DATASET = FileFormat(
     name="cryosparc",
     title="CryoSPARC picks or particles (.cs, or .csg of an output)",
     unit="fraction of the slab",
     origin="centre of the first pixel",
     index_base="0",
     sniff=_sniff,
-    read=_read,
+    read_picks2d=_read,
+    read_results=read_cryosparc,
     y_settled=False,
     files=referenced_files,
 )

@@ -6,7 +6,6 @@ cryosparc`), else in the stack and the number of its image, else in its place on
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.programs.cryosparc.dataset import is_dataset, plain_name, unique_ids
-from slabkit.formats.programs.cryosparc.group import is_group
-from slabkit.formats.programs.cryosparc.joining import read_particles, referenced_files
+from slabkit.formats.file_format import Minislabs
+from slabkit.formats.programs.cryosparc.dataset import plain_name, unique_ids
+from slabkit.formats.programs.cryosparc.joining import read_particles
 from slabkit.formats.programs.cryosparc.particles import Particles
 from slabkit.formats.source import Source
 
@@ -29,11 +28,6 @@ if TYPE_CHECKING:
 
 _AT_CENTRE_PX = 0.01
 _LEFT_OUT = re.compile(r"(?<![A-Za-z])(excluded|rejected)(?![A-Za-z])", re.IGNORECASE)
-
-
-def is_cryosparc(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file is a dataset (by content) or a result group (by name) of CryoSPARC."""
-    return str(path) != "-" and (is_group(path) or is_dataset(path))
 
 
 def minislab_uids(minislabs: pd.DataFrame) -> Any:
@@ -62,36 +56,25 @@ def minislab_uids(minislabs: pd.DataFrame) -> Any:
     )
 
 
-def read_cryosparc(
-    paths: Sequence[str | os.PathLike[str]],
-    minislabs: pd.DataFrame | None = None,
-    layout: GalleryLayout | None = None,
-    y_axis: str | None = None,
-) -> tuple[pd.DataFrame, list[Path]]:
+def read_cryosparc(sources: Sequence[Source], known: Minislabs) -> pd.DataFrame:
     """Read what CryoSPARC says of minislabs.
 
     Parameters
     ----------
-    paths : sequence of path-like
+    sources : sequence of Source
         Datasets and result groups. A file whose name says ``passthrough``, or that has all
         particles of another and more, adds fields to the others by ``uid``; so do the files that a
         group beside a dataset names. One whose name says ``excluded`` or ``rejected`` lists what
         was rejected.
-    minislabs : DataFrame, optional
-        Columns of `slabkit.tables.MINISLABS`; needed to know our ids and stacks again.
-    layout : GalleryLayout, optional
-        Needed for places on galleries.
-    y_axis : {"up", "down"}, optional
-        What the user says; only whether anything is said counts here.
+    known : Minislabs
+        The table is needed to know our ids and stacks again, the layout for places on galleries.
 
     Returns
     -------
-    table : DataFrame
+    DataFrame
         As `slabkit.formats.results.Results` has it. ``rlnCoordinateX`` and ``rlnCoordinateY`` are
         pixels of the gallery, y as the file counts it. ``slabkitClass`` counts from 0, as
         CryoSPARC does. ``slabkitDecision`` only if some of the files list what was rejected.
-    files : list of Path
-        Read besides those given.
 
     Raises
     ------
@@ -106,7 +89,7 @@ def read_cryosparc(
     """
     import pandas as pd
 
-    sources = [Source.load(path) for path in paths]
+    minislabs, layout, y_axis = known.table, known.layout, known.y_axis
     parts = read_particles(sources)
     left_out = [bool(_LEFT_OUT.search(Path(part.where).name)) for part in parts]
     tables = []
@@ -132,10 +115,7 @@ def read_cryosparc(
             f"{', '.join(part.where for part in parts)}: say in different ways which minislab a "
             "particle is; label them one at a time."
         )
-    behind = dict.fromkeys(file for source in sources for file in referenced_files(source))
-    given = {str(path) for path in paths}
-    files = [file for file in behind if str(file) not in given]
-    return pd.concat([table[common] for table in tables], ignore_index=True), files
+    return pd.concat([table[common] for table in tables], ignore_index=True)
 
 
 def _identity(

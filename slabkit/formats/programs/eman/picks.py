@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError, SlabkitWarning
-from slabkit.formats.file_format import Context, PickFormat, Reading
-from slabkit.formats.programs.shared.json_values import json_number, json_text, load_json
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
+from slabkit.formats.programs.shared.json_values import json_number, json_text
 from slabkit.formats.programs.shared.rows import POSITIONS, names_of_file, placed
 from slabkit.formats.programs.shared.values import coordinates
 from slabkit.formats.source import Source
@@ -29,7 +30,7 @@ _UNNAMED = re.compile(r"particles_\d+", re.ASCII)  # what EMAN2 calls a class th
 _DEFAULT_BOX = 64  # what EMAN2 gives a class that has none
 
 
-def read(source: Source, context: Context) -> Reading:
+def read(source: Source, context: Context) -> ParsedPicks:
     """Read the 3D boxes of one tomogram; the names of their classes become species.
 
     Parameters
@@ -41,7 +42,7 @@ def read(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
 
     Raises
     ------
@@ -54,7 +55,7 @@ def read(source: Source, context: Context) -> Reading:
         Points of curves were left out.
     """
     where = source.where
-    content = load_json(source.text, where)
+    content = source.json
     if not isinstance(content, dict) or not isinstance(content.get("boxes_3d"), list):
         raise FormatError(
             f"{where}: has no list boxes_3d, so no boxes of a tomogram; 2D boxes are for "
@@ -92,7 +93,7 @@ def read(source: Source, context: Context) -> Reading:
         zero = (context.sizes(names, where) // 2) * voxel_size[:, None]
     found: dict[str, Any] = placed(names, xyz * unit[:, None] + zero)
     if not boxes:
-        return Reading(found)
+        return ParsedPicks(found)
     found["slabkitScore"] = scores
     found["slabkitScoreKind"] = [f"eman-{method}" if method else "eman" for method in methods]
     found["slabkitSpecies"] = [classes.get(number, ("", ""))[0] for number in numbers]
@@ -100,7 +101,7 @@ def read(source: Source, context: Context) -> Reading:
     found["emanBoxSize"] = [classes.get(number, ("", ""))[1] for number in numbers]
     if unbinned is not None:
         found[_UNBINNED] = [repr(float(size)) for size in unit]
-    return Reading(found, unit, zero)
+    return ParsedPicks(found, unit, zero)
 
 
 def write(picks: PickList, context: Context) -> str:
@@ -134,8 +135,7 @@ def write(picks: PickList, context: Context) -> str:
 
 def sniff(source: Source) -> bool:
     """Tell by the key of 3D boxes."""
-    text = source.text
-    return text.lstrip().startswith("{") and '"boxes_3d"' in text
+    return "boxes_3d" in source.keys
 
 
 def _classes(content: Any, where: str) -> dict[str, tuple[str, str]]:
@@ -192,7 +192,7 @@ def _file_name(picks: PickList) -> str:
     return f"info/{picks.picks['slabkitTomogram'].iloc[0]}_info.json"
 
 
-FORMAT = PickFormat(
+FORMAT = FileFormat(
     name="eman",
     title="EMAN2 boxes of a tomogram (info/<tomogram>_info.json)",
     suffixes=(),

@@ -8,14 +8,13 @@ tells.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slabkit.errors import FormatError, InputError
-from slabkit.formats.pick2d_dialect import Pick2dDialect, Slabs, one_by_one, pooled
+from slabkit.errors import FormatError
+from slabkit.formats.file_format import FileFormat, Slabs, one_by_one, pooled
 from slabkit.formats.programs.shared.values import coordinates
 from slabkit.formats.source import Source
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 def sniff_box(source: Source) -> bool:
     """Tell by the name: columns of numbers say nothing about themselves."""
-    return Path(source.where).suffix.lower() == ".box"
+    return source.suffix == ".box"
 
 
 def read_box(source: Source, slabs: Slabs) -> pd.DataFrame:
@@ -72,12 +71,7 @@ def read_box(source: Source, slabs: Slabs) -> pd.DataFrame:
 
 def sniff_info(source: Source) -> bool:
     """Tell by a JSON object with ``boxes``, or by the name."""
-    if Path(source.where).name.lower().endswith("_info.json"):
-        return True
-    if not source.data.lstrip().startswith(b"{"):
-        return False
-    content = _parsed(source)
-    return isinstance(content, dict) and "boxes" in content
+    return Path(source.where).name.lower().endswith("_info.json") or "boxes" in source.keys
 
 
 def read_info(source: Source, slabs: Slabs) -> pd.DataFrame:
@@ -100,7 +94,7 @@ def read_info(source: Source, slabs: Slabs) -> pd.DataFrame:
         A value is no number, or the micrograph is not known.
     """
     where = source.where
-    content = _parsed(source)
+    content = source.json
     if not isinstance(content, dict):
         raise FormatError(f"{where}: is no JSON object, so no EMAN2 info file.")
     if content.get("boxes_3d") and not content.get("boxes"):
@@ -133,31 +127,22 @@ def _table(name: str, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) ->
     return pd.DataFrame({"rlnMicrographName": name, "rlnCoordinateX": x, "rlnCoordinateY": y})
 
 
-def _parsed(source: Source) -> Any:
-    try:
-        return json.loads(source.text)
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, FormatError | InputError):
-            raise
-        raise FormatError(f"{source.where}: is not well-formed JSON ({error}).") from error
-
-
-BOX = Pick2dDialect(
+BOX = FileFormat(
     name="eman-box",
     title="EMAN's boxes of one micrograph (<micrograph>.box), also crYOLO's",
     unit="pixels",
     origin="corner of the box; its centre is corner + size // 2",
     index_base="0",
     sniff=sniff_box,
-    read=one_by_one(read_box),
+    read_picks2d=one_by_one(read_box),
 )
 
-INFO = Pick2dDialect(
+INFO = FileFormat(
     name="eman-info",
     title="EMAN2's 2D boxes (info/<micrograph>_info.json)",
     unit="pixels",
     origin="centre of the first pixel = 0, y from the first row",
     index_base="0",
     sniff=sniff_info,
-    read=one_by_one(read_info),
+    read_picks2d=one_by_one(read_info),
 )

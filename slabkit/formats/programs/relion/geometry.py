@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.file_format import Context
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.values import coordinates
 
 if TYPE_CHECKING:

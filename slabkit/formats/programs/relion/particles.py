@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError, SlabkitWarning
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.relion.geometry import (
     IMAGE_BINNING,
     IMAGE_PIXEL,
@@ -39,7 +40,7 @@ from slabkit.formats.programs.shared.orientations import (
 )
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
-from slabkit.formats.tables.star import format_star, parse_star
+from slabkit.formats.tables.star import format_star
 from slabkit.tables import PICKS
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ _OPTICS = {"rlnVoltage": "300.0", "rlnSphericalAberration": "2.7", "rlnAmplitude
 _POSITIONS = ("slabkitX", "slabkitY", "slabkitZ")
 
 
-def read_relion5(source: Source, context: Context) -> Reading:
+def read_relion5(source: Source, context: Context) -> ParsedPicks:
     """Read particles in Å from the centre of their tomogram.
 
     Parameters
@@ -69,7 +70,7 @@ def read_relion5(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
 
     Raises
     ------
@@ -93,7 +94,7 @@ def read_relion5(source: Source, context: Context) -> Reading:
     return _reading(particles, names, positions, np.ones(len(names)), zero, where)
 
 
-def read_relion4(source: Source, context: Context) -> Reading:
+def read_relion4(source: Source, context: Context) -> ParsedPicks:
     """Read particles in pixels of the unbinned tilt series, from the tomogram's corner.
 
     Parameters
@@ -105,7 +106,7 @@ def read_relion4(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
 
     Raises
     ------
@@ -152,31 +153,19 @@ def write_relion4(picks: PickList, context: Context) -> str:
 
 def sniff_relion5(source: Source) -> bool:
     """Tell by the centred coordinates."""
-    return not _native(source.text) and _has_label(source.text, CENTRED[0])
+    return CENTRED[0] in source.labels and "slabkitX" not in source.labels
 
 
 def sniff_relion4(source: Source) -> bool:
     """Tell by three coordinates and a tomogram name, without centred coordinates."""
-    text = source.text
-    return (
-        not _native(text)
-        and not _has_label(text, CENTRED[0])
-        and all(_has_label(text, label) for label in (*CORNER, "rlnTomoName"))
-    )
-
-
-def _native(text: str) -> bool:
-    return _has_label(text, "slabkitX")
-
-
-def _has_label(text: str, label: str) -> bool:
-    return any(f"\n_{label}{end}" in text for end in (" ", "\t", "\n"))
+    labels = source.labels
+    return {*CORNER, "rlnTomoName"} <= labels and not labels & {CENTRED[0], "slabkitX"}
 
 
 def _particles(source: Source, coordinate_labels: tuple[str, ...]) -> pd.DataFrame:
     """Give the block with the coordinates, the optics' columns joined to its rows."""
     where = source.where
-    blocks = parse_star(source.text, where)
+    blocks = source.blocks
     found = [name for name, block in blocks.items() if set(coordinate_labels) <= set(block.columns)]
     if len(found) != 1:
         has = ", ".join(str(c) for block in blocks.values() for c in block.columns) or "none"
@@ -236,7 +225,7 @@ def _reading(
     unit_length: npt.NDArray[np.float64],
     zero: npt.NDArray[np.float64] | float,
     where: str,
-) -> Reading:
+) -> ParsedPicks:
     positions = positions - origin_shift(particles, where)
     found: dict[str, Any] = {"slabkitTomogram": names}
     found |= dict(zip(_POSITIONS, positions.T, strict=True))
@@ -263,7 +252,7 @@ def _reading(
             found[name] = particles[name].replace("none", "").tolist()
     if {ROTATION, *RELION_ANGLES} <= set(particles.columns):
         found[ROTATION] = settled_rotations(particles, where)
-    return Reading(found, unit_length, zero)
+    return ParsedPicks(found, unit_length, zero)
 
 
 def _text(
@@ -325,7 +314,7 @@ _COMMON: dict[str, Any] = {
     "keeps_extra": True,
 }
 
-RELION5 = PickFormat(
+RELION5 = FileFormat(
     name="relion5",
     title="RELION 5 tomography particles (rlnCenteredCoordinateXAngst)",
     unit="Å",
@@ -336,7 +325,7 @@ RELION5 = PickFormat(
     **_COMMON,
 )
 
-RELION4 = PickFormat(
+RELION4 = FileFormat(
     name="relion4",
     title="RELION 4 tomography particles (rlnCoordinateX/Y/Z, rlnTomoName)",
     unit="pixels of the unbinned tilt series",

@@ -16,19 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import FormatError, InputError, SlabkitWarning
-from slabkit.formats.pick2d_dialect import (
-    Pick2dDialect,
-    Slabs,
-    checked,
-    is_star,
-    one_by_one,
-    pooled,
-    star_labels,
-)
+from slabkit.formats.file_format import FileFormat, Slabs, checked, one_by_one, pooled
 from slabkit.formats.programs.shared.values import coordinates
 from slabkit.formats.source import Source
 from slabkit.formats.tables.paths import resolve_path
-from slabkit.formats.tables.star import parse_star
 from slabkit.tables import PICKS2D
 
 if TYPE_CHECKING:
@@ -44,10 +35,7 @@ _MARKER = re.compile(r"coords_suffix_(.+)\.star")
 
 def sniff_particles(source: Source) -> bool:
     """Tell by coordinates beside a micrograph's name."""
-    if not is_star(source):
-        return False
-    labels = star_labels(source.text)
-    return {"rlnMicrographName", *_PLACE} <= labels and not labels & _NOT_2D
+    return {"rlnMicrographName", *_PLACE} <= source.labels and not source.labels & _NOT_2D
 
 
 def read_particles(source: Source, slabs: Slabs) -> pd.DataFrame:
@@ -74,7 +62,7 @@ def read_particles(source: Source, slabs: Slabs) -> pd.DataFrame:
         Says how many particles had a shift, which is applied.
     """
     where = source.where
-    blocks = parse_star(source.text, where)
+    blocks = source.blocks
     needed = {"rlnMicrographName", *_PLACE}
     found = [name for name, block in blocks.items() if needed <= set(block.columns)]
     if "particles" in found:
@@ -90,12 +78,9 @@ def read_particles(source: Source, slabs: Slabs) -> pd.DataFrame:
 
 def sniff_per_micrograph(source: Source) -> bool:
     """Tell by coordinates without a micrograph's name, or a table without any column."""
-    if not is_star(source):
-        return False
-    labels = star_labels(source.text)
-    if not labels:  # template picking that found nothing
-        return set(parse_star(source.text, source.where)) <= {"", "particles"}
-    return set(_PLACE) <= labels and not labels & {*_NOT_2D, "rlnMicrographName"}
+    if source.is_star and not source.labels:  # template picking that found nothing
+        return set(source.block_labels) <= {"", "particles"}
+    return set(_PLACE) <= source.labels and not source.labels & {*_NOT_2D, "rlnMicrographName"}
 
 
 def read_per_micrograph(source: Source, slabs: Slabs) -> pd.DataFrame:
@@ -106,8 +91,8 @@ def read_per_micrograph(source: Source, slabs: Slabs) -> pd.DataFrame:
 
 def sniff_list(source: Source) -> bool:
     """Tell RELION 4's list by its block, RELION 3.1's marker by its name."""
-    if is_star(source):
-        return {"rlnMicrographName", "rlnMicrographCoordinates"} <= star_labels(source.text)
+    if source.is_star:
+        return {"rlnMicrographName", "rlnMicrographCoordinates"} <= source.labels
     return _MARKER.fullmatch(Path(source.where).name) is not None
 
 
@@ -167,7 +152,7 @@ def _entries(source: Source) -> list[tuple[str, Path, bool]]:
     """Give micrograph, coordinate file, and whether RELION always writes that file."""
     where = source.where
     marker = _MARKER.fullmatch(Path(where).name)
-    if marker and not is_star(source):
+    if marker and not source.is_star:
         lines = source.text.split()
         table = resolve_path(lines[0] if lines else "", where)
         if len(lines) != 1 or not table.is_file():
@@ -175,14 +160,14 @@ def _entries(source: Source) -> list[tuple[str, Path, bool]]:
                 f"{where}: should hold the path of the micrographs' STAR file and nothing else, "
                 f"and that file should be there; it holds {source.text.strip()[:60]!r}."
             )
-        names = _column(parse_star(Source.load(table).text, str(table)), str(table))
+        names = _column(Source.load(table).blocks, str(table))
         folder = Path(where).parent
         return [
             (name, folder / PurePosixPath(name).with_suffix("").parent / _picks_of(name, marker[1]),
              False)
             for name in names
         ]  # fmt: skip
-    blocks = parse_star(source.text, where)
+    blocks = source.blocks
     names = _column(blocks, where)
     files = _column(blocks, where, "rlnMicrographCoordinates")
     return [
@@ -207,7 +192,7 @@ def _of_micrograph(source: Source, name: str) -> pd.DataFrame:
     import pandas as pd
 
     where = source.where
-    blocks = parse_star(source.text, where)
+    blocks = source.blocks
     table = next(
         (block for block in blocks.values() if set(_PLACE) <= set(block.columns)), pd.DataFrame()
     )
@@ -266,27 +251,27 @@ _COMMON: dict[str, Any] = {
     "index_base": "0",
 }
 
-PARTICLES = Pick2dDialect(
+PARTICLES = FileFormat(
     name="star",
     title="slabkit's 2D picks, or a RELION particle STAR (shifts are applied)",
     sniff=sniff_particles,
-    read=one_by_one(read_particles),
+    read_picks2d=one_by_one(read_particles),
     **_COMMON,
 )
 
-PER_MICROGRAPH = Pick2dDialect(
+PER_MICROGRAPH = FileFormat(
     name="relion",
     title="RELION's picks of one micrograph (<micrograph>_autopick.star, from any job)",
     sniff=sniff_per_micrograph,
-    read=one_by_one(read_per_micrograph),
+    read_picks2d=one_by_one(read_per_micrograph),
     **_COMMON,
 )
 
-LIST = Pick2dDialect(
+LIST = FileFormat(
     name="relion-list",
     title="RELION 4 and 5's autopick.star or manualpick.star, RELION 3.1's coords_suffix_*.star",
     sniff=sniff_list,
-    read=one_by_one(read_list),
+    read_picks2d=one_by_one(read_list),
     files=listed_files,
     **_COMMON,
 )

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.programs.shared.result_values import require_key, typed_results
+from slabkit.formats.file_format import FileFormat
+from slabkit.formats.programs.shared.result_values import (
+    pooled_results,
+    require_key,
+    typed_results,
+)
 from slabkit.formats.programs.shared.values import coordinates
-from slabkit.formats.tables.star import parse_star
+from slabkit.formats.source import Source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,14 +47,12 @@ _SHIFTS = {"rlnOriginXAngst": "slabkitShiftX", "rlnOriginYAngst": "slabkitShiftY
 _SHIFTS_PX = ("rlnOriginX", "rlnOriginY")
 
 
-def read_relion_results(text: str, where: str) -> pd.DataFrame:
+def read_relion_results(source: Source) -> pd.DataFrame:
     """Read a particle STAR: a selection, the result of a classification, slabkit's own.
 
     Parameters
     ----------
-    text : str
-    where : str
-        What messages begin with.
+    source : Source
 
     Returns
     -------
@@ -71,7 +74,7 @@ def read_relion_results(text: str, where: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    blocks = parse_star(text, where)
+    where, blocks = source.where, source.blocks
     name = next((name for name in ("particles", "images", "") if name in blocks), None)
     if name is None:
         raise InputError(
@@ -111,3 +114,11 @@ def _shifts(block: pd.DataFrame, where: str) -> dict[str, Any]:
         name: 0.0 - np.asarray(coordinates(block[label].tolist(), label, where))
         for label, name in _SHIFTS.items()
     }
+
+
+RESULTS = FileFormat(
+    name="relion",
+    title="RELION's particle STAR, and slabkit's classified.star",
+    sniff=lambda source: source.is_star,
+    read_results=pooled_results(read_relion_results),
+)

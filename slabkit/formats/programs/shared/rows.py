@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats.file_format import Context
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.values import coordinates, parse_numbers
 from slabkit.formats.source import Source
-from slabkit.formats.tables.star import parse_star
 from slabkit.formats.tomograms.listing import tomogram_name
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def star_table(source: Source, labels: Sequence[str]) -> pd.DataFrame:
     FormatError
         None or several blocks have them.
     """
-    blocks = parse_star(source.text, source.where)
+    blocks = source.blocks
     found = [block for block in blocks.values() if set(labels) <= set(block.columns)]
     if len(found) != 1:
         has = ", ".join(str(c) for block in blocks.values() for c in block.columns) or "none"

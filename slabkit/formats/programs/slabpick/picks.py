@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slabkit.formats.file_format import Context, PickFormat, Reading
+from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.rows import placed, star_table, triples
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
@@ -18,7 +19,7 @@ _XYZ = tuple(f"rlnCoordinate{axis}" for axis in "XYZ")
 _SCORE = "rlnScore"
 
 
-def read(source: Source, context: Context) -> Reading:
+def read(source: Source, context: Context) -> ParsedPicks:
     """Read coordinates in Å.
 
     Parameters
@@ -28,7 +29,7 @@ def read(source: Source, context: Context) -> Reading:
 
     Returns
     -------
-    Reading
+    ParsedPicks
         The angles are left out: slabpick writes 0 for all.
 
     Raises
@@ -44,7 +45,7 @@ def read(source: Source, context: Context) -> Reading:
     if _SCORE in table.columns:
         found["slabkitScore"] = optional_numbers(table[_SCORE].tolist(), _SCORE, where)
         found["slabkitScoreKind"] = ["slabpick"] * len(xyz)
-    return Reading(found)
+    return ParsedPicks(found)
 
 
 def sniff(source: Source) -> bool:
@@ -52,7 +53,7 @@ def sniff(source: Source) -> bool:
     return False
 
 
-FORMAT = PickFormat(
+FORMAT = FileFormat(
     name="slabpick",
     title="slabpick coordinates (STAR of its cs_map_* commands); its maps: `slabkit import`",
     suffixes=(),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats.pick2d_dialect import Pick2dDialect, Slabs, one_by_one
+from slabkit.formats.file_format import FileFormat, Minislabs, Slabs, one_by_one
+from slabkit.formats.programs.shared.result_values import (
+    pooled_results,
+    read_result_table,
+    result_columns,
+)
 from slabkit.formats.programs.shared.values import coordinates, optional_numbers
 from slabkit.formats.programs.topaz.names import restored_names
-from slabkit.formats.programs.topaz.places import warn_of_shrunk
+from slabkit.formats.programs.topaz.places import look_for_scale, warn_of_shrunk
 from slabkit.formats.source import Source
 
 if TYPE_CHECKING:
@@ -23,7 +29,7 @@ def sniff(source: Source) -> bool:
     """Tell by the header."""
     if not source.data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"image_name"):
         return False
-    return source.text.lstrip().split("\n", 1)[0].split("\t")[:3] == _NEEDED
+    return list(source.header[:3]) == _NEEDED
 
 
 def read(source: Source, slabs: Slabs) -> pd.DataFrame:
@@ -95,12 +101,39 @@ def _look_for_scale(table: pd.DataFrame, slabs: Slabs, where: str) -> None:
     warn_of_shrunk(float(part), len(table), "slabs", where)
 
 
-TABLE = Pick2dDialect(
+def _is_result(source: Source) -> bool:
+    """Tell by coordinates without ids or decisions, which people fill in."""
+    known = {"rlnCoordinateX", "slabkitDecision", "slabkitPickId"} & set(
+        result_columns(source.header)
+    )
+    return not source.is_star and known == {"rlnCoordinateX"}
+
+
+def _read_results(sources: Sequence[Source], minislabs: Minislabs) -> pd.DataFrame:
+    where, known = sources[0].where, minislabs.table
+    table = pooled_results(read_result_table)(sources, minislabs)
+    if known is not None:
+        names = known["rlnMicrographName"].tolist()
+        table["rlnMicrographName"] = restored_names(
+            table["rlnMicrographName"].tolist(), names, where
+        )
+        look_for_scale(table, known, where)
+    return table
+
+
+RESULTS = FileFormat(
+    name="topaz",
+    title="Topaz's table of coordinates",
+    sniff=_is_result,
+    read_results=_read_results,
+)
+
+TABLE = FileFormat(
     name="topaz",
     title="Topaz's table of coordinates (image_name, x_coord, y_coord, score; tabs between)",
     unit="pixels",
     origin="centre of the first pixel = 0",
     index_base="0",
     sniff=sniff,
-    read=one_by_one(read),
+    read_picks2d=one_by_one(read),
 )

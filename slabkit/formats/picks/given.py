@@ -1,0 +1,283 @@
+"""What is known besides the files: what the user says, and the table of tomograms."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError
+from slabkit.formats.programs.shared.values import check_names
+from slabkit.formats.tomograms.aliases import known_names
+from slabkit.formats.tomograms.relion import unbinned_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Centre = Literal["size/2", "size/2-1"]
+Unit = Literal["angstrom", "px"]
+
+CENTRES: tuple[Centre, ...] = ("size/2", "size/2-1")
+
+_SIZES = ("slabkitTomogramSizeX", "slabkitTomogramSizeY", "slabkitTomogramSizeZ")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known besides the file.
+
+    Parameters
+    ----------
+    tomograms : DataFrame, optional
+        Columns of `slabkit.tables.TOMOGRAMS`, ``voxel_size`` applied already.
+    tomogram : str, optional
+        Tomogram of picks whose format holds no name.
+    voxel_size : float, optional
+        Of every tomogram, in Å; wins over what files say.
+    binning : float, optional
+        Tomogram voxel size over tilt-series pixel size.
+    centre : {"size/2", "size/2-1"}
+        Where RELION 5 positions have their zero, in unbinned pixels.
+    species : str, optional
+        Species of every pick.
+    unit : {"angstrom", "px"}, optional
+        Unit of a format that does not fix it.
+    index_base : {0, 1}, optional
+        Coordinate of the first voxel in a format whose writers do not agree about it.
+    tomogram_index : dict of str to str, optional
+        Number to name of the tomograms, for formats that number them.
+    """
+
+    tomograms: pd.DataFrame | None = None
+    tomogram: str | None = None
+    voxel_size: float | None = None
+    binning: float | None = None
+    centre: Centre = "size/2"
+    species: str | None = None
+    unit: Unit | None = None
+    index_base: int | None = None
+    tomogram_index: dict[str, str] | None = None
+
+    def names(
+        self, named: Iterable[str] | None, count: int, where: str, kind: str = "this format"
+    ) -> list[str]:
+        """Give each pick's tomogram.
+
+        Parameters
+        ----------
+        named : iterable of str or None
+            What the file says; None where it says nothing.
+        count : int
+            Number of picks.
+        where : str
+            What messages begin with.
+        kind : str, optional
+            What holds no names, for the message.
+
+        Returns
+        -------
+        list of str
+            As ``tomograms`` has them, where only a suffix or prefix differs (`known_names`).
+
+        Raises
+        ------
+        InputError
+            Nothing says which tomogram it is, or ``tomogram`` contradicts the file.
+        """
+        if named is not None:
+            names = list(named)
+            if self.tomograms is not None:
+                names = known_names(names, self.tomograms["slabkitTomogram"].tolist(), where)
+            others = sorted(set(names) - {self.tomogram})
+            if self.tomogram is not None and others:
+                raise InputError(
+                    f"{where}: names its tomograms itself ({', '.join(others[:3])}), which "
+                    f"--tomogram {self.tomogram} contradicts; leave --tomogram out."
+                )
+            return names
+        if self.tomogram is not None:
+            return [self.tomogram] * count
+        if self.tomograms is not None and len(self.tomograms) == 1:
+            return [str(self.tomograms["slabkitTomogram"].iloc[0])] * count
+        raise InputError(
+            f"{where}: {kind} does not say which tomogram the picks are in; give --tomogram NAME."
+        )
+
+    def voxel_sizes(self, names: Sequence[str], where: str) -> npt.NDArray[np.float64]:
+        """Give the voxel size in Å of each pick's tomogram.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Tomogram of each pick.
+        where : str
+
+        Returns
+        -------
+        ndarray, shape (picks,)
+
+        Raises
+        ------
+        InputError
+            One is not known.
+        """
+        sizes = self.known_voxel_sizes(names)
+        unknown = ~np.isfinite(sizes)
+        if unknown.any():
+            name = names[int(np.flatnonzero(unknown)[0])]
+            self._require_known(name, where)
+            raise InputError(
+                f"{where}: the voxel size of {name} is not known, and this format counts in "
+                "voxels; give --voxel-size Å or --tomograms."
+            )
+        return sizes
+
+    def known_voxel_sizes(self, names: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Give the voxel sizes as `voxel_sizes` does, NaN where not known."""
+        if self.voxel_size is not None:
+            return np.full(len(names), self.voxel_size, dtype=float)
+        table = self.tomograms
+        known: dict[str, float] = {}
+        if table is not None:
+            known = dict(
+                zip(table["slabkitTomogram"], table["slabkitVoxelSize"].tolist(), strict=True)
+            )
+        return np.array([known.get(name, np.nan) for name in names], dtype=float)
+
+    def sizes(self, names: Sequence[str], where: str) -> npt.NDArray[np.float64]:
+        """Give the size in voxels, x, y, z, of each pick's tomogram.
+
+        Parameters
+        ----------
+        names : sequence of str
+        where : str
+
+        Returns
+        -------
+        ndarray, shape (picks, 3)
+
+        Raises
+        ------
+        InputError
+            One is not known.
+        """
+        known: dict[str, list[int]] = {}
+        if self.tomograms is not None:
+            rows = self.tomograms[list(_SIZES)].to_numpy().tolist()
+            known = dict(zip(self.tomograms["slabkitTomogram"], rows, strict=True))
+        for name in dict.fromkeys(names):
+            if min(known.get(name, [0])) < 1:
+                self._require_known(name, where)
+                raise InputError(
+                    f"{where}: the size of {name} is not known, and this format counts from the "
+                    "tomogram's centre; give --tomograms."
+                )
+        return np.array([known[name] for name in names], dtype=float).reshape(-1, 3)
+
+    def unbinned(
+        self, names: Sequence[str]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Give what RELION's ``tomograms.star`` says of the unbinned volumes.
+
+        Parameters
+        ----------
+        names : sequence of str
+
+        Returns
+        -------
+        pixel_sizes : ndarray, shape (picks,)
+            Of the tilt series in Å; NaN where not known, or where ``voxel_size`` overrules it.
+        sizes : ndarray, shape (picks, 3)
+            x, y, z in those pixels; NaN likewise.
+        """
+        if self.tomograms is None or self.voxel_size is not None:
+            return np.full(len(names), np.nan), np.full((len(names), 3), np.nan)
+        columns = np.column_stack(list(unbinned_columns(self.tomograms).values()))
+        rows = dict(zip(self.tomograms["slabkitTomogram"], columns.tolist(), strict=True))
+        nothing = [np.nan] * columns.shape[1]
+        values = np.array([rows.get(name, nothing) for name in names], dtype=float).reshape(-1, 4)
+        return values[:, 3], values[:, :3]
+
+    def _require_known(self, name: str, where: str) -> None:
+        if self.tomograms is not None:
+            require_known_tomograms([name], self.tomograms["slabkitTomogram"], where)
+
+
+def make_context(
+    tomograms: pd.DataFrame | None,
+    tomogram: str | None,
+    voxel_size: float | None,
+    binning: float | None,
+    centre: Centre,
+    species: str | None,
+    unit: Unit | None,
+    index_base: int | None = None,
+    tomogram_index: dict[str, str] | None = None,
+) -> Context:
+    """Make a `Context`, which says what the options are.
+
+    Raises
+    ------
+    InputError
+        An option has a value that it cannot have; names it.
+    """
+    from slabkit.tables import TOMOGRAMS, require_unique, validate_table
+
+    for option, value in (("--voxel-size", voxel_size), ("--binning", binning)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"{option} must be a positive number, not {value!r}.")
+    if centre not in CENTRES:
+        raise InputError(f"--centre must be {' or '.join(CENTRES)}, not {centre!r}.")
+    if unit not in (None, "angstrom", "px"):
+        raise InputError(f"--unit must be angstrom or px, not {unit!r}.")
+    if index_base not in (None, 0, 1):
+        raise InputError(f"--index-base must be 0 or 1, not {index_base!r}.")
+    if tomogram is not None:
+        check_names([tomogram], "tomogram", "--tomogram")
+    if species is not None:
+        check_names([species], "species", "--species")
+    if tomograms is not None:
+        tomograms = validate_table(tomograms, TOMOGRAMS)
+        require_unique(tomograms, "slabkitTomogram", "table of tomograms")
+        if voxel_size is not None:
+            tomograms = tomograms.assign(slabkitVoxelSize=float(voxel_size))
+    return Context(
+        tomograms,
+        tomogram,
+        voxel_size,
+        binning,
+        centre,
+        species,
+        unit,
+        index_base,
+        tomogram_index,
+    )
+
+
+def require_known_tomograms(names: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Refuse tomograms that are not in the list of tomograms.
+
+    Parameters
+    ----------
+    names, known : iterable of str
+    where : str
+
+    Raises
+    ------
+    InputError
+        Names them and the closest known ones.
+    """
+    known = list(known)
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], known, n=3, cutoff=0.0)
+        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        raise InputError(
+            f"{where}: tomogram {unknown[0]}{more} is not among the {len(known)} given with "
+            f"--tomograms; closest: {', '.join(close) or 'none'}."
+        )
