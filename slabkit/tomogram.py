@@ -290,7 +290,7 @@ class TomogramRef:
     ----------
     name : str
     path : Path, optional
-        None where it is not known; then `problem` says why.
+        None where it is not known.
     voxel_size : float, optional
         In Å, as a table or project says; the file is checked against it. ``reading.voxel_size`` is
         what wins over the file.
@@ -300,7 +300,7 @@ class TomogramRef:
         Where something says so; else dark.
     reading : Reading
     problem : str
-        Why there is no path.
+        Why it cannot be opened.
     opener : callable, optional
         Opens it; what lists tomograms gives it.
     """
@@ -348,6 +348,6 @@ class TomogramRef:
             There is no path, the volume cannot be opened, or it is not as large or of the voxel
             size that is expected.
         """
-        if self.path is None or self.opener is None:
+        if self.problem or self.path is None or self.opener is None:
             raise InputError(self.problem or f"{self.name}: no file is known for this tomogram.")
         return self.opener(self)

@@ -31,10 +31,11 @@ from slabkit.formats.tables.native import PickList, read_slabs
 from slabkit.formats.tables.paths import is_there, path_for_table, resolve_path
 from slabkit.formats.tomograms import copick_remote
 from slabkit.formats.tomograms.copick_project import open_project
-from slabkit.formats.tomograms.copick_reference import is_reference, make_reference
-from slabkit.formats.tomograms.listing import list_tomograms, tomogram_paths
+from slabkit.formats.tomograms.listing import list_tomograms
+from slabkit.formats.tomograms.names import is_reference, make_reference
 from slabkit.formats.tomograms.table import read_tomograms
 from slabkit.tables import PICKS, TOMOGRAMS, make_table
+from slabkit.tomogram import Reading
 
 OBJECTS = ("ribosome", "apo-ferritin")
 
@@ -113,7 +114,7 @@ def pick_list(*rows: tuple[str, str, float, float, float, float], **extra: Any) 
 
 
 def test_tomograms_of_a_project(project: str, tmp_path: Path) -> None:
-    found = list_tomograms([project], voxel_size=10, tomo_type="wbp")
+    found = list_tomograms([project], reading=Reading(voxel_size=10), tomo_type="wbp")
     runs = tmp_path / "static" / "ExperimentRuns"
     assert [t.name for t in found] == ["00255", "TS_1", "TS_10"]
     assert found[1].path == runs / "TS_1" / "VoxelSpacing10.000" / "wbp.zarr"
@@ -122,9 +123,9 @@ def test_tomograms_of_a_project(project: str, tmp_path: Path) -> None:
     assert table["slabkitVoxelSize"].tolist() == [10.012] * 3
     assert table["slabkitTomogramSizeZ"].tolist() == [6] * 3
     with pytest.warns(SlabkitWarning, match="2 of 3 runs have no tomogram denoised at 10 Å"):
-        assert [n for n, _ in tomogram_paths([project], tomo_type="denoised")] == ["TS_1"]
+        assert [t.name for t in list_tomograms([project], tomo_type="denoised")] == ["TS_1"]
     with pytest.warns(SlabkitWarning, match="2 of 3 runs"):
-        only = list_tomograms([project], voxel_size=7.84)
+        only = list_tomograms([project], reading=Reading(voxel_size=7.84))
     assert [(t.name, t.voxel_size) for t in only] == [("TS_10", 7.84)]
 
 
@@ -132,10 +133,16 @@ def test_tomograms_of_a_project(project: str, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({}, r"denoised at 10 Å \(1 runs\), wbp at 7.84 Å.*say which with --voxel-size and --tomo"),
-        ({"voxel_size": 10}, "say which with --tomo-type"),
+        ({"reading": Reading(voxel_size=10)}, "say which with --tomo-type"),
         ({"tomo_type": "wbp"}, "say which with --voxel-size"),
-        ({"voxel_size": 9.97}, r"no tomogram at 9.97 Å; there are denoised at 10 Å"),
-        ({"voxel_size": 10, "tomo_type": "sirt"}, r"no tomogram sirt at 10 Å; there are"),
+        (
+            {"reading": Reading(voxel_size=9.97)},
+            r"no tomogram at 9.97 Å; there are denoised at 10 Å",
+        ),
+        (
+            {"reading": Reading(voxel_size=10), "tomo_type": "sirt"},
+            r"no tomogram sirt at 10 Å; there are",
+        ),
     ],
 )
 def test_which_tomograms_has_to_be_said(project: str, options: Any, message: str) -> None:

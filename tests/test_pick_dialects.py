@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
 from slabkit.formats.picks.reading import read_picks, write_picks
 from slabkit.formats.tables.native import PickList
-from slabkit.formats.tomograms.aliases import bare_name, known_names
 from slabkit.formats.tomograms.index import read_tomogram_index
+from slabkit.formats.tomograms.names import bare_name, known_names
 from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
 
 SLOW = settings(

@@ -197,8 +197,8 @@ def test_masks_are_found_by_name(tmp_path):
     for name in ("TS_1_mask.mrc", "TS_10.mrc", "TS_1_slab000_mask.mrc"):
         write_mrc(tmp_path / name, np.ones((3, 4, 5), np.int8), 7.3, label="test")
     found = find_masks([tmp_path], ["TS_1", "TS_10"], ["slabs/TS_1_slab000.mrc"])
-    assert found.of_tomogram["TS_1"].name == "TS_1_mask.mrc"
-    assert found.of_tomogram["TS_10"].name == "TS_10.mrc"
+    assert found.of_tomogram["TS_1"].path.name == "TS_1_mask.mrc"
+    assert found.of_tomogram["TS_10"].path.name == "TS_10.mrc"
     assert found.of_slab["slabs/TS_1_slab000.mrc"].name == "TS_1_slab000_mask.mrc"
     with pytest.raises(InputError, match=r"TS_10.mrc: is the mask of nothing here"):
         find_masks([tmp_path / "TS_10.mrc"], ["TS_1"])

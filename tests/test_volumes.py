@@ -1,4 +1,4 @@
-"""The door for volumes: names, lists, voxel sizes, non-finite voxels, files that are none."""
+"""Volumes: names, lists, voxel sizes, non-finite voxels, files that are none."""
 
 from __future__ import annotations
 
@@ -15,12 +15,9 @@ from hypothesis import strategies as st
 from volume_files import random_volume, write_mrc_file
 
 from slabkit.errors import FormatError, InputError, SlabkitWarning
-from slabkit.formats.volumes.opening import (
-    list_tomograms,
-    open_tomogram,
-    tomogram_name,
-    tomogram_paths,
-)
+from slabkit.formats.tomograms.listing import list_tomograms
+from slabkit.formats.tomograms.names import tomogram_name
+from slabkit.formats.volumes.opening import open_tomogram
 
 SHAPE = (5, 7, 9)
 
@@ -33,6 +30,10 @@ def _in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def touch(*names: str) -> None:
     for name in names:
         write_mrc_file(Path(name), random_volume(SHAPE))
+
+
+def tomogram_paths(arguments: list[str | Path]) -> list[tuple[str, Path | None]]:
+    return [(tomogram.name, tomogram.path) for tomogram in list_tomograms(arguments)]
 
 
 # Names

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slabkit.formats.tables.native import PickList
-    from slabkit.formats.tomograms.of_picks import PickVolume
+    from slabkit.tomogram import TomogramRef
 
 
 def conflicts(
@@ -139,21 +139,22 @@ def _places(
     source: str,
     tomograms: list[str] | None,
     options: dict[str, Any],
-) -> tuple[PickList, dict[str, PickVolume]]:
+) -> tuple[PickList, dict[str, TomogramRef]]:
     """Give the positions to make images of, and the volumes that they are in."""
     from slabkit.curation import conflict_positions
     from slabkit.formats.tables.native import PickList
-    from slabkit.formats.tomograms.of_picks import pick_volumes
+    from slabkit.formats.tomograms.listing import pick_tomograms
     from slabkit.merging import merge_tomograms
+    from slabkit.tomogram import Reading
 
     known = merge_tomograms([one.tomograms for one in lists])
     places = PickList(conflict_positions(found, pooled), known)
-    volumes = pick_volumes(
+    volumes = pick_tomograms(
         places,
         source,
         tomograms,
+        reading=Reading(voxel_size=options["voxel_size"]),
         contrast=options["contrast"],
-        voxel_size=options["voxel_size"],
     )
     return places, volumes
 

@@ -132,11 +132,12 @@ def _convert(
     from slabkit.formats.picks.reading import companion_file, is_folder, planned_files, write_picks
     from slabkit.formats.registry import format_named, format_to_write
     from slabkit.formats.source import Source
+    from slabkit.formats.tomograms.names import is_project
 
     convert_copick.check_options([*sources, target], tomograms, copick)
     if options["format"] is not None:
         format_named(options["format"])
-    if convert_copick.is_project(target):
+    if is_project(target):
         piped = Source.load("-") if "-" in sources else None
         given = [piped if piped is not None and path == "-" else path for path in sources]
         picks = _read(given, tomograms, options, copick, False)
@@ -201,10 +202,10 @@ def _read(
     copick: dict[str, Any],
     base_written: bool,
 ) -> PickList:
-    from slabkit.cli.convert_copick import is_project
     from slabkit.formats.picks.reading import read_picks
     from slabkit.formats.tables.paths import with_paths_from_here
     from slabkit.formats.tomograms.index import read_tomogram_index
+    from slabkit.formats.tomograms.names import is_project
     from slabkit.formats.tomograms.table import read_tomograms
 
     table, options, index = None, dict(options), options["tomogram_index"]
@@ -243,9 +244,11 @@ def _summary(picks: PickList) -> dict[str, Any]:
 
 
 def _files_of(tomograms: list[str], voxel_size: float | None, tomo_type: str | None) -> list[Path]:
-    from slabkit.cli.convert_copick import is_project
-    from slabkit.formats.volumes.opening import tomogram_paths
+    from slabkit.formats.tomograms.listing import list_tomograms
+    from slabkit.formats.tomograms.names import is_project
+    from slabkit.tomogram import Reading
 
+    reading = Reading(voxel_size=voxel_size)
     files: list[Path] = []
     for argument in tomograms:
         path = Path(argument)
@@ -254,6 +257,6 @@ def _files_of(tomograms: list[str], voxel_size: float | None, tomo_type: str | N
             files.append(path)
             continue
         kind = tomo_type if is_project(argument) else None
-        found = tomogram_paths([argument], voxel_size=voxel_size, tomo_type=kind)
-        files += [file for _, file in found]
+        found = list_tomograms([argument], reading=reading, tomo_type=kind)
+        files += [ref.path for ref in found if ref.path]
     return files

@@ -8,19 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from slabkit.cli.options import common
 from slabkit.errors import InputError, OutputExistsError
+from slabkit.formats.tomograms.names import is_project
 
 if TYPE_CHECKING:
     from slabkit.formats.source import Source
     from slabkit.formats.tables.native import PickList
 
 _USER, _SESSION = "slabkit", "1"
-
-
-def is_project(argument: str) -> bool:
-    """Tell whether an argument means a copick project."""
-    from slabkit.formats.tomograms import copick_project
-
-    return copick_project.is_project(argument)
 
 
 def check_options(
@@ -116,7 +110,7 @@ def writing(
     )
     from slabkit.formats.tables.native import write_picks
     from slabkit.formats.tomograms.copick_project import open_project
-    from slabkit.formats.tomograms.copick_reference import is_reference
+    from slabkit.formats.tomograms.names import is_reference
 
     overwrite, quiet, json_ = frame
     if to not in (None, "copick"):

@@ -119,8 +119,8 @@ def _collect(commands: list[str]) -> LoopResult:
     from slabkit.formats.picks.reading import read_picks
     from slabkit.formats.tables.classification import read_classes
     from slabkit.formats.tables.native import read_minislabs, read_picks2d, read_slabs
+    from slabkit.formats.tomograms.listing import pick_tomograms
     from slabkit.formats.volumes.mrc import read_image
-    from slabkit.formats.volumes.opening import open_tomogram
     from slabkit.pictures.loop_page import LoopResult
     from slabkit.scoring import match_picks, score_picks
 
@@ -136,10 +136,7 @@ def _collect(commands: list[str]) -> LoopResult:
     }
     return LoopResult(
         commands=commands,
-        tomograms={
-            row.slabkitTomogram: open_tomogram(row.slabkitTomogramFile, name=row.slabkitTomogram)
-            for row in picks.tomograms.itertuples()
-        },
+        tomograms={name: ref.open() for name, ref in pick_tomograms(picks, "picks.star").items()},
         slabs=read_slabs("slabs/slabs.star"),
         picks2d=read_picks2d("picks2d.star"),
         picks=picks.picks,

@@ -6,7 +6,7 @@ import functools
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from slabkit.formats.source import Source
     from slabkit.formats.tables.native import PickList
-    from slabkit.formats.tomograms.of_picks import PickVolume
-    from slabkit.tomogram import Tomogram
+    from slabkit.tomogram import Tomogram, TomogramRef
     from slabkit.units import Contrast
 
 
@@ -116,9 +115,9 @@ def minislab(
     if out == "-":
         raise InputError("-o takes a folder here: galleries are files.")
     from slabkit.formats.source import Source
-    from slabkit.formats.tomograms.of_picks import pick_volumes
-    from slabkit.formats.volumes.opening import list_tomograms
+    from slabkit.formats.tomograms.listing import list_tomograms, pick_tomograms
     from slabkit.minislabs import check_tilts
+    from slabkit.tomogram import Reading
 
     rows, columns = parse_tiles(tiles)
     options: dict[str, Any] = {
@@ -148,18 +147,22 @@ def minislab(
     }
     source = Source.load(picks)
     pick_list = _read(source, tomograms, voxel_size, tomo_type, reading)
-    volumes = pick_volumes(
+    how = Reading(
+        voxel_size=options["voxel_size"],
+        fill_nonfinite=common.choice(fill_nonfinite, "--fill-nonfinite", Literal["median"]),
+    )
+    volumes = pick_tomograms(
         pick_list,
         picks,
         tomograms,
+        reading=how,
         contrast=options["contrast"],
-        voxel_size=voxel_size,
         tomo_type=tomo_type,
     )
     plan, failures = plan_galleries(pick_list, volumes, options)
     listed = []
     if tomograms is not None:
-        listed = list_tomograms(tomograms, voxel_size=voxel_size, tomo_type=tomo_type)
+        listed = list_tomograms(tomograms, reading=how, tomo_type=tomo_type)
     used = {str(v.path): None for n, v in volumes.items() if n not in failures}
     with common.Step(
         "minislab",
@@ -197,7 +200,7 @@ def _read(
 
 
 def plan_galleries(
-    picks: PickList, volumes: dict[str, PickVolume], options: dict[str, Any]
+    picks: PickList, volumes: dict[str, TomogramRef], options: dict[str, Any]
 ) -> tuple[GalleryPlan, dict[str, SlabkitError]]:
     """Open each tomogram once, to find out what is wrong before anything is written."""
     from slabkit.minislabs import outside_circle
@@ -210,7 +213,7 @@ def plan_galleries(
     for name, volume in volumes.items():
         try:
             sizes[name] = volume.open().voxel_size
-            contrasts.setdefault(volume.contrast, name)
+            contrasts.setdefault(volume.contrast or "dark", name)
         except SlabkitError as error:
             failures[name] = error
     failed = common.all_failed({n: str(e) for n, e in failures.items()}, len(volumes))
@@ -302,7 +305,7 @@ def write_galleries(
     work: common.Step,
     folder: Path,
     picks: PickList,
-    volumes: dict[str, PickVolume],
+    volumes: dict[str, TomogramRef],
     plan: GalleryPlan,
     options: dict[str, Any],
 ) -> None:
@@ -353,7 +356,7 @@ def _write_galleries(
     work: common.Step,
     written: GalleryFiles,
     table: pd.DataFrame,
-    volumes: dict[str, PickVolume],
+    volumes: dict[str, TomogramRef],
     plan: GalleryPlan,
     options: dict[str, Any],
 ) -> None:
@@ -361,7 +364,7 @@ def _write_galleries(
 
     @functools.lru_cache(maxsize=4)
     def open_tomogram(name: str) -> Tomogram:
-        return volumes[name].open(options["fill_nonfinite"])
+        return volumes[name].open()
 
     total = plan.layout.galleries(len(table) * len(options["tilts"]))
     work.check_free(written.paths(total))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,8 +13,7 @@ from slabkit.errors import InputError, SlabkitError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from slabkit.formats.tomograms.listing import ListedTomogram
-    from slabkit.tomogram import Tomogram
+    from slabkit.tomogram import Tomogram, TomogramRef
 
 
 def segmentation(
@@ -104,8 +103,9 @@ def segmentation(
     """
     from slabkit.cli.options.picks import table_of
     from slabkit.formats.programs.copick.segmentations import project_segmentations
-    from slabkit.formats.tomograms.copick_project import is_project
-    from slabkit.formats.volumes.opening import list_tomograms
+    from slabkit.formats.tomograms.listing import list_tomograms
+    from slabkit.formats.tomograms.names import is_project
+    from slabkit.tomogram import Reading
 
     names = _names(species or [])
     project = None
@@ -130,13 +130,18 @@ def segmentation(
     }
     if suffix and tomograms:
         raise InputError("--suffix and --tomograms both say how masks are named; give one.")
-    found = project.masks if project else list_tomograms(masks, masks=True)
+    # Zarr leaves out empty chunks, and masks have many
+    reading = Reading(voxel_size=voxel_size, allow_missing_chunks=True)
+    if project:
+        found = [mask.but(reading=reading) for mask in project.masks]
+    else:
+        found = list_tomograms(masks, reading=reading, masks=True)
     if not found:
         raise InputError(f"{' '.join(masks)}: no volume there.")
     with common.Step(
         "pick segmentation",
         out,
-        inputs=[listed.path for listed in found],
+        inputs=[ref.path for ref in found if ref.path],
         parameters={
             **options,
             "suffix": suffix,
@@ -190,18 +195,16 @@ def _diameters(given: list[str], names: dict[int, str] | str) -> dict[int, float
 
 
 def _named(
-    found: list[ListedTomogram], suffix: str, known: pd.DataFrame | None
-) -> list[tuple[str, ListedTomogram]]:
+    found: list[TomogramRef], suffix: str, known: pd.DataFrame | None
+) -> list[tuple[str, TomogramRef]]:
     """Give each mask the name of its tomogram."""
-    named: dict[str, ListedTomogram] = {}
+    from slabkit.formats.volumes.masks import is_of
+
+    named: dict[str, TomogramRef] = {}
     for mask in found:
         name = mask.name
         if known is not None:
-            fitting = [
-                one
-                for one in known["slabkitTomogram"].tolist()
-                if name == one or (name.startswith(one) and name[len(one)] in "_-.")
-            ]
+            fitting = [one for one in known["slabkitTomogram"].tolist() if is_of(name, one)]
             if not fitting:
                 raise InputError(f"{mask.path}: is of no tomogram of --tomograms by its name.")
             name = max(fitting, key=len)
@@ -221,7 +224,7 @@ def _named(
 def _run(
     work: common.Step,
     out: str,
-    named: list[tuple[str, ListedTomogram]],
+    named: list[tuple[str, TomogramRef]],
     known: pd.DataFrame | None,
     options: dict[str, Any],
     voxel_size: float | None,
@@ -232,21 +235,13 @@ def _run(
 
     from slabkit.errors import SlabkitWarning
     from slabkit.formats.tables.native import PickList, write_picks
-    from slabkit.formats.volumes.opening import open_tomogram
     from slabkit.picking.segmentation import pick_segmentation
 
     tables, rows, parts = [], [], []
     totals = dict.fromkeys(("objects", "small", "split", "picks"), 0)
-    for name, listed in work.track(named, total=len(named), what="pick segmentation"):
+    for name, ref in work.track(named, total=len(named), what="pick segmentation"):
         try:
-            given, expected = listed.voxel_sizes(voxel_size)
-            mask = open_tomogram(
-                listed.path,
-                name=name,
-                voxel_size=given,
-                expected_voxel_size=expected,
-                allow_missing_chunks=True,  # Zarr leaves out empty chunks, and masks have many
-            )
+            mask = replace(ref, name=name).open()
             row = _tomogram_row(mask, known)
             picks, counts = pick_segmentation(mask, **options)
         except SlabkitError as error:

@@ -17,7 +17,7 @@ from typing import Any
 import slabkit
 from slabkit.errors import InputError
 from slabkit.formats.tables.atomic import write_text
-from slabkit.formats.tomograms.copick_reference import is_reference
+from slabkit.formats.tomograms.names import is_reference
 
 _SAMPLED_BLOCKS, _BLOCK_BYTES = 16, 65536
 _TEXT_SUFFIXES = {".star", ".csv", ".txt", ".json", ".ndjson", ".tsv", ".toml", ".mod", ".coords"}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.shared.masks import find_masks, open_mask
-from slabkit.tomogram import Reading, Tomogram
+from slabkit.tomogram import Reading, Tomogram, TomogramRef
 from slabkit.units import Contrast
 
 if TYPE_CHECKING:
@@ -75,13 +74,13 @@ def run(options: Options, frame: Frame) -> None:
     """Map the picks tomogram by tomogram and write one pick list."""
     from slabkit.formats.picks2d import load_picks2d, referenced_files
     from slabkit.formats.tables.native import read_slabs
-    from slabkit.formats.tables.paths import is_there, with_paths_from_here
+    from slabkit.formats.tables.paths import with_paths_from_here
+    from slabkit.formats.tomograms.listing import slab_tomograms
 
     sources = load_picks2d(options.picks2d)
     slabs = with_paths_from_here(read_slabs(options.slabs), options.slabs)
-    first = slabs.drop_duplicates("rlnTomoName")
-    files = map(Path, first["slabkitTomogramFile"])
-    volumes = dict(zip(first["rlnTomoName"], files, strict=True))
+    reading = Reading(voxel_size=options.voxel_size, fill_nonfinite=options.fill_nonfinite)
+    volumes = slab_tomograms(slabs, reading=reading)
     masks = find_masks(options.mask, volumes)
     with frame.work(
         "map",
@@ -90,7 +89,7 @@ def run(options: Options, frame: Frame) -> None:
             *options.picks2d,
             *referenced_files(sources),
             options.slabs,
-            *(path for path in volumes.values() if is_there(path)),
+            *(ref.path for ref in volumes.values() if ref.path and not ref.problem),
         ],
         parameters=parameters(options, "picks2d", "slabs", "out", "mask"),
         text_inputs={source.where: source.text for source in sources if source.where == "-"},
@@ -117,7 +116,7 @@ def _map(
     work: Work,
     hits: dict[str, pd.DataFrame],
     slabs: pd.DataFrame,
-    volumes: dict[str, Path],
+    volumes: dict[str, TomogramRef],
     masks: MaskFiles | None,
     options: Options,
 ) -> None:
@@ -134,7 +133,7 @@ def _map(
     for name in work.track(names, total=len(names), what="map"):
         own = slabs[slabs["rlnTomoName"] == name].reset_index(drop=True)
         try:
-            tomogram = _open(name, volumes[name], own, options)
+            tomogram = volumes[name].open()
             found, counted = map_picks(
                 hits[name],
                 own,
@@ -195,33 +194,9 @@ def _inside(picks: pd.DataFrame, tomogram: Tomogram, masks: MaskFiles) -> tuple[
     """Give the picks inside the tomogram's mask, and how many are not."""
     from slabkit.picking.masking import picks_inside
 
-    path = masks.of_tomogram.get(tomogram.name)
-    if path is None:
+    given = masks.of_tomogram.get(tomogram.name)
+    if given is None:
         raise InputError(f"{tomogram.name}: has no mask; give one with --mask.")
-    mask = open_mask(path, tomogram.name, tomogram.shape, tomogram.voxel_size)
+    mask = open_mask(given, tomogram.name, tomogram.shape, tomogram.voxel_size)
     inside = picks_inside(picks, mask)
     return picks[inside].reset_index(drop=True), int((~inside).sum())
-
-
-def _open(name: str, path: Path, slabs: pd.DataFrame, options: Options) -> Tomogram:
-    """Open a tomogram that the slab table names; its voxel size must be the table's."""
-    from slabkit.formats.tables.paths import is_there
-    from slabkit.formats.volumes.opening import open_tomogram
-
-    if not is_there(path):
-        raise InputError(
-            f"{path}: the tomogram that the slab table names is not there; call slabkit from the "
-            "folder where the slabs were made, or make them anew."
-        )
-    reading = Reading.parse(slabs["slabkitTomogramReading"].iloc[0]).keywords()
-    if options.fill_nonfinite is not None:
-        reading["fill_nonfinite"] = options.fill_nonfinite
-    if options.voxel_size is not None:
-        reading["voxel_size"] = options.voxel_size
-    return open_tomogram(
-        path,
-        name=name,
-        expected_voxel_size=float(slabs["slabkitVoxelSize"].iloc[0]),
-        contrast=slabs["slabkitTomogramContrast"].iloc[0],
-        **reading,
-    )

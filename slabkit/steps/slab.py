@@ -60,10 +60,13 @@ class Options:
 
 def run(options: Options, frame: Frame) -> None:
     """Project the tomograms into slabs and write ``slabs.star``."""
-    from slabkit.formats.volumes.opening import list_tomograms
+    from slabkit.formats.tomograms.listing import list_tomograms
 
     found = list_tomograms(
-        options.tomograms, voxel_size=options.reading.voxel_size, tomo_type=options.tomo_type
+        options.tomograms,
+        reading=options.reading,
+        contrast=options.contrast,
+        tomo_type=options.tomo_type,
     )
     if not found:
         raise InputError(f"{' '.join(options.tomograms)}: no tomogram there.")
@@ -71,19 +74,19 @@ def run(options: Options, frame: Frame) -> None:
     with frame.work(
         "slab",
         table,
-        inputs=[listed.path for listed in found],
+        inputs=[ref.path for ref in found if ref.path],
         parameters=parameters(options, "tomograms", "out", "tomo_type"),
     ) as work:
         if work.finished:
             return
         tables: list[dict[str, list[Any]]] = []  # no DataFrame: pandas takes as long as a slab
         rows: list[tuple[object, ...]] = []
-        for listed in work.track(found, total=len(found), what="slab"):
+        for ref in work.track(found, total=len(found), what="slab"):
             try:
-                tomogram = _open(listed, options)
+                tomogram = ref.open()
                 slabs, row, files = _one_tomogram(work, table.parent, tomogram, options)
             except SlabkitError as error:
-                work.fail(listed.name, error)
+                work.fail(ref.name, error)
                 continue
             tables.append(slabs)
             rows.append(row)
@@ -100,22 +103,6 @@ def run(options: Options, frame: Frame) -> None:
             slabs=len(every["slabkitZStart"]),
             margins={str(row[0]): [row[4], row[5]] for row in rows},
         )
-
-
-def _open(listed: Any, options: Options) -> Tomogram:
-    """Open a tomogram; what its table says of voxel size and contrast holds."""
-    from slabkit.formats.volumes.opening import open_tomogram
-
-    given, expected = listed.voxel_sizes(options.reading.voxel_size)
-    if listed.in_project and options.reading.level:
-        expected = None  # the folder's name is of the full resolution
-    return open_tomogram(
-        listed.path,
-        name=listed.name,
-        expected_voxel_size=expected,
-        contrast=options.contrast or listed.contrast or "dark",
-        **{**options.reading.keywords(), "voxel_size": given},
-    )
 
 
 def _one_tomogram(

@@ -21,7 +21,10 @@ import pytest
 from slabkit.errors import SlabkitWarning
 from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.tables.native import read_slabs
-from slabkit.formats.volumes.opening import list_tomograms, open_tomogram, read_image
+from slabkit.formats.tomograms.listing import list_tomograms
+from slabkit.formats.volumes.mrc import read_image
+from slabkit.formats.volumes.opening import open_tomogram
+from slabkit.tomogram import Reading
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PYTHON = Path(os.environ.get("SLABKIT_COPICK_PYTHON", ROOT / ".venv-clients/copick/bin/python"))
@@ -128,14 +131,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_tomograms_that_copick_wrote(made: Path) -> None:
     argument = f"copick:{made / 'config.json'}"
-    listed = list_tomograms([argument], voxel_size=10, tomo_type="denoised")
+    listed = list_tomograms([argument], reading=Reading(voxel_size=10), tomo_type="denoised")
     assert [t.name for t in listed] == ["00255", "TS_1", "TS_10"]
     sizes = {}
     for one in listed:
-        given, expected = one.voxel_sizes(10)
-        tomogram = open_tomogram(
-            one.path, name=one.name, voxel_size=given, expected_voxel_size=expected
-        )
+        tomogram = one.open()
         volume = np.load(made / f"{one.name}_denoised.npy")
         np.testing.assert_array_equal(tomogram.read((0, 0, 0), tomogram.shape), volume)
         sizes[one.name] = tomogram.voxel_size
@@ -232,11 +232,14 @@ def test_an_ome_zarr_that_zarr_2_cannot_read_says_so(made: Path, tmp_path: Path)
     """In copick's own environment slabkit runs on zarr 2, where version 0.5 has to be refused."""
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from slabkit.formats.volumes.opening import list_tomograms, open_tomogram\n"
+        "from slabkit.formats.tomograms.listing import list_tomograms\n"
+        "from slabkit.formats.volumes.opening import open_tomogram\n"
+        "from slabkit.tomogram import Reading\n"
         "import zarr, numpy; assert zarr.__version__.startswith('2.')\n"
-        "one = list_tomograms(['copick:' + sys.argv[2]], voxel_size=10, tomo_type='wbp')[1]\n"
+        "ten = Reading(voxel_size=10)\n"
+        "one = list_tomograms(['copick:' + sys.argv[2]], reading=ten, tomo_type='wbp')[1]\n"
         "volume = numpy.load(sys.argv[3] + '/TS_1_wbp.npy')\n"
-        "tomogram = open_tomogram(one.path, name=one.name)\n"
+        "tomogram = one.open()\n"
         "assert (tomogram.read((0, 0, 0), tomogram.shape) == volume).all()\n"
         "try:\n    open_tomogram(sys.argv[4])\nexcept Exception as error:\n"
         "    print(type(error).__name__, error)\n"
@@ -260,13 +263,15 @@ def test_an_ome_zarr_that_zarr_2_cannot_read_says_so(made: Path, tmp_path: Path)
 
 
 def test_the_warning_of_a_rounded_folder(made: Path) -> None:
-    listed = list_tomograms([f"copick:{made / 'config.json'}"], voxel_size=10, tomo_type="wbp")
+    listed = list_tomograms(
+        [f"copick:{made / 'config.json'}"], reading=Reading(voxel_size=10), tomo_type="wbp"
+    )
     zattrs = listed[1].path / ".zattrs"
     text = zattrs.read_text()
     try:
         zattrs.write_text(text.replace("10.0", "10.012"))
         with pytest.warns(SlabkitWarning, match=r"10\.012 Å, the more precise, is used"):
-            tomogram = open_tomogram(listed[1].path, expected_voxel_size=listed[1].voxel_size)
+            tomogram = listed[1].open()
         assert tomogram.voxel_size == 10.012
     finally:
         zattrs.write_text(text)
@@ -442,7 +447,7 @@ import fsspec, numpy as np, copick
 from copick.models import CopickLocation, CopickPoint
 from slabkit.cli.main import main
 from slabkit.formats.picks.reading import read_picks
-from slabkit.formats.volumes.opening import list_tomograms, open_tomogram
+from slabkit.formats.tomograms.listing import list_tomograms
 
 def slabkit(*arguments, code=0):
     said = io.StringIO()
@@ -473,7 +478,7 @@ memory = fsspec.filesystem("memory")
 before = {path: memory.cat_file(path) for path in memory.find("/there")}
 
 for one in list_tomograms(["copick:c.json"]):
-    tomogram = open_tomogram(one.path, name=one.name, expected_voxel_size=one.voxel_size)
+    tomogram = one.open()
     assert tomogram.voxel_size == 10.012
     assert (tomogram.read((0, 0, 0), tomogram.shape) == volumes[one.name]).all()
     assert (tomogram.read((7, 3, 5), (9, 30, 20)) == volumes[one.name][7:9, 3:30, 5:20]).all()

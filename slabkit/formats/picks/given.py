@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from slabkit.errors import InputError
 from slabkit.formats.programs.shared.values import check_names
-from slabkit.formats.tomograms.aliases import known_names
+from slabkit.formats.tomograms.names import known_names
 from slabkit.formats.tomograms.relion import unbinned_columns
 
 if TYPE_CHECKING:

@@ -185,7 +185,7 @@ def read_pick_list(
     InputError
         As `read_picks` and `read_tomograms` do.
     """
-    from slabkit.formats.tomograms.copick_project import is_project
+    from slabkit.formats.tomograms.names import is_project
     from slabkit.formats.tomograms.table import read_tomograms
 
     table = None

@@ -34,7 +34,7 @@ from slabkit.formats.programs.shared.rows import (
 from slabkit.formats.programs.shared.values import parse_numbers
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import real_text
-from slabkit.formats.tomograms.listing import tomogram_name
+from slabkit.formats.tomograms.names import tomogram_name
 from slabkit.tables import TOMOGRAMS, make_table
 
 if TYPE_CHECKING:

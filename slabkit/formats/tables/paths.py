@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slabkit.errors import InputError
-from slabkit.formats.tomograms.copick_reference import is_reference, make_reference, split_reference
+from slabkit.formats.tomograms.names import is_reference, make_reference, split_reference
 
 if TYPE_CHECKING:
     import pandas as pd

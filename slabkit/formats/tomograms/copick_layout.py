@@ -11,7 +11,7 @@ from typing import Protocol
 
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.source import Source
-from slabkit.formats.tomograms.copick_reference import RUNS
+from slabkit.formats.tomograms.names import RUNS
 
 _SPACING = re.compile(r"VoxelSpacing(\d+(?:\.\d*)?)")
 
@@ -29,7 +29,7 @@ class ProjectTomogram:
     kind : str
         What was done to it: ``wbp``, ``denoised``...
     path : Path
-        On this machine, or a reference (`slabkit.formats.tomograms.copick_reference`).
+        On this machine, or a reference (`slabkit.formats.tomograms.names`).
     """
 
     run: str

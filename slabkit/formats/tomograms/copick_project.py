@@ -30,7 +30,7 @@ from slabkit.formats.tomograms.copick_layout import (
     first_of_each,
     picks_parts,
 )
-from slabkit.formats.tomograms.copick_reference import PREFIX, RUNS, is_reference
+from slabkit.formats.tomograms.names import PREFIX, RUNS
 
 _LOCAL = re.compile(r"^(?:local|file):(?://)?")
 _PROTOCOL = re.compile(r"^([a-z][a-z0-9+.-]*)(?:::|://)", re.IGNORECASE)
@@ -260,11 +260,6 @@ class CopickProject:
     def _searched(self) -> str:
         places = [str(part.root / RUNS) for part in self.parts if isinstance(part, LocalPart)]
         return f" ({', '.join(places + [self.remote] * bool(self.remote))})"
-
-
-def is_project(argument: str | os.PathLike[str]) -> bool:
-    """Tell whether an argument means a copick project: ``copick:CONFIG.json``."""
-    return os.fspath(argument).startswith(PREFIX) and not is_reference(argument)
 
 
 def open_project(argument: str | os.PathLike[str]) -> CopickProject:

@@ -18,7 +18,7 @@ from typing import Any
 from slabkit.errors import InputError, MissingDependencyError, OutputExistsError, SlabkitError
 from slabkit.formats.source import Source
 from slabkit.formats.tomograms.copick_layout import ProjectTomogram
-from slabkit.formats.tomograms.copick_reference import PREFIX, RUNS, make_reference, split_reference
+from slabkit.formats.tomograms.names import PREFIX, RUNS, make_reference, split_reference
 
 _EXTRA = "pip install 'slabkit-cryoet[copick]'"
 _METADATA_FILES = (".zattrs", ".zarray", ".zgroup", "zarr.json")
@@ -189,7 +189,7 @@ def remote_folder(reference: str | os.PathLike[str]) -> RemoteFolder:
     Parameters
     ----------
     reference : path-like
-        See `slabkit.formats.tomograms.copick_reference`.
+        See `slabkit.formats.tomograms.names`.
 
     Returns
     -------

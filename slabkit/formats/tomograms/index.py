@@ -7,7 +7,7 @@ from pathlib import Path
 
 from slabkit.errors import FormatError
 from slabkit.formats.tables.blocks import read_text
-from slabkit.formats.tomograms.listing import tomogram_name
+from slabkit.formats.tomograms.names import tomogram_name
 
 _COMMENTS = ("#", "%", "*", ">")  # in a .vll, lines with a star say things about the volume above
 

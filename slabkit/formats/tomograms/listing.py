@@ -1,7 +1,9 @@
-"""Which files are meant: tomograms out of files, folders, patterns and tables, with their names."""
+"""Which volumes are meant: what users name and what tables list, as `TomogramRef`s."""
 
 from __future__ import annotations
 
+import difflib
+import functools
 import glob
 import math
 import os
@@ -9,147 +11,48 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
-from slabkit.formats.tomograms.copick_project import is_project, open_project
-from slabkit.formats.tomograms.copick_reference import is_reference, split_reference
+from slabkit.formats.tables.paths import is_there, path_for_table, resolve_path
+from slabkit.formats.tomograms.copick_project import open_project
+from slabkit.formats.tomograms.names import (
+    PACKED,
+    SUFFIXES,
+    is_project,
+    is_reference,
+    split_reference,
+    split_suffix,
+    tomogram_name,
+)
 from slabkit.formats.volumes.ome_zarr import is_zarr
+from slabkit.formats.volumes.opening import check_size, file_kind, open_reference, open_volume
+from slabkit.tomogram import Reading, Tomogram, TomogramRef
 from slabkit.units import Contrast
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SUFFIXES = (
-    ".ome.tiff",
-    ".ome.tif",
-    ".ome.zarr",
-    ".tiff",
-    ".tif",
-    ".zarr",
-    ".mrcs",
-    ".mrc",
-    ".rec",
-    ".map",
-    ".st",
-)
-"""Suffixes that are no part of a tomogram's name, longest first; ``.gz`` or ``.bz2`` may follow."""
+    from slabkit.formats.tables.native import PickList
 
-_PACKED = (".gz", ".bz2")
 _HALF = re.compile(r"[_.-](evn|odd|even|half[_-]?[12])(_vol)?$", re.IGNORECASE)
 _MASK = re.compile(r"(^|[_.-])(masks?|seg|segmentation|labels?|lbl|multilabel)$", re.IGNORECASE)
 _MOST_LABELS = 32
 
 
-@dataclass(frozen=True)
-class ListedTomogram:
-    """One tomogram that was asked for, not opened.
-
-    Parameters
-    ----------
-    name : str
-    path : Path
-    voxel_size : float, optional
-        In Å, where a table says so.
-    contrast : {"dark", "bright"}, optional
-        Where a table says so.
-    in_project : bool, optional
-        Whether it was chosen out of a copick project by its voxel size, so that the file's own,
-        which may be more precise, is still to be read and checked against `voxel_size`.
-    """
-
-    name: str
-    path: Path
-    voxel_size: float | None = None
-    contrast: Contrast | None = None
-    in_project: bool = False
-
-    def voxel_sizes(self, given: float | None) -> tuple[float | None, float | None]:
-        """Give what `open_tomogram` is to be told of the voxel size.
-
-        Parameters
-        ----------
-        given : float or None
-            What the user says, in Å.
-
-        Returns
-        -------
-        voxel_size, expected_voxel_size : float or None
-            What wins over the file, and what the file is checked against.
-        """
-        if self.in_project:
-            return None, self.voxel_size
-        return given, self.voxel_size if given is None else None
-
-
-def tomogram_name(path: str | os.PathLike[str]) -> str:
-    """Give a tomogram's name: its file name less a known suffix.
-
-    Parameters
-    ----------
-    path : path-like
-        Symbolic links are not resolved.
-
-    Returns
-    -------
-    str
-        Dots elsewhere stay: ``TS_1_10.00Apx.mrc`` is ``TS_1_10.00Apx``.
-
-    Raises
-    ------
-    InputError
-        The name is empty or has a ``#``, a line break or another unprintable character.
-    """
-    file_name = Path(path).name
-    name, _ = _split(file_name)
-    if not name:
-        raise InputError(f"{path}: has no name before its suffix; rename it.")
-    if "#" in name or not name.isprintable():
-        raise InputError(
-            f"{str(path)!r}: the name {name!r} has a '#', a line break or another unprintable "
-            "character, which tables cannot hold; rename the file or link to it."
-        )
-    return name
-
-
-def tomogram_paths(
-    arguments: Sequence[str | os.PathLike[str]],
-    *,
-    voxel_size: float | None = None,
-    tomo_type: str | None = None,
-) -> list[tuple[str, Path]]:
-    """Find the tomograms that the arguments of a command mean.
-
-    Parameters
-    ----------
-    arguments, voxel_size, tomo_type
-        As `list_tomograms`.
-
-    Returns
-    -------
-    list of (str, Path)
-        Name and path.
-
-    Raises
-    ------
-    InputError
-        As `list_tomograms`.
-    """
-    found = list_tomograms(arguments, voxel_size=voxel_size, tomo_type=tomo_type)
-    return [(tomogram.name, tomogram.path) for tomogram in found]
-
-
 def list_tomograms(
     arguments: Sequence[str | os.PathLike[str]],
     *,
-    voxel_size: float | None = None,
+    reading: Reading = Reading(),
+    contrast: Contrast | None = None,
     tomo_type: str | None = None,
     masks: bool = False,
-) -> list[ListedTomogram]:
+    trust_tables: bool = False,
+) -> list[TomogramRef]:
     """Find the tomograms that the arguments of a command mean, with what tables say of them.
 
     Parameters
@@ -160,16 +63,21 @@ def list_tomograms(
         RELION's ``tomograms.star``; or
         ``copick:CONFIG.json``, a copick project (one tomogram a run, named as the run). Half maps
         and masks are left out of folders and patterns, with a warning that lists them.
-    voxel_size : float, optional
-        Å: which tomograms of a copick project.
+    reading : Reading, optional
+        How the user says that they are read; wins over what tables say. In a copick project the
+        voxel size says which tomograms are meant, and the files' own holds.
+    contrast : {"dark", "bright"}, optional
+        Of all; by default as tables say.
     tomo_type : str, optional
-        ``wbp``, ``denoised``...: likewise.
+        ``wbp``, ``denoised``...: which tomograms of a copick project.
     masks : bool, optional
         Whether masks and labels are what is looked for, so that folders give them too.
+    trust_tables : bool, optional
+        Whether a table's voxel size wins over the file's instead of being checked against it.
 
     Returns
     -------
-    list of ListedTomogram
+    list of TomogramRef
         In the order given, sorted by name within a folder or pattern.
 
     Raises
@@ -180,61 +88,267 @@ def list_tomograms(
     """
     if tomo_type is not None and not any(is_project(argument) for argument in arguments):
         raise InputError("--tomo-type is for copick projects, given as copick:CONFIG.json.")
-    found: list[ListedTomogram] = []
-    for argument in (os.fspath(given) for given in arguments):
-        path = Path(argument)
+    found: list[TomogramRef] = []
+    for argument in [os.fspath(given) for given in arguments]:
         if is_project(argument):
-            found += [
-                ListedTomogram(one.run, one.path, one.spacing, in_project=True)
-                for one in open_project(argument).tomograms(voxel_size, tomo_type)
-            ]
-        elif is_reference(argument):
-            found.append(ListedTomogram(split_reference(argument)[1].split("/")[1], path))
-        elif path.suffix.lower() == ".star" and path.is_file():
-            found += _from_table(path)
-        elif path.is_dir() and not is_zarr(path):
-            entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
-            known = [entry for entry in entries if _split(entry.name)[1] and _usable(entry)]
-            found += _chosen(argument, known, [], masks)
-        elif os.path.lexists(path):
-            found.append(ListedTomogram(tomogram_name(path), path))
-            if _HALF.search(found[-1].name):
-                _warn(f"{path}: looks like a half map; it is used because it was named.")
-        elif glob.has_magic(argument):
-            entries = [Path(entry) for entry in glob.glob(argument, recursive=True)]
-            known = [entry for entry in entries if _split(entry.name)[1] and _usable(entry)]
-            found += _chosen(argument, known, sorted(set(entries) - set(known)), masks)
+            found += _from_project(argument, reading, tomo_type)
         else:
-            raise InputError(f"{argument}: there is no such file, folder or pattern match.")
+            for ref in _listed(argument, masks):
+                trusted = Reading(voxel_size=ref.voxel_size if trust_tables else None)
+                found.append(ref.but(reading=trusted).but(reading=reading))
     _check_names(found)
+    return [ref.but(contrast=contrast) for ref in found]
+
+
+def slab_tomograms(
+    slabs: pd.DataFrame, *, reading: Reading = Reading(), contrast: Contrast | None = None
+) -> dict[str, TomogramRef]:
+    """Find the tomograms that a slab table was made of, read as they were then.
+
+    Parameters
+    ----------
+    slabs : DataFrame
+        Columns of `slabkit.tables.SLABS`, its paths to be found from here
+        (`slabkit.formats.tables.paths.with_paths_from_here`).
+    reading : Reading, optional
+        What the user says otherwise; it wins.
+    contrast : {"dark", "bright"}, optional
+        Of all; by default as the table says.
+
+    Returns
+    -------
+    dict of str to TomogramRef
+        By name, in the table's order; of a file that is not there the ``problem`` says so.
+    """
+    found = {}
+    for row in slabs.drop_duplicates("rlnTomoName").itertuples(index=False):
+        path = Path(row.slabkitTomogramFile)
+        problem = ""
+        if not is_there(path):
+            problem = (
+                f"{path}: the tomogram that the slab table names is not there; call slabkit from "
+                "the folder where the slabs were made, or make them anew."
+            )
+        ref = TomogramRef(
+            str(row.rlnTomoName),
+            path,
+            float(row.slabkitVoxelSize),
+            contrast=row.slabkitTomogramContrast,
+            reading=Reading.parse(row.slabkitTomogramReading),
+            problem=problem,
+            opener=open_reference,
+        )
+        found[ref.name] = ref.but(contrast=contrast, reading=reading)
     return found
 
 
-def _split(file_name: str) -> tuple[str, str]:
-    name = file_name
-    for packed in _PACKED:
-        if name.lower().endswith(packed):
-            name = name[: -len(packed)]
-            break
-    for suffix in SUFFIXES:
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)], suffix
-    return name, ""
+def pick_tomograms(
+    picks: PickList,
+    source: str | os.PathLike[str],
+    arguments: Sequence[str | os.PathLike[str]] | None = None,
+    *,
+    reading: Reading = Reading(),
+    contrast: Contrast | None = None,
+    tomo_type: str | None = None,
+) -> dict[str, TomogramRef]:
+    """Find the volumes of the tomograms that have picks.
+
+    Parameters
+    ----------
+    picks : PickList
+    source : path-like or "-"
+        Where the list was read; paths in it may be relative to that.
+    arguments : sequence of str or path-like, optional
+        As for `list_tomograms`: where to take the tomograms from instead, by name. They may
+        have another voxel size than those in which the picks were made. They are read as the
+        list's volumes were, unless `reading` or a table says otherwise.
+    reading : Reading, optional
+        What the user says otherwise; it wins. Without a voxel size in it or the list's own, that
+        of the table holds, else the file's.
+    contrast : {"dark", "bright"}, optional
+        Of all; by default as the tables say.
+    tomo_type : str, optional
+        Which tomograms of a copick project.
+
+    Returns
+    -------
+    dict of str to TomogramRef
+        By name, in the order of the pick list. `TomogramRef.open` raises `InputError` where the
+        volume is not as large as the list says, or is another one that cannot be read as the
+        list's was.
+
+    Raises
+    ------
+    InputError
+        As `list_tomograms`.
+    """
+    given = None
+    if arguments is not None:
+        found = list_tomograms(arguments, reading=reading, tomo_type=tomo_type, trust_tables=True)
+        given = {ref.name: ref for ref in found}
+    rows = picks.tomograms.set_index("slabkitTomogram")
+    volumes = {}
+    for name in dict.fromkeys(picks.picks["slabkitTomogram"].tolist()):
+        own, size_vox = _of_pick_list(name, rows.loc[name], source)
+        if given is None:
+            ref = own.but(reading=Reading(voxel_size=own.voxel_size)).but(reading=reading)
+        elif name in given:
+            ref = _instead(own, given[name], size_vox, source)
+        else:
+            close = difflib.get_close_matches(name, given, 3, 0) or ["none"]
+            problem = (
+                f"{source}: has picks in {name}, and --tomograms has no tomogram of that name; "
+                f"the closest: {', '.join(close)}."
+            )
+            ref = replace(own, path=None, problem=problem)
+        volumes[name] = ref.but(contrast=contrast)
+    return volumes
+
+
+def _of_pick_list(
+    name: str, row: pd.Series, source: str | os.PathLike[str]
+) -> tuple[TomogramRef, tuple[int, ...]]:
+    """Give a tomogram as a pick list has it, and its size in voxels along x, y, z (0: unknown)."""
+    stated = float(row["slabkitVoxelSize"])
+    edge = stated if math.isfinite(stated) and stated > 0 else None
+    x, y, z = (int(row[f"slabkitTomogramSize{axis}"]) for axis in "XYZ")
+    written = str(row["slabkitTomogramFile"])
+    ref = TomogramRef(
+        name,
+        resolve_path(written, source) if written else None,
+        edge,
+        expected_size=(x * edge, y * edge, z * edge) if edge and min(x, y, z) > 0 else None,
+        contrast=row["slabkitTomogramContrast"],
+        reading=Reading.parse(str(row["slabkitTomogramReading"])),
+        problem=""
+        if written
+        else f"{source}: names no file for the tomogram {name}; give it with --tomograms.",
+        opener=open_reference,
+    )
+    return ref, (x, y, z)
+
+
+def _instead(
+    own: TomogramRef,
+    given: TomogramRef,
+    size_vox: tuple[int, ...],
+    source: str | os.PathLike[str],
+) -> TomogramRef:
+    """Give a volume that is used instead of the list's, read as that one was."""
+    assert given.path is not None
+    same = own.path is not None and path_for_table(own.path) == path_for_table(given.path)
+    held = own.reading
+    if given.voxel_size is not None and not same:  # as a project says
+        held = replace(held, voxel_size=None)
+    wins = given.reading.changes()
+    kept = {name: value for name, value in held.changes().items() if name not in wins}
+    opener = open_reference
+    if kept and not same:
+        opener = functools.partial(
+            _open_as_recorded, recorded=kept, size_vox=size_vox, source=source
+        )
+    return replace(
+        own,
+        path=given.path,
+        voxel_size=None if "level" in kept else given.voxel_size,  # which is of the full volume
+        contrast=given.contrast or own.contrast,
+        reading=held.but(given.reading),
+        problem="",
+        opener=opener,
+    )
+
+
+def _open_as_recorded(
+    ref: TomogramRef,
+    *,
+    recorded: dict[str, Any],
+    size_vox: tuple[int, ...],
+    source: str | os.PathLike[str],
+) -> Tomogram:
+    """Open another volume than a list names, if what is recorded of that one can hold for it."""
+    assert ref.path is not None
+
+    def refused(option: str, reason: str, remedy: str = "") -> InputError:
+        return InputError(
+            f"{ref.path}: cannot be read as {source} records it for {ref.name} "
+            f"({Reading(**{option: recorded[option]}).text()}): {reason}; {remedy}give the volume "
+            f"that was read so, or take this out of slabkitTomogramReading in the list."
+        )
+
+    held = [name for name in recorded if getattr(ref.reading, name) == recorded[name]]
+    kind = file_kind(ref.path)
+    if "level" in held and kind != "zarr":
+        raise refused("level", "it is no OME-Zarr, so it has no resolution levels")
+    if "uint8" in held and kind in ("zarr", "tiff"):
+        raise refused("uint8", "it is no MRC file")
+    tomogram = open_reference(replace(ref, expected_size=None))
+    if "uint8" in held and tomogram.data.dtype.itemsize != 1:
+        raise refused("uint8", f"its voxels are {tomogram.data.dtype}, not bytes")
+    found = tuple(reversed(tomogram.shape))
+    if min(size_vox) > 0 and found != size_vox:
+        for name, remedy in (("axis_order", ""), ("voxel_size", "give --voxel-size, ")):
+            if name in held:
+                sizes = [" × ".join(map(str, size)) for size in (found, size_vox)]
+                reason = f"it has {sizes[0]} voxels (x, y, z), that one {sizes[1]}"
+                raise refused(name, reason, remedy)
+    check_size(ref, tomogram)
+    return tomogram
+
+
+def _from_project(argument: str, reading: Reading, tomo_type: str | None) -> list[TomogramRef]:
+    """Give a tomogram a run; the folder's name is of the full resolution."""
+    own = replace(reading, voxel_size=None)
+    return [
+        TomogramRef(
+            one.run,
+            one.path,
+            None if own.level else one.spacing,
+            reading=own,
+            opener=open_reference,
+        )
+        for one in open_project(argument).tomograms(reading.voxel_size, tomo_type)
+    ]
+
+
+def _listed(argument: str, masks: bool) -> list[TomogramRef]:
+    path = Path(argument)
+    if is_reference(argument):
+        return [_ref(split_reference(argument)[1].split("/")[1], path)]
+    if path.suffix.lower() == ".star" and path.is_file():
+        return _from_table(path)
+    if path.is_dir() and not is_zarr(path):
+        entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+        known = [entry for entry in entries if split_suffix(entry.name)[1] and _usable(entry)]
+        return _chosen(argument, known, [], masks)
+    if os.path.lexists(path):
+        name = tomogram_name(path)
+        if _HALF.search(name):
+            _warn(f"{path}: looks like a half map; it is used because it was named.")
+        return [_ref(name, path)]
+    if glob.has_magic(argument):
+        entries = [Path(entry) for entry in glob.glob(argument, recursive=True)]
+        known = [entry for entry in entries if split_suffix(entry.name)[1] and _usable(entry)]
+        return _chosen(argument, known, sorted(set(entries) - set(known)), masks)
+    raise InputError(f"{argument}: there is no such file, folder or pattern match.")
+
+
+def _ref(name: str, path: Path) -> TomogramRef:
+    return TomogramRef(name, path, opener=open_reference)
 
 
 def _usable(path: Path) -> bool:
     if path.is_dir():
         return is_zarr(path)
-    return _split(path.name)[1] not in (".zarr", ".ome.zarr")
+    return split_suffix(path.name)[1] not in (".zarr", ".ome.zarr")
 
 
 def _chosen(
     argument: str, entries: Iterable[Path], others: list[Path], masks: bool
-) -> list[ListedTomogram]:
+) -> list[TomogramRef]:
     found = []
     excluded = [f"{path.name} (no tomogram by its suffix)" for path in others]
     for path in sorted(entries, key=str):
-        name, suffix = _split(path.name)
+        name, suffix = split_suffix(path.name)
         if suffix == ".mrcs":
             excluded.append(f"{path.name} (image stack)")
         elif _HALF.search(name):
@@ -242,7 +356,7 @@ def _chosen(
         elif not masks and (_MASK.search(name) or _holds_labels(path)):
             excluded.append(f"{path.name} (mask or labels)")
         else:
-            found.append(ListedTomogram(tomogram_name(path), path))
+            found.append(_ref(tomogram_name(path), path))
     listed = ", ".join(excluded[:10]) + (f" and {len(excluded) - 10} more" * (len(excluded) > 10))
     if not found:
         what = f"; left out: {listed}" if excluded else ""
@@ -256,9 +370,7 @@ def _chosen(
 
 def _holds_labels(path: Path) -> bool:
     # Three planes tell: a density stored as integers has far more values than a segmentation.
-    from slabkit.formats.volumes.opening import open_volume
-
-    if path.is_dir() or path.name.lower().endswith(_PACKED):
+    if path.is_dir() or path.name.lower().endswith(PACKED):
         return False  # would have to be decoded
     try:
         volume = open_volume(path)
@@ -277,8 +389,7 @@ def _holds_labels(path: Path) -> bool:
     return len(values) > 1 and min(values) == 0
 
 
-def _from_table(path: Path) -> list[ListedTomogram]:
-    from slabkit.formats.tables.paths import resolve_path
+def _from_table(path: Path) -> list[TomogramRef]:
     from slabkit.formats.tables.star import read_star
     from slabkit.formats.tomograms.relion import is_relion_tomograms
     from slabkit.tables import TOMOGRAMS, validate_table
@@ -301,17 +412,19 @@ def _from_table(path: Path) -> list[ListedTomogram]:
             raise InputError(f"{path}: has no file for the tomogram {row.slabkitTomogram}.")
         size = float(row.slabkitVoxelSize)
         found.append(
-            ListedTomogram(
+            TomogramRef(
                 str(row.slabkitTomogram),
                 resolve_path(str(row.slabkitTomogramFile), path),
                 None if math.isnan(size) else size,
-                row.slabkitTomogramContrast,
+                contrast=row.slabkitTomogramContrast,
+                reading=Reading.parse(row.slabkitTomogramReading),
+                opener=open_reference,
             )
         )
     return found
 
 
-def _from_relion(blocks: Mapping[str, pd.DataFrame], path: Path) -> list[ListedTomogram]:
+def _from_relion(blocks: Mapping[str, pd.DataFrame], path: Path) -> list[TomogramRef]:
     from slabkit.formats.tomograms.relion import list_relion_tomograms
 
     found = []
@@ -319,18 +432,19 @@ def _from_relion(blocks: Mapping[str, pd.DataFrame], path: Path) -> list[ListedT
         if one.path is None:
             raise InputError(f"{path}: has no reconstructed volume for the tomogram {one.name}.")
         edge = one.voxel_size
-        found.append(ListedTomogram(one.name, one.path, None if math.isnan(edge) else edge))
+        size = None if math.isnan(edge) else edge
+        found.append(TomogramRef(one.name, one.path, size, opener=open_reference))
     return found
 
 
-def _check_names(found: list[ListedTomogram]) -> None:
-    seen: dict[str, ListedTomogram] = {}
+def _check_names(found: list[TomogramRef]) -> None:
+    seen: dict[str, TomogramRef] = {}
     for tomogram in found:
         key = unicodedata.normalize("NFC", tomogram.name).casefold()
         other = seen.setdefault(key, tomogram)
         if other is tomogram:
             continue
-        if os.path.abspath(other.path) == os.path.abspath(tomogram.path):
+        if os.path.abspath(str(other.path)) == os.path.abspath(str(tomogram.path)):
             raise InputError(f"{tomogram.path}: is given twice.")
         if other.name == tomogram.name:
             raise InputError(

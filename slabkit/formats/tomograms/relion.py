@@ -20,7 +20,9 @@ import numpy.typing as npt
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.programs.shared.values import check_names, coordinates, optional_numbers
 from slabkit.formats.tables.paths import path_for_table, resolve_path
+from slabkit.formats.volumes.opening import open_reference
 from slabkit.tables import TOMOGRAMS, make_table
+from slabkit.tomogram import Reading, TomogramRef
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,19 +174,18 @@ def relion_tomogram_table(
     InputError
         As `list_relion_tomograms`; or a volume contradicts its binning.
     """
-    from slabkit.formats.volumes.opening import open_tomogram
-
     rows: list[dict[str, Any]] = []
+    reading = Reading(voxel_size=voxel_size)
     for one in list_relion_tomograms(blocks, where):
         row: dict[str, Any] = {"slabkitTomogram": one.name, "slabkitTomogramFile": ""}
         if one.path is not None and one.path.exists():
-            known = voxel_size is None and math.isfinite(one.voxel_size)
-            volume = open_tomogram(
+            volume = TomogramRef(
+                one.name,
                 one.path,
-                name=one.name,
-                voxel_size=voxel_size,
-                expected_voxel_size=one.voxel_size if known else None,
-            )
+                one.voxel_size if math.isfinite(one.voxel_size) else None,
+                reading=reading,
+                opener=open_reference,
+            ).open()
             size, edge = tuple(reversed(volume.shape)), volume.voxel_size
         else:
             whole = RelionTomogram(one.name, None, one.pixel_size, one.size, 1.0)
@@ -193,10 +194,10 @@ def relion_tomogram_table(
         if one.path is not None:
             row["slabkitTomogramFile"] = path_for_table(one.path)
         row |= {f"slabkitTomogramSize{axis}": side for axis, side in zip("XYZ", size, strict=True)}
-        row["slabkitVoxelSize"] = edge
+        row["slabkitVoxelSize"], row["slabkitTomogramReading"] = edge, reading.text()
         row |= dict(zip(UNBINNED, (*one.size, one.pixel_size), strict=True))
         rows.append(row)
-    columns = [*TOMOGRAMS.names[:6], *UNBINNED]
+    columns = [*TOMOGRAMS.names[:6], "slabkitTomogramReading", *UNBINNED]
     return make_table(TOMOGRAMS, {name: [row[name] for row in rows] for name in columns})
 
 

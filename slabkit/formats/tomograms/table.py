@@ -11,12 +11,16 @@ from slabkit.errors import InputError
 from slabkit.formats.tables.blocks import read_text, table_block
 from slabkit.formats.tables.paths import path_for_table
 from slabkit.formats.tables.star import parse_star
+from slabkit.formats.tomograms.listing import list_tomograms
+from slabkit.formats.tomograms.names import is_project
 from slabkit.formats.tomograms.relion import is_relion_tomograms, relion_tomogram_table
 from slabkit.tables import SLABS, TOMOGRAMS, empty_table, make_table, require_unique
+from slabkit.tomogram import Reading
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_READING = "slabkitTomogramReading"
 _SIZES = [f"slabkitTomogramSize{axis}" for axis in "XYZ"]
 
 
@@ -30,7 +34,7 @@ def read_tomograms(
     Parameters
     ----------
     arguments : sequence of str or path-like
-        Volumes, folders, globs (see `tomogram_paths`), pick lists or slab tables of slabkit,
+        Volumes, folders, globs (see `list_tomograms`), pick lists or slab tables of slabkit,
         or RELION's ``tomograms.star``. Only the headers of volumes
         are read, and those that a slabkit table names are not opened where it says their size.
     voxel_size : float, optional
@@ -80,30 +84,28 @@ def _from_table(path: Path, voxel_size: float | None) -> pd.DataFrame:
     else:
         raise InputError(f"{where}: has no block data_tomograms, so it is no table of tomograms.")
     if voxel_size is not None:
-        table = table.assign(slabkitVoxelSize=float(voxel_size))
+        given = Reading(voxel_size=float(voxel_size))
+        readings = [Reading.parse(text).but(given).text() for text in table[_READING]]
+        table = table.assign(slabkitVoxelSize=float(voxel_size), **{_READING: readings})
     return make_table(TOMOGRAMS, dict(table[TOMOGRAMS.names].items()))
 
 
 def _from_volumes(
     argument: str | os.PathLike[str], voxel_size: float | None, tomo_type: str | None
 ) -> pd.DataFrame:
-    from slabkit.formats.tomograms.copick_project import is_project
-    from slabkit.formats.volumes.opening import list_tomograms, open_tomogram
-
     rows: list[dict[str, Any]] = []
     kind = tomo_type if is_project(argument) else None
-    for listed in list_tomograms([argument], voxel_size=voxel_size, tomo_type=kind):
-        given, expected = listed.voxel_sizes(voxel_size)
-        tomogram = open_tomogram(
-            listed.path, name=listed.name, voxel_size=given, expected_voxel_size=expected
-        )
+    reading = Reading(voxel_size=voxel_size)
+    for ref in list_tomograms([argument], reading=reading, tomo_type=kind):
+        tomogram = ref.open()
         rows.append(
             {
-                "slabkitTomogram": listed.name,
-                "slabkitTomogramFile": path_for_table(listed.path),
+                "slabkitTomogram": tomogram.name,
+                "slabkitTomogramFile": path_for_table(str(tomogram.path)),
                 **dict(zip(_SIZES, reversed(tomogram.shape), strict=True)),
                 "slabkitVoxelSize": tomogram.voxel_size,
                 "slabkitTomogramContrast": tomogram.contrast,
+                _READING: tomogram.reading,
             }
         )
     if not rows:

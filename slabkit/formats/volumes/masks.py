@@ -9,6 +9,7 @@ from pathlib import Path
 
 from slabkit.errors import InputError
 from slabkit.formats.tomograms.listing import list_tomograms
+from slabkit.tomogram import TomogramRef
 
 
 @dataclass(frozen=True)
@@ -19,17 +20,18 @@ class MaskFiles:
     ----------
     of_slab : dict of str to Path
         Name of a slab's image (as the table has it) to its 2D mask.
-    of_tomogram : dict of str to Path
+    of_tomogram : dict of str to TomogramRef
         Name of a tomogram to its mask volume.
     """
 
     of_slab: dict[str, Path]
-    of_tomogram: dict[str, Path]
+    of_tomogram: dict[str, TomogramRef]
 
     @property
     def paths(self) -> list[Path]:
         """All files, each once."""
-        return list(dict.fromkeys([*self.of_slab.values(), *self.of_tomogram.values()]))
+        volumes = [ref.path for ref in self.of_tomogram.values() if ref.path]
+        return list(dict.fromkeys([*self.of_slab.values(), *volumes]))
 
 
 def find_masks(
@@ -61,21 +63,27 @@ def find_masks(
     stems = {Path(name).name.rsplit(".", 1)[0]: name for name in slabs}
     known = dict.fromkeys(tomograms)
     masks = MaskFiles({}, {})
-    for listed in list_tomograms(arguments, masks=True):
-        fitting = [name for name in [*stems, *known] if _is_of(listed.name, name)]
+    given: dict[str, Path] = {}
+    for mask in list_tomograms(arguments, masks=True):
+        assert mask.path is not None
+        fitting = [name for name in [*stems, *known] if is_of(mask.name, name)]
         if not fitting:
             some = ", ".join([*known][:3])
             raise InputError(
-                f"{listed.path}: is the mask of nothing here, by its name; masks are named as "
+                f"{mask.path}: is the mask of nothing here, by its name; masks are named as "
                 f"their tomogram ({some}) or slab image, perhaps with an ending such as _mask."
             )
         name = max(fitting, key=len)
-        place, key = (masks.of_slab, stems[name]) if name in stems else (masks.of_tomogram, name)
-        if key in place:
-            raise InputError(f"{place[key]} and {listed.path} are both masks of {name}; give one.")
-        place[key] = listed.path
+        if name in given:
+            raise InputError(f"{given[name]} and {mask.path} are both masks of {name}; give one.")
+        given[name] = mask.path
+        if name in stems:
+            masks.of_slab[stems[name]] = mask.path
+        else:
+            masks.of_tomogram[name] = mask
     return masks
 
 
-def _is_of(mask: str, name: str) -> bool:
+def is_of(mask: str, name: str) -> bool:
+    """Tell whether a mask is, by its name, of the tomogram or slab of a name."""
     return mask == name or (mask.startswith(name) and mask[len(name)] in "_-.")

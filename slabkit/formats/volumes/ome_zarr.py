@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError, InputError, MissingDependencyError
-from slabkit.formats.tomograms.copick_reference import is_reference
 from slabkit.formats.tomograms.copick_remote import RemoteFolder, remote_folder
+from slabkit.formats.tomograms.names import is_reference
 from slabkit.formats.volumes.decoded_cache import ChunkedVoxels
 from slabkit.formats.volumes.voxel_size import angstrom_per_unit
 from slabkit.formats.volumes.voxels import (

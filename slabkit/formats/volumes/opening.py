@@ -11,35 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.tomograms.copick_reference import is_reference
-from slabkit.formats.tomograms.listing import (
-    ListedTomogram,
-    list_tomograms,
-    tomogram_name,
-    tomogram_paths,
-)
+from slabkit.formats.tomograms.names import is_reference, tomogram_name
 from slabkit.formats.volumes.decoded_cache import Compression
-from slabkit.formats.volumes.mrc import MrcStackWriter, open_mrc, open_stack, read_image, write_mrc
+from slabkit.formats.volumes.mrc import open_mrc
 from slabkit.formats.volumes.ome_zarr import is_zarr, open_ome_zarr
 from slabkit.formats.volumes.tiff import open_tiff
 from slabkit.formats.volumes.voxel_size import choose_voxel_size
 from slabkit.formats.volumes.voxels import FileVolume, FlippedVoxels
 from slabkit.tomogram import Reading, Tomogram, TomogramRef, VoxelSource
 from slabkit.units import Contrast
-
-__all__ = [
-    "ListedTomogram",
-    "MrcStackWriter",
-    "list_tomograms",
-    "open_stack",
-    "open_tomogram",
-    "open_volume",
-    "read_image",
-    "sampled_planes",
-    "tomogram_name",
-    "tomogram_paths",
-    "write_mrc",
-]
 
 FileKind = Literal["mrc", "gzip", "bzip2", "tiff", "zarr"]
 
@@ -53,6 +33,9 @@ _FOREIGN = {
     b"\x93NUM": "a NumPy or CryoSPARC array",
     b"IMOD": "an IMOD model",
 }
+# Binning drops what does not fill a voxel, so another binning may be this much smaller.
+_MOST_VOXELS_CROPPED = 2
+_MOST_PART_CROPPED = 0.02
 _SAMPLED_VOXELS = 1 << 20
 _SAMPLED_PLANES = 16
 
@@ -168,14 +151,53 @@ def open_tomogram(
 def open_reference(reference: TomogramRef) -> Tomogram:
     """Open a tomogram that was listed; the opener of every `TomogramRef`."""
     assert reference.path is not None
-    given = reference.reading.voxel_size
-    return open_tomogram(
+    tomogram = open_tomogram(
         reference.path,
         name=reference.name,
-        expected_voxel_size=reference.voxel_size if given is None else None,
+        expected_voxel_size=reference.voxel_size,
         contrast=reference.contrast or "dark",
         **reference.reading.keywords(),
     )
+    check_size(reference, tomogram)
+    return tomogram
+
+
+def open_volume_of(reference: TomogramRef) -> FileVolume:
+    """Open the volume of a tomogram without judging its voxel size."""
+    assert reference.path is not None
+    reading = reference.reading
+    return open_volume(
+        reference.path,
+        axis_order=reading.axis_order,
+        uint8=reading.uint8,
+        level=reading.level,
+        allow_missing_chunks=reading.allow_missing_chunks,
+    )
+
+
+def check_size(reference: TomogramRef, tomogram: Tomogram) -> None:
+    """Check that a tomogram is as large as expected, in Å.
+
+    Raises
+    ------
+    InputError
+        It is larger or smaller by more than binning crops.
+    """
+    if reference.expected_size is None:
+        return
+    found = [count * tomogram.voxel_size for count in reversed(tomogram.shape)]
+    slack = _MOST_VOXELS_CROPPED * tomogram.voxel_size
+    for there, listed in zip(found, reference.expected_size, strict=True):
+        if abs(there - listed) > slack + _MOST_PART_CROPPED * listed:
+            sides = [
+                " × ".join(f"{side:g}" for side in size)
+                for size in (found, reference.expected_size)
+            ]
+            raise InputError(
+                f"{reference.path}: is {sides[0]} Å large (x, y, z), the pick list says "
+                f"{sides[1]} Å; give the volume of {reference.name} with --tomograms, "
+                "or correct its voxel size."
+            )
 
 
 def open_volume(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from slabkit.formats.volumes.masks import MaskFiles
-    from slabkit.tomogram import Tomogram
+    from slabkit.tomogram import Tomogram, TomogramRef
 
 
 def find_masks(
@@ -27,28 +28,26 @@ def find_masks(
     return masks.find_masks(arguments, tomograms, slabs)
 
 
-def open_mask(path: Path, name: str, shape: tuple[int, int, int], voxel_size: float) -> Tomogram:
+def open_mask(
+    ref: TomogramRef, name: str, shape: tuple[int, int, int], voxel_size: float
+) -> Tomogram:
     """Open the mask of a tomogram of ``shape`` ``(z, y, x)``, which must be as large in Å.
 
     A mask of as many voxels has the tomogram's voxel size, whatever the mask's header says.
     """
-    from slabkit.formats.volumes.opening import open_tomogram, open_volume
+    from slabkit.formats.volumes.opening import open_volume_of
     from slabkit.picking.masking import check_mask_size
+    from slabkit.tomogram import Reading
 
     # Zarr leaves out empty chunks, and masks have many.
-    volume = open_volume(path, allow_missing_chunks=True)
-    same = tuple(int(n) for n in volume.source.shape) == shape
-    mask = open_tomogram(
-        path,
-        name=name,
-        voxel_size=voxel_size if same else None,
-        allow_missing_chunks=True,
-    )
+    ref = replace(ref, name=name).but(reading=Reading(allow_missing_chunks=True))
+    same = tuple(open_volume_of(ref).source.shape) == shape
+    mask = ref.but(reading=Reading(voxel_size=voxel_size if same else None)).open()
     found, expected = (
         tuple(n * edge for n in reversed(sides))
         for sides, edge in ((mask.shape, mask.voxel_size), (shape, voxel_size))
     )
-    check_mask_size(str(path), found, f"the tomogram {name}", expected)
+    check_mask_size(str(ref.path), found, f"the tomogram {name}", expected)
     return mask
 
 
@@ -82,7 +81,7 @@ def slab_masks(masks: MaskFiles) -> Callable[[Any], tuple[npt.NDArray[np.bool_],
 def _read_slab_mask(
     path: Path, shape: tuple[int, int], pixel_size: float
 ) -> tuple[npt.NDArray[np.bool_], float]:
-    from slabkit.formats.volumes.opening import read_image
+    from slabkit.formats.volumes.mrc import read_image
     from slabkit.picking.masking import check_mask_size, is_inside
 
     image, own = read_image(path)

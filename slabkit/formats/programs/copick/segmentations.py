@@ -16,8 +16,9 @@ from slabkit.formats.programs.shared.json_values import load_json
 from slabkit.formats.source import Source
 from slabkit.formats.tomograms.copick_layout import LocalPart
 from slabkit.formats.tomograms.copick_project import open_project
-from slabkit.formats.tomograms.copick_reference import PREFIX, RUNS
-from slabkit.formats.tomograms.listing import ListedTomogram
+from slabkit.formats.tomograms.names import PREFIX, RUNS
+from slabkit.formats.volumes.opening import open_reference
+from slabkit.tomogram import TomogramRef
 
 _MULTILABEL = "-multilabel"
 
@@ -28,7 +29,7 @@ class ProjectSegmentations:
 
     Parameters
     ----------
-    masks : list of ListedTomogram
+    masks : list of TomogramRef
         One a run, under the run's name.
     names : dict of int to str
         Label to object; a segmentation of one object has the label 1.
@@ -36,7 +37,7 @@ class ProjectSegmentations:
         In Å, of the objects that have a radius.
     """
 
-    masks: list[ListedTomogram]
+    masks: list[TomogramRef]
     names: dict[int, str]
     diameters: dict[int, float]
 
@@ -98,7 +99,7 @@ def project_segmentations(
     first = {run: path for run, path, *_ in reversed(found)}  # the static root's, as copick does
     edge, name, multilabel = found[0][2:]
     names, diameters = _labels(project.config, where, name, multilabel)
-    masks = [ListedTomogram(run, first[run], edge, in_project=True) for run in sorted(first)]
+    masks = [TomogramRef(run, first[run], edge, opener=open_reference) for run in sorted(first)]
     return ProjectSegmentations(masks, names, diameters)
 
 

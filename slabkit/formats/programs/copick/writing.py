@@ -14,7 +14,7 @@ from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.copick import picks as pick_copick
 from slabkit.formats.tables.native import PickList, check_pick_list
 from slabkit.formats.tomograms.copick_project import CopickProject
-from slabkit.formats.tomograms.copick_reference import PREFIX, is_reference
+from slabkit.formats.tomograms.names import PREFIX, is_reference
 
 
 def plan_project_picks(

@@ -13,7 +13,7 @@ from slabkit.errors import FormatError, InputError
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.values import coordinates, parse_numbers
 from slabkit.formats.source import Source
-from slabkit.formats.tomograms.listing import tomogram_name
+from slabkit.formats.tomograms.names import tomogram_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,8 +25,7 @@ from slabkit.formats.programs.shared.csv_columns import csv_columns, whole_numbe
 from slabkit.formats.programs.shared.values import coordinates
 from slabkit.formats.tables.blocks import read_text
 from slabkit.formats.tables.paths import path_for_table, resolve_path
-from slabkit.formats.tomograms.aliases import known_names
-from slabkit.formats.tomograms.listing import tomogram_name
+from slabkit.formats.tomograms.names import known_names, tomogram_name
 from slabkit.formats.volumes.mrc import read_header
 from slabkit.formats.volumes.opening import open_tomogram
 from slabkit.tables import MINISLABS, SLABS, make_table
