@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import re
 import shutil
 import sys
-import warnings
 
 import mrcfile
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import run_in_process
 from PIL import Image
 
-from slabkit.cli import main
 from slabkit.formats.tables.native import PickList, read_labels, read_native_picks, write_picks
 from slabkit.formats.tables.star import format_star, read_star
 from slabkit.formats.volumes.mrc import write_mrc
@@ -73,40 +70,14 @@ def make_tomogram(folder, moved=0.0, noise=0.4, kinds=(0, 1, 2), seed=0):
     return truth
 
 
-def call(folder, capsys, arguments, code=0):
-    """Run the command line in this process, in a folder."""
-    before, argv, seen = os.getcwd(), sys.argv, main.WARNINGS[:]
-    os.chdir(folder)
-    sys.argv = ["slabkit", *map(str, arguments)]
-    main.WARNINGS.clear()
-    try:
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-            main.main()
-    finally:
-        os.chdir(before)
-        sys.argv = argv
-        main.WARNINGS[:] = seen
-    done = capsys.readouterr() if capsys else None
-    assert stop.value.code == code, done and done.err
-    return done
-
-
-@pytest.fixture
-def quick(tmp_path, capsys):
-    def run(*arguments, code=0, cwd=tmp_path):
-        return call(cwd, capsys, arguments, code)
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     """Tomogram, picks, minislabs with stacks, and their classes: made once, copied to each test."""
     folder = tmp_path_factory.mktemp("original")
     truth = make_tomogram(folder)
-    call(folder, None, ("minislab", "picks.star", "-o", "mini", "--box", SIDE * VOXEL, "--depth",
-                        80, "--stack", "--tiles", "4x5", "--border", 20, "--quiet"))  # fmt: skip
-    call(folder, None, ("classify", "mini/minislabs.star", "-o", "classes", *QUICK, "--quiet"))
+    run_in_process("minislab", "picks.star", "-o", "mini", "--box", SIDE * VOXEL, "--depth", 80,
+                   "--stack", "--tiles", "4x5", "--border", 20, cwd=folder)  # fmt: skip
+    run_in_process("classify", "mini/minislabs.star", "-o", "classes", *QUICK, cwd=folder)
     return folder, truth
 
 
@@ -225,8 +196,8 @@ class TestResults:
             assert dark_ring(picture)
             assert picture.width > 3 * 100
 
-    def test_the_picture_frames_classes_of_the_quality_asked_for(self, tmp_path, made, quick):
-        quick("classify", "mini/minislabs.star", "-o", "strict", *QUICK, "--quality", 1)
+    def test_the_picture_frames_classes_of_the_quality_asked_for(self, tmp_path, made, slabkit):
+        slabkit("classify", "mini/minislabs.star", "-o", "strict", *QUICK, "--quality", 1)
         with Image.open(tmp_path / "strict" / "classes.png") as picture:
             assert not dark_ring(picture)
         for name in ("classified.star", "classes.mrcs"):
@@ -235,11 +206,11 @@ class TestResults:
 
 
 class TestWaysIn:
-    def test_galleries_alone_give_the_same_classes(self, tmp_path, made, quick):
-        quick("minislab", "picks.star", "-o", "bare", "--box", SIDE * VOXEL, "--depth", 80,
+    def test_galleries_alone_give_the_same_classes(self, tmp_path, made, slabkit):
+        slabkit("minislab", "picks.star", "-o", "bare", "--box", SIDE * VOXEL, "--depth", 80,
               "--tiles", "4x5", "--border", 20)  # fmt: skip
         assert not list(tmp_path.glob("bare/*.mrcs"))
-        quick("classify", "bare/minislabs.star", "-o", "bare_classes", *QUICK)
+        slabkit("classify", "bare/minislabs.star", "-o", "bare_classes", *QUICK)
         one, other = (classified(tmp_path, out)["particles"] for out in ("classes", "bare_classes"))
         pd.testing.assert_frame_equal(one[["slabkitPickId", *NEW]], other[["slabkitPickId", *NEW]])
         averages = [
@@ -247,30 +218,29 @@ class TestWaysIn:
         ]
         assert averages[0] == averages[1]
 
-    def test_bright_galleries_are_not_inverted(self, tmp_path, made, quick):
-        quick("minislab", "picks.star", "-o", "bare", "--box", SIDE * VOXEL, "--depth", 80,
+    def test_bright_galleries_are_not_inverted(self, tmp_path, made, slabkit):
+        slabkit("minislab", "picks.star", "-o", "bare", "--box", SIDE * VOXEL, "--depth", 80,
               "--tiles", "4x5", "--border", 20, "--invert")  # fmt: skip
-        quick("classify", "bare/minislabs.star", "-o", "bare_classes", *QUICK)
+        slabkit("classify", "bare/minislabs.star", "-o", "bare_classes", *QUICK)
         one, other = (classified(tmp_path, out)["particles"] for out in ("classes", "bare_classes"))
         pd.testing.assert_frame_equal(one[NEW], other[NEW])
 
-    def test_contrast_turns_the_averages_over(self, tmp_path, made, quick):
+    def test_contrast_turns_the_averages_over(self, tmp_path, made, slabkit):
         one_class = ("classify", "mini/minislabs.star", "--classes", 1, "--iterations", 2)
-        quick(*one_class, "-o", "bright")
-        quick(*one_class, "-o", "dark", "--contrast", "dark")
+        slabkit(*one_class, "-o", "bright")
+        slabkit(*one_class, "-o", "dark", "--contrast", "dark")
         one, other = (mrcfile.read(tmp_path / o / "classes.mrcs") for o in ("bright", "dark"))
         np.testing.assert_allclose(one, -other, atol=0.02 * np.abs(one).max())
 
-    def test_standard_input(self, tmp_path, made, capsys, monkeypatch):
+    def test_standard_input(self, tmp_path, made, slabkit):
         text = (tmp_path / "mini" / "minislabs.star").read_text()
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-        call(tmp_path, capsys, ("classify", "-", "-o", "piped", *QUICK))
+        slabkit("classify", "-", "-o", "piped", *QUICK, stdin=text)
         same_results(tmp_path, "classes", "piped")
 
-    def test_from_another_directory(self, tmp_path, made, quick):
+    def test_from_another_directory(self, tmp_path, made, slabkit):
         away = tmp_path / "elsewhere" / "deep"
         away.mkdir(parents=True)
-        quick("classify", "../../mini/minislabs.star", "-o", "out", *QUICK, cwd=away)
+        slabkit("classify", "../../mini/minislabs.star", "-o", "out", *QUICK, cwd=away)
         rows = classified(away, "out")["particles"]
         assert rows.rlnImageName.iloc[0] == "000001@../../mini/minislabs_000.mrcs"
         assert set(rows.rlnMicrographName) == {
@@ -281,17 +251,17 @@ class TestWaysIn:
         for text, before in zip(rows.rlnImageName, here.rlnImageName, strict=True):
             np.testing.assert_array_equal(image_named(text, away), image_named(before, tmp_path))
         # And the result serves as an input again, from where it all began.
-        quick("classify", "elsewhere/deep/out/classified.star", "-o", "again", *QUICK)
+        slabkit("classify", "elsewhere/deep/out/classified.star", "-o", "again", *QUICK)
         pd.testing.assert_frame_equal(classified(tmp_path, "again")["particles"], here)
 
-    def test_tilted_views_of_each_pick(self, tmp_path, made, quick):
-        quick("minislab", "picks.star", "-o", "tilted", "--box", SIDE * VOXEL, "--depth", 80,
+    def test_tilted_views_of_each_pick(self, tmp_path, made, slabkit):
+        slabkit("minislab", "picks.star", "-o", "tilted", "--box", SIDE * VOXEL, "--depth", 80,
               "--stack", "--tilts", "-20,0,20")  # fmt: skip
-        quick("classify", "tilted/minislabs.star", "-o", "out", *QUICK)
+        slabkit("classify", "tilted/minislabs.star", "-o", "out", *QUICK)
         rows = classified(tmp_path, "out")["particles"]
         assert len(rows) == 3 * len(made)
         assert rows.slabkitTilt.astype(float).tolist() == [-20, 0, 20] * len(made)
-        quick("label", "out/classified.star", "--minislabs", "tilted/minislabs.star",
+        slabkit("label", "out/classified.star", "--minislabs", "tilted/minislabs.star",
               "--classes", "1,3", "-o", "labels.star")  # fmt: skip
         yes = rows.rlnClassNumber.isin(["1", "3"]).groupby(rows.slabkitPickId).sum()
         found = decided(tmp_path / "labels.star")
@@ -302,9 +272,9 @@ class TestWaysIn:
 class TestLabels:
     LABEL = ("label", "classes/classified.star", "--minislabs", "mini/minislabs.star")
 
-    def test_classes_chosen_are_the_picks_accepted(self, tmp_path, made, quick):
+    def test_classes_chosen_are_the_picks_accepted(self, tmp_path, made, slabkit):
         by_class = classes_of(tmp_path)
-        quick(*self.LABEL, "--classes", "1-2", "-o", "labels.star")
+        slabkit(*self.LABEL, "--classes", "1-2", "-o", "labels.star")
         found = decided(tmp_path / "labels.star")
         assert found["accepted"] == by_class["1"] | by_class["2"]
         assert found["rejected"] == set(made) - found["accepted"]
@@ -313,7 +283,7 @@ class TestLabels:
         assert all(set(labels.slabkitClass[list(ids)]) == {n} for n, ids in by_class.items())
 
     @pytest.mark.parametrize("quality", [None, 0.0, 0.03])
-    def test_auto_accepts_the_classes_of_that_quality(self, tmp_path, made, quick, quality):
+    def test_auto_accepts_the_classes_of_that_quality(self, tmp_path, made, slabkit, quality):
         rows = read_star(tmp_path / "classes" / "classes.star")["classes"]
         chosen = rows.slabkitQuality.astype(float) >= (0.12 if quality is None else quality)
         good = rows.rlnClassNumber[chosen]
@@ -321,79 +291,79 @@ class TestLabels:
             assert 0 < len(good) < len(rows)
         by_class = classes_of(tmp_path)
         option = () if quality is None else ("--quality", quality)
-        done = quick(*self.LABEL, "--auto", *option, "-o", "labels.star")
+        done = slabkit(*self.LABEL, "--auto", *option, "-o", "labels.star")
         found = decided(tmp_path / "labels.star")
         assert found["accepted"] == set().union(*(by_class[number] for number in good))
         assert found["rejected"] == set(made) - found["accepted"]
         if len(good) == len(rows):
-            assert "EVERYTHING IS ACCEPTED" in done.err
+            assert "EVERYTHING IS ACCEPTED" in done.stderr
 
-    def test_auto_of_another_quality_is_another_result(self, tmp_path, made, quick):
-        quick(*self.LABEL, "--auto", "-o", "labels.star")
-        done = quick(*self.LABEL, "--auto", "--quality", 0.5, "-o", "labels.star", code=2)
-        assert "exists already, made otherwise: quality" in done.err
+    def test_auto_of_another_quality_is_another_result(self, tmp_path, made, slabkit):
+        slabkit(*self.LABEL, "--auto", "-o", "labels.star")
+        done = slabkit(*self.LABEL, "--auto", "--quality", 0.5, "-o", "labels.star", code=2)
+        assert "exists already, made otherwise: quality" in done.stderr
 
-    def test_auto_follows_the_table_of_classes(self, tmp_path, made, quick):
-        quick(*self.LABEL, "--auto", "-o", "labels.star")
+    def test_auto_follows_the_table_of_classes(self, tmp_path, made, slabkit):
+        slabkit(*self.LABEL, "--auto", "-o", "labels.star")
         table = tmp_path / "classes" / "classes.star"
         blocks = read_star(table)
         blocks["classes"]["slabkitQuality"] = "0.9"
         table.write_text(format_star(blocks))
-        done = quick(*self.LABEL, "--auto", "-o", "labels.star", code=2)
-        assert "classes.star changed" in done.err or "changed" in done.err
+        done = slabkit(*self.LABEL, "--auto", "-o", "labels.star", code=2)
+        assert "classes.star changed" in done.stderr or "changed" in done.stderr
 
-    def test_auto_on_a_selection_of_the_result(self, tmp_path, made, quick):
+    def test_auto_on_a_selection_of_the_result(self, tmp_path, made, slabkit):
         blocks = classified(tmp_path)
         rows = blocks["particles"]
         blocks["particles"] = rows[rows.rlnClassNumber.isin(["1", "2"])].iloc[::-1]
         (tmp_path / "classes" / "some.star").write_text(format_star(blocks))
-        quick("label", "classes/some.star", *self.LABEL[2:], "--auto", "-o", "labels.star")
+        slabkit("label", "classes/some.star", *self.LABEL[2:], "--auto", "-o", "labels.star")
         by_class = classes_of(tmp_path)
         found = decided(tmp_path / "labels.star")
         assert found == {"accepted": by_class["1"], "rejected": by_class["2"], "undecided": set()}
 
-    def test_auto_without_a_table_of_classes(self, tmp_path, made, quick):
+    def test_auto_without_a_table_of_classes(self, tmp_path, made, slabkit):
         (tmp_path / "classes" / "classes.star").unlink()
-        done = quick(*self.LABEL, "--auto", "-o", "labels.star", code=2)
-        assert "classes/classes.star: is not there, and --auto reads the quality" in done.err
+        done = slabkit(*self.LABEL, "--auto", "-o", "labels.star", code=2)
+        assert "classes/classes.star: is not there, and --auto reads the quality" in done.stderr
         assert not (tmp_path / "labels.star").exists()
 
     @pytest.mark.parametrize("option", [("--classes", "1"), ("--threshold", "0.5")])
-    def test_auto_beside_another_rule(self, tmp_path, made, quick, option):
-        done = quick(*self.LABEL, "--auto", *option, "-o", "labels.star", code=2)
-        assert "--auto decides by itself; leave --classes and --threshold out" in done.err
+    def test_auto_beside_another_rule(self, tmp_path, made, slabkit, option):
+        done = slabkit(*self.LABEL, "--auto", *option, "-o", "labels.star", code=2)
+        assert "--auto decides by itself; leave --classes and --threshold out" in done.stderr
 
-    def test_auto_with_the_classes_of_another_classification(self, tmp_path, made, quick):
-        quick("classify", "mini/minislabs.star", "-o", "two", "--classes", 2, "--iterations", 2)
+    def test_auto_with_the_classes_of_another_classification(self, tmp_path, made, slabkit):
+        slabkit("classify", "mini/minislabs.star", "-o", "two", "--classes", 2, "--iterations", 2)
         shutil.copy(tmp_path / "two" / "classes.star", tmp_path / "classes" / "classes.star")
-        done = quick(*self.LABEL, "--auto", "-o", "labels.star", code=2)
-        assert re.search(r"class 3 of the result is not in the table of classes", done.err)
+        done = slabkit(*self.LABEL, "--auto", "-o", "labels.star", code=2)
+        assert re.search(r"class 3 of the result is not in the table of classes", done.stderr)
 
-    def test_auto_with_something_else_for_a_table(self, tmp_path, made, quick):
+    def test_auto_with_something_else_for_a_table(self, tmp_path, made, slabkit):
         shutil.copy(tmp_path / "mini" / "minislabs.star", tmp_path / "classes" / "classes.star")
-        done = quick(*self.LABEL, "--auto", "-o", "labels.star", code=2)
-        assert "is no table of classes; `slabkit classify` writes classes.star" in done.err
+        done = slabkit(*self.LABEL, "--auto", "-o", "labels.star", code=2)
+        assert "is no table of classes; `slabkit classify` writes classes.star" in done.stderr
 
     @pytest.mark.parametrize("quality", ["1.2", "-0.1", "nan"])
-    def test_qualities_that_cannot_be(self, tmp_path, made, quick, quality):
-        done = quick(*self.LABEL, "--auto", "--quality", quality, "-o", "labels.star", code=2)
-        assert f"--quality must be from 0 to 1, not {quality}" in done.err
-        done = quick("classify", "mini/minislabs.star", "-o", "out", *QUICK, "--quality", quality,
+    def test_qualities_that_cannot_be(self, tmp_path, made, slabkit, quality):
+        done = slabkit(*self.LABEL, "--auto", "--quality", quality, "-o", "labels.star", code=2)
+        assert f"--quality must be from 0 to 1, not {quality}" in done.stderr
+        done = slabkit("classify", "mini/minislabs.star", "-o", "out", *QUICK, "--quality", quality,
                      code=2)  # fmt: skip
-        assert f"--quality must be from 0 to 1, not {quality}" in done.err
+        assert f"--quality must be from 0 to 1, not {quality}" in done.stderr
         assert not (tmp_path / "out").exists()
 
-    def test_images_in_no_class(self, tmp_path, made, quick):
+    def test_images_in_no_class(self, tmp_path, made, slabkit):
         """NaN and constant images are in class 0: nothing for --auto, rejected by --classes."""
         stack = tmp_path / "mini" / "minislabs_001.mrcs"
         with mrcfile.open(stack, "r+", permissive=True) as file:
             file.data[3] = 7
             file.data[5, 2, 2] = np.nan
-        done = quick("classify", "mini/minislabs.star", "-o", "out", *QUICK)
+        done = slabkit("classify", "mini/minislabs.star", "-o", "out", *QUICK)
         text = (
             "2 of 48 images are constant or have values that are not finite; they are in no class"
         )
-        assert text in " ".join(done.err.split())
+        assert text in " ".join(done.stderr.split())
         rows = classified(tmp_path, "out")["particles"].set_index("slabkitPickId")
         lost = {"pick-23", "pick-25"}
         assert set(rows.index[rows.rlnClassNumber == "0"]) == lost
@@ -401,11 +371,11 @@ class TestLabels:
         sizes = read_star(tmp_path / "out" / "classes.star")["classes"].slabkitClassSize
         assert sizes.astype(int).sum() == 46
         label = ("label", "out/classified.star", *self.LABEL[2:])
-        quick(*label, "--auto", "-o", "auto.star")
+        slabkit(*label, "--auto", "-o", "auto.star")
         found = decided(tmp_path / "auto.star")
         assert found["undecided"] == lost
         assert found["accepted"]
-        quick(*label, "--classes", "1-3", "-o", "chosen.star")
+        slabkit(*label, "--classes", "1-3", "-o", "chosen.star")
         assert decided(tmp_path / "chosen.star")["rejected"] >= lost
 
 
@@ -444,9 +414,9 @@ def foreign(tmp_path, original):
 
 
 class TestForeignStacks:
-    def test_classes_ids_and_everything_else(self, tmp_path, quick, foreign):
+    def test_classes_ids_and_everything_else(self, tmp_path, slabkit, foreign):
         (tmp_path / "p.star").write_text(format_star(foreign))
-        quick("classify", "p.star", "-o", "out", *QUICK)
+        slabkit("classify", "p.star", "-o", "out", *QUICK)
         blocks = classified(tmp_path, "out")
         rows, before = blocks["particles"], foreign["particles"]
         assert list(blocks) == list(foreign)
@@ -462,13 +432,13 @@ class TestForeignStacks:
         assert not rows.slabkitPickId.isin(["", "none"]).any()
         assert rows.rlnParticleName.tolist() == rows.slabkitPickId.tolist()
 
-    def test_ids_and_classes_follow_the_images(self, tmp_path, quick, foreign):
+    def test_ids_and_classes_follow_the_images(self, tmp_path, slabkit, foreign):
         (tmp_path / "p.star").write_text(format_star(foreign))
-        quick("classify", "p.star", "-o", "out", *QUICK)
+        slabkit("classify", "p.star", "-o", "out", *QUICK)
         rows = foreign["particles"]
         foreign["particles"] = rows.iloc[np.random.default_rng(5).permutation(len(rows))]
         (tmp_path / "q.star").write_text(format_star(foreign))
-        quick("classify", "q.star", "-o", "other", *QUICK)
+        slabkit("classify", "q.star", "-o", "other", *QUICK)
         one, other = (
             classified(tmp_path, out)["particles"].set_index("rlnImageName")
             for out in ("out", "other")
@@ -478,30 +448,30 @@ class TestForeignStacks:
         # Fewer rows: other classes perhaps, but the same ids.
         foreign["particles"] = rows.iloc[:9]
         (tmp_path / "r.star").write_text(format_star(foreign))
-        quick("classify", "r.star", "-o", "few", "--classes", 2, "--iterations", 1)
+        slabkit("classify", "r.star", "-o", "few", "--classes", 2, "--iterations", 1)
         few = classified(tmp_path, "few")["particles"].set_index("rlnImageName")
         assert few.slabkitPickId.tolist() == one.slabkitPickId[few.index].tolist()
 
-    def test_names_of_particles_become_ids(self, tmp_path, quick, foreign):
+    def test_names_of_particles_become_ids(self, tmp_path, slabkit, foreign):
         names = [f"P{number:03d}" for number in range(40)]
         foreign["particles"]["rlnParticleName"] = names
         (tmp_path / "p.star").write_text(format_star(foreign))
-        quick("classify", "p.star", "-o", "out", "--classes", 2, "--iterations", 1)
+        slabkit("classify", "p.star", "-o", "out", "--classes", 2, "--iterations", 1)
         assert classified(tmp_path, "out")["particles"].slabkitPickId.tolist() == names
 
-    def test_a_table_of_relion_3_0(self, tmp_path, quick, foreign):
+    def test_a_table_of_relion_3_0(self, tmp_path, slabkit, foreign):
         """One block without a name and no optics: the stacks say the pixel size."""
         rows = foreign["particles"][["rlnImageName", "rlnDefocusU"]]
         (tmp_path / "p.star").write_text(format_star({"": rows}))
-        quick("classify", "p.star", "-o", "out", "--classes", 2, "--iterations", 1)
+        slabkit("classify", "p.star", "-o", "out", "--classes", 2, "--iterations", 1)
         blocks = classified(tmp_path, "out")
         assert list(blocks) == ["particles"]
         assert len(blocks["particles"]) == 40
         assert blocks["particles"].slabkitPickId.is_unique
 
-    def test_pixel_size_given(self, tmp_path, quick, foreign):
+    def test_pixel_size_given(self, tmp_path, slabkit, foreign):
         (tmp_path / "p.star").write_text(format_star(foreign))
-        quick("classify", "p.star", "-o", "out", *QUICK, "--pixel-size", 5)
+        slabkit("classify", "p.star", "-o", "out", *QUICK, "--pixel-size", 5)
         with mrcfile.open(tmp_path / "out" / "classes.mrcs") as file:
             assert float(file.voxel_size.x) == 5
         values = classified(tmp_path, "out")["particles"][NEW].astype(float)
@@ -509,21 +479,21 @@ class TestForeignStacks:
 
 
 class TestRunningAgain:
-    def test_bytes_do_not_depend_on_jobs(self, tmp_path, made, quick):
+    def test_bytes_do_not_depend_on_jobs(self, tmp_path, made, slabkit):
         for jobs in (1, 2):
-            quick("classify", "mini/minislabs.star", "-o", f"j{jobs}", *QUICK, "--jobs", jobs)
+            slabkit("classify", "mini/minislabs.star", "-o", f"j{jobs}", *QUICK, "--jobs", jobs)
             same_results(tmp_path, "classes", f"j{jobs}")
 
-    def test_finished_work_is_skipped(self, tmp_path, made, quick):
+    def test_finished_work_is_skipped(self, tmp_path, made, slabkit):
         before = {p: p.stat().st_mtime_ns for p in (tmp_path / "classes").iterdir()}
-        done = quick("classify", "mini/minislabs.star", "-o", "classes", *QUICK, "--jobs", 1)
-        assert "is finished already" in done.err
+        done = slabkit("classify", "mini/minislabs.star", "-o", "classes", *QUICK, "--jobs", 1)
+        assert "is finished already" in done.stderr
         assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "classes").iterdir()}
 
-    def test_what_is_lost_is_made_again(self, tmp_path, made, quick):
+    def test_what_is_lost_is_made_again(self, tmp_path, made, slabkit):
         shutil.copytree(tmp_path / "classes", tmp_path / "kept")
         (tmp_path / "classes" / "classes.png").unlink()
-        quick("classify", "mini/minislabs.star", "-o", "classes", *QUICK)
+        slabkit("classify", "mini/minislabs.star", "-o", "classes", *QUICK)
         same_results(tmp_path, "kept", "kept")
         assert (tmp_path / "classes" / "classes.png").read_bytes() == (
             tmp_path / "kept" / "classes.png"
@@ -533,36 +503,36 @@ class TestRunningAgain:
         ("change", "message"),
         [(("--seed", 1), "seed"), (("--classes", 3), "classes"), (("--quality", 0.3), "quality")],
     )
-    def test_other_settings_want_overwrite(self, tmp_path, made, quick, change, message):
+    def test_other_settings_want_overwrite(self, tmp_path, made, slabkit, change, message):
         command = ("classify", "mini/minislabs.star", "-o", "classes", *QUICK, *change)
         before = (tmp_path / "classes" / "classified.star").read_bytes()
-        done = quick(*command, code=2)
-        assert f"exists already, made otherwise: {message}" in done.err
+        done = slabkit(*command, code=2)
+        assert f"exists already, made otherwise: {message}" in done.stderr
         assert (tmp_path / "classes" / "classified.star").read_bytes() == before
         if message == "seed":
-            quick(*command, "--overwrite")
+            slabkit(*command, "--overwrite")
             assert (tmp_path / "classes" / "classified.star").read_bytes() != before
 
-    def test_images_that_changed_want_overwrite(self, tmp_path, made, quick):
+    def test_images_that_changed_want_overwrite(self, tmp_path, made, slabkit):
         with mrcfile.open(tmp_path / "mini" / "minislabs_002.mrcs", "r+", permissive=True) as file:
             file.data[0] += 1
-        done = quick("classify", "mini/minislabs.star", "-o", "classes", *QUICK, code=2)
-        assert "minislabs_002.mrcs" in done.err
-        assert "changed" in done.err
+        done = slabkit("classify", "mini/minislabs.star", "-o", "classes", *QUICK, code=2)
+        assert "minislabs_002.mrcs" in done.stderr
+        assert "changed" in done.stderr
 
-    def test_files_of_others_are_left_alone(self, tmp_path, made, quick):
+    def test_files_of_others_are_left_alone(self, tmp_path, made, slabkit):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "classes.png").write_text("mine")
         command = ("classify", "mini/minislabs.star", "-o", "out", *QUICK)
-        done = quick(*command, code=2)
-        assert "out/classes.png: exists already" in done.err
+        done = slabkit(*command, code=2)
+        assert "out/classes.png: exists already" in done.stderr
         assert [p.name for p in (tmp_path / "out").iterdir()] == ["classes.png"]
-        quick(*command, "--overwrite")
+        slabkit(*command, "--overwrite")
         same_results(tmp_path, "classes", "out")
 
-    def test_json(self, tmp_path, made, quick):
-        done = quick("classify", "mini/minislabs.star", "-o", "out", *QUICK, "--json", "--quiet")
-        said = json.loads(done.out)
+    def test_json(self, tmp_path, made, slabkit):
+        done = slabkit("classify", "mini/minislabs.star", "-o", "out", *QUICK, "--json", "--quiet")
+        said = json.loads(done.stdout)
         rows = read_star(tmp_path / "out" / "classes.star")["classes"]
         good = rows.slabkitQuality.astype(float) >= 0.12
         assert {name: said[name] for name in ("command", "status", "images", "classes")} == {
@@ -571,15 +541,15 @@ class TestRunningAgain:
         assert said["good_classes"] == good.sum()
         assert said["images_in_good_classes"] == rows.slabkitClassSize[good].astype(int).sum()
         assert said["warnings"] == []
-        assert done.err == ""
+        assert done.stderr == ""
         record = json.loads((tmp_path / "out" / "classified.star.json").read_text())
         assert sorted(record["outputs"]) == sorted(RESULTS)
 
-    def test_what_a_person_sees(self, tmp_path, made, quick):
-        done = quick("classify", "mini/minislabs.star", "-o", "out", *QUICK)
-        assert "resolution Å" in done.err
-        assert "images 48" in done.err
-        assert done.out == ""
+    def test_what_a_person_sees(self, tmp_path, made, slabkit):
+        done = slabkit("classify", "mini/minislabs.star", "-o", "out", *QUICK)
+        assert "resolution Å" in done.stderr
+        assert "images 48" in done.stderr
+        assert done.stdout == ""
 
 
 def changed(blocks, **columns):
@@ -595,12 +565,12 @@ def with_name(blocks, row, text):
 class TestBadInput:
     """One clear sentence, exit code 2, and nothing written."""
 
-    def refused(self, tmp_path, quick, blocks, message, *options):
+    def refused(self, tmp_path, slabkit, blocks, message, *options):
         text = blocks if isinstance(blocks, str) else format_star(blocks)
         (tmp_path / "p.star").write_text(text)
-        done = quick("classify", "p.star", "-o", "out", *QUICK, *options, code=2)
-        assert message in " ".join(done.err.split())
-        assert done.err.count("\n") <= 3
+        done = slabkit("classify", "p.star", "-o", "out", *QUICK, *options, code=2)
+        assert message in " ".join(done.stderr.split())
+        assert done.stderr.count("\n") <= 3
         assert not (tmp_path / "out").exists()
 
     @pytest.mark.parametrize(
@@ -638,66 +608,66 @@ class TestBadInput:
             (lambda b: "", "p.star"),
         ],
     )
-    def test_tables(self, tmp_path, quick, foreign, change, message):
-        self.refused(tmp_path, quick, change(foreign), message)
+    def test_tables(self, tmp_path, slabkit, foreign, change, message):
+        self.refused(tmp_path, slabkit, change(foreign), message)
 
-    def test_images_that_are_not_square(self, tmp_path, quick, foreign):
+    def test_images_that_are_not_square(self, tmp_path, slabkit, foreign):
         write_mrc(
             tmp_path / "a/p.mrcs", np.ones((19, 24, 26), np.float32), 10, label="", stack=True
         )
         message = "a/p.mrcs: its images are not square (26 × 24 pixels)"
-        self.refused(tmp_path, quick, foreign, message)
+        self.refused(tmp_path, slabkit, foreign, message)
 
-    def test_stacks_of_different_sizes(self, tmp_path, quick, foreign):
+    def test_stacks_of_different_sizes(self, tmp_path, slabkit, foreign):
         write_mrc(
             tmp_path / "b/p.mrcs", np.ones((29, 26, 26), np.float32), 10, label="", stack=True
         )
-        self.refused(tmp_path, quick, foreign, "p.mrcs 24; classify them apart")
+        self.refused(tmp_path, slabkit, foreign, "p.mrcs 24; classify them apart")
 
-    def test_a_pixel_size_that_nothing_says(self, tmp_path, quick, foreign):
+    def test_a_pixel_size_that_nothing_says(self, tmp_path, slabkit, foreign):
         for place in "ab":
             with mrcfile.open(tmp_path / place / "p.mrcs", "r+", permissive=True) as file:
                 file.voxel_size = 0
         bare = {"": foreign["particles"]}
-        self.refused(tmp_path, quick, bare, "p.star: says no pixel size; give --pixel-size")
-        quick(
+        self.refused(tmp_path, slabkit, bare, "p.star: says no pixel size; give --pixel-size")
+        slabkit(
             "classify", "p.star", "-o", "out", "--pixel-size", 10, "--classes", 2, "--iterations", 1
         )
 
-    def test_a_stack_cut_short(self, tmp_path, quick, foreign):
+    def test_a_stack_cut_short(self, tmp_path, slabkit, foreign):
         path = tmp_path / "a" / "p.mrcs"
         path.write_bytes(path.read_bytes()[:-100])
-        self.refused(tmp_path, quick, foreign, "a/p.mrcs")
+        self.refused(tmp_path, slabkit, foreign, "a/p.mrcs")
 
-    def test_a_stack_that_is_none(self, tmp_path, quick, foreign):
+    def test_a_stack_that_is_none(self, tmp_path, slabkit, foreign):
         (tmp_path / "a" / "p.mrcs").write_text("hello")
-        self.refused(tmp_path, quick, foreign, "a/p.mrcs")
+        self.refused(tmp_path, slabkit, foreign, "a/p.mrcs")
 
-    def test_nothing_but_nan(self, tmp_path, quick, foreign):
+    def test_nothing_but_nan(self, tmp_path, slabkit, foreign):
         for place in "ab":
             with mrcfile.open(tmp_path / place / "p.mrcs", "r+", permissive=True) as file:
                 file.data[:] = np.nan
         message = "nothing to classify: none of 40 images has finite, varying values"
-        self.refused(tmp_path, quick, foreign, message)
+        self.refused(tmp_path, slabkit, foreign, message)
 
-    def test_galleries_that_are_gone(self, tmp_path, made, quick):
+    def test_galleries_that_are_gone(self, tmp_path, made, slabkit):
         blocks = read_star(tmp_path / "mini" / "minislabs.star")
         blocks["particles"] = blocks["particles"].drop(columns="rlnImageName")
         (tmp_path / "mini" / "minislabs_001.mrc").unlink()
-        self.refused(tmp_path, quick, blocks, "minislabs_001.mrc, which is not there")
+        self.refused(tmp_path, slabkit, blocks, "minislabs_001.mrc, which is not there")
 
-    def test_galleries_of_another_layout(self, tmp_path, made, quick):
+    def test_galleries_of_another_layout(self, tmp_path, made, slabkit):
         blocks = read_star(tmp_path / "mini" / "minislabs.star")
         blocks["particles"] = blocks["particles"].drop(columns="rlnImageName")
         blocks["galleries"]["slabkitGalleryBorder"] = "0"
-        self.refused(tmp_path, quick, blocks, "has 124 × 100 pixels, galleries of p.star")
+        self.refused(tmp_path, slabkit, blocks, "has 124 × 100 pixels, galleries of p.star")
 
-    def test_an_empty_table_of_minislabs(self, tmp_path, made, quick):
+    def test_an_empty_table_of_minislabs(self, tmp_path, made, slabkit):
         picks = read_native_picks(tmp_path / "picks.star")
         write_picks(tmp_path / "none.star", PickList(picks.picks.iloc[:0], picks.tomograms))
-        quick("minislab", "none.star", "-o", "none", "--box", 240, "--depth", 80, "--stack")
-        done = quick("classify", "none/minislabs.star", "-o", "out", code=2)
-        assert "has no particles, so there is nothing to classify" in done.err
+        slabkit("minislab", "none.star", "-o", "none", "--box", 240, "--depth", 80, "--stack")
+        done = slabkit("classify", "none/minislabs.star", "-o", "out", code=2)
+        assert "has no particles, so there is nothing to classify" in done.stderr
         assert not (tmp_path / "out").exists()
 
     @pytest.mark.parametrize(
@@ -717,51 +687,53 @@ class TestBadInput:
             (("--iterations", 0), "--iterations"),
         ],
     )
-    def test_settings(self, tmp_path, made, quick, options, message):
+    def test_settings(self, tmp_path, made, slabkit, options, message):
         before = sorted(tmp_path.iterdir())
-        done = quick("classify", "mini/minislabs.star", "-o", "out", *options, code=2)
-        assert message in " ".join(done.err.split())
+        done = slabkit("classify", "mini/minislabs.star", "-o", "out", *options, code=2)
+        assert message in " ".join(done.stderr.split())
         assert sorted(tmp_path.iterdir()) == before
 
-    def test_a_graphics_card_without_pytorch(self, tmp_path, made, quick, monkeypatch):
+    def test_a_graphics_card_without_pytorch(self, tmp_path, made, slabkit, monkeypatch):
         monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails
-        done = quick("classify", "mini/minislabs.star", "-o", "out", "--device", "cuda", code=2)
-        assert "--device cuda needs PyTorch, which is not installed" in done.err
+        done = slabkit("classify", "mini/minislabs.star", "-o", "out", "--device", "cuda", code=2)
+        assert "--device cuda needs PyTorch, which is not installed" in done.stderr
         assert not (tmp_path / "out").exists()
 
-    def test_results_on_standard_output(self, tmp_path, made, quick):
-        done = quick("classify", "mini/minislabs.star", "-o", "-", code=2)
-        assert "-o takes a folder here" in done.err
+    def test_results_on_standard_output(self, tmp_path, made, slabkit):
+        done = slabkit("classify", "mini/minislabs.star", "-o", "-", code=2)
+        assert "-o takes a folder here" in done.stderr
 
-    def test_a_file_where_the_folder_should_be(self, tmp_path, made, quick):
-        done = quick("classify", "mini/minislabs.star", "-o", "picks.star", *QUICK, code=2)
-        assert "picks.star" in done.err
+    def test_a_file_where_the_folder_should_be(self, tmp_path, made, slabkit):
+        done = slabkit("classify", "mini/minislabs.star", "-o", "picks.star", *QUICK, code=2)
+        assert "picks.star" in done.stderr
 
-    def test_more_classes_than_images(self, tmp_path, quick, foreign):
+    def test_more_classes_than_images(self, tmp_path, slabkit, foreign):
         foreign["particles"] = foreign["particles"].iloc[:3]
         (tmp_path / "p.star").write_text(format_star(foreign))
-        done = quick("classify", "p.star", "-o", "out", *QUICK)
-        assert "p.star: has 3 images, so 5 classes cannot be made of them" in done.err
+        done = slabkit("classify", "p.star", "-o", "out", *QUICK)
+        assert "p.star: has 3 images, so 5 classes cannot be made of them" in done.stderr
         rows = read_star(tmp_path / "out" / "classes.star")["classes"]
         assert 1 <= len(rows) <= 3
 
 
 class TestRecentring:
-    def test_positions_move_to_their_particles(self, tmp_path, quick):
+    def test_positions_move_to_their_particles(self, tmp_path, slabkit):
         """Most picks are where their particles are, which holds the class; every fourth is off."""
         rng = np.random.default_rng(3)
         angle, distance = rng.uniform(0, 2 * np.pi, 48), rng.uniform(2, 4, 48)
         off = np.arange(48) % 4 == 0
         moved = np.where(off, distance * np.array([np.cos(angle), np.sin(angle)]), 0).T
         make_tomogram(tmp_path, moved=moved, kinds=(1,))
-        quick("minislab", "picks.star", "-o", "mini", "--box", SIDE * VOXEL, "--depth", 80,
+        slabkit("minislab", "picks.star", "-o", "mini", "--box", SIDE * VOXEL, "--depth", 80,
               "--stack")  # fmt: skip
-        quick("classify", "mini/minislabs.star", "-o", "classes", "--classes", 1, "--iterations",
+        slabkit("classify", "mini/minislabs.star", "-o", "classes", "--classes", 1, "--iterations",
               10, "--angular-step", 12, "--shift-range", 50)  # fmt: skip
-        quick("label", "classes/classified.star", "--minislabs", "mini/minislabs.star",
+        slabkit("label", "classes/classified.star", "--minislabs", "mini/minislabs.star",
               "--classes", "1", "-o", "labels.star")  # fmt: skip
-        done = quick("curate", "picks.star", "labels.star", "-o", "on.star", "--recentre", "--json")
-        assert json.loads(done.out)["recentred"] >= off.sum()
+        done = slabkit(
+            "curate", "picks.star", "labels.star", "-o", "on.star", "--recentre", "--json"
+        )
+        assert json.loads(done.stdout)["recentred"] >= off.sum()
         before, after = (
             read_native_picks(tmp_path / name)
             .picks.set_index("slabkitPickId")[["slabkitX", "slabkitY", "slabkitZ"]]

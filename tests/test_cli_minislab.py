@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
-import warnings
 
 import mrcfile
 import numpy as np
 import pandas as pd
 import pytest
 
-from slabkit.cli import main
 from slabkit.formats.tables.native import PickList, read_minislabs, read_native_picks, write_picks
 from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.minislabs import normalise_minislabs, stack_minislabs
@@ -81,23 +78,6 @@ COMMON = ("--box", 120, "--depth", 80, "--tiles", "2x3")
 
 
 @pytest.fixture
-def quick(tmp_path, monkeypatch, capsys):
-    """Run the command line in this process: much quicker where pipes and such do not matter."""
-
-    def run(*arguments, code=0):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["slabkit", *map(str, arguments)])
-        monkeypatch.setattr(main, "WARNINGS", [])
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-            main.main()
-        done = capsys.readouterr()
-        assert stop.value.code == code, done.err
-        return done
-
-    return run
-
-
-@pytest.fixture
 def two(tmp_path):
     """Two tomograms with seven picks in all, mixed."""
     volumes = {name: make_volume(tmp_path, name, i) for i, name in enumerate(("00255", "a.b"))}
@@ -115,9 +95,9 @@ def expected_tiles(volumes, picks, **options):
 
 
 class TestResults:
-    def test_every_tile_is_the_minislab_of_its_pick(self, tmp_path, quick, two):
+    def test_every_tile_is_the_minislab_of_its_pick(self, tmp_path, slabkit, two):
         volumes, picks = two
-        quick("minislab", "picks.star", "-o", "out", *COMMON, "--stack", "--border", 34)
+        slabkit("minislab", "picks.star", "-o", "out", *COMMON, "--stack", "--border", 34)
         table, geometry = read_minislabs(tmp_path / "out" / "minislabs.star")
         assert table["slabkitPickId"].tolist() == picks["slabkitPickId"].tolist()
         assert table["slabkitTomogram"].tolist() == picks["slabkitTomogram"].tolist()
@@ -142,9 +122,9 @@ class TestResults:
 
     @pytest.mark.parametrize("contrast", ["dark", "bright"])
     @pytest.mark.parametrize("invert", [False, True])
-    def test_contrast_of_galleries_and_stacks(self, tmp_path, quick, two, contrast, invert):
+    def test_contrast_of_galleries_and_stacks(self, tmp_path, slabkit, two, contrast, invert):
         volumes, picks = two
-        quick(
+        slabkit(
             "minislab", "picks.star", "-o", "out", *COMMON, "--stack", "--contrast", contrast,
             *["--invert"] * invert,
         )  # fmt: skip
@@ -159,10 +139,10 @@ class TestResults:
         assert geometry["slabkitContrast"].item() == (other if invert else contrast)
 
     @pytest.mark.parametrize("count", [1, 5, 6, 7, 11, 12, 13])
-    def test_any_number_of_picks(self, tmp_path, quick, count):
+    def test_any_number_of_picks(self, tmp_path, slabkit, count):
         make_volume(tmp_path, "t", 0)
         make_picks(tmp_path, {"t": count})
-        quick("minislab", "picks.star", "-o", "out", *COMMON, "--stack")
+        slabkit("minislab", "picks.star", "-o", "out", *COMMON, "--stack")
         table, geometry = read_minislabs(tmp_path / "out" / "minislabs.star")
         galleries = -(-count // 6)
         assert len(table) == count
@@ -173,9 +153,9 @@ class TestResults:
         stack = read_stack(tmp_path / "out" / f"minislabs_{galleries - 1:03d}.mrcs")
         assert stack.shape == (last, 12, 12)
 
-    def test_tilted_views_are_rows_of_their_own(self, tmp_path, quick, two):
+    def test_tilted_views_are_rows_of_their_own(self, tmp_path, slabkit, two):
         volumes, picks = two
-        quick("minislab", "picks.star", "-o", "out", *COMMON, "--tilts", "-20,0,20")
+        slabkit("minislab", "picks.star", "-o", "out", *COMMON, "--tilts", "-20,0,20")
         table, geometry = read_minislabs(tmp_path / "out" / "minislabs.star")
         assert table["slabkitPickId"].tolist() == picks["slabkitPickId"].repeat(3).tolist()
         assert table["slabkitTilt"].tolist() == [-20, 0, 20] * 7
@@ -199,34 +179,34 @@ class TestResults:
         stars = [(p / "minislabs.star").read_text() for p in (one, other)]
         assert stars[0].replace("x/out", "y/out") == stars[1]
 
-    def test_mixed_voxel_sizes_resampled(self, tmp_path, quick):
+    def test_mixed_voxel_sizes_resampled(self, tmp_path, slabkit):
         make_volume(tmp_path, "a", 0, 10.0)
         make_volume(tmp_path, "b", 1, 7.3)
         make_picks(tmp_path, {"a": 2, "b": 2}, {"a": 10.0, "b": 7.3})
-        quick("minislab", "picks.star", "-o", "out", *COMMON, "--pixel-size", 8)
+        slabkit("minislab", "picks.star", "-o", "out", *COMMON, "--pixel-size", 8)
         _, pixel_size, _ = read_mrc(tmp_path / "out" / "minislabs_000.mrc")
         table, geometry = read_minislabs(tmp_path / "out" / "minislabs.star")
         assert pixel_size == 8
         assert geometry["slabkitTileSize"].item() == "16"  # 120 Å / 8 Å = 15, a tie goes up
         assert len(table) == 4
 
-    def test_sizes_that_differ_by_rounding_are_one(self, tmp_path, quick):
+    def test_sizes_that_differ_by_rounding_are_one(self, tmp_path, slabkit):
         make_volume(tmp_path, "a", 0, 10.012)
         make_volume(tmp_path, "b", 1, 10.015)
         make_picks(tmp_path, {"a": 2, "b": 2}, {"a": 10.012, "b": 10.015})
-        quick("minislab", "picks.star", "-o", "out", *COMMON)
+        slabkit("minislab", "picks.star", "-o", "out", *COMMON)
 
-    def test_tomograms_of_another_binning(self, tmp_path, quick):
+    def test_tomograms_of_another_binning(self, tmp_path, slabkit):
         make_volume(tmp_path, "t", 0)
         (tmp_path / "fine").mkdir()
         make_volume(tmp_path / "fine", "t", 1, 5.0, (48, 81, 100))
         make_picks(tmp_path, {"t": 3})
-        quick("minislab", "picks.star", "-o", "out", *COMMON, "--tomograms", "fine")
+        slabkit("minislab", "picks.star", "-o", "out", *COMMON, "--tomograms", "fine")
         _, geometry = read_minislabs(tmp_path / "out" / "minislabs.star")
         assert geometry["slabkitPixelSize"].item() == "5.0"
         assert geometry["slabkitTileSize"].item() == "24"
 
-    def test_picks_of_another_format(self, tmp_path, quick, two):
+    def test_picks_of_another_format(self, tmp_path, slabkit, two):
         _, picks = two
         csv = pd.DataFrame(
             {
@@ -239,7 +219,7 @@ class TestResults:
         for name in ("00255", "a.b"):
             (tmp_path / f"{name}.mrc").rename(tmp_path / "volumes" / f"{name}.mrc")
         csv.to_csv(tmp_path / "picks.csv", index=False)
-        quick("minislab", "picks.csv", "-o", "out", *COMMON, "--tomograms", "volumes")
+        slabkit("minislab", "picks.csv", "-o", "out", *COMMON, "--tomograms", "volumes")
         table, _ = read_minislabs(tmp_path / "out" / "minislabs.star")
         assert table["slabkitPickId"].tolist() == picks["slabkitPickId"].tolist()
 
@@ -258,20 +238,20 @@ class TestResults:
         slabkit(*changed, "--overwrite")
         assert not (tmp_path / "out" / "minislabs_001.mrc").exists()
 
-    def test_a_foreign_gallery_is_not_replaced(self, tmp_path, quick, two):
+    def test_a_foreign_gallery_is_not_replaced(self, tmp_path, slabkit, two):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "minislabs_001.mrc").write_text("mine")
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, code=2)
-        assert "minislabs_001.mrc: exists already" in done.err
+        done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, code=2)
+        assert "minislabs_001.mrc: exists already" in done.stderr
         assert [p.name for p in (tmp_path / "out").iterdir()] == ["minislabs_001.mrc"]
 
 
 class TestOutside:
-    def test_no_picks_give_an_empty_table_and_a_warning(self, tmp_path, quick):
+    def test_no_picks_give_an_empty_table_and_a_warning(self, tmp_path, slabkit):
         make_volume(tmp_path, "t", 0)
         make_picks(tmp_path, {"t": 0})
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, "--stack")
-        assert "holds no picks" in done.err
+        done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, "--stack")
+        assert "holds no picks" in done.stderr
         table, geometry = read_minislabs(tmp_path / "out" / "minislabs.star")
         assert len(table) == 0
         assert geometry["slabkitGalleryCount"].item() == "0"
@@ -280,14 +260,14 @@ class TestOutside:
             "minislabs.star.json",
         ]
 
-    def test_far_picks_are_flat_tiles_and_warned_of(self, tmp_path, quick):
+    def test_far_picks_are_flat_tiles_and_warned_of(self, tmp_path, slabkit):
         make_volume(tmp_path, "t", 0)
         picks = make_picks(tmp_path, {"t": 3})
         text = (tmp_path / "picks.star").read_text()
         text = text.replace(repr(float(picks["slabkitX"][1])), "-99999.0")
         (tmp_path / "picks.star").write_text(text)
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, "--stack")
-        assert "1 of 3 minislabs lie outside their tomogram altogether" in done.err
+        done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, "--stack")
+        assert "1 of 3 minislabs lie outside their tomogram altogether" in done.stderr
         table, _ = read_minislabs(tmp_path / "out" / "minislabs.star")
         assert table["slabkitInsideFraction"].tolist() == [1, 0, 1]
         stack = read_stack(tmp_path / "out" / "minislabs_000.mrcs")
@@ -296,12 +276,12 @@ class TestOutside:
 
 
 class TestFailures:
-    def test_a_missing_tomogram_leaves_the_others(self, tmp_path, quick, two):
+    def test_a_missing_tomogram_leaves_the_others(self, tmp_path, slabkit, two):
         volumes, picks = two
         (tmp_path / "a.b.mrc").unlink()
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, code=1)
-        assert "failed: a.b: " in done.err
-        assert "No such file" in done.err
+        done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, code=1)
+        assert "failed: a.b: " in done.stderr
+        assert "No such file" in done.stderr
         table, geometry = read_minislabs(tmp_path / "out" / "minislabs.star")
         kept = picks[picks["slabkitTomogram"] == "00255"]
         assert table["slabkitPickId"].tolist() == kept["slabkitPickId"].tolist()
@@ -310,7 +290,7 @@ class TestFailures:
             layout_of(geometry).disassemble(gallery)[:4], expected_tiles(volumes, kept)
         )
 
-    def test_damage_found_after_tiles_were_written(self, tmp_path, quick, monkeypatch):
+    def test_damage_found_after_tiles_were_written(self, tmp_path, slabkit, monkeypatch):
         """The result is the same as if the tomogram had not been in the list."""
         monkeypatch.setattr("slabkit.minislabs.filling._WINDOW_BYTES", 2 * 12 * 12 * 4)
         volumes = {n: make_volume(tmp_path, n, i, 10.0, (24, 40, 200)) for i, n in enumerate("ab")}
@@ -322,8 +302,8 @@ class TestFailures:
         tomograms = read_native_picks(tmp_path / "picks.star").tomograms
         picks = picks.assign(slabkitX=x, slabkitY=200.0, slabkitZ=120.0)
         write_picks(tmp_path / "picks.star", PickList(picks, tomograms))
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, "--stack", code=1)
-        assert "failed: b: b.mrc: 1 voxels are NaN or infinite" in done.err
+        done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, "--stack", code=1)
+        assert "failed: b: b.mrc: 1 voxels are NaN or infinite" in done.stderr
         table, geometry = read_minislabs(tmp_path / "out" / "minislabs.star")
         kept = picks[picks["slabkitTomogram"] == "a"]
         assert table["slabkitPickId"].tolist() == kept["slabkitPickId"].tolist()
@@ -337,68 +317,70 @@ class TestFailures:
             layout_of(geometry).disassemble(gallery)[:3], expected_tiles(volumes, kept)[6:]
         )
 
-    def test_nothing_can_be_done(self, tmp_path, quick, two):
+    def test_nothing_can_be_done(self, tmp_path, slabkit, two):
         for name in ("00255", "a.b"):
             (tmp_path / f"{name}.mrc").unlink()
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, code=2)
-        assert "none of 2 could be done" in done.err
+        done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, code=2)
+        assert "none of 2 could be done" in done.stderr
         assert not (tmp_path / "out").exists()
 
-    def test_non_finite_voxels(self, tmp_path, quick):
+    def test_non_finite_voxels(self, tmp_path, slabkit):
         volume = make_volume(tmp_path, "t", 0)
         volume[12, 20, 25] = np.nan
         write_mrc(tmp_path / "t.mrc", volume, 10.0, label="test")
         make_picks(tmp_path, {"t": 8})
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, code=2)
-        assert "NaN or infinite" in done.err
-        assert "--fill-nonfinite median" in done.err
+        done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, code=2)
+        assert "NaN or infinite" in done.stderr
+        assert "--fill-nonfinite median" in done.stderr
         assert not list((tmp_path / "out").glob("*"))
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, "--fill-nonfinite", "median")
-        assert "were replaced by" in done.err
+        done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, "--fill-nonfinite", "median")
+        assert "were replaced by" in done.stderr
 
-    def test_truncated_compressed_tomogram_is_found_late(self, tmp_path, quick, two):
+    def test_truncated_compressed_tomogram_is_found_late(self, tmp_path, slabkit, two):
         """A damaged end is found only when it is read, yet leaves nothing half-written."""
         _, picks = two
         data = gzip.compress((tmp_path / "a.b.mrc").read_bytes())
         (tmp_path / "a.b.mrc").write_bytes(data[: len(data) // 2])
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, code=1)
-        assert "failed: a.b: a.b.mrc" in done.err
+        done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, code=1)
+        assert "failed: a.b: a.b.mrc" in done.stderr
         table, _ = read_minislabs(tmp_path / "out" / "minislabs.star")
         kept = picks[picks["slabkitTomogram"] == "00255"]
         assert table["slabkitPickId"].tolist() == kept["slabkitPickId"].tolist()
         names = sorted(p.name for p in (tmp_path / "out").iterdir())
         assert names == ["minislabs.star", "minislabs.star.json", "minislabs_000.mrc"]
 
-    def test_a_volume_of_another_size(self, tmp_path, quick):
+    def test_a_volume_of_another_size(self, tmp_path, slabkit):
         make_volume(tmp_path, "t", 0, 10.0, (24, 40, 80))
         make_picks(tmp_path, {"t": 2})
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, code=2)
-        assert "is 800 × 400 × 240 Å large (x, y, z), the pick list says 500 × 400" in done.err
+        done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, code=2)
+        assert "is 800 × 400 × 240 Å large (x, y, z), the pick list says 500 × 400" in done.stderr
         assert not (tmp_path / "out").exists()
 
-    def test_an_unknown_name_lists_the_closest(self, tmp_path, quick, two):
+    def test_an_unknown_name_lists_the_closest(self, tmp_path, slabkit, two):
         (tmp_path / "other").mkdir()
         make_volume(tmp_path / "other", "00256", 0)
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, "--tomograms", "other", code=2)
-        assert "--tomograms has no tomogram of that name; the closest: 00256" in done.err
+        done = slabkit(
+            "minislab", "picks.star", "-o", "out", *COMMON, "--tomograms", "other", code=2
+        )
+        assert "--tomograms has no tomogram of that name; the closest: 00256" in done.stderr
 
-    def test_mixed_voxel_sizes_are_refused(self, tmp_path, quick):
+    def test_mixed_voxel_sizes_are_refused(self, tmp_path, slabkit):
         make_volume(tmp_path, "a", 0, 10.0)
         make_volume(tmp_path, "b", 1, 7.3)
         make_picks(tmp_path, {"a": 2, "b": 2}, {"a": 10.0, "b": 7.3})
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, code=2)
-        assert "10 Å in " in done.err or "7.3 Å in " in done.err
+        done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, code=2)
+        assert "10 Å in " in done.stderr or "7.3 Å in " in done.stderr
         for text in ("10 Å", "7.3 Å", "--pixel-size", "split the pick list"):
-            assert text in done.err
+            assert text in done.stderr
         assert not (tmp_path / "out").exists()
 
-    def test_mixed_contrast_is_refused(self, tmp_path, quick):
+    def test_mixed_contrast_is_refused(self, tmp_path, slabkit):
         for i, name in enumerate("ab"):
             make_volume(tmp_path, name, i)
         make_picks(tmp_path, {"a": 1, "b": 1}, contrasts={"b": "bright"})
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, code=2)
-        assert "protein is dark in a and bright in b" in done.err
-        quick("minislab", "picks.star", "-o", "out", *COMMON, "--contrast", "dark")
+        done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, code=2)
+        assert "protein is dark in a and bright in b" in done.stderr
+        slabkit("minislab", "picks.star", "-o", "out", *COMMON, "--contrast", "dark")
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -415,11 +397,11 @@ class TestFailures:
             (("--pixel-size", -3), "--pixel-size must be a positive number of Å, not -3"),
         ],
     )
-    def test_bad_options_write_nothing(self, tmp_path, quick, two, options, message):
-        done = quick("minislab", "picks.star", "-o", "out", *COMMON, *options, code=2)
-        assert message in done.err
+    def test_bad_options_write_nothing(self, tmp_path, slabkit, two, options, message):
+        done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, *options, code=2)
+        assert message in done.stderr
         assert not list(tmp_path.glob("out/minislabs*"))
 
-    def test_standard_output_is_no_folder(self, quick, two):
-        done = quick("minislab", "picks.star", "-o", "-", *COMMON, code=2)
-        assert "-o takes a folder" in done.err
+    def test_standard_output_is_no_folder(self, slabkit, two):
+        done = slabkit("minislab", "picks.star", "-o", "-", *COMMON, code=2)
+        assert "-o takes a folder" in done.stderr

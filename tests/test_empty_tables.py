@@ -6,13 +6,9 @@ which nothing stands are a mistake: to reject everything, someone has to have sa
 
 from __future__ import annotations
 
-import sys
-import warnings
-
 import numpy as np
 import pytest
 
-from slabkit.cli import main
 from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.tables.native import (
     PickList,
@@ -40,25 +36,7 @@ NO_ROWS = {
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Run the command line in this process."""
-
-    def call(*arguments, code=0):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["slabkit", *map(str, arguments)])
-        monkeypatch.setattr(main, "WARNINGS", [])
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-            main.main()
-        done = capsys.readouterr()
-        assert stop.value.code == code, done.err
-        assert "Traceback" not in done.err
-        return done
-
-    return call
-
-
-@pytest.fixture
-def project(tmp_path, run):
+def project(tmp_path, slabkit):
     """A tomogram of 30 × 40 × 20 voxels of 7.3 Å, its slab, two picks and their minislabs."""
     volume = np.random.default_rng(0).normal(0, 1, (20, 40, 30)).astype(np.float32)
     write_mrc(tmp_path / "t.mrc", volume, 7.3, label="test")
@@ -87,7 +65,7 @@ def project(tmp_path, run):
         f"slabkitTomogramSize{axis}": [n] for axis, n in zip("XYZ", (30, 40, 20), strict=True)
     }
     write_slabs(tmp_path / "slabs.star", make_table(SLABS, slabs))
-    run("minislab", "picks.star", "-o", "mini", *BOX, "--tiles", "2x2", "--quiet")
+    slabkit("minislab", "picks.star", "-o", "mini", *BOX, "--tiles", "2x2", "--quiet")
     return tmp_path
 
 
@@ -95,34 +73,36 @@ BOX = ("--box", 60, "--depth", 60)
 
 
 @pytest.mark.parametrize("kind", NO_TABLE)
-def test_picks_in_files_without_a_table_are_none(project, run, kind):
+def test_picks_in_files_without_a_table_are_none(project, slabkit, kind):
     (project / "e.star").write_text(NO_TABLE[kind])
-    done = run("map", "e.star", "--slabs", "slabs.star", "-o", "mapped.star")
-    assert "there are no picks; the table is empty" in done.err
-    assert ("e.star: is an empty file, taken for no picks" in done.err) == (kind != "block")
+    done = slabkit("map", "e.star", "--slabs", "slabs.star", "-o", "mapped.star")
+    assert "there are no picks; the table is empty" in done.stderr
+    assert ("e.star: is an empty file, taken for no picks" in done.stderr) == (kind != "block")
     with pytest.warns(match="holds no picks"):
         assert len(read_picks(project / "mapped.star").picks) == 0
-    done = run("convert", "e.star", "c.star")
-    assert "e.star: holds no picks" in done.err
-    assert "e.star: holds no picks" in run("score", "e.star", "picks.star").err
-    assert "e.star: holds no picks" in run("minislab", "e.star", "-o", "m", *BOX).err
+    done = slabkit("convert", "e.star", "c.star")
+    assert "e.star: holds no picks" in done.stderr
+    assert "e.star: holds no picks" in slabkit("score", "e.star", "picks.star").stderr
+    assert "e.star: holds no picks" in slabkit("minislab", "e.star", "-o", "m", *BOX).stderr
     assert len(read_minislabs(project / "m" / "minislabs.star")[0]) == 0
 
 
 @pytest.mark.parametrize("kind", NO_TABLE)
-def test_labels_and_own_tables_without_a_table_stop(project, run, kind):
+def test_labels_and_own_tables_without_a_table_stop(project, slabkit, kind):
     (project / "e.star").write_text(NO_TABLE[kind])
-    error = run("label", "e.star", "--minislabs", "mini/minislabs.star", "-o", "l.star", code=2).err
+    error = slabkit(
+        "label", "e.star", "--minislabs", "mini/minislabs.star", "-o", "l.star", code=2
+    ).stderr
     expected = "its columns are none" if kind == "block" else "is empty; a block data_particles is"
     assert expected in error
     for names in (("e.star", "labels.star"), ("picks.star", "e.star")):
-        error = run("curate", *names, "-o", "c.star", code=2).err
+        error = slabkit("curate", *names, "-o", "c.star", code=2).stderr
         assert ("it has none" if kind == "block" else "is empty or has no data_ block") in error
     assert not (project / "c.star").exists()
     assert not (project / "l.star").exists()
 
 
-def test_a_table_without_a_block_is_told_as_such(project, run):
+def test_a_table_without_a_block_is_told_as_such(project, slabkit):
     (project / "e.star").write_text(NO_BLOCK)
     for command in (
         ("map", "e.star", "--slabs", "slabs.star", "-o", "o.star"),
@@ -132,69 +112,67 @@ def test_a_table_without_a_block_is_told_as_such(project, run):
         ("score", "e.star", "picks.star"),
         ("minislab", "e.star", "-o", "o", *BOX),
     ):
-        error = run(*command, code=2).err
+        error = slabkit(*command, code=2).stderr
         assert "e.star, line 2: expected a block (data_...), found 'loop_'" in error
     assert not (project / "o.star").exists()
 
 
-def test_columns_without_rows_flow_through(project, run):
+def test_columns_without_rows_flow_through(project, slabkit):
     for kind, columns in NO_ROWS.items():
         (project / f"{kind}.star").write_text(f"data_particles\n\nloop_\n{columns}\n")
     assert (
-        "there are no picks" in run("map", "2d.star", "--slabs", "slabs.star", "-o", "m.star").err
+        "there are no picks"
+        in slabkit("map", "2d.star", "--slabs", "slabs.star", "-o", "m.star").stderr
     )
-    assert "holds no picks" in run("convert", "3d.star", "c.star").err
-    assert "holds no picks" in run("score", "3d.star", "picks.star").err
-    run("label", "relion.star", "--minislabs", "mini/minislabs.star", "-o", "l.star")
+    assert "holds no picks" in slabkit("convert", "3d.star", "c.star").stderr
+    assert "holds no picks" in slabkit("score", "3d.star", "picks.star").stderr
+    slabkit("label", "relion.star", "--minislabs", "mini/minislabs.star", "-o", "l.star")
     assert read_labels(project / "l.star")["slabkitDecision"].tolist() == ["rejected"] * 2
-    run("curate", "none.star", "labels.star", "-o", "n.star")
-    run("curate", "picks.star", "labels.star", "-o", "u.star", "--keep", "undecided")
+    slabkit("curate", "none.star", "labels.star", "-o", "n.star")
+    slabkit("curate", "picks.star", "labels.star", "-o", "u.star", "--keep", "undecided")
     assert len(read_picks(project / "u.star").picks) == 2
 
 
-def test_an_empty_pipe_stops(project, run, monkeypatch):
-    import io
-
+def test_an_empty_pipe_stops(project, slabkit):
     for command in (
         ("convert", "-", "o.star"),
         ("map", "-", "--slabs", "slabs.star", "-o", "o.star"),
     ):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
-        error = run(*command, code=2).err
+        error = slabkit(*command, code=2).stderr
         assert "standard input: is empty, not even a table without picks" in error
 
 
-def test_no_minislabs_have_the_pixel_size_of_the_tomograms(project, run):
-    run("minislab", "none.star", "-o", "m", *BOX)
+def test_no_minislabs_have_the_pixel_size_of_the_tomograms(project, slabkit):
+    slabkit("minislab", "none.star", "-o", "m", *BOX)
     geometry = read_minislabs(project / "m" / "minislabs.star")[1]
     assert geometry["slabkitPixelSize"].item() == "7.3"
     assert geometry["slabkitTileSize"].item() == "8"
-    run("minislab", "none.star", "-o", "p", *BOX, "--pixel-size", 10)
+    slabkit("minislab", "none.star", "-o", "p", *BOX, "--pixel-size", 10)
     geometry = read_minislabs(project / "p" / "minislabs.star")[1]
     assert geometry["slabkitPixelSize"].item() == "10.0"
     (project / "e.csv").write_text("tomogram,x,y,z\n")
-    run("minislab", "e.csv", "-o", "q", *BOX, "--tomograms", "t.mrc")
+    slabkit("minislab", "e.csv", "-o", "q", *BOX, "--tomograms", "t.mrc")
     geometry = read_minislabs(project / "q" / "minislabs.star")[1]
     assert geometry["slabkitPixelSize"].item() == "7.3"
-    done = run("minislab", "e.csv", "-o", "r", *BOX)
-    assert "no tomogram of the pick list has a voxel size; the table of no minislabs" in done.err
-    assert "1 Å" in done.err
+    done = slabkit("minislab", "e.csv", "-o", "r", *BOX)
+    assert "no tomogram of the pick list has a voxel size; the table of no minislabs" in done.stderr
+    assert "1 Å" in done.stderr
 
 
-def test_score_and_minislab_take_formats_that_have_to_be_named(project, run):
+def test_score_and_minislab_take_formats_that_have_to_be_named(project, slabkit):
     voxels = np.array([60.0, 80.0]) / 7.3
     text = "".join(f"{v + 0.5} {v + 0.5} {v}\n" for v in voxels.tolist())  # IMOD's corner in x, y
     (project / "p.txt").write_text(text)
-    assert "say what it is with --from" in run("score", "p.txt", "picks.star", code=2).err
+    assert "say what it is with --from" in slabkit("score", "p.txt", "picks.star", code=2).stderr
     options = ("--from", "imod", "--tomograms", "t.mrc")
-    done = run("score", "p.txt", "picks.star", *options, "--json", "--radius", "ribosome=1e-4")
-    assert '"precision": 1.0' in done.out
-    run("minislab", "p.txt", "-o", "m", *BOX, "--tiles", "2x2", *options)
+    done = slabkit("score", "p.txt", "picks.star", *options, "--json", "--radius", "ribosome=1e-4")
+    assert '"precision": 1.0' in done.stdout
+    slabkit("minislab", "p.txt", "-o", "m", *BOX, "--tiles", "2x2", *options)
     same = (project / "m" / "minislabs_000.mrc").read_bytes()
     assert same[1024:] == (project / "mini" / "minislabs_000.mrc").read_bytes()[1024:]
     # One voxel off, which only the option says.
     (project / "p.tbl").write_text(dynamo([v + 1 for v in voxels]))
-    from_one = run(
+    from_one = slabkit(
         "score",
         "p.tbl",
         "picks.star",
@@ -204,8 +182,8 @@ def test_score_and_minislab_take_formats_that_have_to_be_named(project, run):
         "ribosome=1e-4",
         "--json",
     )
-    assert '"precision": 1.0' in from_one.out
-    from_zero = run(
+    assert '"precision": 1.0' in from_one.stdout
+    from_zero = slabkit(
         "score",
         "p.tbl",
         "picks.star",
@@ -217,7 +195,7 @@ def test_score_and_minislab_take_formats_that_have_to_be_named(project, run):
         "--index-base",
         0,
     )
-    assert '"precision": 0.0' in from_zero.out
+    assert '"precision": 0.0' in from_zero.stdout
 
 
 def dynamo(places):
