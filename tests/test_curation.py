@@ -194,7 +194,7 @@ def test_choices_are_checked():
         curate_picks(pick_table([OPEN]), [])
     assert ids(curate_picks(pick_table([YES, OPEN])).kept) == ["p0"]  # by the decisions there are
     doubled = pd.concat([picks, picks])
-    with pytest.raises(InputError, match="'p0' stands in rows 1, 2"):
+    with pytest.raises(InputError, match="'p0' appears in rows 1, 2"):
         curate_picks(doubled, [labels])
 
 

@@ -656,7 +656,7 @@ def test_rows_are_counted_from_the_file_start(tmp_path: Path) -> None:
         ('tomogram,x,y,z\n"a\nb",1,2,3\n', "cannot be used as a name"),
         ("tomogram,species,x,y,z\nT,a#b,1,2,3\n", "species 'a#b' cannot be used"),
         ('tomogram,x,y,z\n"T,1,2,3\n', "not well-formed CSV"),
-        ("pick_id,tomogram,x,y,z\na,T,1,2,3\na,T,4,5,6\n", "'a' stands in rows 1, 2"),
+        ("pick_id,tomogram,x,y,z\na,T,1,2,3\na,T,4,5,6\n", "'a' appears in rows 1, 2"),
     ],
 )
 def test_csv_refusals(tmp_path: Path, text: str, message: str) -> None:

@@ -66,6 +66,119 @@ def test_a_large_table_takes_the_other_road_to_the_same_result():
         parse_star("\n".join(broken))
 
 
+SHORT, LONG = 5, 20_000
+INDENTED = st.sampled_from(["", " ", "\t "])
+GAPS = st.sampled_from([" ", "\t", "  ", " \t"])
+PLACES = st.sampled_from([0, 3, 4])
+ODD_VALUES = st.text(
+    st.characters(exclude_characters=" \t\n\r", exclude_categories=["Cs"]), min_size=1, max_size=6
+)
+
+
+def star_text(rows, count, gap="\t", start="", end="\n"):
+    """Give a loop of five rows, further plain rows put in the middle to make it long."""
+    lines = [start + gap.join(row) for row in rows]
+    if count > len(rows):
+        lines[2:2] = [start + gap.join(["v", "1"])] * (count - len(rows))
+    return f"data_t{end}loop_{end}_a #1{end}_b #2{end}" + "".join(line + end for line in lines)
+
+
+def ends_of(table):
+    return table.iloc[:2].to_numpy().tolist() + table.iloc[-3:].to_numpy().tolist()
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.tuples(ODD_VALUES, ODD_VALUES), min_size=5, max_size=5),
+    GAPS,
+    INDENTED,
+    st.sampled_from(["\n", "\r\n", " \n", "\r"]),
+)
+def test_the_same_rows_read_equal_in_short_and_long_tables(rows, gap, start, end):
+    results = []
+    for count in (SHORT, LONG):
+        try:
+            table = parse_star(star_text(rows, count, gap, start, end))["t"]
+            assert len(table) in (count, *range(count - 5, count))  # some may be comments
+            results.append(ends_of(table) if len(table) == count else len(table) - count)
+        except FormatError as error:
+            line = int(re.search(r"line (\d+)", str(error))[1])
+            results.append((line - count * (line > 7), str(error).partition(":")[2]))
+    assert results[0] == results[1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    PLACES,
+    st.sampled_from(["real", "integer"]),
+    st.one_of(
+        st.floats(allow_nan=True).map(repr),
+        st.integers(-(2**53), 2**53).map(str),
+        st.text("0123456789+-.eE_naNifx,", min_size=1, max_size=8),
+        st.sampled_from(["1e5", "nan", "NaN", "-nan", "inf", "+1", "1_000", "\u0661", "1e400"]),
+    ),
+)
+def test_numbers_read_equal_in_short_and_long_tables(place, kind, value):
+    rows = [["v", "1"] for _ in range(SHORT)]
+    rows[place][1] = value
+    short, long = (
+        parse_star(star_text(rows, count), kinds={"b": kind})["t"]["b"] for count in (SHORT, LONG)
+    )
+    assert short.dtype == long.dtype
+    assert list(map(repr, ends_of(short.to_frame()))) == list(map(repr, ends_of(long.to_frame())))
+    if short.dtype == "float64":
+        assert repr(short[place].item()) == repr(float(value))
+    elif short.dtype == "int64":
+        assert kind == "integer"
+        assert short[place] == float(value)
+
+
+@pytest.mark.parametrize("count", [SHORT, LONG])
+class TestShortAndLong:
+    def test_only_blanks_and_tabs_separate(self, count):
+        rows = [["a\u00a0b", "1"], ["\u2003", "2"], ["\x0b", "3"], ["\x85", "4"], ["\x1f", "5"]]
+        assert ends_of(parse_star(star_text(rows, count))["t"]) == rows
+
+    def test_first_rows_may_begin_like_blocks(self, count):
+        rows = [["data_7/x.mrc", str(i)] for i in range(5)]
+        assert ends_of(parse_star(star_text(rows, count))["t"]) == rows
+
+    def test_short_rows_are_named(self, count):
+        rows = [["v", "1"]] * 4 + [["w"]]
+        with pytest.raises(FormatError, match=f"line {count + 4}: 1 values for 2 columns"):
+            parse_star(star_text(rows, count))
+
+    def test_quotes_and_comments(self, count):
+        rows = [["'a b'", "1"], ["5'UTR", '"c d"'], ["# no", "row"], ["e", '""'], [";", "no"]]
+        table = parse_star(star_text(rows, count))["t"]
+        assert len(table) == count - 2
+        assert table.iloc[:2].to_numpy().tolist() == [["a b", "1"], ["5'UTR", "c d"]]
+        assert table.iloc[-1].tolist() == ["e", ""]
+
+    def test_an_empty_line_ends_the_rows(self, count):
+        text = star_text([["v", "1"]] * 5, count) + " \t\ndata_next\n_x 1\n"
+        blocks = parse_star(text)
+        assert len(blocks["t"]) == count
+        assert blocks["next"].to_numpy().tolist() == [["1"]]
+
+    def test_files_are_read_in_pieces(self, count, tmp_path, monkeypatch):
+        text = star_text([["é", "1"]] * 5, count, end="\r\n")
+        (tmp_path / "t.star").write_text("\ufeff" + text, newline="")
+        whole = parse_star(text)["t"]
+        for size in (7, 1000) if count == SHORT else (60_000,):
+            monkeypatch.setattr("slabkit.formats.tables.star._PIECE", size)
+            pd.testing.assert_frame_equal(read_star(tmp_path / "t.star")["t"], whole)
+
+
+def test_blocks_after_empty_loops():
+    compact = "data_a\nloop_\n_x\n_y\ndata_b # note\n_z 1\n"
+    assert [len(table) for table in parse_star(compact).values()] == [0, 1]
+    apart = "data_a\nloop_\n_x\n\ndata_b\n_z 1\n"
+    assert [len(table) for table in parse_star(apart).values()] == [0, 1]
+    with pytest.raises(FormatError, match=r"line 4: 'data_b' can be a value or a block"):
+        parse_star("data_a\nloop_\n_x\ndata_b\n_z 1\n")
+
+
 def test_lists_comments_crlf_and_bom(tmp_path):
     path = tmp_path / "x.star"
     path.write_bytes(
@@ -85,9 +198,10 @@ def test_lists_comments_crlf_and_bom(tmp_path):
         ("hello\n", "line 1: expected a block"),
         ("data_a\nloop_\n_x\n_y\n1 2\n3\n", "line 6: 1 values for 2 columns"),
         ("data_a\nloop_\n_x\n1 2\n", "line 4: 2 values for 1 columns"),
-        ("data_a\nloop_\n_x\n_x\n1 2\n", "column _x stands there twice"),
+        ("data_a\nloop_\n_x\n_x\n1 2\n", "column _x appears twice"),
         ("data_a\n_x 1\n\ndata_a\n_x 2\n", "line 4: a second block data_a"),
         ("data_a\n_x\n", "line 2: _x has no value"),
+        ("data_a\n_x my group\n", "line 2: _x has 2 values; a value with blanks in it needs"),
         ("data_a\nloop_\n_x\n1\n\n2\n", "line 6: expected a block"),
     ],
 )

@@ -182,7 +182,7 @@ def test_refusals_and_warnings():
     table = candidates([1, 1, 2])
     with pytest.raises(InputError, match="neither classes nor scores"):
         suggest_labels(table[["slabkitPickId"]])
-    with pytest.raises(InputError, match="'p0' stands in rows 1, 2"):
+    with pytest.raises(InputError, match="'p0' appears in rows 1, 2"):
         suggest_labels(table.assign(slabkitPickId="p0").iloc[:2])
     with pytest.raises(InputError, match="must be 1 or more, not 0"):
         suggest_labels(table, count=0)

@@ -78,9 +78,9 @@ def test_missing_and_doubled_columns_are_named():
     with pytest.raises(InputError, match=r"f\.star: a picks table needs the column slabkitZ"):
         validate_table(picks().drop(columns="slabkitZ"), PICKS, "f.star")
     doubled = pd.concat([picks(), picks()[["slabkitX"]]], axis=1)
-    with pytest.raises(InputError, match="column slabkitX stands there more than once"):
+    with pytest.raises(InputError, match="column slabkitX appears more than once"):
         validate_table(doubled, PICKS)
-    with pytest.raises(InputError, match=r"slabkitPickId 'p1' stands in rows 2, 4"):
+    with pytest.raises(InputError, match=r"slabkitPickId 'p1' appears in rows 2, 4"):
         require_unique(picks(4, slabkitPickId=["p0", "p1", "p2", "p1"]), "slabkitPickId")
 
 

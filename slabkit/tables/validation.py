@@ -85,7 +85,7 @@ def validate_table(table: pd.DataFrame, schema: Schema, where: str = "") -> pd.D
     names = [str(name) for name in table.columns]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise InputError(f"{where}: column {_listed(doubled)} stands there more than once.")
+        raise InputError(f"{where}: column {_listed(doubled)} appears more than once.")
     missing = [c.name for c in schema.columns if c.required and c.name not in names]
     if missing:
         raise InputError(
@@ -156,7 +156,7 @@ def require_unique(table: pd.DataFrame, column: str, where: str = "table") -> No
     if repeated.any():
         value = table[column].iloc[int(np.flatnonzero(repeated)[0])]
         same = (table[column] == value).to_numpy(dtype=bool)
-        raise InputError(f"{where}: {column} {value!r} stands in {rows_named(same)}.")
+        raise InputError(f"{where}: {column} {value!r} appears in {rows_named(same)}.")
 
 
 def rows_named(wrong: npt.NDArray[np.bool_], most: int = 5) -> str:
@@ -187,8 +187,8 @@ def _typed(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[
             raise ValueError
         numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        numbers = np.array([_number(value) for value in values], dtype=np.float64)
-        unreadable = np.array([_number(v) is None for v in values], dtype=bool)
+        numbers = np.array([parse_real(value) for value in values], dtype=np.float64)
+        unreadable = np.array([parse_real(v) is None for v in values], dtype=bool)
         if unreadable.any():
             value = values[int(np.flatnonzero(unreadable)[0])]
             raise InputError(
@@ -242,7 +242,11 @@ def _plain(values: npt.NDArray[Any]) -> bool:
     return "_" not in text and text.isascii()
 
 
-def _number(value: object) -> float | None:
+def parse_real(value: object) -> float | None:
+    """Read a number as every program does; None for what is none.
+
+    Python alone reads ``1_000`` and the digits of other scripts.
+    """
     if isinstance(value, str) and ("_" in value or not value.isascii()):
         return None
     try:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from slabkit.errors import SlabkitError
@@ -63,48 +63,43 @@ def atomic_path(target: str | os.PathLike[str], sync: bool = True) -> Iterator[P
         raise
 
 
-def write_text(target: str | os.PathLike[str], text: str) -> None:
-    """Write text to a file, whole or not at all, or to standard output for ``-``.
+def write_pieces(target: str | os.PathLike[str], pieces: Iterable[bytes]) -> None:
+    """Write bytes to a file, whole or not at all, or to standard output for ``-``.
 
     Parameters
     ----------
     target : path-like or "-"
-    text : str
+    pieces : iterable of bytes
+        In their order; UTF-8 text for standard output.
 
     Raises
     ------
     SlabkitError
         The file cannot be written.
     """
-    if str(target) == "-":
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise
-        except (OSError, AttributeError) as error:  # no attribute: the stream is closed
-            reason = getattr(error, "strerror", None) or "it is closed"
-            raise SlabkitError(f"standard output: cannot be written ({reason}).") from error
+    if str(target) != "-":
+        with atomic_path(target) as temporary, temporary.open("wb") as file:
+            file.writelines(pieces)
         return
-    with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    text = b"".join(pieces).decode()  # first, so that a table that cannot be written leaves nothing
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except (OSError, AttributeError) as error:  # no attribute: the stream is closed
+        reason = getattr(error, "strerror", None) or "it is closed"
+        raise SlabkitError(f"standard output: cannot be written ({reason}).") from error
+
+
+def write_text(target: str | os.PathLike[str], text: str) -> None:
+    """Write text as `write_pieces` does."""
+    write_pieces(target, [text.encode()])
 
 
 def write_bytes(target: str | os.PathLike[str], data: bytes) -> None:
-    """Write bytes to a file, whole or not at all.
-
-    Parameters
-    ----------
-    target : path-like
-    data : bytes
-
-    Raises
-    ------
-    SlabkitError
-        The file cannot be written.
-    """
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(data)
+    """Write bytes as `write_pieces` does."""
+    write_pieces(target, [data])
 
 
 def _sync(path: Path) -> None:

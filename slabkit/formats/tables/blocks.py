@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats.tables.atomic import write_text
-from slabkit.formats.tables.star import format_star, parse_star
+from slabkit.formats.tables.atomic import write_pieces
+from slabkit.formats.tables.star import parse_star
+from slabkit.formats.tables.star_writing import star_pieces
 from slabkit.tables import Schema, validate_table
 
 if TYPE_CHECKING:
@@ -77,4 +78,4 @@ def write_blocks(
     target: str | os.PathLike[str], blocks: dict[str, Any], lists: tuple[str, ...] = ()
 ) -> None:
     """Write tables as a STAR file, or to standard output for ``-``."""
-    write_text(target, format_star(blocks, lists))
+    write_pieces(target, star_pieces(blocks, lists))

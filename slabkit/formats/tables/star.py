@@ -4,26 +4,55 @@ The common reader of the field turns names like ``00255``, ``1e5`` and ``nan`` i
 quotes, ends rows at ``#`` and lets short rows, doubled columns and doubled blocks pass; its writer
 rounds to six decimals and stamps the time. So text goes in and out here, and a column becomes a
 number only where its schema says so.
+
+Blanks and tabs separate values, nothing else does. Long runs of rows are split by pandas' C parser,
+short ones and those with quotes or comments by `split_line`; both follow the same rules.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from slabkit.errors import FormatError, InputError
+from slabkit.formats.tables.star_writing import format_star, real_text
+from slabkit.tables.schemas import Kind
+from slabkit.tables.validation import parse_real
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_MANY_ROWS = 10_000
-_PLAIN = re.compile(r"(?!data_|loop_)[A-Za-z0-9./@+-][A-Za-z0-9./@+_,:=-]*")  # nearly all values
-_TOKEN = re.compile(r'"([^"]*)"(?=\s|$)|\'([^\']*)\'(?=\s|$)|(\S+)')
+__all__ = [
+    "Columns",
+    "format_star",
+    "parse_columns",
+    "parse_star",
+    "pieces_of",
+    "read_star",
+    "real_text",
+    "require_star_block",
+    "split_line",
+]
+
+Columns = dict[str, npt.NDArray[Any]]
+"""One block: column name to values, text as object arrays of str."""
+
+_PIECE = 4_000_000  # bytes that are parsed at a time
+_SHORT = 50_000  # bytes of rows below which starting pandas' parser does not pay
+_TOKEN = re.compile(r'"([^"]*)"(?=[ \t]|$)|\'([^\']*)\'(?=[ \t]|$)|([^ \t]+)')
+_EMPTY_LINE = re.compile(rb"^[ \t]*\n", re.MULTILINE)
+_COMMENT_LINE = re.compile(rb"^[ \t]*[#;]", re.MULTILINE)
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_DTYPES: dict[Kind, Any] = {"string": object, "integer": np.int64, "real": np.float64}
+_NAN = ["nan", "NaN", "NAN"]
 
 
 def read_star(path: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
@@ -31,8 +60,7 @@ def read_star(path: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
 
     Parameters
     ----------
-    path : path-like
-        The file.
+    path : path-like or "-"
 
     Returns
     -------
@@ -47,23 +75,22 @@ def read_star(path: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
     InputError
         The file cannot be read.
     """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path}: is not a text file, so not a STAR file.") from error
-    return parse_star(text, str(path))
+    return _tables(parse_columns(pieces_of(path), str(path)))
 
 
-def parse_star(text: str, where: str = "STAR text") -> dict[str, pd.DataFrame]:
+def parse_star(
+    text: str | bytes, where: str = "STAR text", kinds: Mapping[str, Kind] | None = None
+) -> dict[str, pd.DataFrame]:
     """Parse STAR text as `read_star` does.
 
     Parameters
     ----------
-    text : str
+    text : str or bytes
     where : str, optional
         What the message begins with.
+    kinds : mapping of str to {"string", "integer", "real"}, optional
+        Columns, of any block, to be given as numbers. A column in which a value is no number comes
+        as objects, those values as text.
 
     Returns
     -------
@@ -74,25 +101,23 @@ def parse_star(text: str, where: str = "STAR text") -> dict[str, pd.DataFrame]:
     FormatError
         As `read_star`.
     """
-    blocks: dict[str, pd.DataFrame] = {}
-    lines = text.split("\n")
-    position = 0
-    while position < len(lines):
-        line = lines[position].strip()
-        position += 1
-        if not line or line.startswith(("#", ";")):
-            continue
-        if not line.startswith("data_"):
-            raise FormatError(
-                f"{where}, line {position}: expected a block (data_...), found {line[:60]!r}."
-            )
-        name = line.split()[0][len("data_") :]
-        if name in blocks:
-            raise FormatError(f"{where}, line {position}: a second block data_{name}.")
-        blocks[name], position = _parse_block(lines, position, where)
-    if not blocks:
-        raise FormatError(f"{where}: is empty or has no data_ block, so it is not a STAR file.")
-    return blocks
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    return _tables(parse_columns(_cut(data), where, lambda block: kinds or {}))
+
+
+def _cut(data: bytes) -> Iterator[bytes]:
+    return (data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
+
+
+def _tables(blocks: dict[str, Columns]) -> dict[str, pd.DataFrame]:
+    import pandas as pd
+
+    return {
+        name: pd.DataFrame(
+            {label: pd.Series(values, dtype=values.dtype) for label, values in columns.items()}
+        )
+        for name, columns in blocks.items()
+    }
 
 
 def require_star_block(text: str, where: str) -> None:
@@ -118,185 +143,327 @@ def require_star_block(text: str, where: str) -> None:
             return
 
 
-def _parse_block(lines: list[str], position: int, where: str) -> tuple[pd.DataFrame, int]:
-    names: list[str] = []
-    pairs: list[str] = []
-    first = last = position  # the rows of the loop are lines[first:last]
-    loop = False
-    while position < len(lines):
-        line = lines[position].strip()
-        if line.startswith("data_"):
-            break
-        position += 1
-        if not line or line.startswith(("#", ";")):
-            continue
-        if line == "loop_" and not loop and not names:
-            loop = True
-        elif line.startswith("_"):
-            tokens = _tokens(line)
-            names.append(tokens[0][1:])
-            if not loop:
-                if len(tokens) < 2:
-                    raise FormatError(f"{where}, line {position}: {tokens[0]} has no value.")
-                pairs.append(tokens[1])
-        elif loop and names:
-            first = last = position - 1
-            while last < len(lines) and lines[last].strip():  # an empty line ends a loop
-                last += 1
-            position = last
-            break
-        else:
-            raise FormatError(f"{where}, line {position}: {line[:60]!r} has no place there.")
-    doubled = {name for name in names if names.count(name) > 1}
-    if doubled:
-        raise FormatError(f"{where}: column _{min(doubled)} stands there twice.")
-    if not loop and names:
-        return _string_table(names, [pairs]), position
-    return _parse_rows(lines[first:last], first, names, where), position
-
-
-def _parse_rows(lines: list[str], first: int, names: list[str], where: str) -> pd.DataFrame:
-    rows: list[list[str]] = []
-    plain = True
-    for number, line in enumerate(lines, first + 1):
-        if line.lstrip().startswith(("#", ";")):
-            plain = False
-            continue
-        plain = plain and '"' not in line and "'" not in line
-        tokens = _tokens(line)
-        if len(tokens) != len(names):
-            raise FormatError(
-                f"{where}, line {number}: {len(tokens)} values for {len(names)} columns."
-            )
-        if len(lines) < _MANY_ROWS or not plain:
-            rows.append(tokens)
-    if len(rows) == len(lines) or not plain:
-        if len(rows) < len(lines):
-            rows = [_tokens(line) for line in lines if not line.lstrip().startswith(("#", ";"))]
-        return _string_table(names, rows)
-    # Large and plain: the counts are checked, so pandas' C parser can split them in less memory.
-    import csv
-    import io
-
-    import pandas as pd
-
-    return pd.read_csv(
-        io.StringIO("\n".join(lines)),
-        sep=r"\s+",
-        header=None,
-        names=names,
-        dtype=str,
-        na_filter=False,
-        quoting=csv.QUOTE_NONE,
-    ).astype(object)
-
-
-def _string_table(names: list[str], rows: list[list[str]]) -> pd.DataFrame:
-    import pandas as pd
-
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    data = {
-        name: np.array(column, dtype=object) for name, column in zip(names, columns, strict=True)
-    }
-    return pd.DataFrame(data, dtype=object)
-
-
-def _tokens(line: str) -> list[str]:
-    if '"' not in line and "'" not in line:
-        return line.split()
-    return [a or b or c for a, b, c in _TOKEN.findall(line)]
-
-
-def format_star(
-    blocks: Mapping[str, pd.DataFrame | Mapping[str, Sequence[object]]], lists: tuple[str, ...] = ()
-) -> str:
-    """Write tables as STAR text: same tables, same bytes.
+def pieces_of(source: str | os.PathLike[str]) -> Iterator[bytes]:
+    """Read a file, or standard input for ``-``, a few megabytes at a time.
 
     Parameters
     ----------
-    blocks : mapping of str to DataFrame or mapping
-        Block name to table (or to lists by column name), written in this order. Floats are written
-        so that they read back equal; NaN as ``nan``; empty strings as ``none``.
-    lists : tuple of str, optional
-        Blocks of one row to write as a list of pairs instead of a loop.
+    source : path-like or "-"
 
-    Returns
-    -------
-    str
+    Yields
+    ------
+    bytes
 
     Raises
     ------
     InputError
-        A string that STAR cannot hold: a ``#``, a line break, both kinds of quote with a space.
+        It cannot be read.
     """
-    parts = ["# version 30001\n"]
-    for name, table in blocks.items():
-        names = [str(column) for column in table]
-        columns = [_text_column(_values(table[column]), str(column)) for column in table]
-        parts.append(f"\ndata_{name}\n\n")
-        if name in lists and len(columns[0]) == 1:
-            parts.extend(
-                f"_{column} {values[0]}\n" for column, values in zip(names, columns, strict=True)
-            )
+    if str(source) == "-" and sys.stdin is None:
+        raise InputError("standard input: is closed; give a file instead of -.")
+    try:
+        if str(source) == "-":
+            yield sys.stdin.buffer.read()
+            return
+        with Path(source).open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror}).") from error
+
+
+def parse_columns(
+    pieces: Iterator[bytes],
+    where: str,
+    kinds: Callable[[str], Mapping[str, Kind]] = lambda block: {},
+) -> dict[str, Columns]:
+    """Parse STAR text that comes in pieces; ``kinds`` gives a block's columns that are numbers."""
+    lines = _Lines(pieces, where)
+    blocks: dict[str, Columns] = {}
+    while (line := lines.next()) is not None:
+        if not line or line.startswith(("#", ";")):
+            continue
+        if not line.startswith("data_"):
+            raise lines.error(f"expected a block (data_...), found {line[:60]!r}")
+        name = split_line(line)[0][len("data_") :]
+        if name in blocks:
+            raise lines.error(f"a second block data_{name}")
+        blocks[name] = _parse_block(lines, kinds(name))
+    if not blocks:
+        raise FormatError(f"{where}: is empty or has no data_ block, so it is not a STAR file.")
+    return blocks
+
+
+class _Lines:
+    """Lines, and runs of rows, of text that comes in pieces."""
+
+    def __init__(self, pieces: Iterator[bytes], where: str) -> None:
+        self.where = where
+        self.number = 0  # of the last line given
+        self._pieces = pieces
+        self._buffer = b""
+        self._place = 0
+        self._line_start = 0
+        self._begun = self._ended = False
+
+    def error(self, what: str) -> FormatError:
+        return FormatError(f"{self.where}, line {self.number}: {what}.")
+
+    def next(self) -> str | None:
+        """Give the next line without blanks at its ends, or None after the last."""
+        while (end := self._buffer.find(b"\n", self._place)) < 0:
+            if not self._read_on():
+                return None
+        self._line_start, self._place = self._place, end + 1
+        self.number += 1
+        return self.decode(self._buffer[self._line_start : end]).strip(" \t")
+
+    def back(self) -> None:
+        """Give the last line again."""
+        self._place = self._line_start
+        self.number -= 1
+
+    def rows(self) -> Iterator[bytes]:
+        """Give whole lines, many at a time, up to the next empty line, which is passed over."""
+        while True:
+            empty = self._empty_line()
+            end = empty[0] if empty else self._buffer.rfind(b"\n", self._place) + 1
+            if end > self._place:
+                part = self._buffer[self._place : end]
+                self._place = end
+                yield part
+                self.number += part.count(b"\n")
+            if empty:
+                self._place = empty[1]
+                self.number += 1
+                return
+            if not self._read_on():
+                return
+
+    def _empty_line(self) -> tuple[int, int] | None:
+        """Find where the next empty line begins and ends."""
+        data, place = self._buffer, self._place
+        if data[place : place + 1] not in b" \t" and b"\n " not in data and b"\n\t" not in data:
+            if data[place : place + 1] == b"\n":
+                return place, place + 1
+            found = data.find(b"\n\n", place)  # many times faster than the expression below
+            return None if found < 0 else (found + 1, found + 2)
+        match = _EMPTY_LINE.search(data, place)
+        return match and match.span()
+
+    def decode(self, data: bytes) -> str:
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            raise FormatError(f"{self.where}: is not a text file, so not a STAR file.") from error
+
+    def _read_on(self) -> bool:
+        if self._ended:
+            return False
+        rest, piece = self._buffer[self._place :], next(self._pieces, None)
+        if not self._begun and piece is not None:
+            self._begun = True
+            piece = piece.removeprefix(b"\xef\xbb\xbf")
+        if piece is None:
+            self._ended = True
+            piece = b"\n" if rest else b""
+        while (
+            piece.endswith(b"\r") and not self._ended
+        ):  # the line feed that belongs to it is in the next piece
+            following = next(self._pieces, None)
+            piece, self._ended = piece + (following or b"\n"), following is None
+        if b"\r" in piece:
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        self._buffer, self._place = rest + piece, 0
+        return bool(piece) or not self._ended
+
+
+def _parse_block(lines: _Lines, kinds: Mapping[str, Kind]) -> Columns:
+    names: list[str] = []
+    pairs: list[str] = []
+    loop = apart = False  # apart: the last line was empty
+    parts: list[Columns] = []
+    while (line := lines.next()) is not None:
+        if line.startswith("data_") and not _is_first_row(line, names, loop, apart, lines):
+            lines.back()
+            break
+        if not line or line.startswith(("#", ";")):
+            apart = not line
+            continue
+        if line == "loop_" and not loop and not names:
+            loop = True
+        elif line.startswith("_"):
+            label, *values = split_line(line)
+            names.append(label[1:])
+            if not loop:
+                pairs.append(_pair_value(label, values, lines))
+        elif loop and names:
+            lines.back()
+            _check_names(names, lines.where)
+            for piece in lines.rows():
+                parts.append(_parse_rows(piece, names, kinds, lines))
+            break
         else:
-            parts.append("loop_\n")
-            parts.extend(f"_{column} #{i}\n" for i, column in enumerate(names, 1))
-            parts.extend("\t".join(row) + "\n" for row in zip(*columns, strict=True))
-        parts.append("\n")
-    return "".join(parts)
+            raise lines.error(f"{line[:60]!r} has no place there")
+    _check_names(names, lines.where)
+    if not loop:
+        parts = [_columns_of([pairs] if names else [], names, kinds)]
+    return _joined(parts, names)
 
 
-def _values(column: Any) -> Any:
-    return column.to_numpy() if hasattr(column, "to_numpy") else column
-
-
-def _text_column(values: Any, name: str) -> list[str]:
-    kind = getattr(values, "dtype", np.dtype(object)).kind
-    if kind in "iu":
-        return [str(v) for v in values.tolist()]
-    if kind == "b":
-        return [str(int(v)) for v in values.tolist()]
-    if kind == "f":
-        return [real_text(v) for v in values.tolist()]
-    return [_text_value(value, name) for value in values]
-
-
-def real_text(value: float) -> str:
-    """Write a float as short as it reads back equal, whole numbers with a decimal.
-
-    Parameters
-    ----------
-    value : float
-
-    Returns
-    -------
-    str
-    """
-    return repr(float(value))
-
-
-def _text_value(value: object, name: str) -> str:
-    if isinstance(value, (bool, np.bool_)):
-        return str(int(value))
-    if isinstance(value, (float, np.floating)):
-        return real_text(float(value))
-    text = "" if value is None else str(value)
-    if _PLAIN.fullmatch(text):
-        return text
-    if text == "":
-        return "none"
-    if "#" in text or not text.isprintable():
-        raise InputError(
-            f"{name} {text!r} cannot be written to a STAR file: it has a '#' or a line break or "
-            "another unprintable character; rename it."
+def _is_first_row(line: str, names: list[str], loop: bool, apart: bool, lines: _Lines) -> bool:
+    """Tell a row that begins with a name like ``data_7/x.mrc`` from the block after a loop."""
+    if not loop or not names:
+        return False
+    values = split_line(line)
+    if len(values) == 1 and len(names) == 1 and not apart:
+        raise lines.error(
+            f"{line[:60]!r} can be a value or a block: put quotes round it, or an empty line "
+            "before it"
         )
-    plain = not any(character.isspace() for character in text)
-    if plain and text[0] not in "\"'_;" and not text.startswith(("data_", "loop_")):
-        return text
-    for quote in ('"', "'"):
-        if quote not in text:
-            return f"{quote}{text}{quote}"
-    raise InputError(
-        f"{name} {text!r} cannot be written to a STAR file: it has spaces and both kinds of quote; "
-        "rename it."
-    )
+    return len(values) > 1 and not values[1].startswith("#")
+
+
+def _pair_value(label: str, values: list[str], lines: _Lines) -> str:
+    if not values:
+        raise lines.error(f"{label} has no value")
+    if len(values) > 1 and not values[1].startswith("#"):
+        raise lines.error(
+            f"{label} has {len(values)} values; a value with blanks in it needs quotes round it"
+        )
+    return values[0]
+
+
+def _check_names(names: list[str], where: str) -> None:
+    doubled = {name for name in names if names.count(name) > 1}
+    if doubled:
+        raise FormatError(f"{where}: column _{min(doubled)} appears twice.")
+
+
+def split_line(line: str) -> list[str]:
+    """Split a line into its values: blanks and tabs lie between, quotes hold one together."""
+    if '"' not in line and "'" not in line:
+        return [value for value in line.replace("\t", " ").split(" ") if value]
+    return [a or b or c for a, b, c in _TOKEN.findall(line)]
+
+
+def _parse_rows(
+    piece: bytes, names: list[str], kinds: Mapping[str, Kind], lines: _Lines
+) -> Columns:
+    if len(piece) > _SHORT and _is_plain(piece):
+        separator = _separator(piece, names, lines)
+        if separator is not None:
+            if not piece.isascii():
+                lines.decode(piece)
+            return _columns_of_plain(piece, separator, names, kinds)
+    rows = []
+    for number, line in enumerate(lines.decode(piece)[:-1].split("\n"), lines.number + 1):
+        if line.lstrip(" \t").startswith(("#", ";")):
+            continue
+        values = split_line(line)
+        if len(values) != len(names):
+            raise FormatError(
+                f"{lines.where}, line {number}: {len(values)} values for {len(names)} columns."
+            )
+        rows.append(values)
+    return _columns_of(rows, names, kinds)
+
+
+def _is_plain(piece: bytes) -> bool:
+    """Tell rows without quotes, comments, and characters that pandas' parser takes otherwise."""
+    if b'"' in piece or b"'" in piece or b"\0" in piece:
+        return False
+    return not ((b"#" in piece or b";" in piece) and _COMMENT_LINE.search(piece))
+
+
+def _separator(piece: bytes, names: list[str], lines: _Lines) -> str | None:
+    """Count the values of each line; give what separates them, None where that is not plain."""
+    data = np.frombuffer(piece, dtype=np.uint8)
+    ends = np.flatnonzero(data <= ord(" "))
+    marks = data[ends]
+    after_value = np.diff(ends, prepend=-1) > 1
+    if after_value.all() and len(ends) % len(names) == 0:
+        table = marks.reshape(-1, len(names))
+        if (table[:, -1] == ord("\n")).all():
+            for mark in "\t ":
+                if (table[:, :-1] == ord(mark)).all():
+                    return mark
+    line_end = marks == ord("\n")
+    if not (line_end | (marks == ord("\t")) | (marks == ord(" "))).all():
+        return None  # control characters, which are parts of values
+    line = np.cumsum(line_end) - line_end
+    counts = np.bincount(line[after_value], minlength=int(line_end.sum()))
+    wrong = np.flatnonzero(counts != len(names))
+    if len(wrong):
+        lines.number += int(wrong[0]) + 1
+        raise lines.error(f"{counts[wrong[0]]} values for {len(names)} columns")
+    return r"\s+"
+
+
+def _columns_of_plain(
+    piece: bytes, separator: str, names: list[str], kinds: Mapping[str, Kind]
+) -> Columns:
+    """Split rows without quotes and comments, whose counts are checked, by pandas' C parser."""
+    import pandas as pd
+
+    numeric = {name: kind for name in names if (kind := kinds.get(name, "string")) != "string"}
+    options: dict[str, Any] = {
+        "sep": separator,
+        "header": None,
+        "names": names,
+        "index_col": False,
+        "engine": "c",
+        "quoting": 3,
+        "keep_default_na": False,
+        "low_memory": False,
+    }
+    if _version(pd) < (3, 1):  # from then on numbers are always read exactly
+        options["float_precision"] = "round_trip"
+    types = {name: _DTYPES[kinds.get(name, "string")] for name in names}
+    missing = {name: _NAN for name, kind in numeric.items() if kind == "real"}
+    try:
+        with np.errstate(invalid="raise"):
+            table = pd.read_csv(io.BytesIO(piece), dtype=types, na_values=missing, **options)
+    except (ValueError, ArithmeticError):
+        table = pd.read_csv(io.BytesIO(piece), dtype=object, na_filter=False, **options)
+        return _typed({name: table[name].to_numpy() for name in names}, numeric)
+    return {name: table[name].to_numpy() for name in names}
+
+
+def _version(module: Any) -> tuple[int, ...]:
+    return tuple(int(part) for part in module.__version__.split(".")[:2])
+
+
+def _columns_of(rows: list[list[str]], names: list[str], kinds: Mapping[str, Kind]) -> Columns:
+    values = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    columns = {
+        name: np.array(column, dtype=object) for name, column in zip(names, values, strict=True)
+    }
+    return _typed(columns, kinds) if rows else columns
+
+
+def _typed(columns: Columns, kinds: Mapping[str, Kind]) -> Columns:
+    """Make the columns numbers that are to be; one with a value that is none stays objects."""
+    for name, kind in kinds.items():
+        if name not in columns or kind == "string":
+            continue
+        texts = columns[name].tolist()
+        if kind == "integer" and all(map(_WHOLE.fullmatch, texts)):
+            columns[name] = np.array([int(text) for text in texts], dtype=np.int64)
+            continue
+        numbers = [parse_real(text) for text in texts]
+        if None in numbers:
+            mixed = [text if n is None else n for text, n in zip(texts, numbers, strict=True)]
+            columns[name] = np.array(mixed, dtype=object)
+            continue
+        reals = np.array(numbers, dtype=np.float64)
+        whole = kind == "integer" and ((np.rint(reals) == reals) & (np.abs(reals) < 2**63)).all()
+        columns[name] = reals.astype(np.int64) if whole else reals
+    return columns
+
+
+def _joined(parts: list[Columns], names: list[str]) -> Columns:
+    if len(parts) == 1:
+        return parts[0]
+    empty = [np.empty(0, dtype=object)]
+    return {name: np.concatenate([part.pop(name) for part in parts] or empty) for name in names}

@@ -1,0 +1,123 @@
+"""Tables as STAR text: the same tables give the same bytes, whatever their size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError
+from slabkit.formats.tables.reals import real_text, real_texts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Blocks = Mapping[str, "pd.DataFrame | Mapping[str, Any]"]
+
+_ROWS = 8_000  # written at a time: what a processor's cache holds
+_PLAIN = r"(?!data_|loop_)[A-Za-z0-9./@+-][A-Za-z0-9./@+_,:=-]*"  # nearly all values
+_PLAIN_VALUE = re.compile(_PLAIN)
+_PLAIN_LINES = re.compile(rf"(?:{_PLAIN}\n)*")
+
+
+def format_star(blocks: Blocks, lists: tuple[str, ...] = ()) -> str:
+    """Write tables as STAR text: same tables, same bytes.
+
+    Parameters
+    ----------
+    blocks : mapping of str to DataFrame or mapping
+        Block name to table (or to lists by column name), written in this order. Floats are written
+        so that they read back equal; NaN as ``nan``; empty strings as ``none``.
+    lists : tuple of str, optional
+        Blocks of one row to write as a list of pairs instead of a loop.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        A string that STAR cannot hold: a ``#``, a line break, both kinds of quote with a space.
+    """
+    return b"".join(star_pieces(blocks, lists)).decode()
+
+
+def star_pieces(blocks: Blocks, lists: tuple[str, ...] = ()) -> Iterator[bytes]:
+    """Give the text of `format_star` as UTF-8, a few megabytes at a time."""
+    yield b"# version 30001\n"
+    for name, table in blocks.items():
+        columns = {str(column): _array(table[column]) for column in table}
+        count = len(next(iter(columns.values()), ()))
+        yield f"\ndata_{name}\n\n".encode()
+        if name in lists and count == 1:
+            for column, values in columns.items():
+                yield f"_{column} ".encode() + _texts(values, column)[0] + b"\n"
+        else:
+            labels = "".join(f"_{column} #{i}\n" for i, column in enumerate(columns, 1))
+            yield f"loop_\n{labels}".encode()
+            for start in range(0, count, _ROWS):
+                texts = [_texts(v[start : start + _ROWS], column) for column, v in columns.items()]
+                yield b"\n".join(map(b"\t".join, zip(*texts, strict=True))) + b"\n"
+        yield b"\n"
+
+
+def _array(column: Any) -> Any:
+    """Give the values of a column without making objects of pandas' own kinds of array."""
+    return getattr(column, "array", column) if hasattr(column, "to_numpy") else column
+
+
+def _texts(values: Sequence[Any] | npt.NDArray[Any], name: str) -> list[bytes]:
+    kind = getattr(getattr(values, "dtype", None), "kind", "O")
+    if kind == "f":
+        return real_texts(np.asarray(values, dtype=np.float64))
+    if kind in "iub":
+        whole = np.asarray(values)
+        return _lines_of(map(str, (whole.astype(np.int8) if kind == "b" else whole).tolist()))
+    listed = np.asarray(values, dtype=object).tolist() if hasattr(values, "dtype") else list(values)
+    try:
+        once = dict.fromkeys(listed)
+        lines = "\n".join(once) + "\n"
+    except TypeError:  # not only text
+        return [_text_value(value, name).encode() for value in listed]
+    if lines.count("\n") != len(once) or not _PLAIN_LINES.fullmatch(lines):
+        known = {value: _text_value(value, name).encode() for value in once}
+    elif len(once) == len(listed):
+        return _lines_of(once)
+    else:
+        known = dict(zip(once, _lines_of(once), strict=True))
+    return [known[value] for value in listed]
+
+
+def _lines_of(texts: Any) -> list[bytes]:
+    return "\n".join(texts).encode().split(b"\n")
+
+
+def _text_value(value: object, name: str) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return str(int(value))
+    if isinstance(value, (float, np.floating)):
+        return real_text(float(value))
+    text = "" if value is None else str(value)
+    if _PLAIN_VALUE.fullmatch(text):
+        return text
+    if text == "":
+        return "none"
+    if "#" in text or not text.isprintable():
+        raise InputError(
+            f"{name} {text!r} cannot be written to a STAR file: it has a '#' or a line break or "
+            "another unprintable character; rename it."
+        )
+    plain = not any(character.isspace() for character in text)
+    if plain and text[0] not in "\"'_;" and not text.startswith(("data_", "loop_")):
+        return text
+    for quote in ('"', "'"):
+        if quote not in text:
+            return f"{quote}{text}{quote}"
+    raise InputError(
+        f"{name} {text!r} cannot be written to a STAR file: it has spaces and both kinds of quote; "
+        "rename it."
+    )
