@@ -23,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats.tables.star_writing import format_star, real_text
+from slabkit.formats.tables.reals import real_text
+from slabkit.formats.tables.star_writing import format_star
 from slabkit.tables.schemas import Kind
 from slabkit.tables.validation import parse_real
 
