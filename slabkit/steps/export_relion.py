@@ -1,0 +1,37 @@
+"""Minislabs or slabs to the tables that RELION starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slabkit.execution.frame import Frame, parameters
+from slabkit.steps.exporting import check_no_pipes, write_export
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `run` is told.
+
+    Parameters
+    ----------
+    table : str
+        Of minislabs, or of slabs.
+    out : str
+        Folder for the files.
+    suffix : str
+        Ending of the coordinate files' names.
+    """
+
+    table: str
+    out: str
+    suffix: str = "slabkit"
+
+
+def run(options: Options, frame: Frame) -> None:
+    """Write STAR files for a RELION project, the working directory."""
+    from slabkit.formats.programs.relion.export import export_relion
+
+    check_no_pipes(options.table, options.out)
+    export = export_relion(options.table, options.out, options.suffix)
+    given = parameters(options, "table", "out")
+    write_export(frame, "export relion", export, (options.table,), given)
