@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from slabkit.execution.frame import Frame, parameters
-from slabkit.steps.exporting import check_no_pipes, write_export
+from slabkit.steps.shared.exporting import check_no_pipes, write_export
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slabkit.execution.frame import Frame, parameters
-from slabkit.steps.exporting import check_no_pipes, write_export
+from slabkit.steps.shared.exporting import check_no_pipes, write_export
 
 
 @dataclass(frozen=True)
