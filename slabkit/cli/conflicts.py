@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slabkit.cli.merge import parse_distances
 from slabkit.cli.options import common
 from slabkit.errors import InputError
+from slabkit.execution.frame import parameters
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from slabkit.formats.tables.native import PickList
+    from slabkit.steps.shared.galleries import GalleryOptions
     from slabkit.tomogram import TomogramRef
 
 
@@ -36,9 +38,7 @@ def conflicts(
     ] = None,
     box: Annotated[float, typer.Option(metavar="Å", help="Side of the images.")] = 400.0,
     depth: Annotated[float, typer.Option(metavar="Å", help="Thickness projected.")] = 300.0,
-    tiles: Annotated[
-        str, typer.Option(metavar="ROWSxCOLUMNS", help="Tiles in a gallery.")
-    ] = "16x15",
+    tiles: common.Tiles = "16x15",
     tomograms: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,31 +66,23 @@ def conflicts(
         raise InputError("-o takes a folder here: galleries are files.")
     if picks.count("-"):
         raise InputError("conflicts reads its pick lists from files, not from standard input.")
-    from slabkit.cli.minislab import parse_tiles, plan_galleries, write_galleries
     from slabkit.formats.tables.atomic import write_text
     from slabkit.formats.tables.curation import write_conflicts
     from slabkit.formats.tables.paths import check_given_once
+    from slabkit.steps.shared.galleries import GalleryOptions, plan_galleries, write_galleries
 
     check_given_once(picks, "pick list")
     distances = parse_distances(distance or []) or None
-    rows, columns = parse_tiles(tiles)
-    options: dict[str, Any] = {
-        "box": common.positive(box, "--box"),
-        "depth": common.positive(depth, "--depth"),
-        "rows": rows,
-        "columns": columns,
-        "voxel_size": common.positive(voxel_size, "--voxel-size"),
-        "contrast": common.parse_contrast(contrast),
-        "png": png,
-        # what galleries can have beside, and these have not
-        "pixel_size": None,
-        "border": 0.0,
-        "diameter": None,
-        "invert": False,
-        "stack": False,
-        "tilts": (0.0,),
-        "fill_nonfinite": None,
-    }
+    rows, columns = common.parse_tiles(tiles)
+    options = GalleryOptions(
+        common.positive(box, "--box"),
+        common.positive(depth, "--depth"),
+        rows,
+        columns,
+        voxel_size=common.positive(voxel_size, "--voxel-size"),
+        contrast=common.parse_contrast(contrast),
+        png=png,
+    )
     lists, pooled, found = _find(picks, distances)
     places, volumes = _places(lists, pooled, found, picks[0], tomograms, options)
     plan, failures = plan_galleries(places, volumes, options)
@@ -99,7 +91,7 @@ def conflicts(
         "conflicts",
         str(Path(out) / "conflicts.star"),
         inputs=[*picks, *used],
-        parameters={**options, "picks": picks, "distance": distances},
+        parameters={**parameters(options), "picks": picks, "distance": distances},
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
@@ -110,7 +102,7 @@ def conflicts(
             work.fail(name, error)
         decide, table = Path(out) / "decide.csv", Path(out) / "minislabs.star"
         work.check_free([table, decide])
-        write_galleries(work, Path(out), places, volumes, plan, options)
+        write_galleries(work, Path(out), places, volumes, plan)
         write_text(decide, _form(found))
         write_conflicts(Path(out) / "conflicts.star", found)
         work.outputs += [table, decide]
@@ -138,14 +130,13 @@ def _places(
     found: pd.DataFrame,
     source: str,
     tomograms: list[str] | None,
-    options: dict[str, Any],
+    options: GalleryOptions,
 ) -> tuple[PickList, dict[str, TomogramRef]]:
     """Give the positions to make images of, and the volumes that they are in."""
     from slabkit.curation import conflict_positions
     from slabkit.formats.tables.native import PickList
     from slabkit.formats.tomograms.listing import pick_tomograms
     from slabkit.merging import merge_tomograms
-    from slabkit.tomogram import Reading
 
     known = merge_tomograms([one.tomograms for one in lists])
     places = PickList(conflict_positions(found, pooled), known)
@@ -153,8 +144,8 @@ def _places(
         places,
         source,
         tomograms,
-        reading=Reading(voxel_size=options["voxel_size"]),
-        contrast=options["contrast"],
+        reading=options.reading,
+        contrast=options.contrast,
     )
     return places, volumes
 

@@ -179,10 +179,10 @@ def _write(
     gallery: str | None,
     source: str,
 ) -> None:
-    from slabkit.cli.tiles import check_tiles, write_tiles
     from slabkit.formats.tables.native import write_labels, write_minislabs
+    from slabkit.steps.shared.galleries import planned_tile_files, write_tiles
 
-    planned = check_tiles(rows, geometry, gallery) if gallery else []
+    planned = planned_tile_files(len(rows), geometry, Path(gallery)) if gallery else []
     step.check_free([*([Path(decide)] if decide else []), *planned])
     if gallery:
         step.outputs += write_tiles(rows, geometry, Path(gallery), source)

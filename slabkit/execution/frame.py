@@ -182,6 +182,13 @@ def parameters(options: Any, *left_out: str) -> dict[str, Any]:
     return found
 
 
+def raise_if_all_failed(failures: Mapping[str, str], items: int) -> None:
+    """Raise an error if all of so many items failed; ``failures``: item to error."""
+    if items and len(failures) == items:
+        first = next(iter(failures.values()))
+        raise InputError(first if items == 1 else f"none of {items} could be done; {first}")
+
+
 class Work(contextlib.AbstractContextManager["Work"]):
     """One result in the making: refuse or skip, lock, record.
 
@@ -396,9 +403,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
 
     def raise_if_all_failed(self, items: int) -> None:
         """Raise the error of a step of whose ``items`` none could be done."""
-        if items and len(self.failures) == items:
-            first = next(iter(self.failures.values()))
-            raise InputError(first if items == 1 else f"none of {items} could be done; {first}")
+        raise_if_all_failed(self.failures, items)
 
     def track(self, items: Iterable[T], total: int | None = None, what: str = "") -> Iterator[T]:
         """Pass items through, showing how far they are."""

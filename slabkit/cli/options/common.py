@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args, overload
 
@@ -31,6 +32,7 @@ __all__ = [
     "Overwrite",
     "Quiet",
     "Step",
+    "Tiles",
     "TomoType",
     "Uint8",
     "VoxelSizeOption",
@@ -39,8 +41,10 @@ __all__ = [
     "emit",
     "format_table",
     "parse_contrast",
+    "parse_numbers",
     "parse_pairs",
     "parse_range",
+    "parse_tiles",
     "parse_z_range",
     "positive",
     "say",
@@ -95,6 +99,7 @@ TomoType = Annotated[
         "spacing.",
     ),
 ]
+Tiles = Annotated[str, typer.Option(metavar="ROWSxCOLUMNS", help="Tiles in a gallery.")]
 AxisOrder = Annotated[
     str | None,
     typer.Option(
@@ -216,6 +221,22 @@ def parse_z_range(value: str | None) -> tuple[float, float] | Literal["auto"] | 
     if value is None or value == "auto":
         return value  # type: ignore[return-value]
     return parse_range(value, "--z-range", open_ended=True)
+
+
+def parse_numbers(value: str, option: str) -> tuple[float, ...]:
+    """Read numbers with commas between."""
+    try:
+        return tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise InputError(f"{option} takes numbers with commas between, not {value!r}.") from None
+
+
+def parse_tiles(value: str) -> tuple[int, int]:
+    """Read ``--tiles``: rows and columns of a gallery."""
+    match = re.fullmatch(r"\s*([1-9]\d{0,3})\s*[x×]\s*([1-9]\d{0,3})\s*", value)
+    if match is None:
+        raise InputError(f"--tiles takes ROWSxCOLUMNS, 16x15 for instance, not {value!r}.")
+    return int(match[1]), int(match[2])
 
 
 def parse_pairs(values: Sequence[str], option: str) -> dict[str, float]:

@@ -1,0 +1,102 @@
+"""Picks to minislabs: galleries of tiles, stacks on request, and their table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slabkit.execution.frame import Frame, parameters
+from slabkit.formats.picks.context import PickReading
+from slabkit.steps.shared.galleries import GalleryOptions, plan_galleries, write_galleries
+
+if TYPE_CHECKING:
+    from slabkit.formats.source import Source
+    from slabkit.formats.tables.native import PickList
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `run` is told.
+
+    Parameters
+    ----------
+    picks : str
+        Pick list in any format; ``-`` for standard input.
+    out : str
+        Folder for the galleries and ``minislabs.star``.
+    gallery : GalleryOptions
+    reading : PickReading
+        How the picks are read.
+    tomograms : sequence of str, optional
+        Where the tomograms are, by name; default: the files that the pick list names.
+    tomo_type : str, optional
+        Which tomograms of a copick project.
+    """
+
+    picks: str
+    out: str
+    gallery: GalleryOptions
+    reading: PickReading
+    tomograms: tuple[str, ...] | None = None
+    tomo_type: str | None = None
+
+
+def run(options: Options, frame: Frame) -> None:
+    """Project the box about each pick and write the galleries."""
+    from slabkit.formats.source import Source
+    from slabkit.formats.tomograms.listing import list_tomograms, pick_tomograms
+    from slabkit.minislabs import check_tilts
+
+    gallery = options.gallery
+    check_tilts(gallery.tilts)
+    source = Source.load(options.picks)
+    picks = _read(source, options)
+    volumes = pick_tomograms(
+        picks,
+        options.picks,
+        options.tomograms,
+        reading=gallery.reading,
+        contrast=gallery.contrast,
+        tomo_type=options.tomo_type,
+    )
+    plan, failures = plan_galleries(picks, volumes, gallery)
+    listed = []
+    if options.tomograms is not None:
+        listed = list_tomograms(
+            options.tomograms, reading=gallery.reading, tomo_type=options.tomo_type
+        )
+    used = {str(volume.path): None for name, volume in volumes.items() if name not in failures}
+    index = options.reading.tomogram_index
+    with frame.work(
+        "minislab",
+        Path(options.out) / "minislabs.star",
+        inputs=[options.picks, *used, *([index] if index else [])],
+        text_inputs={"-": source.text} if options.picks == "-" else None,
+        parameters={
+            **parameters(options, "picks", "out", "tomograms", "tomo_type"),
+            "tomograms": [str(one.path) for one in listed],
+        },
+    ) as work:
+        if work.finished:
+            return
+        for name, error in failures.items():
+            work.fail(name, error)
+        write_galleries(work, Path(options.out), picks, volumes, plan)
+
+
+def _read(source: Source, options: Options) -> PickList:
+    from slabkit.formats.picks.reading import read_pick_list
+    from slabkit.formats.registry import detect_format
+
+    reading, voxel_size = options.reading, options.gallery.voxel_size
+    if (reading.format or ("" if source.empty else detect_format(source).name)) == "native":
+        # slabkit's own list knows its tomograms, which may have another voxel size than those here
+        return read_pick_list(source, reading, check_bounds=False)
+    return read_pick_list(
+        source,
+        reading,
+        tomograms=options.tomograms,
+        voxel_size=voxel_size,
+        tomo_type=options.tomo_type,
+    )

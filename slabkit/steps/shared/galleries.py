@@ -1,0 +1,390 @@
+"""Galleries of minislabs, their stacks, pictures and table: planned, filled and written."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.execution.frame import Work, raise_if_all_failed
+from slabkit.tomogram import Reading, Tomogram, TomogramRef
+from slabkit.units import Contrast
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from slabkit.formats.tables.native import PickList
+    from slabkit.minislabs import Minislabs
+    from slabkit.minislabs.galleries import GalleryLayout
+
+
+@dataclass(frozen=True)
+class GalleryOptions:
+    """What is asked of galleries; lengths in Å.
+
+    Parameters
+    ----------
+    box, depth : float
+        Side of the images, and thickness projected.
+    rows, columns : int
+        Tiles of a gallery.
+    tilts : sequence of float
+        Views of each pick, in degrees about y.
+    pixel_size : float, optional
+        Of the images; default: the voxel size, which must then be one.
+    border : float
+        Empty margin round the tiles.
+    diameter : float, optional
+        Of the particle, outside of which images get mean 0 and deviation 1; default: the box.
+    invert, stack, png : bool
+        Whether to invert the galleries, and to write stacks and pictures too.
+    contrast : {"dark", "bright"}, optional
+        Of the tomograms; default: as recorded.
+    voxel_size, fill_nonfinite
+        How the volumes are read.
+    """
+
+    box: float
+    depth: float
+    rows: int = 16
+    columns: int = 15
+    tilts: tuple[float, ...] = (0.0,)
+    pixel_size: float | None = None
+    border: float = 0.0
+    diameter: float | None = None
+    invert: bool = False
+    stack: bool = False
+    png: bool = False
+    contrast: Contrast | None = None
+    voxel_size: float | None = None
+    fill_nonfinite: Literal["median"] | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """How the user says that the volumes are read."""
+        return Reading(voxel_size=self.voxel_size, fill_nonfinite=self.fill_nonfinite)
+
+
+@dataclass(frozen=True)
+class GalleryPlan:
+    """What the galleries of a set are: as asked for, and as the tomograms (their contrast) say."""
+
+    options: GalleryOptions
+    layout: GalleryLayout
+    pixel_size: float
+    contrast: Contrast
+
+
+def plan_galleries(
+    picks: PickList, volumes: Mapping[str, TomogramRef], options: GalleryOptions
+) -> tuple[GalleryPlan, dict[str, SlabkitError]]:
+    """Open each tomogram once, to find out what is wrong before anything is written."""
+    from slabkit.minislabs import outside_circle
+    from slabkit.minislabs.galleries import GalleryLayout
+    from slabkit.units import length_to_even_voxels, length_to_voxels, voxel_sizes_equal
+
+    failures: dict[str, SlabkitError] = {}
+    sizes: dict[str, float] = {}
+    contrasts: dict[Contrast, str] = {}
+    for name, volume in volumes.items():
+        try:
+            sizes[name] = volume.open().voxel_size
+            contrasts.setdefault(volume.contrast or "dark", name)
+        except SlabkitError as error:
+            failures[name] = error
+    raise_if_all_failed({name: str(error) for name, error in failures.items()}, len(volumes))
+    if len(contrasts) > 1:
+        raise InputError(
+            f"protein is dark in {contrasts['dark']} and bright in {contrasts['bright']}, and "
+            "galleries have one contrast; say it with --contrast, or split the pick list."
+        )
+    pixel_size = options.pixel_size
+    if pixel_size is None:
+        first = next(iter(sizes), None)
+        pixel_size = _stated_voxel_size(picks) if first is None else sizes[first]
+        other = next((n for n, s in sizes.items() if not voxel_sizes_equal(s, pixel_size)), None)
+        if other is not None:
+            raise InputError(
+                f"the voxel size is {pixel_size:g} Å in {first} and {sizes[other]:g} Å in {other}, "
+                "and galleries have one pixel size; give --pixel-size to resample the images, or "
+                "split the pick list."
+            )
+    layout = GalleryLayout(
+        length_to_even_voxels(options.box, pixel_size),
+        options.rows,
+        options.columns,
+        length_to_voxels(options.border, pixel_size) if options.border else 0,
+    )
+    if options.diameter is not None:
+        outside_circle(layout.tile_px, options.diameter / pixel_size)
+    contrast = next(iter(contrasts), options.contrast or "dark")
+    return GalleryPlan(options, layout, pixel_size, contrast), failures
+
+
+def _stated_voxel_size(picks: PickList) -> float:
+    """Give the voxel size of the list's tomograms, for a list without picks."""
+    stated = picks.tomograms["slabkitVoxelSize"].to_numpy(float)
+    known = stated[stated > 0].tolist()  # not NaN
+    if known:
+        return float(known[0])
+    warnings.warn(
+        "no tomogram of the pick list has a voxel size; the table of no minislabs says 1 Å "
+        "(--pixel-size sets it).",
+        SlabkitWarning,
+        stacklevel=3,
+    )
+    return 1.0
+
+
+def write_galleries(
+    work: Work,
+    folder: Path,
+    picks: PickList,
+    volumes: Mapping[str, TomogramRef],
+    plan: GalleryPlan,
+) -> None:
+    """Write the galleries and their table, leaving out tomograms that turn out damaged."""
+    from slabkit.formats.tables.native import write_minislabs
+
+    while True:
+        failed = picks.picks["slabkitTomogram"].isin(list(work.failures))
+        table = picks.picks[~failed].reset_index(drop=True)
+        files = _GalleryFiles(folder, plan)
+        _fill(work, files, table, volumes, plan)
+        if not any(name in work.failures for name in table["slabkitTomogram"]):
+            break
+        # A tomogram turned out to be damaged after its first tiles were written: make the tiles
+        # again without it, so that none of it is left and no tile is empty.
+        files.remove()
+        work.raise_if_all_failed(len(volumes))
+    minislabs, geometry = files.tables(table)
+    write_minislabs(folder / "minislabs.star", minislabs, geometry)
+    work.outputs += files.written
+    outside = int((minislabs["slabkitInsideFraction"] == 0).sum())
+    partly = int((minislabs["slabkitInsideFraction"] < 1 - 1e-9).sum()) - outside
+    if outside:
+        warnings.warn(
+            f"{outside} of {len(minislabs)} minislabs lie outside their tomogram altogether; their "
+            "tiles are flat, slabkitInsideFraction is 0.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+    work.summary.update(
+        picks=len(table),
+        minislabs=len(minislabs),
+        galleries=int(geometry["slabkitGalleryCount"].iloc[0]),
+        tile_px=plan.layout.tile_px,
+        pixel_size=plan.pixel_size,
+        partly_outside=partly,
+        outside=outside,
+        gallery_set=str(geometry["slabkitGallerySet"].iloc[0]),
+    )
+
+
+def _fill(
+    work: Work,
+    files: _GalleryFiles,
+    table: pd.DataFrame,
+    volumes: Mapping[str, TomogramRef],
+    plan: GalleryPlan,
+) -> None:
+    from slabkit.minislabs import fill_galleries
+
+    options = plan.options
+
+    @functools.lru_cache(maxsize=4)
+    def open_tomogram(name: str) -> Tomogram:
+        return volumes[name].open()
+
+    total = plan.layout.galleries(len(table) * len(options.tilts))
+    work.check_free(files.paths(total))
+    (files.folder / "minislabs.star").unlink(missing_ok=True)  # it names galleries to be replaced
+    filled = fill_galleries(
+        table,
+        open_tomogram,
+        tiles=plan.layout.tiles,
+        box=options.box,
+        depth=options.depth,
+        pixel_size=plan.pixel_size,
+        tilts=options.tilts,
+        on_failure=work.fail,
+    )
+    try:
+        for gallery in work.track(filled, total=total, what="minislab"):
+            files.write(gallery.index, gallery.minislabs)
+    except BaseException:
+        files.remove()  # nothing half-finished stays
+        raise
+
+
+def planned_tile_files(count: int, geometry: pd.DataFrame, folder: Path) -> list[Path]:
+    """Name the files that `write_tiles` will write for ``count`` tiles."""
+    files = _GalleryFiles(folder, _plan_of(geometry))
+    return [*files.paths(files.plan.layout.galleries(count)), folder / "minislabs.star"]
+
+
+def write_tiles(
+    rows: pd.DataFrame, geometry: pd.DataFrame, folder: Path, source: str
+) -> list[Path]:
+    """Write tiles of galleries that exist, in their order, as galleries with a table.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns of `slabkit.tables.MINISLABS`.
+    geometry : DataFrame
+        Of the galleries that they are in.
+    folder : Path
+    source : str
+        The minislab table; paths of its galleries may be relative to its folder.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    InputError
+        A gallery is missing or is not of the size that the table says.
+    """
+    import numpy as np
+
+    from slabkit.formats.tables.native import write_minislabs
+    from slabkit.formats.tables.paths import resolve_path
+    from slabkit.formats.volumes.mrc import read_image
+    from slabkit.minislabs import Minislabs
+
+    files = _GalleryFiles(folder, _plan_of(geometry))
+    layout = files.plan.layout
+    side = layout.tile_px
+    images = np.zeros((len(rows), side, side), dtype=np.float32)
+    place = (rows["slabkitTileRow"] * layout.columns + rows["slabkitTileColumn"]).to_numpy()
+    for name, numbers in rows.reset_index(drop=True).groupby("rlnMicrographName").indices.items():
+        tiles = layout.disassemble(read_image(resolve_path(str(name), source))[0])
+        images[numbers] = tiles[place[numbers]]
+    fraction, tilt = (rows[f"slabkit{name}"].to_numpy() for name in ("InsideFraction", "Tilt"))
+    for index in range(layout.galleries(len(rows))):
+        part = np.arange(index * layout.tiles, min((index + 1) * layout.tiles, len(rows)))
+        files.write(index, Minislabs(images[part], fraction[part], part, tilt[part]))
+    picks = rows.rename(columns={f"slabkitCentre{axis}": f"slabkit{axis}" for axis in "XYZ"})
+    table, described = files.tables(picks)
+    write_minislabs(folder / "minislabs.star", table, described)
+    return [*files.written, folder / "minislabs.star"]
+
+
+def _plan_of(geometry: pd.DataFrame) -> GalleryPlan:
+    """Give the plan of galleries like those that exist, with pictures."""
+    from slabkit.minislabs.galleries import layout_of
+
+    row = geometry.iloc[0]
+    options = GalleryOptions(float(row["slabkitBox"]), float(row["slabkitDepth"]), png=True)
+    pixel_size = float(row["slabkitPixelSize"])
+    return GalleryPlan(options, layout_of(geometry), pixel_size, row["slabkitContrast"])
+
+
+class _GalleryFiles:
+    """Writes galleries one by one (``written`` lists all files so far), their table at the end."""
+
+    def __init__(self, folder: Path, plan: GalleryPlan) -> None:
+        self.folder = folder
+        self.plan = plan
+        self.written: list[Path] = []
+        self._rows: list[npt.NDArray[np.int64]] = []
+        self._tilts: list[npt.NDArray[np.float64]] = []
+        self._fractions: list[npt.NDArray[np.float64]] = []
+
+    def path(self, index: int, suffix: str) -> Path:
+        """Name a file of gallery ``index``."""
+        return self.folder / f"minislabs_{index:03d}{suffix}"
+
+    def paths(self, galleries: int) -> list[Path]:
+        """Name all files of a number of galleries."""
+        options = self.plan.options
+        suffixes = [".mrc", *[".mrcs"] * options.stack, *[".png"] * options.png]
+        return [self.path(index, suffix) for index in range(galleries) for suffix in suffixes]
+
+    def write(self, index: int, minislabs: Minislabs) -> None:
+        """Write a gallery, and its stack and picture where asked for."""
+        from slabkit.formats.volumes.mrc import write_mrc
+        from slabkit.minislabs import normalise_minislabs
+        from slabkit.units import protein_sign
+
+        plan, diameter = self.plan, self.plan.options.diameter
+        tiles = normalise_minislabs(
+            minislabs.images,
+            diameter_px=None if diameter is None else diameter / plan.pixel_size,
+        )
+        gallery = plan.layout.assemble(-tiles if plan.options.invert else tiles) + 0.0  # no -0.0
+        what = f"slabkit minislab: {len(tiles)} tiles of {plan.layout.tile_px} px"
+        path = self.path(index, ".mrc")
+        write_mrc(path, gallery, plan.pixel_size, label=what)
+        self.written.append(path)
+        if plan.options.stack:
+            light = tiles * protein_sign(plan.contrast) + 0.0
+            path = self.path(index, ".mrcs")
+            write_mrc(path, light, plan.pixel_size, label=f"{what}, light on dark", stack=True)
+            self.written.append(path)
+        if plan.options.png:
+            self._write_picture(self.path(index, ".png"), gallery, len(tiles))
+        self._rows.append(minislabs.row)
+        self._tilts.append(minislabs.tilt)
+        self._fractions.append(minislabs.inside_fraction)
+
+    def _write_picture(self, path: Path, gallery: npt.NDArray[np.float32], tiles: int) -> None:
+        from slabkit.formats.tables.atomic import atomic_path
+        from slabkit.pictures.images import numbered_gallery, png_bytes
+
+        layout = self.plan.layout
+        picture = numbered_gallery(gallery, layout.tile_px, border_px=layout.border_px, tiles=tiles)
+        with atomic_path(path, sync=False) as temporary:
+            temporary.write_bytes(png_bytes(picture))
+        self.written.append(path)
+
+    def remove(self) -> None:
+        """Remove what was written."""
+        for path in self.written:
+            path.unlink(missing_ok=True)
+
+    def tables(self, picks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Make the minislab table, whose minislabs count rows of ``picks``, and the geometry."""
+        import numpy as np
+
+        from slabkit.formats.tables.paths import path_for_table
+        from slabkit.minislabs.galleries import gallery_set_id, geometry_table, minislab_table
+        from slabkit.units import opposite_contrast
+
+        plan, options = self.plan, self.plan.options
+        row = np.concatenate([np.empty(0, dtype=np.int64), *self._rows])
+        tilts = np.concatenate([np.empty(0), *self._tilts])
+        ids = picks["slabkitPickId"].to_numpy(dtype=object)[row].tolist()
+        galleries = range(len(self._rows))
+        set_id = gallery_set_id(plan.layout, plan.pixel_size, ids, tilts)
+        stacks = [path_for_table(self.path(index, ".mrcs")) for index in galleries]
+        minislabs = minislab_table(
+            plan.layout,
+            galleries=[path_for_table(self.path(index, ".mrc")) for index in galleries],
+            stacks=stacks if options.stack else None,
+            pick_ids=ids,
+            tomograms=picks["slabkitTomogram"].to_numpy(dtype=object)[row].tolist(),
+            tilts=tilts,
+            inside_fraction=np.concatenate([np.empty(0), *self._fractions]),
+            set_id=set_id,
+            centres=picks[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy()[row],
+        )
+        geometry = geometry_table(
+            plan.layout,
+            tiles=len(row),
+            pixel_size=plan.pixel_size,
+            box=options.box,
+            depth=options.depth,
+            contrast=opposite_contrast(plan.contrast) if options.invert else plan.contrast,
+            set_id=set_id,
+        )
+        return minislabs, geometry
