@@ -139,7 +139,7 @@ def test_images_that_contradict_their_table(slabkit, slabs, shape, pixel, messag
     [
         (("--diameter", "300:100"), "--diameter takes MIN:MAX"),
         (("--diameter", "5"), "under three pixels of 10.012 Å"),
-        (("--method", "dog"), "must be 'rims' or 'laplacian'"),
+        (("--method", "dog"), "--method must be rims or laplacian"),
         (("--png", "-o", "-"), "give a file to -o"),
     ],
 )

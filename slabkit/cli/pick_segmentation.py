@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
 from slabkit.cli.options import common
-from slabkit.errors import InputError, SlabkitError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from slabkit.tomogram import Tomogram, TomogramRef
+from slabkit.cli.running import execute
+from slabkit.errors import InputError
+from slabkit.steps.pick_segmentation import Options, run
 
 
 def segmentation(
@@ -101,64 +97,29 @@ def segmentation(
 
     Objects of touching particles are split. The pick list is as map writes it. Lengths are in Å.
     """
-    from slabkit.cli.options.picks import table_of
-    from slabkit.formats.programs.copick.segmentations import project_segmentations
-    from slabkit.formats.tomograms.listing import list_tomograms
-    from slabkit.formats.tomograms.names import is_project
-    from slabkit.tomogram import Reading
-
-    names = _names(species or [])
-    project = None
-    if any(is_project(mask) for mask in masks):
-        if len(masks) > 1 or suffix:
-            raise InputError("a copick project is given alone and without --suffix.")
-        project = project_segmentations(masks[0], object_, voxel_size)
-        names = names or project.names
-        voxel_size = None
-    elif object_:
-        raise InputError("--object is for copick projects, given as copick:CONFIG.json.")
-    sizes = _diameters(diameter, names) if diameter else project.diameters if project else {}
-    if not sizes:
-        raise InputError("give the particles' largest dimension with --diameter (Å or LABEL=Å).")
-    options: dict[str, Any] = {
-        "diameter": sizes,
-        "species": names,
-        "kind": kind,
-        "threshold": threshold,
-        "min_size": min_size,
-        "split": split,
-    }
-    if suffix and tomograms:
-        raise InputError("--suffix and --tomograms both say how masks are named; give one.")
-    # Zarr leaves out empty chunks, and masks have many
-    reading = Reading(voxel_size=voxel_size, allow_missing_chunks=True)
-    if project:
-        found = [mask.but(reading=reading) for mask in project.masks]
-    else:
-        found = list_tomograms(masks, reading=reading, masks=True)
-    if not found:
-        raise InputError(f"{' '.join(masks)}: no volume there.")
-    with common.Step(
-        "pick segmentation",
-        out,
-        inputs=[ref.path for ref in found if ref.path],
-        parameters={
-            **options,
-            "suffix": suffix,
-            "tomograms": tomograms,
-            "voxel_size": voxel_size,
-        },
+    execute(
+        run,
+        Options(
+            tuple(masks),
+            out,
+            diameter=_diameter(diameter or []),
+            species=_species(species or []),
+            kind=common.choice(kind, "--kind", Literal["labels", "probability"]),
+            threshold=threshold,
+            min_size=min_size,
+            split=split,
+            suffix=suffix,
+            tomograms=tuple(tomograms) if tomograms else None,
+            object=object_,
+            voxel_size=voxel_size,
+        ),
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
-    ) as work:
-        if not work.finished:
-            known = table_of(tomograms, None)
-            named = _named(found, suffix, known)
-            _run(work, out, named, known, options, voxel_size)
+    )
 
 
-def _names(given: list[str]) -> dict[int, str] | str:
+def _species(given: list[str]) -> dict[int, str] | str:
     items = [item for text in given for item in text.split(",") if item]
     if len(items) == 1 and "=" not in items[0]:
         return items[0]
@@ -173,117 +134,10 @@ def _names(given: list[str]) -> dict[int, str] | str:
     return names or ""
 
 
-def _diameters(given: list[str], names: dict[int, str] | str) -> dict[int, float] | float:
+def _diameter(given: list[str]) -> float | dict[str, float] | None:
     if len(given) == 1 and "=" not in given[0]:
         try:
             return float(given[0])
         except ValueError:
             raise InputError(f"--diameter takes Å or LABEL=Å, not {given[0]!r}.") from None
-    by_name = {} if isinstance(names, str) else {name: label for label, name in names.items()}
-    found: dict[int, float] = {}
-    for name, value in common.parse_pairs(given, "--diameter").items():
-        if not name.isdigit() and name not in by_name:
-            raise InputError(
-                f"--diameter names {name}, which is no label; say which it is with "
-                f"--species LABEL={name}."
-            )
-        label = int(name) if name.isdigit() else by_name[name]
-        if label in found:
-            raise InputError(f"--diameter names the label {label} twice.")
-        found[label] = value
-    return found
-
-
-def _named(
-    found: list[TomogramRef], suffix: str, known: pd.DataFrame | None
-) -> list[tuple[str, TomogramRef]]:
-    """Give each mask the name of its tomogram."""
-    from slabkit.formats.volumes.masks import is_of
-
-    named: dict[str, TomogramRef] = {}
-    for mask in found:
-        name = mask.name
-        if known is not None:
-            fitting = [one for one in known["slabkitTomogram"].tolist() if is_of(name, one)]
-            if not fitting:
-                raise InputError(f"{mask.path}: is of no tomogram of --tomograms by its name.")
-            name = max(fitting, key=len)
-        elif suffix:
-            if not name.endswith(suffix) or name == suffix:
-                raise InputError(f"{mask.path}: its name {name!r} does not end in {suffix!r}.")
-            name = name.removesuffix(suffix)
-        if name in named:
-            raise InputError(
-                f"{named[name].path} and {mask.path} are both masks of {name}; pick them one "
-                "after the other, and merge the lists."
-            )
-        named[name] = mask
-    return list(named.items())
-
-
-def _run(
-    work: common.Step,
-    out: str,
-    named: list[tuple[str, TomogramRef]],
-    known: pd.DataFrame | None,
-    options: dict[str, Any],
-    voxel_size: float | None,
-) -> None:
-    import warnings
-
-    import pandas as pd
-
-    from slabkit.errors import SlabkitWarning
-    from slabkit.formats.tables.native import PickList, write_picks
-    from slabkit.picking.segmentation import pick_segmentation
-
-    tables, rows, parts = [], [], []
-    totals = dict.fromkeys(("objects", "small", "split", "picks"), 0)
-    for name, ref in work.track(named, total=len(named), what="pick segmentation"):
-        try:
-            mask = replace(ref, name=name).open()
-            row = _tomogram_row(mask, known)
-            picks, counts = pick_segmentation(mask, **options)
-        except SlabkitError as error:
-            work.fail(name, error)
-            continue
-        tables.append(row)
-        parts.append(picks)
-        numbers = {key: asdict(counts)[key] for key in totals}
-        rows.append((name, *numbers.values()))
-        totals = {key: totals[key] + number for key, number in numbers.items()}
-    failed = common.all_failed(work.failures, len(named))
-    if failed:
-        raise failed
-    picks = pd.concat(parts, ignore_index=True)
-    if not len(picks):
-        warnings.warn(
-            "no object of a label with a diameter is as large as a particle; the table is empty.",
-            SlabkitWarning,
-            stacklevel=2,
-        )
-    write_picks(out, PickList(picks, pd.concat(tables, ignore_index=True)))
-    work.table("", ("tomogram", "objects", "too small", "split", "picks"), rows)
-    work.summary.update(tomograms=len(rows), **totals)
-
-
-def _tomogram_row(mask: Tomogram, known: pd.DataFrame | None) -> pd.DataFrame:
-    """Give the row of a mask's tomogram; without a table of them, one of the mask's own size."""
-    from slabkit.picking.masking import check_mask_size
-    from slabkit.tables import TOMOGRAMS, make_table
-
-    found = tuple(n * mask.voxel_size for n in reversed(mask.shape))
-    if known is None:
-        sizes = {
-            f"slabkitTomogramSize{axis}": [n] for axis, n in zip("ZYX", mask.shape, strict=True)
-        }
-        return make_table(
-            TOMOGRAMS,
-            {"slabkitTomogram": [mask.name], **sizes, "slabkitVoxelSize": [mask.voxel_size]},
-        )
-    row = known[known["slabkitTomogram"] == mask.name].reset_index(drop=True)
-    edge = float(row["slabkitVoxelSize"].iloc[0])
-    expected = tuple(int(row[f"slabkitTomogramSize{axis}"].iloc[0]) * edge for axis in "XYZ")
-    if edge > 0 and min(expected) > 0:
-        check_mask_size(mask.label, found, f"the tomogram {mask.name}", expected)
-    return row
+    return common.parse_pairs(given, "--diameter") or None

@@ -3,64 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Literal
 
 from slabkit.errors import InputError, SlabkitWarning
+from slabkit.steps.shared.masks import slab_masks
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from slabkit.cli.step import Step
+    from slabkit.execution.frame import Work
     from slabkit.formats.volumes.masks import MaskFiles
-    from slabkit.picking.thresholds import ThresholdFit
-
-_THRESHOLD_HELP = (
-    "Lowest score, in noise standard deviations; auto: where half of the picks stand out "
-    "of the background by a fit to the scores, with the numbers expected."
-)
-
-
-def _threshold_option(default: str) -> Any:
-    return typer.Option(
-        metavar="SD|auto", help=f"{_THRESHOLD_HELP} Default: {default}.", show_default=False
-    )
-
-
-TemplateThreshold = Annotated[str | None, _threshold_option("2.5; with --correlation-only 3")]
-BlobThreshold = Annotated[
-    str | None, _threshold_option("2; with --max-ridge inf or --method laplacian 3")
-]
-MaxRidge = Annotated[
-    float,
-    typer.Option(
-        metavar="SHARE",
-        help="Drop picks on a line (membrane, filament) that goes on at two sides and is so high "
-        "as a share of the pick's own contrast; fainter lines lower the score. inf: off, for "
-        "particles that sit in membranes.",
-    ),
-]
-TargetPrecision = Annotated[
-    float | None,
-    typer.Option(
-        metavar="P",
-        help="Instead of --threshold: the lowest one with this share of true picks, by the labels "
-        "of --labelled or else by the fit of --threshold auto.",
-        show_default=False,
-    ),
-]
-Labelled = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PICKS",
-        help="For --target-precision: a pick list with decisions, made with the same picker "
-        "(slabkit curate --keep all).",
-        show_default=False,
-    ),
-]
+    from slabkit.picking.thresholds import LabelledThreshold, ThresholdFit
 
 
 @dataclass(frozen=True)
@@ -75,14 +30,14 @@ class ThresholdChoice:
         Where no fit can be made.
     precision : float or None
         Aimed at.
-    labels : dict of str to float
-        What the labels said; empty without any.
+    labels : LabelledThreshold or None
+        What the labels said.
     """
 
     value: float | None
     default: float
-    precision: float | None
-    labels: dict[str, float]
+    precision: float | None = None
+    labels: LabelledThreshold | None = None
 
     @property
     def to_find(self) -> float:
@@ -93,22 +48,13 @@ class ThresholdChoice:
 
 
 def choose_threshold(
-    threshold: str, precision: float | None, labelled: str | None, kind: str, default: float
+    threshold: float | Literal["auto"] | None,
+    precision: float | None,
+    labelled: str | None,
+    kind: str,
+    default: float,
 ) -> ThresholdChoice:
-    """Read the options above.
-
-    Parameters
-    ----------
-    threshold, precision, labelled
-        As given.
-    kind : str
-        The kind of score that the picker gives.
-    default : float
-        The threshold where none is given.
-
-    Returns
-    -------
-    ThresholdChoice
+    """Read the options on thresholds; ``kind`` is the picker's kind of score.
 
     Raises
     ------
@@ -117,30 +63,22 @@ def choose_threshold(
     """
     if labelled is not None and precision is None:
         raise InputError("--labelled needs --target-precision.")
-    if threshold == "auto":
-        value = None
-    else:
-        try:
-            value = float(threshold)
-        except ValueError:
-            raise InputError(f"--threshold takes a number or auto, not {threshold!r}.") from None
+    value = None if threshold == "auto" else default if threshold is None else threshold
     if precision is None:
-        return ThresholdChoice(value, default, None, {})
+        return ThresholdChoice(value, default)
     if not 0 < precision < 1:
         raise InputError(f"--target-precision must be between 0 and 1, not {precision:g}.")
     if value not in (None, default):
         raise InputError("--threshold and --target-precision both say where to cut; give one.")
     if labelled is None:
-        return ThresholdChoice(None, default, precision, {})
+        return ThresholdChoice(None, default, precision)
     if threshold == "auto":
         raise InputError("--threshold auto and --labelled both say where to cut; give one.")
     found = _from_labels(labelled, precision, kind)
-    return ThresholdChoice(found["threshold"], default, precision, found)
+    return ThresholdChoice(found.threshold, default, precision, found)
 
 
-def _from_labels(labelled: str, precision: float, kind: str) -> dict[str, float]:
-    from dataclasses import asdict
-
+def _from_labels(labelled: str, precision: float, kind: str) -> LabelledThreshold:
     from slabkit.formats.tables.native import read_native_picks
     from slabkit.picking.thresholds import threshold_for_precision
 
@@ -155,35 +93,21 @@ def _from_labels(labelled: str, precision: float, kind: str) -> dict[str, float]
             f"found {kind}; they do not compare."
         )
     accepted = (judged["slabkitDecision"] == "accepted").to_numpy()
-    found = threshold_for_precision(judged["slabkitScore"].to_numpy(), accepted, precision)
-    return asdict(found)
+    return threshold_for_precision(judged["slabkitScore"].to_numpy(), accepted, precision)
 
 
 def limit_picks(
-    work: Step,
+    work: Work,
     parts: dict[str, pd.DataFrame],
     slabs: pd.DataFrame,
     choice: ThresholdChoice,
     masks: MaskFiles | None,
     max_per_slab: int | None,
 ) -> dict[str, pd.DataFrame]:
-    """Drop what lies outside the masks, below the threshold, or beyond the best of a slab.
+    """Drop what is outside the masks, below the threshold, or beyond the best of a slab.
 
-    Parameters
-    ----------
-    work : Step
-        What was found goes into its summary.
-    parts : dict of str to DataFrame
-        All peaks from `ThresholdChoice.to_find` on, by tomogram; not yet cut by slab.
-    slabs : DataFrame
-        Columns of `slabkit.tables.SLABS`.
-    choice : ThresholdChoice
-    masks : MaskFiles or None
-    max_per_slab : int or None
-
-    Returns
-    -------
-    dict of str to DataFrame
+    ``parts``: all peaks from `ThresholdChoice.to_find` on, by tomogram, not yet cut by slab. What
+    was found goes into the summary.
     """
     import numpy as np
 
@@ -208,35 +132,20 @@ def limit_picks(
     kept = {name: keep_best(one, threshold, max_per_slab) for name, one in parts.items()}
     if fit is not None:
         _report_fit(work, kept, fit, threshold)
-    if choice.labels:
+    if choice.labels is not None:
         work.summary.update(
-            {
-                "threshold": threshold,
-                "labelled_precision": choice.labels["precision"],
-                "labelled_low": choice.labels["low"],
-                "labelled_high": choice.labels["high"],
-                "labelled_recall": choice.labels["recall"],
-                "labelled_picks": choice.labels["judged"],
-            }
+            threshold=threshold,
+            labelled_precision=choice.labels.precision,
+            labelled_low=choice.labels.low,
+            labelled_high=choice.labels.high,
+            labelled_recall=choice.labels.recall,
+            labelled_picks=choice.labels.judged,
         )
     return kept
 
 
-def expected_columns(
-    work: Step,
-) -> tuple[tuple[str, ...], Callable[[str], tuple[object, ...]]]:
-    """Give further columns of the summary's table: what the fit expects of each tomogram.
-
-    Parameters
-    ----------
-    work : Step
-
-    Returns
-    -------
-    names : tuple of str
-    values : callable
-        Name of a tomogram to its values.
-    """
+def expected_columns(work: Work) -> tuple[tuple[str, ...], Callable[[str], tuple[object, ...]]]:
+    """Give further columns of the table shown, and what is in them for a tomogram's name."""
     expected = work.summary.get("expected", {})
     outside = work.summary.get("outside_mask_by_tomogram", {})
     names: tuple[str, ...] = ("outside mask",) if outside else ()
@@ -244,18 +153,14 @@ def expected_columns(
 
     def values(name: str) -> tuple[object, ...]:
         row: tuple[object, ...] = (outside.get(name),) if outside else ()
-        if expected:
-            false, true = expected.get(name, (None, None))
-            row += (false, true)
-        return row
+        return (*row, *expected.get(name, (None, None))) if expected else row
 
     return names, values
 
 
 def _inside(
-    work: Step, parts: dict[str, pd.DataFrame], slabs: pd.DataFrame, masks: MaskFiles
+    work: Work, parts: Mapping[str, pd.DataFrame], slabs: pd.DataFrame, masks: MaskFiles
 ) -> dict[str, pd.DataFrame]:
-    from slabkit.cli.mask_options import slab_masks
     from slabkit.picking.masking import picks2d_inside
 
     kept, outside = {}, {}
@@ -271,7 +176,7 @@ def _inside(
 
 
 def _report_fit(
-    work: Step, kept: dict[str, pd.DataFrame], fit: ThresholdFit, threshold: float
+    work: Work, kept: dict[str, pd.DataFrame], fit: ThresholdFit, threshold: float
 ) -> None:
     work.summary.update(threshold=threshold, separated=fit.separated, fitted_peaks=fit.fitted)
     if not fit.separated:

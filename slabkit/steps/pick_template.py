@@ -1,0 +1,262 @@
+"""Particles on slabs by their shape: correlation with class averages or the views of maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from slabkit.errors import InputError
+from slabkit.execution.frame import Frame, Work
+from slabkit.steps.shared.slab_picking import Find, SlabPicking, pick_on_slabs
+from slabkit.steps.shared.thresholds import choose_threshold
+from slabkit.units import Contrast
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from slabkit.picking.template import Templates
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(SlabPicking):
+    """What `run` is told, beside what every picker is; see `slabkit.pick_templates`.
+
+    Parameters
+    ----------
+    templates : str, optional
+        Stack of class averages; else `maps`.
+    maps : sequence of (str, str)
+        Species and density map, protein bright.
+    use : str, optional
+        Which images of the stack, as ``1,3-5``.
+    template_pixel_size : float, optional
+        Of the stack, in Å.
+    template_contrast : {"bright", "dark"}
+        Of the stack.
+    diameter, lowpass : float, optional
+        Of the particles and the finest detail, in Å; default: measured on the templates, and 40 Å
+        or what the slabs' pixels allow.
+    angular_step, view_step : float
+        Between in-plane angles, and between the views of maps, in degrees.
+    tilt_range : (float, float), optional
+        Of the tilt series, in degrees; None: no missing wedge in the views of maps.
+    correlation_only : bool
+    device : str
+    """
+
+    templates: str | None = None
+    maps: tuple[tuple[str, str], ...] = ()
+    use: str | None = None
+    template_pixel_size: float | None = None
+    template_contrast: Contrast = "bright"
+    diameter: float | None = None
+    lowpass: float | None = None
+    angular_step: float = 10.0
+    view_step: float = 30.0
+    tilt_range: tuple[float, float] | None = (-45.0, 45.0)
+    max_ridge: float = 1.0
+    correlation_only: bool = False
+    device: str = "cpu"
+
+
+def run(options: Options, frame: Frame) -> None:
+    """Find the templates and write the table of 2D picks."""
+    from slabkit.arrays.backends import backend_for
+    from slabkit.picking.template import TemplateLimits, default_threshold, pick_templates
+    from slabkit.picking.template_search import in_plane_angles
+    from slabkit.picking.template_views import view_directions
+
+    choice = choose_threshold(
+        options.threshold,
+        options.target_precision,
+        options.labelled,
+        "template",
+        default_threshold(options.correlation_only),
+    )
+    if bool(options.templates) == bool(options.maps):
+        raise InputError("give either --templates or --map.")
+    if options.maps and (options.use is not None or options.template_pixel_size is not None):
+        raise InputError("--use and --template-pixel-size belong to --templates, not to --map.")
+    in_plane_angles(options.angular_step)
+    view_directions(options.view_step)
+    TemplateLimits(choice.to_find, options.max_per_slab, options.min_distance, options.max_ridge)
+
+    def prepare(work: Work) -> Find:
+        backend_for(options.device)  # that it cannot be used is said before the maps are turned
+        maker = _Maker(options)
+
+        def find(images: Iterable[Any], slabs: pd.DataFrame, most: int | None) -> pd.DataFrame:
+            made = maker.made(slabs)
+            _say_diameters(work, made)
+            return pick_templates(
+                images,
+                slabs,
+                templates=made,
+                angular_step=options.angular_step,
+                threshold=choice.to_find,
+                max_per_slab=most,
+                min_distance=options.min_distance,
+                max_ridge=options.max_ridge,
+                correlation_only=options.correlation_only,
+                contrast=options.contrast,
+                device=options.device,
+                jobs=frame.workers,
+            )
+
+        return find
+
+    files = [path for _, path in options.maps] + ([options.templates] if options.templates else [])
+    pick_on_slabs("pick template", options, choice, frame, prepare, files)
+
+
+class _Maker:
+    """Makes the templates, which depend on the slabs' thickness and pixels, once for each."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._made: dict[tuple[float, float], list[Templates]] = {}
+        self._stack = _read_stack(options.templates, options) if options.templates else None
+        self._volumes = [(name, path, *_read_map(path)) for name, path in options.maps]
+
+    def made(self, slabs: pd.DataFrame) -> list[Templates]:
+        """Give the templates for the slabs of a tomogram."""
+        from slabkit.picking.template import DEFAULT_LOWPASS
+        from slabkit.picking.template_images import FALL
+
+        edge = float(slabs["slabkitVoxelSize"].iloc[0])
+        thickness = float(slabs["slabkitZCount"].median() * edge)
+        lowpass = self._options.lowpass or max(DEFAULT_LOWPASS, math.ceil(2 * FALL[1] * edge))
+        key = (thickness, lowpass)
+        if key not in self._made:
+            if self._stack is not None:
+                self._made[key] = [self._of_stack(lowpass, *self._stack)]
+            else:
+                self._made[key] = [
+                    self._of_map(thickness, lowpass, slabs, *volume) for volume in self._volumes
+                ]
+        return self._made[key]
+
+    def _of_stack(
+        self,
+        lowpass: float,
+        images: npt.NDArray[np.float64],
+        pixel_size: float,
+        numbers: list[int],
+    ) -> Templates:
+        from slabkit.picking.template import image_templates
+
+        options = self._options
+        try:
+            return image_templates(
+                images,
+                pixel_size,
+                contrast=options.template_contrast,
+                species=options.species,
+                numbers=numbers,
+                lowpass=lowpass,
+                diameter=options.diameter,
+            )
+        except InputError as error:
+            raise InputError(f"{options.templates}: {error}") from error
+
+    def _of_map(
+        self,
+        thickness: float,
+        lowpass: float,
+        slabs: pd.DataFrame,
+        species: str,
+        path: str,
+        density: npt.NDArray[Any],
+        voxel_size: float,
+    ) -> Templates:
+        from slabkit.picking.template import map_templates
+        from slabkit.picking.template_views import map_diameter
+
+        options = self._options
+        try:
+            if options.diameter is None:  # views of a tomogram would take many minutes
+                _check_fit(map_diameter(density, voxel_size, lowpass=lowpass), slabs)
+            return map_templates(
+                density,
+                voxel_size,
+                thickness=thickness,
+                species=species,
+                lowpass=lowpass,
+                diameter=options.diameter,
+                view_step=options.view_step,
+                tilt_range=options.tilt_range,
+            )
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+
+def _check_fit(diameter: float, slabs: pd.DataFrame) -> None:
+    """Refuse maps of more than one particle: wider, in Å, than the slabs."""
+    voxel_size = float(slabs["slabkitVoxelSize"].iloc[0])
+    side = float(slabs[["slabkitTomogramSizeX", "slabkitTomogramSizeY"]].iloc[0].min()) * voxel_size
+    if 0 < side < diameter:
+        raise InputError(
+            f"is of a particle of {diameter:.0f} Å, by its density, and the slabs are {side:.0f} Å "
+            "wide; a map of one particle is needed, or --diameter."
+        )
+
+
+def _say_diameters(work: Work, made: list[Templates]) -> None:
+    if "templates" in work.summary:
+        return
+    work.summary["templates"] = sum(len(one) for one in made)
+    work.summary["template_sets"] = [
+        {"species": one.species, "templates": len(one), "diameter": round(one.diameter, 1)}
+        for one in made
+    ]
+    work.note(
+        "templates: "
+        + "; ".join(
+            f"{one.species + ', ' if one.species else ''}{len(one)} of {one.diameter:.0f} Å"
+            for one in made
+        )
+    )
+
+
+def _read_stack(path: str, options: Options) -> tuple[npt.NDArray[np.float64], float, list[int]]:
+    """Give the images chosen, their pixel size (Å), and their numbers from 1."""
+    import numpy as np
+
+    from slabkit.formats.volumes.mrc import open_stack
+
+    stack = open_stack(path)
+    chosen = range(len(stack)) if options.use is None else _indices(options.use, len(stack))
+    pixel_size = options.template_pixel_size or stack.pixel_size
+    if not pixel_size > 0:
+        raise InputError(f"{path}: does not say its pixel size; give --template-pixel-size.")
+    height, width = stack.image_shape
+    if height != width:
+        raise InputError(f"{path}: its images are {width} × {height} pixels, not square.")
+    images = np.stack([np.asarray(stack[index], dtype=np.float64) for index in chosen])
+    return images, pixel_size, [index + 1 for index in chosen]
+
+
+def _indices(text: str, count: int) -> list[int]:
+    """Read ``1,3-5`` as indices from 0."""
+    chosen: list[int] = []
+    for part in text.split(","):
+        ends = part.strip().split("-")
+        if not all(end.strip().isdecimal() for end in ends) or len(ends) > 2:
+            raise InputError(f"--use takes numbers and ranges as 1,3-5, not {text!r}.")
+        low, high = int(ends[0]), int(ends[-1])
+        if not 1 <= low <= high <= count:
+            raise InputError(f"--use {text}: {part.strip()} is not within the {count} images.")
+        chosen += [number - 1 for number in range(low, high + 1) if number - 1 not in chosen]
+    return chosen
+
+
+def _read_map(path: str) -> tuple[npt.NDArray[Any], float]:
+    from slabkit.formats.volumes.opening import open_tomogram
+
+    volume = open_tomogram(path, contrast="bright")
+    depth, height, width = volume.shape
+    return volume.data[0:depth, 0:height, 0:width], volume.voxel_size
