@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from slabkit.cli.options import common
+from slabkit.cli.running import execute
 from slabkit.errors import InputError
-
-if TYPE_CHECKING:
-    from slabkit.curation import Curation
-    from slabkit.formats.tables.native import PickList
+from slabkit.steps.curate import Keep, Options, Policy, run
 
 
 def curate(
@@ -116,100 +113,26 @@ def curate(
     A pick without a label keeps the decision it has: no decision is not a rejection. Every label
     is recorded in the pick list, once, and stays there: slabkit history shows them.
     """
-    given = list(labels or [])
-    sources = [picks, *given, *([conflicts] if conflicts else [])]
-    _check_files(sources, given, out, rejected)
-    pick_list, tables, piped = _read(picks, given, conflicts)
-    options: dict[str, Any] = {
-        "policy": policy,
-        "keep": keep,
-        "species": species,
-        "recentre": recentre,
-        "weights": common.parse_pairs(weights or [], "--weights"),
-        "recorded": recorded,
-        "confidence": confidence,
-        "min_confidence": min_confidence,
-    }
-    with common.Step(
-        "curate",
-        out,
-        inputs=sources,
-        parameters={**options, "rejected": rejected, "labels": given},
+    if json_ and rejected == "-":
+        raise InputError("--json and --rejected - both want standard output.")
+    execute(
+        run,
+        Options(
+            picks,
+            out,
+            tuple(labels or ()),
+            policy=common.choice(policy, "--policy", Policy),
+            weights=common.parse_pairs(weights or [], "--weights"),
+            recorded=recorded,
+            confidence=confidence,
+            min_confidence=min_confidence,
+            conflicts=conflicts,
+            keep=common.choice(keep, "--keep", Keep),
+            rejected=rejected,
+            species=species,
+            recentre=recentre,
+        ),
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
-        text_inputs=piped,
-    ) as step:
-        if step.finished:
-            return
-        if json_ and rejected == "-":
-            raise InputError("--json and --rejected - both want standard output.")
-        from slabkit.curation import curate_picks
-
-        result = curate_picks(pick_list.picks, tables, **options)
-        _write(step, result, pick_list, out, rejected)
-        steps = list(zip(result.funnel["step"], result.funnel["picks"].tolist(), strict=True))
-        step.table("", ("funnel", "picks"), steps)
-        step.summary.update(
-            picks=len(pick_list.picks),
-            kept=len(result.kept),
-            dropped=len(result.dropped),
-            contradictory=result.contradictory,
-            unknown_labels=result.unknown_labels,
-            funnel=[{"step": name, "picks": count} for name, count in steps],
-            **_moves(result) if recentre else {},
-        )
-
-
-def _check_files(sources: list[str], labels: list[str], out: str, rejected: str | None) -> None:
-    if sources.count("-") > 1 or (out == "-" and rejected == "-"):
-        raise InputError("only one table can come from standard input, and one go out (-).")
-    twice = [name for name in dict.fromkeys(labels) if labels.count(name) > 1]
-    if twice:
-        raise InputError(f"{twice[0]}: is given twice, and its votes would count twice.")
-    taken = {Path(name).resolve() for name in (out, *sources)}
-    if rejected not in (None, "-") and Path(str(rejected)).resolve() in taken:
-        raise InputError(f"{rejected}: --rejected is an input or -o already.")
-
-
-def _read(
-    picks: str, labels: list[str], conflicts: str | None
-) -> tuple[PickList, list[Any], dict[str, str]]:
-    from slabkit.curation import settle_conflicts
-    from slabkit.formats.tables.curation import read_conflicts
-    from slabkit.formats.tables.native import read_labels, read_native_picks
-    from slabkit.formats.tables.paths import with_paths_from_here
-
-    pick_list = read_native_picks(picks)
-    with_paths_from_here(pick_list.tomograms, picks)
-    tables = [read_labels(name) for name in labels]
-    piped = {}
-    if "-" in (picks, *labels):
-        piped["-"] = [pick_list.picks, *tables][[picks, *labels].index("-")].to_csv()
-    if conflicts is not None:
-        claims = read_conflicts(conflicts)
-        if conflicts == "-":
-            piped["-"] = claims.to_csv()
-        tables = [settle_conflicts(claims, table) for table in tables]
-    return pick_list, tables, piped
-
-
-def _write(
-    step: common.Step, result: Curation, picks: PickList, out: str, rejected: str | None
-) -> None:
-    from slabkit.formats.tables.native import PickList, write_picks
-
-    if rejected is not None and rejected != "-":
-        step.check_free([Path(rejected)])
-    if rejected is not None:
-        write_picks(rejected, PickList(result.dropped, picks.tomograms))
-        step.outputs += [Path(rejected)] if rejected != "-" else []
-    write_picks(out, PickList(result.kept, picks.tomograms))
-
-
-def _moves(result: Curation) -> dict[str, float]:
-    return {
-        "recentred": result.recentred,
-        "mean_move": result.mean_move,
-        "largest_move": result.largest_move,
-    }
+    )

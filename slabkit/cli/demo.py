@@ -93,9 +93,8 @@ def _extra(command: str, jobs: int) -> list[str]:
 
 
 def _run(arguments: list[str]) -> None:
-    from slabkit.cli.main import app, register
+    from slabkit.cli.main import app
 
-    register()  # `python -m` runs another copy of that module
     code = app(arguments, standalone_mode=False)
     if code:
         raise SlabkitError(f"slabkit {shlex.join(arguments)} ended with exit code {code}.")
@@ -123,6 +122,7 @@ def _collect(commands: list[str]) -> LoopResult:
     from slabkit.formats.volumes.mrc import read_image
     from slabkit.pictures.loop_page import LoopResult
     from slabkit.scoring import match_picks, score_picks
+    from slabkit.steps.classify import GOOD_QUALITY
 
     picks, curated = read_picks("picks.star"), read_picks("curated.star")
     truth = read_picks("tomograms/truth.star").picks
@@ -147,7 +147,7 @@ def _collect(commands: list[str]) -> LoopResult:
         tile_px=int(geometry["slabkitTileSize"].iloc[0]),
         class_sheet=Path("classes/classes.png").read_bytes(),
         classes=len(quality),
-        good_classes=sum(value >= common.GOOD_QUALITY for value in quality.values()),
+        good_classes=sum(value >= GOOD_QUALITY for value in quality.values()),
         scores={title: (score.table, score.total) for title, score in scores.items()},
         found=found,
     )

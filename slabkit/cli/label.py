@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
 from slabkit.cli.options import common
-from slabkit.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from slabkit.labels import LabelReport
-
-_ROWS = (
-    ("rows in the result", "rows"),
-    ("  matched to a minislab", "matched"),
-    ("  unmatched", "unmatched"),
-    ("  too far from a tile's centre", "off_centre"),
-    ("  on empty tiles, ignored", "filler"),
-    ("minislabs", "minislabs"),
-    ("  hit more than once, best score kept", "doubly_hit"),
-    ("  not listed", "unlisted"),
-    ("picks", "picks"),
-    ("  accepted", "accepted"),
-    ("  rejected", "rejected"),
-    ("  no decision", "undecided"),
-    ("    of these with views that balance", "tied"),
-    ("  with a place (curate --recentre)", "placed"),
-)
+from slabkit.cli.running import execute
+from slabkit.steps.classify import GOOD_QUALITY
+from slabkit.steps.label import Options, run
 
 
 def label(
@@ -76,7 +54,7 @@ def label(
         float | None,
         typer.Option(
             metavar="Q",
-            help=f"With --auto: least quality, from 0 to 1; default: {common.GOOD_QUALITY:g}.",
+            help=f"With --auto: least quality, from 0 to 1; default: {GOOD_QUALITY:g}.",
             show_default=False,
         ),
     ] = None,
@@ -148,85 +126,26 @@ def label(
     A Topaz table has image_name, x_coord, y_coord, score on galleries: the nearest tile is
     accepted; a tile without a hit gets no decision.
     """
-    from slabkit.formats.results import read_results
-    from slabkit.formats.tables.native import read_minislabs, write_labels
-    from slabkit.labels import label_minislabs
-    from slabkit.minislabs.galleries import layout_of
-
-    if quality is not None and not auto:
-        raise InputError("--quality is for --auto; give both, or choose by --classes.")
-    least = common.GOOD_QUALITY if quality is None else quality
-    if [*results, minislabs].count("-") > 1:
-        raise InputError("only one table can come from standard input (-).")
-    table, geometry = read_minislabs(minislabs)
-    layout = layout_of(geometry, minislabs)
-    read = read_results(results, table, layout, y_axis)
-    decided = read.table
-    qualities: list[str] = []
-    if auto:
-        if classes is not None or threshold is not None:
-            raise InputError("--auto decides by itself; leave --classes and --threshold out.")
-        decided, qualities = _by_quality(results, decided, least)
-    if unlisted is None:
-        by_value = auto or classes is not None or threshold is not None
-        unlisted = read.unlisted(by_value=by_value)
-    options: dict[str, Any] = {
-        "classes": classes,
-        "threshold": threshold,
-        "unlisted": unlisted,
-        "views": views,
-        "y_axis": y_axis,
-        "tolerance": tolerance,
-        "species": species,
-        "source": source,
-        "round_name": round_,
-        "author": author,
-    }
-    piped = {"-": read.table if "-" in results else table}
-    with common.Step(
-        "label",
-        out,
-        inputs=[*results, minislabs, *read.files, *qualities],
-        parameters=options | ({"quality": least} if auto else {}),
+    execute(
+        run,
+        Options(
+            tuple(results),
+            minislabs,
+            out,
+            classes=classes,
+            threshold=threshold,
+            auto=auto,
+            quality=quality,
+            unlisted=common.choice(unlisted, "--unlisted", Literal["rejected", "undecided"]),
+            views=common.choice(views, "--views", Literal["majority", "any", "all"]),
+            y_axis=common.choice(y_axis, "--y-axis", Literal["up", "down"]),
+            tolerance=tolerance,
+            species=species,
+            source=source,
+            round_name=round_,
+            author=author,
+        ),
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
-        text_inputs={
-            name: content.to_csv()
-            for name, content in piped.items()
-            if name in (*results, minislabs)
-        },
-    ) as step:
-        if step.finished:
-            return
-        labels, report = label_minislabs(decided, table, layout, **options)
-        write_labels(out, labels)
-        _show(step, report)
-
-
-def _by_quality(
-    results: list[str], read: pd.DataFrame, quality: float
-) -> tuple[pd.DataFrame, list[str]]:
-    from slabkit.formats.tables.classification import read_classes
-    from slabkit.labels import decide_by_quality
-
-    if len(results) != 1 or results[0] == "-":
-        raise InputError("--auto needs one result, the classified.star of slabkit classify.")
-    table = Path(results[0]).with_name("classes.star")
-    if not table.is_file():
-        raise InputError(
-            f"{table}: is not there, and --auto reads the quality of the classes in it; it stands "
-            "beside the classified.star of slabkit classify."
-        )
-    return decide_by_quality(read, read_classes(table), quality), [str(table)]
-
-
-def _show(step: common.Step, report: LabelReport) -> None:
-    values = asdict(report)
-    step.table(
-        f"joined by {report.joined_by}"
-        + (f", y counted {report.y_axis}wards" if report.y_axis else ""),
-        ("", "count"),
-        [(text, values[name]) for text, name in _ROWS],
     )
-    step.summary.update(values)

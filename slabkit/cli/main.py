@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import typer
@@ -19,18 +20,74 @@ from slabkit.cli.options.common import WARNINGS, emit, say
 from slabkit.errors import SlabkitError, SlabkitWarning
 
 
-class _InOrder(TyperGroup):
-    """Lists commands and groups in the order of the pipeline."""
+# Command name, and the module and function (or Typer group) it is; in the order of the pipeline.
+_COMMANDS = {
+    "slab": ("slab", "slab"),
+    "pick": ("pick", "app"),
+    "inspect": ("inspect_", "inspect_"),
+    "map": ("map", "map_"),
+    "minislab": ("minislab", "minislab"),
+    "classify": ("classify", "classify"),
+    "label": ("label", "label"),
+    "curate": ("curate", "curate"),
+    "agree": ("agree", "agree"),
+    "rescue": ("rescue", "rescue"),
+    "suggest": ("suggest", "suggest"),
+    "merge": ("merge", "merge"),
+    "conflicts": ("conflicts", "conflicts"),
+    "history": ("history", "history"),
+    "stats": ("stats", "stats"),
+    "score": ("score", "score"),
+    "split": ("split", "split"),
+    "convert": ("convert", "convert"),
+    "export": ("export", "app"),
+    "import": ("import_", "app"),
+    "simulate": ("simulate", "simulate"),
+    "info": ("info", "info"),
+    "demo": ("demo", "demo"),
+}
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name; a command's module is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        return _load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+
+@functools.cache
+def _load(name: str) -> Any:
+    module, attribute = _COMMANDS[name]
+    command = getattr(importlib.import_module(f"slabkit.cli.{module}"), attribute)
+    holder = typer.Typer(rich_markup_mode=None)
+    if isinstance(command, typer.Typer):
+        holder.add_typer(command, name=name)
+    else:
+        holder.command(name=name)(command)
+    return typer.main.get_group(holder).commands[name]
+
+
+class _Group(TyperGroup):
+    """Has the commands in the order of the pipeline."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": _Commands()})
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Give the names in the order of `_COMMANDS`."""
-        return [name for name in command_names() if name in self.commands]
+        return command_names()
 
 
 # Plain help: coloured boxes would double the time to show it.
 app = typer.Typer(
     name="slabkit",
-    cls=_InOrder,
+    cls=_Group,
     help="Pick particles in cryo-electron tomograms with 2D tools: tomogram to slabs, 2D picks, "
     "x, y, z, minislabs, labels, curated picks. Lengths are in Å.",
     no_args_is_help=True,
@@ -40,54 +97,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# Command name and the module and function (or Typer group) behind it.
-_COMMANDS = (
-    ("slab", "slab", "slab"),
-    ("pick", "pick", "app"),
-    ("inspect", "inspect_", "inspect_"),
-    ("map", "map", "map_"),
-    ("minislab", "minislab", "minislab"),
-    ("classify", "classify", "classify"),
-    ("label", "label", "label"),
-    ("curate", "curate", "curate"),
-    ("agree", "agree", "agree"),
-    ("rescue", "rescue", "rescue"),
-    ("suggest", "suggest", "suggest"),
-    ("merge", "merge", "merge"),
-    ("conflicts", "conflicts", "conflicts"),
-    ("history", "history", "history"),
-    ("stats", "stats", "stats"),
-    ("score", "score", "score"),
-    ("split", "split", "split"),
-    ("convert", "convert", "convert"),
-    ("export", "export", "app"),
-    ("import", "import_", "app"),
-    ("simulate", "simulate", "simulate"),
-    ("info", "info", "info"),
-    ("demo", "demo", "demo"),
-)
-
-
 def command_names() -> list[str]:
     """Name the commands in the order of the pipeline."""
-    return [name for name, _, _ in _COMMANDS]
-
-
-@functools.cache
-def register() -> None:
-    """Import the commands, once a process."""
-    for name, module, attribute in _COMMANDS:
-        command = getattr(importlib.import_module(f"slabkit.cli.{module}"), attribute)
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name)
-        else:
-            app.command(name=name)(command)
+    return list(_COMMANDS)
 
 
 @functools.cache
 def _command() -> Any:
-    """All commands as they are parsed: built once, because that takes a tenth of a second."""
-    register()
+    """Give what parses the command line, built once a process."""
     return typer.main.get_command(app)
 
 

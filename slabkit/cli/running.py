@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ import typer
 
 from slabkit.cli.console import WARNINGS, emit, format_table, say, short
 from slabkit.errors import InputError
-from slabkit.execution.frame import Frame, Reporter, StepResult
+from slabkit.execution.frame import Frame, Progress, Reporter, StepResult
 
 T = TypeVar("T")
 O = TypeVar("O")  # noqa: E741
@@ -61,6 +62,35 @@ class ConsoleReporter(Reporter):
         from rich.progress import track
 
         yield from track(items, what, total=total, console=Console(stderr=True), transient=True)
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Show a progress bar, one stage after the other, where a person watches."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda *_: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        tasks: dict[str, Any] = {}
+        with Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        ) as bars:
+
+            def show(stage: str, done: int, total: int, text: str) -> None:
+                if stage not in tasks:
+                    for earlier in tasks.values():
+                        bars.update(earlier, visible=False)
+                    tasks[stage] = bars.add_task(stage, total=total)
+                bars.update(tasks[stage], completed=done, total=total, description=text)
+
+            yield show
 
     def done(self, result: StepResult) -> None:
         """Say the counts: one JSON object, or one line."""

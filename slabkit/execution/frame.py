@@ -24,11 +24,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from slabkit.errors import InputError, OutputExistsError, SlabkitError
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from slabkit.execution.records import Record
 
 T = TypeVar("T")
+
+Progress: TypeAlias = Callable[[str, int, int, str], None]
+"""Called with the stage, how much of it is done, of how much, and the text to show."""
 
 _WRITE_STAR = (
     "pick blob",
@@ -79,6 +82,10 @@ class Reporter:
     def track(self, items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
         """Pass items through, showing how far they are."""
         yield from items
+
+    def progress(self) -> contextlib.AbstractContextManager[Progress]:
+        """Give what shows how far a computation of several stages is."""
+        return contextlib.nullcontext(lambda *_: None)
 
     def done(self, result: StepResult) -> None:
         """Say how a step ended."""

@@ -15,7 +15,6 @@ from slabkit.errors import InputError, SlabkitError
 from slabkit.units import Contrast
 
 __all__ = [
-    "GOOD_QUALITY",
     "WARNINGS",
     "AllowMissingChunks",
     "AxisOrder",
@@ -50,9 +49,6 @@ __all__ = [
     "say",
     "worker_count",
 ]
-
-GOOD_QUALITY = 0.12
-"""Classes of this quality and more are accepted by ``label --auto``."""
 
 Out = Annotated[str, typer.Option("--out", "-o", help="Where the result goes.", show_default=False)]
 OutTable = Annotated[

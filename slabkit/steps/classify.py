@@ -1,0 +1,204 @@
+"""Minislabs to 2D classes: averages, a picture of them, and the table with each image's class."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.units import Contrast
+
+if TYPE_CHECKING:
+    from slabkit.classification import Classification, ClassificationSettings
+    from slabkit.formats.particle_images import ParticleImages
+
+GOOD_QUALITY = 0.12
+"""Classes of this quality and more are accepted by ``label --auto``."""
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `run` is told; lengths in Å.
+
+    Parameters
+    ----------
+    table : str
+        ``minislabs.star`` or any particle STAR of RELION; ``-`` for standard input.
+    out : str
+        Folder for the results.
+    classes, iterations, angular_step, shift_range, shift_step, diameter, resolution, seed
+        See `slabkit.classification.ClassificationSettings`.
+    quality : float
+        Classes of this quality and more are marked in the picture.
+    contrast : {"dark", "bright"}, optional
+        Of the images; default: bright in stacks, in galleries as their table says.
+    pixel_size : float, optional
+        Where the table's optics do not say it.
+    device : str
+    """
+
+    table: str
+    out: str
+    classes: int = 50
+    iterations: int = 25
+    angular_step: float = 6.0
+    shift_range: float | None = None
+    shift_step: float | None = None
+    diameter: float | None = None
+    resolution: float | None = None
+    seed: int = 0
+    quality: float = GOOD_QUALITY
+    contrast: Contrast | None = None
+    pixel_size: float | None = None
+    device: str = "cpu"
+
+
+def run(options: Options, frame: Frame) -> None:
+    """Classify the images and write the classes."""
+    from slabkit.classification import ClassificationSettings
+    from slabkit.formats.particle_images import read_particle_images
+
+    settings = ClassificationSettings(
+        classes=options.classes,
+        iterations=options.iterations,
+        angular_step=options.angular_step,
+        shift_range=options.shift_range,
+        shift_step=options.shift_step,
+        diameter=options.diameter,
+        resolution=options.resolution,
+        seed=options.seed,
+    )
+    if not 0 <= options.quality <= 1:
+        raise InputError(f"--quality must be from 0 to 1, not {options.quality:g}.")
+    images = read_particle_images(
+        options.table, contrast=options.contrast, pixel_size=options.pixel_size
+    )
+    folder = Path(options.out)
+    with frame.work(
+        "classify",
+        folder / "classified.star",
+        inputs=[options.table, *images.files],
+        text_inputs={"-": images.particles.to_csv()} if options.table == "-" else None,
+        parameters=parameters(options, "table", "out"),
+    ) as work:
+        if work.finished:
+            return
+        work.check_free([folder / f"classes{end}" for end in (".mrcs", ".star", ".png")])
+        result = _classified(images, settings, options, frame)
+        _warn(result, images, options)
+        _write(work, result, images, folder, options.quality)
+        _report(work, result, options.quality)
+
+
+def _classified(
+    images: ParticleImages, settings: ClassificationSettings, options: Options, frame: Frame
+) -> Classification:
+    from slabkit.classification import classify_images
+
+    with frame.reporter.progress() as show:
+
+        def progress(what: str, done: int, total: int, log_likelihood: float | None) -> None:
+            text = what
+            if log_likelihood is not None:
+                text = f"iteration {done}, log-likelihood {log_likelihood:.2f} an image"
+            show(what, done, total, text)
+
+        return classify_images(
+            images,
+            images.pixel_size,
+            settings,
+            device=options.device,
+            jobs=frame.workers,
+            progress=progress,
+        )
+
+
+def _warn(result: Classification, images: ParticleImages, options: Options) -> None:
+    left_out = int((result.class_number == 0).sum())
+    if left_out:
+        warnings.warn(
+            f"{options.table}: {left_out} of {len(images)} images are constant or have values that "
+            "are not finite; they are in no class (0).",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+    usable = len(images) - left_out
+    if usable < options.classes:
+        warnings.warn(
+            f"{options.table}: has {usable} images, so {options.classes} classes cannot be made of "
+            "them.",
+            SlabkitWarning,
+            stacklevel=2,
+        )
+
+
+def _write(
+    work: Work,
+    result: Classification,
+    images: ParticleImages,
+    folder: Path,
+    quality: float,
+) -> None:
+    from slabkit.formats.tables.atomic import atomic_path
+    from slabkit.formats.tables.classification import (
+        write_averages,
+        write_classes,
+        write_classified,
+    )
+    from slabkit.pictures.images import class_sheet, png_bytes
+
+    folder.mkdir(parents=True, exist_ok=True)
+    averages, classes, picture = (folder / f"classes{end}" for end in (".mrcs", ".star", ".png"))
+    write_averages(averages, result.averages, images.pixel_size)
+    write_classes(
+        classes,
+        averages,
+        {
+            "rlnClassDistribution": result.size / max(1, result.size.sum()),
+            "rlnEstimatedResolution": result.resolution.round(2),
+            "slabkitClassSize": result.size,
+            "slabkitQuality": result.quality.round(4),
+            "slabkitAgreement": result.agreement.round(4),
+        },
+    )
+    sheet = class_sheet(
+        result.averages, result.size, result.resolution, result.quality, result.quality >= quality
+    )
+    with atomic_path(picture) as temporary:
+        temporary.write_bytes(png_bytes(sheet))
+    write_classified(
+        folder / "classified.star",
+        images.blocks,
+        images.name,
+        {
+            "rlnClassNumber": result.class_number,
+            "rlnAnglePsi": result.angle.round(3),
+            "rlnOriginXAngst": result.origin_x.round(3),
+            "rlnOriginYAngst": result.origin_y.round(3),
+            "rlnMaxValueProbDistribution": result.probability.round(4),
+            "rlnLogLikeliContribution": result.log_likelihood.round(4),
+        },
+    )
+    work.outputs += [averages, classes, picture]
+
+
+def _report(work: Work, result: Classification, quality: float) -> None:
+    good = result.quality >= quality
+    rows = [
+        (number + 1, int(result.size[number]), result.resolution[number], result.quality[number])
+        for number in range(min(_SHOWN, len(result.size)))
+    ]
+    more = len(result.size) - len(rows)
+    title = f"the best classes; {more} more in classes.star" if more > 0 else "classes"
+    work.table(title, ("class", "images", "resolution Å", "quality"), rows)
+    work.summary.update(
+        images=len(result.class_number),
+        classes=len(result.size),
+        good_classes=int(good.sum()),
+        images_in_good_classes=int(result.size[good].sum()),
+    )

@@ -1,0 +1,146 @@
+"""Labels into the pick list, with the funnel of where every pick went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from slabkit.errors import InputError
+from slabkit.execution.frame import Frame, Work, parameters
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.curation import Curation
+    from slabkit.formats.tables.native import PickList
+
+Policy = Literal["latest", "all", "any", "majority", "weighted"]
+Keep = Literal["accepted", "rejected", "undecided", "all"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `run` is told.
+
+    Parameters
+    ----------
+    picks : str
+        The pick list.
+    out : str
+        The pick list to write.
+    labels : sequence of str
+        Label tables, oldest first.
+    policy, weights, recorded, confidence, min_confidence, keep, species, recentre
+        See `slabkit.curate_picks`.
+    conflicts : str, optional
+        Table of conflicts, whose labels decide between the species that claim a position.
+    rejected : str, optional
+        Where the picks that do not stay go.
+    """
+
+    picks: str
+    out: str
+    labels: tuple[str, ...] = ()
+    policy: Policy = "latest"
+    weights: Mapping[str, float] | None = None
+    recorded: bool = False
+    confidence: str | None = None
+    min_confidence: float | None = None
+    conflicts: str | None = None
+    keep: Keep = "accepted"
+    rejected: str | None = None
+    species: str = ""
+    recentre: bool = False
+
+
+def run(options: Options, frame: Frame) -> None:
+    """Apply the labels and write the pick list."""
+    from slabkit.curation import curate_picks
+
+    sources = [options.picks, *options.labels]
+    if options.conflicts:
+        sources.append(options.conflicts)
+    _check_files(sources, options)
+    picks, tables, piped = _read(options)
+    weights = dict(options.weights or {})
+    with frame.work(
+        "curate",
+        options.out,
+        inputs=sources,
+        parameters={**parameters(options, "picks", "out", "conflicts"), "weights": weights},
+        text_inputs=piped,
+    ) as work:
+        if work.finished:
+            return
+        result = curate_picks(
+            picks.picks,
+            tables,
+            policy=options.policy,
+            keep=options.keep,
+            species=options.species,
+            recentre=options.recentre,
+            weights=weights,
+            recorded=options.recorded,
+            confidence=options.confidence,
+            min_confidence=options.min_confidence,
+        )
+        _write(work, result, picks, options)
+        funnel = list(zip(result.funnel["step"], result.funnel["picks"].tolist(), strict=True))
+        work.table("", ("funnel", "picks"), funnel)
+        work.summary.update(
+            picks=len(picks.picks),
+            kept=len(result.kept),
+            dropped=len(result.dropped),
+            contradictory=result.contradictory,
+            unknown_labels=result.unknown_labels,
+            funnel=[{"step": name, "picks": count} for name, count in funnel],
+        )
+        if options.recentre:
+            work.summary.update(
+                recentred=result.recentred,
+                mean_move=result.mean_move,
+                largest_move=result.largest_move,
+            )
+
+
+def _check_files(sources: list[str], options: Options) -> None:
+    labels, out, rejected = options.labels, options.out, options.rejected
+    if sources.count("-") > 1 or (out == "-" and rejected == "-"):
+        raise InputError("only one table can come from standard input, and one go out (-).")
+    twice = [name for name in dict.fromkeys(labels) if labels.count(name) > 1]
+    if twice:
+        raise InputError(f"{twice[0]}: is given twice, and its votes would count twice.")
+    taken = {Path(name).resolve() for name in (out, *sources)}
+    if rejected not in (None, "-") and Path(str(rejected)).resolve() in taken:
+        raise InputError(f"{rejected}: --rejected is an input or -o already.")
+
+
+def _read(options: Options) -> tuple[PickList, list[pd.DataFrame], dict[str, str]]:
+    """Read the picks and the labels; gives the text of what came through a pipe too."""
+    from slabkit.curation import settle_conflicts
+    from slabkit.formats.tables.curation import read_conflicts
+    from slabkit.formats.tables.native import read_labels, read_native_picks
+    from slabkit.formats.tables.paths import with_paths_from_here
+
+    picks = read_native_picks(options.picks)
+    with_paths_from_here(picks.tomograms, options.picks)
+    tables = [read_labels(name) for name in options.labels]
+    given = dict(zip((options.picks, *options.labels), (picks.picks, *tables), strict=True))
+    if options.conflicts is not None:
+        claims = read_conflicts(options.conflicts)
+        given[options.conflicts] = claims
+        tables = [settle_conflicts(claims, table) for table in tables]
+    return picks, tables, {"-": given["-"].to_csv()} if "-" in given else {}
+
+
+def _write(work: Work, result: Curation, picks: PickList, options: Options) -> None:
+    from slabkit.formats.tables.native import PickList, write_picks
+
+    if options.rejected is not None:
+        beside = [Path(options.rejected)] if options.rejected != "-" else []
+        work.check_free(beside)
+        write_picks(options.rejected, PickList(result.dropped, picks.tomograms))
+        work.outputs += beside
+    write_picks(options.out, PickList(result.kept, picks.tomograms))

@@ -1,0 +1,160 @@
+"""Results on minislabs to labels: what other programs, classes or people decided."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from slabkit.errors import InputError
+from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.steps.classify import GOOD_QUALITY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.labels import LabelReport
+
+_ROWS = (
+    ("rows in the result", "rows"),
+    ("  matched to a minislab", "matched"),
+    ("  unmatched", "unmatched"),
+    ("  too far from a tile's centre", "off_centre"),
+    ("  on empty tiles, ignored", "filler"),
+    ("minislabs", "minislabs"),
+    ("  hit more than once, best score kept", "doubly_hit"),
+    ("  not listed", "unlisted"),
+    ("picks", "picks"),
+    ("  accepted", "accepted"),
+    ("  rejected", "rejected"),
+    ("  no decision", "undecided"),
+    ("    of these with views that balance", "tied"),
+    ("  with a place (curate --recentre)", "placed"),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `run` is told.
+
+    Parameters
+    ----------
+    results : sequence of str
+        Files of one result, of CryoSPARC, RELION, Topaz, `slabkit classify`, or CSV.
+    minislabs : str
+        The minislabs' table.
+    out : str
+        The label table.
+    classes, threshold, views, y_axis, tolerance, species, source, round_name, author
+        See `slabkit.label_minislabs`.
+    auto : bool
+        Accept the classes of `slabkit classify` by their quality.
+    quality : float, optional
+        The least, with `auto`.
+    unlisted : {"rejected", "undecided"}, optional
+        What a minislab is that the result does not list; default: by the kind of result.
+    """
+
+    results: tuple[str, ...]
+    minislabs: str
+    out: str
+    classes: str | None = None
+    threshold: float | None = None
+    auto: bool = False
+    quality: float | None = None
+    unlisted: Literal["rejected", "undecided"] | None = None
+    views: Literal["majority", "any", "all"] = "majority"
+    y_axis: Literal["up", "down"] | None = None
+    tolerance: float = 0.3
+    species: str = ""
+    source: str | None = None
+    round_name: str = ""
+    author: str = ""
+
+
+def run(options: Options, frame: Frame) -> None:
+    """Join the result to the minislabs and write the labels."""
+    from slabkit.formats.results import read_results
+    from slabkit.formats.tables.native import read_minislabs, write_labels
+    from slabkit.labels import label_minislabs
+    from slabkit.minislabs.galleries import layout_of
+
+    if options.quality is not None and not options.auto:
+        raise InputError("--quality is for --auto; give both, or choose by --classes.")
+    least = GOOD_QUALITY if options.quality is None else options.quality
+    given = [*options.results, options.minislabs]
+    if given.count("-") > 1:
+        raise InputError("only one table can come from standard input (-).")
+    table, geometry = read_minislabs(options.minislabs)
+    layout = layout_of(geometry, options.minislabs)
+    read = read_results(options.results, table, layout, options.y_axis)
+    decided = read.table
+    qualities: list[str] = []
+    by_value = options.classes is not None or options.threshold is not None
+    if options.auto:
+        if by_value:
+            raise InputError("--auto decides by itself; leave --classes and --threshold out.")
+        decided, qualities = _by_quality(options.results, decided, least)
+    unlisted = options.unlisted or read.unlisted(by_value=options.auto or by_value)
+    text_inputs = {}
+    if "-" in given:
+        text_inputs["-"] = (read.table if "-" in options.results else table).to_csv()
+    with frame.work(
+        "label",
+        options.out,
+        inputs=[*given, *read.files, *qualities],
+        parameters={
+            **parameters(options, "results", "minislabs", "out", "auto", "quality"),
+            "unlisted": unlisted,
+            **({"quality": least} if options.auto else {}),
+        },
+        text_inputs=text_inputs,
+    ) as work:
+        if work.finished:
+            return
+        labels, report = label_minislabs(
+            decided,
+            table,
+            layout,
+            classes=options.classes,
+            threshold=options.threshold,
+            unlisted=unlisted,
+            views=options.views,
+            y_axis=options.y_axis,
+            tolerance=options.tolerance,
+            species=options.species,
+            source=options.source,
+            round_name=options.round_name,
+            author=options.author,
+        )
+        write_labels(options.out, labels)
+        _report(work, report)
+
+
+def _by_quality(
+    results: tuple[str, ...], read: pd.DataFrame, quality: float
+) -> tuple[pd.DataFrame, list[str]]:
+    """Decide by the quality of the classes; gives the file of the qualities too."""
+    from slabkit.formats.tables.classification import read_classes
+    from slabkit.labels import decide_by_quality
+
+    if len(results) != 1 or results[0] == "-":
+        raise InputError("--auto needs one result, the classified.star of slabkit classify.")
+    table = Path(results[0]).with_name("classes.star")
+    if not table.is_file():
+        raise InputError(
+            f"{table}: is not there, and --auto reads the quality of the classes in it; slabkit "
+            "classify writes it next to classified.star."
+        )
+    return decide_by_quality(read, read_classes(table), quality), [str(table)]
+
+
+def _report(work: Work, report: LabelReport) -> None:
+    values = asdict(report)
+    work.table(
+        f"joined by {report.joined_by}"
+        + (f", y counted {report.y_axis}wards" if report.y_axis else ""),
+        ("", "count"),
+        [(text, values[name]) for text, name in _ROWS],
+    )
+    work.summary.update(values)
