@@ -136,6 +136,19 @@ def test_starting_imports_nothing_heavy(code):
     assert done.stdout.splitlines()[-1] == "HEAVY []"
 
 
+def test_a_command_imports_no_other_command():
+    script = (
+        "import sys, slabkit.cli.main as m; sys.argv = ['slabkit', 'map', '--help']\n"
+        "try: m.main()\nexcept SystemExit: pass\n"
+        "commands = {module for module, _ in m._COMMANDS.values()}\n"
+        "print(sorted(c for c in commands if f'slabkit.cli.{c}' in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "['map']"
+
+
 def test_every_public_name_is_there_and_documented():
     import slabkit
 

@@ -105,26 +105,20 @@ def classify(
     """
     if out == "-":
         raise InputError("-o takes a folder here: a classification is several files.")
-    execute(
-        run,
-        Options(
-            table,
-            out,
-            classes=classes,
-            iterations=iterations,
-            angular_step=angular_step,
-            shift_range=shift_range,
-            shift_step=shift_step,
-            diameter=diameter,
-            resolution=resolution,
-            seed=seed,
-            quality=quality,
-            contrast=common.parse_contrast(contrast),
-            pixel_size=common.positive(pixel_size, "--pixel-size"),
-            device=device,
-        ),
-        overwrite=overwrite,
-        jobs=jobs,
-        quiet=quiet,
-        json_=json_,
+    options = Options(
+        table,
+        out,
+        classes=classes,
+        iterations=iterations,
+        angular_step=angular_step,
+        shift_range=shift_range,
+        shift_step=shift_step,
+        diameter=diameter,
+        resolution=resolution,
+        seed=seed,
+        quality=quality,
+        contrast=common.parse_contrast(contrast),
+        pixel_size=common.positive(pixel_size, "--pixel-size"),
+        device=device,
     )
+    execute(run, options, overwrite=overwrite, jobs=jobs, quiet=quiet, json_=json_)

@@ -115,24 +115,19 @@ def curate(
     """
     if json_ and rejected == "-":
         raise InputError("--json and --rejected - both want standard output.")
-    execute(
-        run,
-        Options(
-            picks,
-            out,
-            tuple(labels or ()),
-            policy=common.choice(policy, "--policy", Policy),
-            weights=common.parse_pairs(weights or [], "--weights"),
-            recorded=recorded,
-            confidence=confidence,
-            min_confidence=min_confidence,
-            conflicts=conflicts,
-            keep=common.choice(keep, "--keep", Keep),
-            rejected=rejected,
-            species=species,
-            recentre=recentre,
-        ),
-        overwrite=overwrite,
-        quiet=quiet,
-        json_=json_,
+    options = Options(
+        picks,
+        out,
+        tuple(labels or ()),
+        policy=common.choice(policy, "--policy", Policy),
+        weights=common.parse_pairs(weights or [], "--weights"),
+        recorded=recorded,
+        confidence=confidence,
+        min_confidence=min_confidence,
+        conflicts=conflicts,
+        keep=common.choice(keep, "--keep", Keep),
+        rejected=rejected,
+        species=species,
+        recentre=recentre,
     )
+    execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_)

@@ -39,10 +39,5 @@ def inspect_(
     One HTML file with everything inside, for any browser; nothing is fetched. Pick with a low
     threshold first, so that there is something to choose from.
     """
-    execute(
-        run,
-        Options(tuple(picks2d), slabs, out, max_slabs=max_slabs, side=side),
-        overwrite=overwrite,
-        quiet=quiet,
-        json_=json_,
-    )
+    options = Options(tuple(picks2d), slabs, out, max_slabs=max_slabs, side=side)
+    execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_)

@@ -126,26 +126,21 @@ def label(
     A Topaz table has image_name, x_coord, y_coord, score on galleries: the nearest tile is
     accepted; a tile without a hit gets no decision.
     """
-    execute(
-        run,
-        Options(
-            tuple(results),
-            minislabs,
-            out,
-            classes=classes,
-            threshold=threshold,
-            auto=auto,
-            quality=quality,
-            unlisted=common.choice(unlisted, "--unlisted", Literal["rejected", "undecided"]),
-            views=common.choice(views, "--views", Literal["majority", "any", "all"]),
-            y_axis=common.choice(y_axis, "--y-axis", Literal["up", "down"]),
-            tolerance=tolerance,
-            species=species,
-            source=source,
-            round_name=round_,
-            author=author,
-        ),
-        overwrite=overwrite,
-        quiet=quiet,
-        json_=json_,
+    options = Options(
+        tuple(results),
+        minislabs,
+        out,
+        classes=classes,
+        threshold=threshold,
+        auto=auto,
+        quality=quality,
+        unlisted=common.choice(unlisted, "--unlisted", Literal["rejected", "undecided"]),
+        views=common.choice(views, "--views", Literal["majority", "any", "all"]),
+        y_axis=common.choice(y_axis, "--y-axis", Literal["up", "down"]),
+        tolerance=tolerance,
+        species=species,
+        source=source,
+        round_name=round_,
+        author=author,
     )
+    execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_)

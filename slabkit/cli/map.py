@@ -83,26 +83,20 @@ def map_(
     z is where a ball or shell of about the pick's diameter fits the tomogram best, within the slab
     and half a diameter beyond. Lengths are in Å.
     """
-    execute(
-        run,
-        Options(
-            tuple(picks2d),
-            slabs,
-            out,
-            min_distance=min_distance,
-            refine_z=refine_z,
-            single=single,
-            all_species=all_species,
-            margin=margin,
-            diameter=diameter,
-            y_axis=common.choice(y_axis, "--y-axis", Literal["up", "down"]),
-            mask=tuple(mask or ()),
-            contrast=common.parse_contrast(contrast),
-            voxel_size=voxel_size,
-            fill_nonfinite=common.choice(fill_nonfinite, "--fill-nonfinite", Literal["median"]),
-        ),
-        overwrite=overwrite,
-        jobs=jobs,
-        quiet=quiet,
-        json_=json_,
+    options = Options(
+        tuple(picks2d),
+        slabs,
+        out,
+        min_distance=min_distance,
+        refine_z=refine_z,
+        single=single,
+        all_species=all_species,
+        margin=margin,
+        diameter=diameter,
+        y_axis=common.choice(y_axis, "--y-axis", Literal["up", "down"]),
+        mask=tuple(mask or ()),
+        contrast=common.parse_contrast(contrast),
+        voxel_size=voxel_size,
+        fill_nonfinite=common.choice(fill_nonfinite, "--fill-nonfinite", Literal["median"]),
     )
+    execute(run, options, overwrite=overwrite, jobs=jobs, quiet=quiet, json_=json_)

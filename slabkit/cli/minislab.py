@@ -119,20 +119,14 @@ def minislab(
         voxel_size=common.positive(voxel_size, "--voxel-size"),
         fill_nonfinite=common.choice(fill_nonfinite, "--fill-nonfinite", Literal["median"]),
     )
-    execute(
-        run,
-        Options(
-            picks,
-            out,
-            gallery,
-            pick_options.pick_reading(
-                from_, binning, centre, tomogram, unit, index_base, tomogram_index
-            ),
-            tomograms=None if tomograms is None else tuple(tomograms),
-            tomo_type=tomo_type,
+    options = Options(
+        picks,
+        out,
+        gallery,
+        pick_options.pick_reading(
+            from_, binning, centre, tomogram, unit, index_base, tomogram_index
         ),
-        overwrite=overwrite,
-        jobs=jobs,
-        quiet=quiet,
-        json_=json_,
+        tomograms=None if tomograms is None else tuple(tomograms),
+        tomo_type=tomo_type,
     )
+    execute(run, options, overwrite=overwrite, jobs=jobs, quiet=quiet, json_=json_)

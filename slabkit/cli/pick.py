@@ -63,30 +63,24 @@ def blob(
 
     Pictures of --png go to a folder beside the table, <table>_png. Lengths are in Å.
     """
-    execute(
-        run,
-        Options(
-            slabs=slabs,
-            out=out,
-            diameter=common.parse_range(diameter, "--diameter"),
-            threshold=picking.parse_threshold(threshold),
-            target_precision=target_precision,
-            labelled=labelled,
-            max_per_slab=max_per_slab,
-            min_distance=min_distance,
-            max_elongation=max_elongation,
-            max_ridge=max_ridge,
-            method=common.choice(method, "--method", Literal["rims", "laplacian"]),
-            mask=tuple(mask or ()),
-            species=species,
-            contrast=common.parse_contrast(contrast),
-            png=png,
-        ),
-        overwrite=overwrite,
-        jobs=jobs,
-        quiet=quiet,
-        json_=json_,
+    options = Options(
+        slabs=slabs,
+        out=out,
+        diameter=common.parse_range(diameter, "--diameter"),
+        threshold=picking.parse_threshold(threshold),
+        target_precision=target_precision,
+        labelled=labelled,
+        max_per_slab=max_per_slab,
+        min_distance=min_distance,
+        max_elongation=max_elongation,
+        max_ridge=max_ridge,
+        method=common.choice(method, "--method", Literal["rims", "laplacian"]),
+        mask=tuple(mask or ()),
+        species=species,
+        contrast=common.parse_contrast(contrast),
+        png=png,
     )
+    execute(run, options, overwrite=overwrite, jobs=jobs, quiet=quiet, json_=json_)
 
 
 app.command()(template)

@@ -97,26 +97,21 @@ def segmentation(
 
     Objects of touching particles are split. The pick list is as map writes it. Lengths are in Å.
     """
-    execute(
-        run,
-        Options(
-            tuple(masks),
-            out,
-            diameter=_diameter(diameter or []),
-            species=_species(species or []),
-            kind=common.choice(kind, "--kind", Literal["labels", "probability"]),
-            threshold=threshold,
-            min_size=min_size,
-            split=split,
-            suffix=suffix,
-            tomograms=tuple(tomograms) if tomograms else None,
-            object=object_,
-            voxel_size=voxel_size,
-        ),
-        overwrite=overwrite,
-        quiet=quiet,
-        json_=json_,
+    options = Options(
+        tuple(masks),
+        out,
+        diameter=_diameter(diameter or []),
+        species=_species(species or []),
+        kind=common.choice(kind, "--kind", Literal["labels", "probability"]),
+        threshold=threshold,
+        min_size=min_size,
+        split=split,
+        suffix=suffix,
+        tomograms=tuple(tomograms) if tomograms else None,
+        object=object_,
+        voxel_size=voxel_size,
     )
+    execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_)
 
 
 def _species(given: list[str]) -> dict[int, str] | str:

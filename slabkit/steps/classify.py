@@ -23,24 +23,7 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told; lengths in Å.
-
-    Parameters
-    ----------
-    table : str
-        ``minislabs.star`` or any particle STAR of RELION; ``-`` for standard input.
-    out : str
-        Folder for the results.
-    classes, iterations, angular_step, shift_range, shift_step, diameter, resolution, seed
-        See `slabkit.classification.ClassificationSettings`.
-    quality : float
-        Classes of this quality and more are marked in the picture.
-    contrast : {"dark", "bright"}, optional
-        Of the images; default: bright in stacks, in galleries as their table says.
-    pixel_size : float, optional
-        Where the table's optics do not say it.
-    device : str
-    """
+    """The options of ``slabkit classify``; see also `slabkit.classify_images`."""
 
     table: str
     out: str

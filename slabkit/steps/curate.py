@@ -22,23 +22,7 @@ Keep = Literal["accepted", "rejected", "undecided", "all"]
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    picks : str
-        The pick list.
-    out : str
-        The pick list to write.
-    labels : sequence of str
-        Label tables, oldest first.
-    policy, weights, recorded, confidence, min_confidence, keep, species, recentre
-        See `slabkit.curate_picks`.
-    conflicts : str, optional
-        Table of conflicts, whose labels decide between the species that claim a position.
-    rejected : str, optional
-        Where the picks that do not stay go.
-    """
+    """The options of ``slabkit curate``; see also `slabkit.curate_picks`."""
 
     picks: str
     out: str

@@ -13,21 +13,7 @@ from slabkit.steps.shared.slabs import slab_image, slab_paths
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    picks2d : sequence of str
-        2D picks with scores, of slabkit or another program.
-    slabs : str
-        The slab table.
-    out : str
-        The page.
-    max_slabs : int
-        Slabs to show, evenly taken from all.
-    side : int
-        Larger images are shrunk to this many pixels.
-    """
+    """The options of ``slabkit inspect``."""
 
     picks2d: tuple[str, ...]
     slabs: str

@@ -35,25 +35,7 @@ _ROWS = (
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    results : sequence of str
-        Files of one result, of CryoSPARC, RELION, Topaz, `slabkit classify`, or CSV.
-    minislabs : str
-        The minislabs' table.
-    out : str
-        The label table.
-    classes, threshold, views, y_axis, tolerance, species, source, round_name, author
-        See `slabkit.label_minislabs`.
-    auto : bool
-        Accept the classes of `slabkit classify` by their quality.
-    quality : float, optional
-        The least, with `auto`.
-    unlisted : {"rejected", "undecided"}, optional
-        What a minislab is that the result does not list; default: by the kind of result.
-    """
+    """The options of ``slabkit label``; see also `slabkit.label_minislabs`."""
 
     results: tuple[str, ...]
     minislabs: str
@@ -62,7 +44,7 @@ class Options:
     threshold: float | None = None
     auto: bool = False
     quality: float | None = None
-    unlisted: Literal["rejected", "undecided"] | None = None
+    unlisted: Literal["rejected", "undecided"] | None = None  # None: by the kind of result
     views: Literal["majority", "any", "all"] = "majority"
     y_axis: Literal["up", "down"] | None = None
     tolerance: float = 0.3

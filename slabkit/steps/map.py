@@ -34,25 +34,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told; lengths in Å.
-
-    Parameters
-    ----------
-    picks2d : sequence of str
-        2D picks of slabkit or another program.
-    slabs : str
-        The slab table.
-    out : str
-        The pick list; ``-`` for standard output.
-    min_distance, refine_z, single, all_species, margin, diameter, contrast
-        See `slabkit.map_picks`.
-    y_axis : {"up", "down"}, optional
-        How y counts in the picks.
-    mask : sequence of str
-        Files, folders or patterns of masks outside of which no pick stays.
-    voxel_size, fill_nonfinite
-        How the volumes are read where not as the slab table says.
-    """
+    """The options of ``slabkit map``; see also `slabkit.map_picks`."""
 
     picks2d: tuple[str, ...]
     slabs: str

@@ -17,22 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    picks : str
-        Pick list in any format; ``-`` for standard input.
-    out : str
-        Folder for the galleries and ``minislabs.star``.
-    gallery : GalleryOptions
-    reading : PickReading
-        How the picks are read.
-    tomograms : sequence of str, optional
-        Where the tomograms are, by name; default: the files that the pick list names.
-    tomo_type : str, optional
-        Which tomograms of a copick project.
-    """
+    """The options of ``slabkit minislab``: picks, and the folder for their galleries."""
 
     picks: str
     out: str

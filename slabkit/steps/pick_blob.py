@@ -16,16 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(SlabPicking):
-    """What `run` is told, beside what every picker is; see `slabkit.pick_blobs`.
-
-    Parameters
-    ----------
-    diameter : (float, float)
-        Smallest and largest, in Å.
-    max_elongation : float
-        Longest ridge kept, as a multiple of its width.
-    method : {"rims", "laplacian"}
-    """
+    """The options of ``slabkit pick blob``; see also `slabkit.pick_blobs`."""
 
     diameter: tuple[float, float]
     max_elongation: float = 4.0

@@ -21,33 +21,11 @@ Sizes: TypeAlias = "Mapping[int, float] | float"
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told; lengths in Å.
-
-    Parameters
-    ----------
-    masks : sequence of str
-        Volumes, folders, globs, or ``copick:CONFIG.json`` alone.
-    out : str
-        The pick list.
-    diameter : float, or mapping of str to float, optional
-        Largest dimension of all particles, or by label or name; default: of the copick project.
-    species : str, or mapping of int to str
-        Name of all picks, or by label.
-    kind, threshold, min_size, split
-        See `slabkit.pick_segmentation`.
-    suffix : str
-        End of the masks' names that is no part of the tomogram's.
-    tomograms : sequence of str, optional
-        Tomograms that masks are named after.
-    object : str
-        Which segmentations of a copick project.
-    voxel_size : float, optional
-        Of the masks; of a copick project: which are meant.
-    """
+    """The options of ``slabkit pick segmentation``; see also `slabkit.pick_segmentation`."""
 
     masks: tuple[str, ...]
     out: str
-    diameter: float | Mapping[str, float] | None = None
+    diameter: float | Mapping[str, float] | None = None  # of all, or by label or name
     species: Names = ""
     kind: Literal["labels", "probability"] | None = None
     threshold: float = 0.5

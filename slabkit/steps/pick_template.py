@@ -23,34 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(SlabPicking):
-    """What `run` is told, beside what every picker is; see `slabkit.pick_templates`.
-
-    Parameters
-    ----------
-    templates : str, optional
-        Stack of class averages; else `maps`.
-    maps : sequence of (str, str)
-        Species and density map, protein bright.
-    use : str, optional
-        Which images of the stack, as ``1,3-5``.
-    template_pixel_size : float, optional
-        Of the stack, in Å.
-    template_contrast : {"bright", "dark"}
-        Of the stack.
-    diameter, lowpass : float, optional
-        Of the particles and the finest detail, in Å; default: measured on the templates, and 40 Å
-        or what the slabs' pixels allow.
-    angular_step, view_step : float
-        Between in-plane angles, and between the views of maps, in degrees.
-    tilt_range : (float, float), optional
-        Of the tilt series, in degrees; None: no missing wedge in the views of maps.
-    correlation_only : bool
-    device : str
-    """
+    """The options of ``slabkit pick template``; see also `slabkit.pick_templates`."""
 
     templates: str | None = None
-    maps: tuple[tuple[str, str], ...] = ()
-    use: str | None = None
+    maps: tuple[tuple[str, str], ...] = ()  # species and file
+    use: str | None = None  # images of the stack, as 1,3-5
     template_pixel_size: float | None = None
     template_contrast: Contrast = "bright"
     diameter: float | None = None

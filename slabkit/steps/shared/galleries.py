@@ -26,29 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GalleryOptions:
-    """What is asked of galleries; lengths in Å.
-
-    Parameters
-    ----------
-    box, depth : float
-        Side of the images, and thickness projected.
-    rows, columns : int
-        Tiles of a gallery.
-    tilts : sequence of float
-        Views of each pick, in degrees about y.
-    pixel_size : float, optional
-        Of the images; default: the voxel size, which must then be one.
-    border : float
-        Empty margin round the tiles.
-    diameter : float, optional
-        Of the particle, outside of which images get mean 0 and deviation 1; default: the box.
-    invert, stack, png : bool
-        Whether to invert the galleries, and to write stacks and pictures too.
-    contrast : {"dark", "bright"}, optional
-        Of the tomograms; default: as recorded.
-    voxel_size, fill_nonfinite
-        How the volumes are read.
-    """
+    """What is asked of galleries, as the options of ``slabkit minislab`` say it; lengths in Å."""
 
     box: float
     depth: float
@@ -234,25 +212,7 @@ def write_tiles(
 ) -> list[Path]:
     """Write tiles of galleries that exist, in their order, as galleries with a table.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        Columns of `slabkit.tables.MINISLABS`.
-    geometry : DataFrame
-        Of the galleries that they are in.
-    folder : Path
-    source : str
-        The minislab table; paths of its galleries may be relative to its folder.
-
-    Returns
-    -------
-    list of Path
-        What was written.
-
-    Raises
-    ------
-    InputError
-        A gallery is missing or is not of the size that the table says.
+    ``geometry`` is of the galleries of ``rows`` (minislabs), ``source`` their table's file.
     """
     import numpy as np
 

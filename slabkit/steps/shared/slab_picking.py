@@ -28,33 +28,7 @@ _SCORE = "rlnAutopickFigureOfMerit"
 
 @dataclass(frozen=True, kw_only=True)
 class SlabPicking:
-    """What every picker on slabs is told; lengths in Å.
-
-    Parameters
-    ----------
-    slabs, out : str
-        The slab table and the table of 2D picks.
-    threshold : float or "auto", optional
-        Lowest score; ``auto``: by a fit to the scores; default: the picker's own.
-    target_precision : float, optional
-        Instead of a threshold: the share of true picks, by the labels of `labelled` or by the fit.
-    labelled : str, optional
-        A pick list with decisions.
-    max_per_slab : int, optional
-        Keep so many of the best.
-    min_distance : float, optional
-        Of two closer picks the better stays; default: half the larger diameter.
-    max_ridge : float
-        Share of a pick's contrast at which a line through it drops it.
-    mask : sequence of str
-        Files, folders or patterns of masks outside of which no pick stays.
-    species : str
-        Name to give to the picks.
-    contrast : {"dark", "bright"}, optional
-        Of the slabs; default: as their table says.
-    png : bool
-        Draw every slab with its picks.
-    """
+    """The options that all pickers on slabs have; lengths in Å."""
 
     slabs: str
     out: str

@@ -20,19 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ThresholdChoice:
-    """How the threshold is found.
-
-    Parameters
-    ----------
-    value : float or None
-        As given; None: by a fit.
-    default : float
-        Where no fit can be made.
-    precision : float or None
-        Aimed at.
-    labels : LabelledThreshold or None
-        What the labels said.
-    """
+    """How the threshold is found: ``value``, or by a fit, or ``default`` where none can be made."""
 
     value: float | None
     default: float
@@ -54,13 +42,7 @@ def choose_threshold(
     kind: str,
     default: float,
 ) -> ThresholdChoice:
-    """Read the options on thresholds; ``kind`` is the picker's kind of score.
-
-    Raises
-    ------
-    InputError
-        The options contradict each other, or the labels do not lead to a threshold.
-    """
+    """Read the options on thresholds; ``kind`` is the picker's kind of score."""
     if labelled is not None and precision is None:
         raise InputError("--labelled needs --target-precision.")
     value = None if threshold == "auto" else default if threshold is None else threshold
