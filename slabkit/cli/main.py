@@ -19,7 +19,6 @@ import slabkit
 from slabkit.cli.options.common import WARNINGS, emit, say
 from slabkit.errors import SlabkitError, SlabkitWarning
 
-
 # Command name, and the module and function (or Typer group) it is; in the order of the pipeline.
 _COMMANDS = {
     "slab": ("slab", "slab"),
@@ -96,6 +95,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
 
 def command_names() -> list[str]:
     """Name the commands in the order of the pipeline."""
