@@ -126,11 +126,7 @@ class TemplateMatcher:
         return MatchedImage(self, padded, spectra, deviation.astype(np.float32))
 
     def _highest_bounded(self, planes: Any, floor: Singles) -> Singles:
-        """Give the highest coefficients of a tile; see `MatchedImage.highest`.
-
-        ``planes`` are the coordinates of its places, an array of the backend of shape
-        (dimensions, y, x).
-        """
+        """Give the highest coefficients of a tile by its coordinates, (dimensions, y, x)."""
         bank, backend, first = self.bank, self._backend, self.bank.first
         count, *shape = planes.shape
         coordinates = planes.reshape(count, -1)
@@ -289,10 +285,7 @@ class MatchedImage:
         return start_y + moved[0], start_x + moved[1]
 
     def _coordinates(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Iterator[tuple[slice, Any]]:
-        """Give the coordinates of the image about some places in the bank's basis, by chunks.
-
-        They are arrays of the backend, of shape (places, dimensions).
-        """
+        """Give coordinates in the bank's basis, by chunks of shape (places, dimensions)."""
         matcher = self._matcher
         backend, bank = matcher._backend, matcher.bank
         side = len(bank.weights)

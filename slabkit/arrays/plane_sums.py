@@ -74,23 +74,7 @@ class Column:
 
 
 def sum_columns(voxels: Voxels, columns: Sequence[Column]) -> list[Floats]:
-    """Add up the planes of each box, the first and the last ones partly.
-
-    Parameters
-    ----------
-    voxels : Voxels
-    columns : sequence of Column
-
-    Returns
-    -------
-    list of ndarray of float64, shape (y, x)
-        Whole numbers are added up exactly, others in double precision.
-
-    Raises
-    ------
-    SlabkitError
-        From ``voxels.mend``, where a box has a voxel that is not a finite number.
-    """
+    """Add up the planes of each box, weighted; float64 images, exact for whole numbers."""
     if not columns:
         return []
     starts, stops = zip(*((c.start, c.stop) for c in columns), strict=True)
@@ -106,22 +90,7 @@ def sum_columns(voxels: Voxels, columns: Sequence[Column]) -> list[Floats]:
 
 
 def sum_column(voxels: Voxels, column: Column) -> Floats:
-    """Add up the planes of one box.
-
-    Parameters
-    ----------
-    voxels : Voxels
-    column : Column
-
-    Returns
-    -------
-    ndarray of float64, shape (y, x)
-
-    Raises
-    ------
-    SlabkitError
-        From ``voxels.mend``.
-    """
+    """Add up the planes of one box."""
     block = voxels.read(column.start, column.stop)
     total = weighted_plane_sum(block, column.weights)
     if not np.isfinite(total).all():  # cheaper to find here than among all voxels
@@ -130,19 +99,7 @@ def sum_column(voxels: Voxels, column: Column) -> Floats:
 
 
 def weighted_plane_sum(planes: Block, weights: Floats) -> Floats:
-    """Add up planes, the first and the last ones partly, without losing precision.
-
-    Parameters
-    ----------
-    planes : ndarray of real numbers, shape (z, y, x)
-        Any type; whole numbers are added up as such, others in double precision.
-    weights : ndarray of float64, shape (z,)
-        1 for all but the first and the last.
-
-    Returns
-    -------
-    ndarray of float64, shape (y, x)
-    """
+    """Add up planes; the weights are 1 but for the first and the last. Exact for whole numbers."""
     total: Floats
     if planes.dtype.kind in "iub" and planes.dtype.itemsize <= 2:
         total = np.add.reduce(planes, axis=0, dtype=np.int32).astype(np.float64)

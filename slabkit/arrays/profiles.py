@@ -242,11 +242,7 @@ class _Chunk:
     def _ring_weights(
         self, centres: Floats, starts: Indices, stops: Indices, side: int
     ) -> tuple[Singles, npt.NDArray[np.bool_]]:
-        """Give the weights from the pixels of boxes to the rings about their centres.
-
-        Shape (boxes, rings, side * side). Pixels from ``starts`` up to ``stops``, ``(y, x)``, are
-        inside the volume. Also which rings have none.
-        """
+        """Give the weights of pixels in rings, (boxes, rings, side²), and which rings have none."""
         rings = self.kernels.shape[1]
         step = np.arange(side)
         y, x = (

@@ -75,21 +75,7 @@ def project_boxes(
 def project_block(
     voxels: Voxels, start: Corner, stop: Corner, function: Callable[[Block], Floats]
 ) -> Floats | None:
-    """Apply a projection to a box, clipped to the volume.
-
-    Parameters
-    ----------
-    voxels : Voxels
-    start, stop : (int, int, int)
-        Corners of the box; may be outside.
-    function : callable
-        Linear, so that a voxel that is not finite shows in its result.
-
-    Returns
-    -------
-    ndarray of float64, or None
-        None if the box is not inside at all.
-    """
+    """Apply a linear projection to a box clipped to the volume; None if it is wholly outside."""
     z, y, x = (max(0, value) for value in start)
     last_z, last_y, last_x = (
         min(size, value) for size, value in zip(voxels.shape, stop, strict=True)
@@ -104,20 +90,7 @@ def project_block(
 
 
 def tilted_reach(box: int, depth: float, step: float, tilt: float) -> tuple[int, int]:
-    """Say how many voxels each side of the middle one a tilted box needs.
-
-    Parameters
-    ----------
-    box : int
-        Pixels of the view along x.
-    depth, step : float
-    tilt : float
-        Degrees about the y axis.
-
-    Returns
-    -------
-    z, x : int
-    """
+    """Say how many voxels (z, x) each side of the middle one a tilted box needs."""
     sine, cosine = _sine_cosine(tilt)
     half = box // 2 * step
     z = math.ceil(half * abs(sine) + depth / 2 * cosine) + 2
@@ -128,33 +101,11 @@ def tilted_reach(box: int, depth: float, step: float, tilt: float) -> tuple[int,
 def tilted_rays(
     planes: Floats, centre_x: float, size_x: int, box: int, depth: float, step: float, tilt: float
 ) -> tuple[Floats, Floats]:
-    """Trace the rays of a tilted view through the planes of a volume.
+    """Trace the rays of a tilted view through planes, given by their z less that of the centre.
 
     A point at ``dx, dz`` from the centre comes to lie at ``dx cos(tilt) + dz sin(tilt)`` in the
-    view: with a positive tilt, what is higher in z moves to larger x.
-
-    Parameters
-    ----------
-    planes : ndarray of float64, shape (z,)
-        Positions of the volume's planes less that of the box's centre.
-    centre_x : float
-        Position of the centre.
-    size_x : int
-        Columns of the volume.
-    box : int
-        Rays, one a pixel of the view.
-    depth, step : float
-        Length of the rays and distance between them.
-    tilt : float
-        Degrees about the y axis.
-
-    Returns
-    -------
-    positions : ndarray of float64, shape (z, box)
-        Where along x each ray crosses each plane.
-    lengths : ndarray of float64, shape (z, box)
-        How much of the ray is in that plane, half a voxel each side; 0 where it is outside the
-        volume. Along a ray that is wholly inside they sum to ``depth``.
+    view. Gives, each of shape (z, box), where along x each ray crosses each plane, and how much of
+    the ray is in that plane: 0 outside the volume, ``depth`` in all along a ray wholly inside.
     """
     sine, cosine = _sine_cosine(tilt)
     along = sampling.line_positions(0.0, box, step)
@@ -169,21 +120,7 @@ def tilted_rays(
 def sum_along_rays(
     block: npt.NDArray[Any], positions: Floats, lengths: Floats, spacing: float
 ) -> Floats:
-    """Add up the values along rays, one sample from each plane, interpolated along x.
-
-    Parameters
-    ----------
-    block : ndarray of real numbers, shape (z, y, x)
-    positions, lengths : ndarray of float64, shape (z, rays)
-        As `tilted_rays` gives them, positions counted from the block's first column. The block
-        must reach far enough along x for all taps, see `tilted_reach`.
-    spacing : float
-        Distance of the rays along x, in voxels.
-
-    Returns
-    -------
-    ndarray of float64, shape (y, rays)
-    """
+    """Add up the values along rays (see `tilted_rays`), interpolated along x: shape (y, rays)."""
     first, weights = sampling.sampling_taps(positions, spacing)
     taps = first[..., np.newaxis] + np.arange(weights.shape[-1])
     matrix = np.zeros((*positions.shape, block.shape[2]))
@@ -194,18 +131,7 @@ def sum_along_rays(
 
 
 def ray_spacing(step: float, tilt: float) -> float:
-    """Give the distance along x of rays that are ``step`` apart across their direction.
-
-    Parameters
-    ----------
-    step : float
-    tilt : float
-        Degrees about the y axis.
-
-    Returns
-    -------
-    float
-    """
+    """Give the distance along x of rays that are ``step`` apart across their direction."""
     return step / _sine_cosine(tilt)[1]
 
 
@@ -327,10 +253,7 @@ def _padded(
 def _filled(
     images: Floats, inside_y: npt.NDArray[np.bool_], share: Floats
 ) -> tuple[Images, Floats]:
-    """Fill pixels outside the volume with the mean of those inside.
-
-    ``share``, shape (n, x), is the part of each column's depth that is inside.
-    """
+    """Fill pixels outside the volume with the mean inside; ``share`` (n, x) of depth is inside."""
     inside = inside_y[:, :, np.newaxis] & (share > 0)[:, np.newaxis, :]
     count = np.count_nonzero(inside, axis=(1, 2))
     total = np.where(inside, images, 0.0).sum(axis=(1, 2))

@@ -37,7 +37,7 @@ _PLACES_AT_ONCE = 256  # what is at hand at a time fits in a cache
 def ridge_heights(
     image: npt.NDArray[np.float32], y: Floats, x: Floats, radius: Floats, pixel_size: float
 ) -> Floats:
-    """Tell how high a line stands that runs into a blob on one side and out on another.
+    """Tell how high a line is that runs into a blob on one side and out on another.
 
     In each of 16 directions, straight and bent either way, a path is looked at in the middle of the
     blob and beyond its edge. The height of a line along it is the value on the path less the mean
@@ -45,21 +45,7 @@ def ridge_heights(
     does not where a shell is hollow. Of the directions two are taken that are 150° apart or more,
     such that the lower of their heights is greatest: it must come out on both sides.
 
-    Parameters
-    ----------
-    image : ndarray of float32, shape (y, x)
-        Protein positive, smoothed with `LINE_SIGMA`; mirrored beyond its border.
-    y, x : ndarray of float64, shape (places,)
-        Centres of blobs in pixels, inside the image.
-    radius : ndarray of float64, shape (places,)
-        Their radii in Å.
-    pixel_size : float
-        In Å.
-
-    Returns
-    -------
-    ndarray of float64, shape (places,)
-        In the units of the image; 0 where there is no line.
+    Places are in pixels, radii in Å; the image is smoothed with `LINE_SIGMA`, protein positive.
     """
     return Ridges(image, pixel_size, float(radius.max(initial=0.0))).heights(y, x, radius)
 

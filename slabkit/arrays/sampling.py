@@ -25,19 +25,7 @@ _HALF_WIDTH, _KAISER_BETA, _STEPS_PER_VOXEL = 8, 7.0, 1024
 
 
 def interpolation_kernel(distance: Floats) -> Floats:
-    """Give the weight of a sample at a distance: a sinc under a Kaiser window.
-
-    Parameters
-    ----------
-    distance : ndarray of float64
-        In samples.
-
-    Returns
-    -------
-    ndarray of float64
-        1 at distance 0; exactly 0 at every other whole number, and from 8 onwards. Tabulated 1024
-        times a sample and interpolated linearly in between, which is good to 5e-7.
-    """
+    """Give the weight of a sample at a distance (in samples); tabulated, good to 5e-7."""
     table, slope = _kernel_table()
     place = np.minimum(np.abs(distance) * _STEPS_PER_VOXEL, len(slope) - 1)
     index = place.astype(np.intp)
@@ -55,22 +43,10 @@ def _kernel_table() -> tuple[Floats, Floats]:
 
 
 def sampling_taps(positions: Floats, spacing: float) -> tuple[Integers, Floats]:
-    """Give the samples and weights that make the values at positions between them.
+    """Give the first voxel and the weights, (..., taps), that make the values at positions.
 
-    Parameters
-    ----------
-    positions : ndarray of float64, shape (...)
-        In voxels.
-    spacing : float
-        Distance between neighbouring positions, in voxels. Above 1 the kernel widens with it, so
-        that what the coarser line cannot hold is filtered out instead of aliased.
-
-    Returns
-    -------
-    first : ndarray of int64, shape (...)
-        Index of the first voxel used.
-    weights : ndarray of float64, shape (..., taps)
-        Of this voxel and those after it; each row sums to 1.
+    Weights sum to 1. Where the positions are more than a voxel apart the kernel widens with the
+    spacing, so that what the coarser line cannot hold is filtered out instead of aliased.
     """
     width = max(1.0, spacing)
     first = np.ceil(positions - _HALF_WIDTH * width).astype(np.int64)
@@ -81,69 +57,25 @@ def sampling_taps(positions: Floats, spacing: float) -> tuple[Integers, Floats]:
 
 
 def kernel_reach(spacing: float) -> float:
-    """Say how far from a position its samples may be.
-
-    Parameters
-    ----------
-    spacing : float
-        Distance between neighbouring positions, in voxels.
-
-    Returns
-    -------
-    float
-        In voxels.
-    """
+    """Say how far (voxels) from a position its samples may be."""
     return _HALF_WIDTH * max(1.0, spacing)
 
 
 def line_positions(centre: npt.ArrayLike, count: int, step: float) -> Floats:
-    """Give the positions of a line of pixels.
-
-    Parameters
-    ----------
-    centre : array-like of float, shape (...)
-        Position of pixel ``count // 2``.
-    count : int
-    step : float
-
-    Returns
-    -------
-    ndarray of float64, shape (..., count)
-    """
+    """Give the positions of a line of pixels, (..., count), the centre at pixel ``count // 2``."""
     offsets = (np.arange(count) - count // 2) * step
     return np.asarray(centre, dtype=np.float64)[..., np.newaxis] + offsets
 
 
 def inside_line(positions: Floats, size: int) -> npt.NDArray[np.bool_]:
-    """Tell which positions lie in one of ``size`` voxels, whose edges are at -0.5 and size - 0.5.
-
-    Parameters
-    ----------
-    positions : ndarray of float64
-    size : int
-
-    Returns
-    -------
-    ndarray of bool
-    """
+    """Tell which positions lie in one of ``size`` voxels, from -0.5 to size - 0.5."""
     return (positions >= -0.5) & (positions < size - 0.5)
 
 
 def sampling_matrices(centres: Floats, count: int, step: float, reach: int) -> Floats:
-    """Make the matrices that resample lines about rounded centres to pixels about true ones.
+    """Make the matrices (n, count, 2 * reach + 1) from lines of voxels to pixels about centres.
 
-    Parameters
-    ----------
-    centres : ndarray of float64, shape (n,)
-        Position of pixel ``count // 2``, less the index of the line's middle voxel.
-    count : int
-    step : float
-    reach : int
-        Voxels each side of the middle one, at least `line_reach`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, count, 2 * reach + 1)
+    Centres are of pixel ``count // 2``, less the index of the line's middle voxel.
     """
     if step == 1:  # the same weights in every row, one voxel further on each
         first, weights = sampling_taps(centres - count // 2 + reach, step)
@@ -158,38 +90,12 @@ def sampling_matrices(centres: Floats, count: int, step: float, reach: int) -> F
 
 
 def line_reach(count: int, step: float) -> int:
-    """Say how many voxels each side of the middle one a line of pixels needs.
-
-    Parameters
-    ----------
-    count : int
-    step : float
-
-    Returns
-    -------
-    int
-    """
+    """Say how many voxels each side of the middle one a line of pixels needs."""
     return math.ceil(count // 2 * step + kernel_reach(step) + 0.5) + 1
 
 
 def plane_weights(centre: float, depth: float, size: int) -> tuple[int, Floats]:
-    """Give the planes that a depth covers, and how much of each.
-
-    Parameters
-    ----------
-    centre, depth : float
-        Middle and thickness of the layer; it need not be a whole number of voxels.
-    size : int
-        Planes in the volume.
-
-    Returns
-    -------
-    first : int
-        First plane covered.
-    weights : ndarray of float64, shape (planes,)
-        1 for whole planes, less at the two ends; they sum to ``depth``, less what is outside the
-        volume. Empty where nothing is inside.
-    """
+    """Give the first plane that a depth covers, and how much of it and of each after it."""
     low, high = max(centre - depth / 2, -0.5), min(centre + depth / 2, size - 0.5)
     if not high > low:
         return 0, np.empty(0)

@@ -51,28 +51,10 @@ def average_classes(
     jobs: int = 1,
     advance: Callable[[], None] = lambda: None,
 ) -> Averages:
-    """Average the images of each class.
+    """Average the images of each class, in the order of ``numbers``.
 
-    Parameters
-    ----------
-    source : ImageSource
-    numbers : ndarray of int, shape (n,)
-        Which images, in the order in which they are added up.
-    class_index : ndarray of int, shape (n,)
-        From 0.
-    angle : ndarray, shape (n,)
-        By which the reference was turned from x towards y to give the image, in radians.
-    shift_y, shift_x : ndarray, shape (n,)
-        By which the reference was shifted before, in pixels.
-    classes : int
-    jobs : int, optional
-        Threads; the result does not depend on them.
-    advance : callable, optional
-        Called after each batch.
-
-    Returns
-    -------
-    Averages
+    The reference was shifted (pixels), then turned from x towards y (radians), to give an image.
+    The result does not depend on ``jobs``; ``advance`` is called after each batch.
     """
     side = source.box_px
     sums = np.zeros((2, classes, side, side))
@@ -107,22 +89,7 @@ def average_classes(
 def turned_back(
     image: npt.NDArray[np.floating], angle: float, shift_y: float, shift_x: float
 ) -> Singles:
-    """Pose an image like the reference that gave it.
-
-    Parameters
-    ----------
-    image : ndarray, shape (y, x)
-        The reference, shifted and then turned about the pixel at half the sides.
-    angle : float
-        From x towards y, in radians.
-    shift_y, shift_x : float
-        In pixels.
-
-    Returns
-    -------
-    ndarray of float32, shape (y, x)
-        Sampled by cubic splines; beyond the image's edge its edge is repeated.
-    """
+    """Undo a shift and a turn, by cubic splines; beyond the image its edge is repeated."""
     from scipy.ndimage import affine_transform
 
     cosine, sine = np.cos(angle), np.sin(angle)

@@ -118,22 +118,7 @@ class Comparison:
         *,
         average: bool = True,
     ) -> Expectation:
-        """Compare all images with all references.
-
-        Parameters
-        ----------
-        images : callable
-            Gives the coefficients of a slice of the images, noise white.
-        count : int
-            How many images there are.
-        references : References
-        average : bool, optional
-            Whether the sums are wanted.
-
-        Returns
-        -------
-        Expectation
-        """
+        """Compare all images (coefficients of a slice of them, noise white) with all references."""
         classes, shifts = references.log_prior.shape
         nb, rings = len(self.basis.order), self.basis.rings
         result = Expectation(

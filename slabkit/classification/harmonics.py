@@ -96,16 +96,7 @@ class CircularHarmonics:
         return np.asarray(radial * turn, dtype=np.complex64)
 
     def masked(self, images: npt.NDArray[np.floating]) -> Singles:
-        """Average blocks, take the masked mean off and apply the mask.
-
-        Parameters
-        ----------
-        images : ndarray, shape (n, box_px, box_px)
-
-        Returns
-        -------
-        ndarray of float32, shape (n, pixels under the mask)
-        """
+        """Average blocks, take the masked mean off, apply the mask: (n, pixels under the mask)."""
         images = np.asarray(images, dtype=np.float32)
         if self.block_px > 1:
             side = self.box_px // self.block_px
@@ -117,30 +108,11 @@ class CircularHarmonics:
         return np.asarray((inside - mean[:, None]) * self.mask, dtype=np.float32)
 
     def transform(self, images: npt.NDArray[np.floating]) -> Coefficients:
-        """Expand images.
-
-        Parameters
-        ----------
-        images : ndarray, shape (n, box_px, box_px)
-
-        Returns
-        -------
-        ndarray of complex64, shape (n, coefficients)
-        """
+        """Expand images (n, y, x) into (n, coefficients)."""
         return np.asarray(self.masked(images) @ self._transform)
 
     def ring_power(self, coefficients: npt.NDArray[np.complexfloating]) -> Floats:
-        """Sum squared magnitudes over the orders, -m with m.
-
-        Parameters
-        ----------
-        coefficients : ndarray, shape (n, coefficients)
-
-        Returns
-        -------
-        ndarray of float64, shape (n, rings)
-            Mean power on each ring.
-        """
+        """Give the mean power on each ring, (n, rings), -m counted with m."""
         both = np.where(self.order > 0, 2.0, 1.0)
         member = np.zeros((len(self.order), self.rings))
         member[np.arange(len(self.order)), self.ring] = both
@@ -194,30 +166,12 @@ class Shifts:
         return np.asarray(full[..., basis.ring, basis.orders - 1 + basis.order])
 
     def apply(self, coefficients: Coefficients) -> Coefficients:
-        """Shift each image by every shift.
-
-        Parameters
-        ----------
-        coefficients : ndarray of complex64, shape (n, coefficients)
-
-        Returns
-        -------
-        ndarray of complex64, shape (n, shifts, coefficients)
-        """
+        """Shift each image by every shift: (n, shifts, coefficients)."""
         samples = self._samples(coefficients)
         return np.stack([self._coefficients(samples * phase) for phase in self._phase], axis=1)
 
     def gather(self, coefficients: npt.NDArray[np.complexfloating]) -> Coefficients:
-        """Shift each image back by its shift, and add them up.
-
-        Parameters
-        ----------
-        coefficients : ndarray, shape (n, shifts, coefficients)
-
-        Returns
-        -------
-        ndarray of complex64, shape (n, coefficients)
-        """
+        """Shift images (n, shifts, coefficients) back by their shifts, and add them up."""
         total = np.zeros(1, dtype=np.complex64)
         for number, phase in enumerate(self._phase):
             moved = np.ascontiguousarray(coefficients[:, number], dtype=np.complex64)
@@ -226,17 +180,7 @@ class Shifts:
 
 
 def shift_grid(reach_px: float, step_px: float) -> tuple[Floats, Floats]:
-    """Give the shifts of a square grid within a circle.
-
-    Parameters
-    ----------
-    reach_px, step_px : float
-
-    Returns
-    -------
-    y_px, x_px : ndarray
-        The smallest first; no shift is always among them.
-    """
+    """Give the shifts (y, x) of a square grid within a circle, the smallest, which is 0, first."""
     most = math.floor(reach_px / step_px + 1e-6)
     line = np.arange(-most, most + 1) * step_px
     y, x = (part.ravel() for part in np.meshgrid(line, line, indexing="ij"))

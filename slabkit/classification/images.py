@@ -87,21 +87,9 @@ def prepare_images(
     """Expand all images, weigh the rings by their noise, and scale each image.
 
     The noise spectrum is that of the images themselves, of which references explain little at the
-    start; it is not let fall below a share of its maximum, because a denoised tomogram has next to
-    no power at high frequencies, and dividing by that would leave nothing else to compare.
-
-    Parameters
-    ----------
-    source : ImageSource
-    basis : CircularHarmonics
-    floor : float
-        Least noise on a ring, as a share of the largest.
-    advance : callable, optional
-        Called after each batch.
-
-    Returns
-    -------
-    PreparedImages
+    start; it is not let fall below a share (``floor``) of its maximum, because a denoised tomogram
+    has next to no power at high frequencies, and dividing by that would leave nothing else to
+    compare. ``advance`` is called after each batch.
     """
     digests: list[bytes] = []
     usable = np.zeros(len(source), dtype=bool)

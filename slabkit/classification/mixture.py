@@ -83,28 +83,10 @@ def fit_mixture(
     jobs: int = 1,
     progress: Callable[[int, float], None] = lambda iteration, log_likelihood: None,
 ) -> tuple[Mixture, Comparison, Expectation]:
-    """Fit references to images.
+    """Fit references to white images of unit norm; the expectation is of the final references.
 
-    Parameters
-    ----------
-    images : ndarray of complex64, shape (n, coefficients)
-        White, of unit norm.
-    basis : CircularHarmonics
-    classes : int
-        At most as many as images.
-    sampling : Sampling
-    iterations : int
-    seed : int
-    backend : Backend
-    jobs : int, optional
-        Threads; the result does not depend on them.
-    progress : callable, optional
-        Called after each iteration with its number, from 1, and the log-likelihood of an image.
-
-    Returns
-    -------
-    Mixture, Comparison, Expectation
-        The expectation is that of the final references.
+    The result does not depend on ``jobs``; ``progress`` is called after each iteration with its
+    number, from 1, and the log-likelihood of an image.
     """
     generator = np.random.default_rng(seed)
     mixture = _start(images, classes, sampling, generator)

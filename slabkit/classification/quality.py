@@ -15,20 +15,7 @@ _SAME = 0.5  # Fourier ring correlation of the halves down to which they agree
 
 
 def noise_images(basis: CircularHarmonics, white_power: Floats, seed: int) -> Coefficients:
-    """Give images of noise, with the power on each ring that the real images have.
-
-    Parameters
-    ----------
-    basis : CircularHarmonics
-    white_power : ndarray, shape (rings,)
-        Mean power of the images on each ring after whitening.
-    seed : int
-
-    Returns
-    -------
-    ndarray of complex64, shape (images, coefficients)
-        Of unit norm.
-    """
+    """Give images of noise, of unit norm, with the power on each ring that the real ones have."""
     generator = np.random.default_rng([seed, 1])
     side = basis.box_px
     shape = (_NOISE_IMAGES, side, side)
@@ -42,21 +29,9 @@ def noise_images(basis: CircularHarmonics, white_power: Floats, seed: int) -> Co
 def agreement_with_others(
     found: Expectation, references: Coefficients, weight: Singles, held_back: float
 ) -> Floats:
-    """Correlate each image with what its class average would be without it.
+    """Correlate each image with what its class average would be without it; 0 if alone.
 
-    Parameters
-    ----------
-    found : Expectation
-        Of the references, in which the images took part.
-    references : ndarray of complex64, shape (classes, coefficients)
-    weight : ndarray of float32, shape (coefficients,)
-    held_back : float
-        Images of zeros that were averaged too.
-
-    Returns
-    -------
-    ndarray, shape (images,)
-        Correlation coefficient; 0 for the only image of a class.
+    ``held_back`` is the number of images of zeros that were averaged too.
     """
     square = np.abs(references) ** 2 @ weight.astype(float)
     own = found.best_class
@@ -71,19 +46,7 @@ def agreement_with_others(
 
 
 def agreement_of_noise(found: Expectation, references: Coefficients, weight: Singles) -> float:
-    """Give the mean square correlation of noise with the reference that fits it best.
-
-    Parameters
-    ----------
-    found : Expectation
-        Of images of noise.
-    references : ndarray of complex64, shape (classes, coefficients)
-    weight : ndarray of float32, shape (coefficients,)
-
-    Returns
-    -------
-    float
-    """
+    """Give the mean square correlation of noise with the reference that fits it best."""
     square = np.abs(references) ** 2 @ weight.astype(float)
     return float(np.mean(found.agreement.astype(float) ** 2 / square[found.best_class]))
 
@@ -93,24 +56,14 @@ def class_quality(
     agreement: Floats,
     chance: float,
 ) -> Floats:
-    """Give each class a number from 0, nothing, to 1.
+    """Give each class a quality from 0 to 1: s / (1 + s).
 
-    Parameters
-    ----------
-    averages : Averages
-    agreement : ndarray, shape (classes,)
-        Mean correlation of a class's members with the average of the others.
-    chance : float
-        Mean square correlation that noise reaches when it is fitted likewise.
-
-    Returns
-    -------
-    ndarray, shape (classes,)
-        s / (1 + s). The signal-to-noise ratio s is the variance of the average within 0.42 of the
-        box from the centre, less twice that along circles beyond 0.3 of the box, over the variance
-        of a single image away from the particle; times the share of the members' agreement that is
-        not chance. A particle at the centre does not vary along circles out there; a membrane that
-        runs through the image, or a neighbour, does.
+    The signal-to-noise ratio s is the variance of the average within 0.42 of the box from the
+    centre, less twice that along circles beyond 0.3 of the box, over the variance of a single image
+    away from the particle; times the share of the members' agreement (mean correlation with the
+    average of the others) that is not chance (mean square correlation of noise, fitted likewise). A
+    particle at the centre does not vary along circles out there; a membrane that runs through the
+    image, or a neighbour, does.
     """
     side = averages.images.shape[1]
     radius = radius_px_of(side)
@@ -134,23 +87,10 @@ def _variance_along_circles(images: Singles, radius: Floats) -> Floats:
 
 
 def ring_resolution(averages: Averages, pixel_size: float, radius_px: float) -> Floats:
-    """Estimate resolutions from the Fourier ring correlation of half-averages.
+    """Estimate resolutions (Å) from the Fourier ring correlation of half-averages.
 
-    The halves were posed by one reference, so that the estimate is optimistic.
-
-    Parameters
-    ----------
-    averages : Averages
-    pixel_size : float
-        In Å.
-    radius_px : float
-        Of the mask.
-
-    Returns
-    -------
-    ndarray, shape (classes,)
-        In Å: the last ring before the correlation falls below 0.5; the box where none is above, or
-        where there are no two halves.
+    The last ring before the correlation falls below 0.5; the box where none is above. The halves
+    were posed by one reference, so that the estimate is optimistic.
     """
     side = averages.images.shape[1]
     radius = radius_px_of(side)

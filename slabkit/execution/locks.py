@@ -18,24 +18,12 @@ _NO_FILE_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 @contextlib.contextmanager
 def output_lock(result: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold ``.<result>.lock`` while a result is written.
+    """Hold ``.<result>.lock`` while a result is written, or refuse and name who holds it.
 
     The lock is the kernel's (``flock``) on the open file and ends with its process, however that
     ends; it keeps out other threads too. A lock file that nobody holds is free. Where the file
     system has no such locks (Lustre may be mounted so), the file itself is the lock, and a person
     has to remove one that a crashed run left.
-
-    Parameters
-    ----------
-    result : path-like
-        The (main) file of the result; its folder is made if need be.
-
-    Raises
-    ------
-    OutputExistsError
-        Another run holds the lock; the message names it.
-    SlabkitError
-        The folder cannot be written to.
     """
     result = Path(result)
     lock = result.with_name(f".{result.name}.lock")

@@ -68,17 +68,7 @@ class Record:
     working_directory: str = "."
 
     def differences(self, other: Record) -> list[str]:
-        """Name what differs from another record: the step, parameters, inputs.
-
-        Parameters
-        ----------
-        other : Record
-
-        Returns
-        -------
-        list of str
-            Empty for the same work.
-        """
+        """Name what differs from another record: the step, parameters, inputs; empty if nothing."""
         if self.step != other.step:
             return [f"it was made by {other.step}"]
         mine, others = _plain(self.parameters), _plain(other.parameters)
@@ -99,66 +89,25 @@ class Record:
         return found
 
     def same_work(self, other: Record) -> bool:
-        """Tell whether another record is of the same step, parameters and input contents.
-
-        Parameters
-        ----------
-        other : Record
-
-        Returns
-        -------
-        bool
-        """
+        """Tell whether another record is of the same step, parameters and input contents."""
         return not self.differences(other)
 
 
 def record_path(result: str | os.PathLike[str]) -> Path:
-    """Say where the record of a result stands: beside it, ``.json`` appended to its name.
-
-    Parameters
-    ----------
-    result : path-like
-        The (main) file of the result.
-
-    Returns
-    -------
-    Path
-    """
+    """Give the path of a result's record: ``.json`` appended to the name of its main file."""
     result = Path(result)
     return result.with_name(result.name + ".json")
 
 
 def save_record(record: Record, result: str | os.PathLike[str]) -> None:
-    """Write the record beside its result.
-
-    Parameters
-    ----------
-    record : Record
-    result : path-like
-
-    Raises
-    ------
-    SlabkitError
-        It cannot be written.
-    """
+    """Write the record beside its result."""
     record.working_directory = Path(os.path.relpath(".", Path(result).parent)).as_posix()
     text = json.dumps(_plain(asdict(record)), indent=1, ensure_ascii=False)
     write_text(record_path(result), text + "\n")
 
 
 def finish_record(record: Record, result: str | os.PathLike[str]) -> None:
-    """Write the record of a step that is done, with the time and the result's own hash.
-
-    Parameters
-    ----------
-    record : Record
-    result : path-like
-
-    Raises
-    ------
-    SlabkitError
-        It cannot be written.
-    """
+    """Write the record of a step that is done, with the time and the result's own hash."""
     record.finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     if Path(result).exists():
         record.result = describe_input(result)
@@ -166,17 +115,7 @@ def finish_record(record: Record, result: str | os.PathLike[str]) -> None:
 
 
 def load_record(result: str | os.PathLike[str]) -> Record | None:
-    """Read the record beside a result.
-
-    Parameters
-    ----------
-    result : path-like
-
-    Returns
-    -------
-    Record or None
-        None where there is none, or none that can be read.
-    """
+    """Read the record beside a result; None if there is none that can be read."""
     try:
         content = json.loads(record_path(result).read_text(encoding="utf-8"))
         return Record(**content)
@@ -185,45 +124,16 @@ def load_record(result: str | os.PathLike[str]) -> Record | None:
 
 
 def describe_inputs(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:
-    """Describe the inputs of a step as a record holds them.
-
-    Parameters
-    ----------
-    paths : iterable of path-like
-
-    Returns
-    -------
-    list of dict
-        See `describe_input`.
-
-    Raises
-    ------
-    InputError
-        One cannot be read.
-    """
+    """Describe the inputs of a step as a record holds them."""
     return [describe_input(path) for path in paths]
 
 
 def describe_input(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Describe an input file or folder by name, size and hash.
+    """Describe an input file or folder by ``name``, ``size`` (bytes) and ``hash``.
 
     A table's hash is of its whole content; a volume's of its first block and of blocks sampled
     evenly, because hashing gigabytes costs more than projecting them; a folder's (OME-Zarr) of its
     metadata files and the sizes of all its files.
-
-    Parameters
-    ----------
-    path : path-like
-
-    Returns
-    -------
-    dict
-        ``name``, ``size`` in bytes, ``hash`` (hexadecimal).
-
-    Raises
-    ------
-    InputError
-        It cannot be read.
     """
     path = Path(path)
     digest = hashlib.blake2b(digest_size=16)
@@ -242,17 +152,7 @@ def describe_input(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def describe_text(name: str, text: str) -> dict[str, Any]:
-    """Describe an input that came through a pipe.
-
-    Parameters
-    ----------
-    name, text : str
-
-    Returns
-    -------
-    dict
-        As `describe_input`.
-    """
+    """Describe an input that came through a pipe, as `describe_input`."""
     data = text.encode()
     digest = hashlib.blake2b(data, digest_size=16)
     return {"name": name, "size": len(data), "hash": digest.hexdigest()}

@@ -43,31 +43,16 @@ def merge_hits(
     Hits of one species and kind of score are taken one after the other, those at the border of
     their search last, the others by their `weight_of_evidence`; each takes in the later ones that
     are closer than the distance. The best-scored hit of a group, among those as large as the first
-    and no more at the border, stands for it; groups whose stand-ins are closer than the distance
-    are merged in the same order. The score becomes the best of the group, hits at the border left
-    out unless the stand-in is one; all else is that of the stand-in.
+    and no more at the border, represents it; groups whose representatives are closer than the
+    distance are merged in the same order. The score becomes the best of the group, hits at the
+    border left out unless the representative is one; all else is the representative's. Then of
+    picks by templates of several species that are closer than the distance the best-scored stays,
+    as one place holds one particle; also given is how many picks had a better one of another
+    species at their place.
 
-    Then of picks by templates of several species that are closer than the distance the best-scored
-    stays, as one place holds one particle.
-
-    Parameters
-    ----------
-    candidates : DataFrame
-        Columns of `slabkit.tables.PICKS` but the id, and the position of the hit on its slab; with
-        ``_border``, whether it is at the border of its search, ``_prominence``, how far its depth
-        stands above others (NaN: not known), and ``_slab``, the slab's number.
-    min_distance : float, optional
-        In Å; default half the larger diameter of the two. 0 merges nothing.
-    all_species : bool, optional
-        Keep the picks of all species at a place.
-
-    Returns
-    -------
-    picks : DataFrame
-        Columns of `slabkit.tables.PICKS` and what else the candidates have; best score first, ties
-        by z, y, x.
-    outdone : int
-        So many picks had a better one of another species at their place.
+    Besides the columns of `slabkit.tables.PICKS` candidates have ``_border``, whether the hit is at
+    the border of its search, ``_prominence``, how far its depth exceeds others (NaN: not known),
+    and ``_slab``, the slab's number. The distance is in Å, by default half the larger diameter.
     """
     import pandas as pd
 
@@ -159,17 +144,8 @@ def _stand_ins(
 def weight_of_evidence(score: Floats, diameter: Floats, prominence: Floats) -> Floats:
     """Give what ranks hits of different sizes: score × diameter × (1/2 + prominence).
 
-    Parameters
-    ----------
-    score, diameter : ndarray, shape (hits,)
-        Negative scores are divided by the rest, so that more of each is still better. Where no
-        diameter is known they do not count for any hit.
-    prominence : ndarray, shape (hits,)
-        How far the depth stands above others, 0 to 1; NaN, not known, counts as 0.
-
-    Returns
-    -------
-    ndarray, shape (hits,)
+    Negative scores are divided by the rest, so that more of each is still better. Where a diameter
+    is not known they do not count for any hit; a prominence not known (NaN) counts as 0.
     """
     factor = _SURE_DEPTH + np.nan_to_num(prominence)
     if not np.isnan(diameter).any():

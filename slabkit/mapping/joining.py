@@ -106,25 +106,7 @@ def tomogram_table(slabs: pd.DataFrame, contrast: Contrast | None = None) -> pd.
 
 
 def check_slabs(slabs: pd.DataFrame, tomogram: Tomogram) -> pd.DataFrame:
-    """Check that slabs were made of a tomogram.
-
-    Parameters
-    ----------
-    slabs : DataFrame
-        Columns of `slabkit.tables.SLABS`.
-    tomogram : Tomogram
-
-    Returns
-    -------
-    DataFrame
-        In canonical form.
-
-    Raises
-    ------
-    InputError
-        They are of another tomogram, of another size or voxel size, reach out of it, or
-        contradict each other about its contrast.
-    """
+    """Check that slabs were made of a tomogram."""
     slabs = validate_table(slabs, SLABS)
     others = sorted(set(slabs["rlnTomoName"]) - {tomogram.name})
     if others:
@@ -163,31 +145,7 @@ def check_slabs(slabs: pd.DataFrame, tomogram: Tomogram) -> pd.DataFrame:
 
 
 def inside_image(picks2d: pd.DataFrame, tomogram: Tomogram, where: str) -> npt.NDArray[np.bool_]:
-    """Tell which picks lie on their image, and refuse a list in another unit.
-
-    Parameters
-    ----------
-    picks2d : DataFrame
-        Columns of `slabkit.tables.PICKS2D`.
-    tomogram : Tomogram
-        Slab images are as wide and high as it is.
-    where : str
-        What messages begin with.
-
-    Returns
-    -------
-    ndarray of bool, shape (picks,)
-
-    Raises
-    ------
-    InputError
-        More than one in twenty lie outside; says how many would be inside in other units.
-
-    Warns
-    -----
-    SlabkitWarning
-        Some lie outside, or all lie in one corner.
-    """
+    """Tell which picks lie on their image, and refuse a list in another unit."""
     x = picks2d["rlnCoordinateX"].to_numpy(dtype=float)
     y = picks2d["rlnCoordinateY"].to_numpy(dtype=float)
     _, height, width = tomogram.shape

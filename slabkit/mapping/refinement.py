@@ -42,17 +42,7 @@ class Depths:
 
 
 def slab_middles(z_start: npt.NDArray[np.int64], z_count: npt.NDArray[np.int64]) -> Depths:
-    """Give the middle of each hit's slab as its depth.
-
-    Parameters
-    ----------
-    z_start, z_count : ndarray of int64, shape (hits,)
-        Planes of the slab.
-
-    Returns
-    -------
-    Depths
-    """
+    """Give the middle of each hit's slab (planes) as its depth."""
     none = np.full(len(z_start), np.nan)
     no = np.zeros(len(z_start), dtype=bool)
     return Depths(z_start + (z_count - 1) / 2, none, no, no, none, none)

@@ -232,17 +232,7 @@ class BlobSearch:
         self._lines = line_filter(shape, pixel_size)
 
     def candidates(self, image: npt.NDArray[Any]) -> Candidates:
-        """Find the peaks of one image.
-
-        Parameters
-        ----------
-        image : ndarray, shape (y, x)
-            Finite; left as it is.
-
-        Returns
-        -------
-        Candidates
-        """
+        """Find the peaks of one finite image, which is left as it is."""
         level = np.float64(np.mean(image, dtype=np.float64))
         if not np.ptp(image) > 0:
             return _no_candidates()

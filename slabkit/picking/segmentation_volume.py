@@ -26,21 +26,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def segmentation_kind(mask: Tomogram) -> Kind:
-    """Tell labels from probabilities by the values of some planes.
-
-    Parameters
-    ----------
-    mask : Tomogram
-
-    Returns
-    -------
-    {"labels", "probability"}
-
-    Raises
-    ------
-    InputError
-        They could be either or neither; the message says what to give.
-    """
+    """Tell labels from probabilities by the values of some planes, or refuse to."""
     depth, height, width = mask.shape
     real = np.dtype(mask.data.dtype).kind == "f"
     # Real numbers are labels only if all are whole, so all may have to be seen.

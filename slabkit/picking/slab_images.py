@@ -214,10 +214,6 @@ def check_max_ridge(max_ridge: float) -> None:
 
 
 def lowered_by_lines(score: Floats, height: Floats, contrast: Floats, max_ridge: float) -> Floats:
-    """Lower scores by the square of how high the lines are that run past.
-
-    Heights (`slabkit.arrays.ridges`) and the picks' positive contrasts are in the same units;
-    ``max_ridge`` is the share of the contrast at which nothing is left of the score.
-    """
+    """Lower scores by the square of the height of lines that run past, as a share of the most."""
     share = height / contrast / max_ridge
     return np.asarray(score * np.maximum(1 - share**2, 0.0), dtype=np.float64)

@@ -112,18 +112,7 @@ class Noise:
 
 
 def pooled_noise(sampled: Sequence[SampledImage], sets: int, rims: int) -> Noise:
-    """Measure the noise, over all images.
-
-    Parameters
-    ----------
-    sampled : sequence of SampledImage
-    sets, rims : int
-        How many sets of templates there are, and how many rims.
-
-    Returns
-    -------
-    Noise
-    """
+    """Measure the noise of each set of templates and each rim, over all images."""
     own = [one for one in sampled if one.samples]
     nothing = np.zeros(0)
     coefficients, contrasts = [], []
@@ -141,12 +130,7 @@ def pooled_noise(sampled: Sequence[SampledImage], sets: int, rims: int) -> Noise
 
 
 def spread(correlation: npt.ArrayLike) -> Floats:
-    """Give Fisher's transform of coefficients, in which noise is nearly normal.
-
-    References
-    ----------
-    Fisher R. A. (1915) Biometrika 10:507-521.
-    """
+    """Give Fisher's transform of coefficients (Biometrika 1915): noise is nearly normal in it."""
     return np.asarray(np.arctanh(np.clip(np.asarray(correlation, np.float64), -0.9999, 0.9999)))
 
 

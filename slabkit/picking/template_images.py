@@ -211,22 +211,13 @@ def _image_diameter(stack: Floats) -> float:
 
 
 def rim_diameters(templates: Templates) -> Floats:
-    """Give the diameters at which the contrast and the lines of matches are looked at.
+    """Give the diameters (Å) at which the contrast and the lines of matches are looked at.
 
     Of the balls and shells to which `slabkit.arrays.filters.rim_transfer` can be fitted the one
     that fits a template best is taken and made larger by 0.4, so that smaller things have less
     contrast; but it is no more than 0.9 of the templates' diameter, where they end. Of an elongated
     particle hardly anything is so far out. All views of a map have the same, by their average;
     images, which may be of several particles, each their own.
-
-    Parameters
-    ----------
-    templates : Templates
-
-    Returns
-    -------
-    ndarray of float64, shape (templates,)
-        In Å.
     """
     tried = templates.diameter * np.geomspace(0.25, 1.0, _RUNGS)
     centre = np.zeros(1)
@@ -255,12 +246,8 @@ def half_plane(
 ) -> tuple[Floats, Floats, Coefficients]:
     """Transform images about their centres, keeping half of the plane below the low-pass.
 
-    Returns
-    -------
-    y, x : ndarray of float64, shape (frequencies,)
-    coefficients : ndarray of complex128, shape (images, frequencies)
-        Doubled but for frequency 0, as the other half is left out; without the frequencies that
-        are their own conjugates at the border.
+    Gives y and x of the frequencies, and coefficients, (images, frequencies): doubled but for
+    frequency 0, as the other half is left out; without those that are their own conjugates.
     """
     side = images.shape[-1]
     values = np.fft.fft2(np.fft.ifftshift(images, axes=(-2, -1)))

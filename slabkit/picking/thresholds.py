@@ -238,17 +238,7 @@ def threshold_for_precision(
 
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
-    """Give the 95 % confidence interval of a share.
-
-    Parameters
-    ----------
-    hits, count : int
-
-    Returns
-    -------
-    (float, float)
-        (0, 1) if nothing was counted.
-    """
+    """Give the 95 % confidence interval of a share; (0, 1) if nothing was counted."""
     if count == 0:
         return 0.0, 1.0
     share, z2 = hits / count, _Z95**2

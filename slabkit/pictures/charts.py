@@ -38,23 +38,7 @@ def histogram(
     threshold: float | None = None,
     bins: int = 40,
 ) -> str:
-    """Draw stacked histograms with common bins.
-
-    Parameters
-    ----------
-    groups : mapping of str to array-like
-        Name (also the style class ``series0``, ``series1``... in order) to values.
-    label : str
-        Of the horizontal axis.
-    threshold : float, optional
-        A vertical line.
-    bins : int, optional
-
-    Returns
-    -------
-    str
-        An ``svg`` element; a sentence where there are no values.
-    """
+    """Draw stacked histograms with common bins; the threshold is a vertical line."""
     values = [np.asarray(group, dtype=float) for group in groups.values()]
     values = [group[np.isfinite(group)] for group in values]
     everything = np.concatenate(values) if values else np.zeros(0)
@@ -78,19 +62,7 @@ def histogram(
 
 
 def bar_chart(rows: Sequence[tuple[str, float]], *, label: str) -> str:
-    """Draw horizontal bars with their numbers, largest possible bar first by the caller's order.
-
-    Parameters
-    ----------
-    rows : sequence of (str, float)
-    label : str
-        What is counted, for screen readers.
-
-    Returns
-    -------
-    str
-        An HTML list; widths are relative to the largest number.
-    """
+    """Draw horizontal bars with their numbers, in the order of the rows."""
     largest = max((value for _, value in rows), default=0) or 1
     items = "".join(
         f'<li><span class="name">{html.escape(name)}</span>'
@@ -102,19 +74,7 @@ def bar_chart(rows: Sequence[tuple[str, float]], *, label: str) -> str:
 
 
 def line_charts(curves: Sequence[Curve], *, label: str) -> str:
-    """Draw a row of small line charts.
-
-    Parameters
-    ----------
-    curves : sequence of Curve
-    label : str
-        Of the horizontal axes.
-
-    Returns
-    -------
-    str
-        A ``div`` of ``figure`` elements.
-    """
+    """Draw a row of small line charts."""
     width, height = 210, 130
     figures = []
     for curve in curves:
@@ -202,17 +162,7 @@ def _spread(values: npt.NDArray[np.float64], tail: float = 0.2) -> tuple[float, 
 
 
 def round_ticks(low: float, high: float, most: int) -> list[float]:
-    """Give about ``most`` round numbers inside the range.
-
-    Parameters
-    ----------
-    low, high : float
-    most : int
-
-    Returns
-    -------
-    list of float
-    """
+    """Give about ``most`` round numbers inside the range."""
     raw = (high - low) / most
     power = 10.0 ** np.floor(np.log10(raw))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw)

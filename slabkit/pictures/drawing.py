@@ -106,17 +106,7 @@ class Drawing:
         )
 
     def picture(self, scale: int = 2) -> npt.NDArray[np.uint8]:
-        """Give the pixels.
-
-        Parameters
-        ----------
-        scale : int, optional
-            Pixels of the picture for one of the drawing.
-
-        Returns
-        -------
-        ndarray of uint8, shape (y, x, 3)
-        """
+        """Give the pixels, (y, x, 3), ``scale`` of them for one of the drawing."""
         from PIL import Image, ImageDraw, ImageFont
 
         size = (round(self.width * scale), round(self.height * scale))

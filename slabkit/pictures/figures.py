@@ -18,20 +18,9 @@ _LETTER = 6.6  # width of a character in the drawing, about
 def stacked_bars(
     rows: Mapping[str, Mapping[str, float]], *, title: str, unit: str = "picks"
 ) -> Drawing:
-    """Draw a horizontal bar for each row, made of its parts.
+    """Draw a horizontal bar for each row, made of its parts, with its sum after it.
 
-    Parameters
-    ----------
-    rows : mapping of str to mapping of str to float
-        Name of a row to its parts; a part whose name is a style (``accepted``...) has its colour.
-    title : str
-    unit : str, optional
-        What is counted.
-
-    Returns
-    -------
-    Drawing
-        With the sum of each row behind its bar.
+    A part whose name is a style (``accepted``...) has that style's colour.
     """
     parts = list(dict.fromkeys(name for row in rows.values() for name in row))
     sums = {name: sum(row.values()) for name, row in rows.items()}
@@ -66,23 +55,8 @@ def histograms(
 ) -> Drawing:
     """Draw how values are spread, one stepped line a group.
 
-    Parameters
-    ----------
-    groups : mapping of str to array-like of float
-    title, label : str
-        The label is of the horizontal axis.
-    bins : int, optional
-        By default 10 to 40, the more the more values there are.
-    span : (float, float), optional
-        Range of the horizontal axis; values beyond it are counted at its ends. By default from 0
-        or the least to the 99th percentile.
-    marks : mapping of str to float, optional
-        Vertical lines with their names.
-    unit : str, optional
-
-    Returns
-    -------
-    Drawing
+    Bins: by default 10 to 40, the more the more values there are. Span: values beyond are counted
+    at its ends; by default from 0 or the least to the 99th percentile. Marks: vertical lines.
     """
     values = {name: np.asarray(group, dtype=float) for name, group in groups.items()}
     values = {name: group[np.isfinite(group)] for name, group in values.items()}

@@ -37,24 +37,9 @@ _GOOD = (64, 200, 110)
 def contrast_stretched(
     image: npt.NDArray[Any], *, low: float = 0.5, high: float = 99.5
 ) -> npt.NDArray[np.uint8]:
-    """Stretch an image's values to 0..255 between two percentiles.
+    """Stretch an image (y, x) to 0..255 between two percentiles; what is not finite is black.
 
-    Parameters
-    ----------
-    image : ndarray of real numbers, shape (y, x)
-        Non-finite pixels do not count for the percentiles and come out black.
-    low, high : float, optional
-        Percentiles that become 0 and 255; what lies beyond them is clipped.
-
-    Returns
-    -------
-    ndarray of uint8, shape (y, x)
-        Middle grey throughout where the percentiles are equal (a constant image).
-
-    Raises
-    ------
-    InputError
-        If the image has not two axes or no pixels.
+    Middle grey throughout where the percentiles are equal (a constant image).
     """
     image = np.asarray(image)
     if image.ndim != 2 or image.size == 0:

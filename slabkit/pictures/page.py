@@ -86,25 +86,12 @@ class Page:
             self._parts.append(f'<p class="lead">{html.escape(lead)}</p>')
 
     def section(self, title: str, *paragraphs: str) -> None:
-        """Begin a section.
-
-        Parameters
-        ----------
-        title : str
-        *paragraphs : str
-            Plain text.
-        """
+        """Begin a section with paragraphs of plain text."""
         self._parts.append(f"<h2>{html.escape(title)}</h2>")
         self._parts.extend(f"<p>{html.escape(paragraph)}</p>" for paragraph in paragraphs)
 
     def numbers(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Add a row of large numbers.
-
-        Parameters
-        ----------
-        pairs : sequence of (str, str)
-            Number and what it counts.
-        """
+        """Add a row of large numbers, each with what it counts."""
         cells = "".join(
             f"<div><b>{html.escape(number)}</b><span>{html.escape(what)}</span></div>"
             for number, what in pairs
@@ -112,41 +99,19 @@ class Page:
         self._parts.append(f'<div class="numbers">{cells}</div>')
 
     def chart(self, markup: str) -> None:
-        """Add a chart made by `slabkit.pictures.charts`.
-
-        Parameters
-        ----------
-        markup : str
-        """
+        """Add a chart made by `slabkit.pictures.charts`."""
         self._parts.append(markup)
 
     def charts(self, markups: Sequence[str]) -> None:
-        """Add charts side by side, as the width allows.
-
-        Parameters
-        ----------
-        markups : sequence of str
-        """
+        """Add charts side by side, as the width allows."""
         self._parts.append(f'<div class="wall">{"".join(markups)}</div>')
 
     def code(self, text: str) -> None:
-        """Add lines of commands.
-
-        Parameters
-        ----------
-        text : str
-        """
+        """Add lines of commands."""
         self._parts.append(f"<pre>{html.escape(text)}</pre>")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Add a table, first column left, the others right.
-
-        Parameters
-        ----------
-        columns : sequence of str
-        rows : sequence of sequences
-            Floats are shown with three decimals, NaN and None as a dash.
-        """
+        """Add a table; floats have three decimals, NaN and None are a dash."""
         head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(_shown(value))}</td>" for value in row) + "</tr>"
@@ -158,15 +123,7 @@ class Page:
         )
 
     def pictures(self, pictures: Sequence[tuple[bytes, str]], *, wide: bool = False) -> None:
-        """Add pictures side by side, or each across the page.
-
-        Parameters
-        ----------
-        pictures : sequence of (bytes, str)
-            Content of a PNG file, and its caption.
-        wide : bool, optional
-            One below the other, pixels kept sharp.
-        """
+        """Add pictures (PNG content, caption) side by side, or each across the page."""
         figures = "".join(
             f'<figure><img alt="{html.escape(caption)}" '
             f'src="data:image/png;base64,{base64.b64encode(data).decode()}">'
@@ -176,12 +133,7 @@ class Page:
         self._parts.append(f'<div class="{"wide" if wide else "figures"}">{figures}</div>')
 
     def html(self) -> str:
-        """Give the whole page.
-
-        Returns
-        -------
-        str
-        """
+        """Give the whole page."""
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -35,23 +35,10 @@ def image_volume(
     *,
     smooth: bool = True,
 ) -> Volume:
-    """Image a volume: missing wedge, coloured noise, low-pass.
+    """Image a volume: missing wedge (tilts in degrees about y; None: none), noise, low-pass.
 
-    Parameters
-    ----------
-    volume : ndarray of float32, shape (z, y, x)
-        Left as it is.
-    tilts : array-like of float, or None
-        Tilt angles in degrees about the y axis, evenly spaced; None: no wedge, and white noise.
-    noise_sd : float
-        Standard deviation that the noise would have without `smooth`, in the units of the volume.
-    rng : numpy.random.Generator
-    smooth : bool, optional
-        Take away the high frequencies, as denoising does.
-
-    Returns
-    -------
-    ndarray of float32, shape (z, y, x)
+    ``noise_sd`` is what the noise would have without ``smooth``, which takes away the high
+    frequencies as denoising does.
     """
     from scipy import fft
 
@@ -98,21 +85,9 @@ def _streak_length(depth: int, angles: Real) -> int:
 
 
 def _star_spectra(angles: Real, lags: tuple[int, int], size: tuple[int, int]) -> tuple[Real, Real]:
-    """Transfer function of weighted back-projection, and power spectrum of its noise.
+    """Transfer function of weighted back-projection, and power spectrum of its noise, (z, x).
 
-    Parameters
-    ----------
-    angles : ndarray, shape (tilts,)
-        In radians.
-    lags : (int, int)
-        Farthest distance in z and x that is followed, in voxels.
-    size : (int, int)
-        Of the transforms, z and x.
-
-    Returns
-    -------
-    transfer, power : ndarray of float64, shape (z, x)
-        The power is that of noise of variance 1, and nowhere negative.
+    Angles are in radians, ``lags`` the farthest distances in z and x that are followed, in voxels.
     """
     from scipy import fft
 

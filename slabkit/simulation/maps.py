@@ -157,10 +157,7 @@ class MapModel:
 
 
 def _low_passed(density: npt.NDArray[np.float64], coarser: float) -> npt.NDArray[np.float64]:
-    """Blur away what voxels ``coarser`` times as large cannot show; put zeros around.
-
-    A Gaussian, because it does not ring: what is denser than packed protein would be an artefact.
-    """
+    """Blur away what coarser voxels cannot show, by a Gaussian, which does not ring; pad by 0."""
     from scipy import ndimage
 
     width = _BLUR * np.sqrt(max(0.0, coarser**2 - 1))

@@ -41,18 +41,7 @@ class Vesicle:
     def surface_point(
         self, direction: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Give a point of the bilayer's middle and the normal there.
-
-        Parameters
-        ----------
-        direction : ndarray of float, shape (3,)
-            A unit vector; the point is its image when a ball becomes the ellipsoid.
-
-        Returns
-        -------
-        point, normal : ndarray of float, shape (3,)
-            ``x, y, z``; the point in Å, the normal a unit vector outwards.
-        """
+        """Give the point (Å) of the bilayer's middle in a direction, and its outward normal."""
         point = self.centre + self.rotation @ (self.semi_axes * direction)
         normal = self.rotation @ (direction / self.semi_axes)
         return point, normal / np.linalg.norm(normal)
@@ -60,24 +49,7 @@ class Vesicle:
     def draw(
         self, shape: tuple[int, int, int], voxel_size: float
     ) -> tuple[tuple[slice, slice, slice], npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None:
-        """Draw the part that is inside a volume.
-
-        Parameters
-        ----------
-        shape : (z, y, x)
-            Of the volume.
-        voxel_size : float
-            In Å.
-
-        Returns
-        -------
-        box : (slice, slice, slice)
-            Where in the volume, z, y, x.
-        density : ndarray of float32
-            In Da/Å³.
-        occupied : ndarray of bool
-            All of it None if nothing is inside.
-        """
+        """Draw what is inside a volume: where it is (z, y, x), density (Da/Å³), mask; or None."""
         reach = self.half_extents() + 2 * HALF_THICKNESS
         low = np.maximum(np.floor((self.centre - reach) / voxel_size), 0).astype(int)
         high = np.ceil((self.centre + reach) / voxel_size).astype(int) + 1

@@ -48,10 +48,7 @@ class Model(Protocol):
         half_vox: int,
         voxel_size: float,
     ) -> npt.NDArray[np.float32]:
-        """Draw it into a cube of ``2 * half_vox + 1`` voxels.
-
-        Its centre of mass is ``offset_vox`` ``(x, y, z)`` from the middle voxel.
-        """
+        """Draw it into a cube of ``2 * half_vox + 1`` voxels, ``(x, y, z)`` off its middle."""
 
 
 @dataclass(frozen=True)
@@ -132,24 +129,7 @@ class Molecule:
         half_vox: int,
         voxel_size: float,
     ) -> npt.NDArray[np.float32]:
-        """Draw it into a cube.
-
-        Parameters
-        ----------
-        rotation : ndarray of float, shape (3, 3)
-            Turns the molecule; acts on ``(x, y, z)``.
-        offset_vox : ndarray of float, shape (3,)
-            ``x, y, z`` of the centre of mass from the middle voxel.
-        half_vox : int
-            The cube has ``2 * half_vox + 1`` voxels a side.
-        voxel_size : float
-            In Å.
-
-        Returns
-        -------
-        ndarray of float32, shape (z, y, x)
-            Density in Da/Å³.
-        """
+        """Draw it into a cube, in Da/Å³; see `Model.patch`."""
         centres = self.subunits.centres @ rotation.T / voxel_size + offset_vox
         widths = _blurred(self.subunits.widths, voxel_size) / voxel_size
         weights = self.subunits.weights / voxel_size**3
@@ -163,21 +143,7 @@ def sum_of_gaussians(
     weights: npt.NDArray[np.float64],
     axes: tuple[npt.NDArray[np.int64], ...],
 ) -> npt.NDArray[np.float64]:
-    """Sample a sum of round Gaussians on a grid.
-
-    Parameters
-    ----------
-    centres : ndarray of float, shape (n, 3)
-        ``x, y, z``.
-    widths, weights : ndarray of float, shape (n,)
-        Standard deviations and integrals.
-    axes : (x, y, z) of ndarray
-        Coordinates of the grid along each axis, in the units of the centres.
-
-    Returns
-    -------
-    ndarray of float64, shape (z, y, x)
-    """
+    """Sample a sum of round Gaussians (integrals: weights) on a grid (x, y, z): shape (z, y, x)."""
     # A round Gaussian is the product of three in one dimension, so the sum is a matrix product.
     x, y, z = (
         np.exp(-0.5 * ((axes[i] - centres[:, i, None]) / widths[:, None]) ** 2) for i in range(3)
@@ -188,21 +154,7 @@ def sum_of_gaussians(
 
 
 def extent(subunits: Subunits, level: float = EXTENT_LEVEL, steps: int = 72) -> float:
-    """Measure the greatest distance between points above a part of the highest density.
-
-    Parameters
-    ----------
-    subunits : Subunits
-    level : float, optional
-        Part of the highest density.
-    steps : int, optional
-        Grid points across; the border is interpolated between them.
-
-    Returns
-    -------
-    float
-        In the units of the subunits.
-    """
+    """Measure `greatest_extent` on a grid of ``steps`` across, in the units of the subunits."""
     half = float((np.abs(subunits.centres).max(axis=1) + 3 * subunits.widths).max())
     step = 2 * half / steps
     axis = np.arange(-steps // 2, steps // 2 + 1)
@@ -213,19 +165,7 @@ def extent(subunits: Subunits, level: float = EXTENT_LEVEL, steps: int = 72) -> 
 
 
 def greatest_extent(density: npt.NDArray[np.float64], level: float) -> float:
-    """Measure the greatest distance between points above a part of the highest density.
-
-    Parameters
-    ----------
-    density : ndarray of float, shape (z, y, x)
-    level : float
-        Part of the highest density.
-
-    Returns
-    -------
-    float
-        In voxels; the border is interpolated linearly along the axes.
-    """
+    """Measure the longest distance (voxels) between points above a part of the maximum."""
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist
 

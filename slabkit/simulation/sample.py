@@ -80,19 +80,9 @@ class Sample:
         return margin, top - margin
 
     def place(self, model: Model, count: int, clustered: float = 0.0) -> list[Placement]:
-        """Put molecules at random places and rotations where nothing else is.
+        """Put molecules at random where nothing else is; fewer than asked if the sample is full.
 
-        Parameters
-        ----------
-        model : Model
-        count : int
-        clustered : float, optional
-            Share of them that is put against one placed before.
-
-        Returns
-        -------
-        list of Placement
-            Fewer than `count` if the sample is full.
+        ``clustered`` is the share of them that is put against one placed before.
         """
         placed: list[Placement] = []
         for _ in range(count):
@@ -108,17 +98,7 @@ class Sample:
         return placed
 
     def require_room(self, model: Model) -> None:
-        """Refuse a molecule that is larger than the ice.
-
-        Parameters
-        ----------
-        model : Model
-
-        Raises
-        ------
-        InputError
-            Says how large the molecule is and how large the ice.
-        """
+        """Refuse a molecule that is larger than the ice."""
         low, high = self._bounds(model)
         if (low > high).any():
             x, y, z = (high - low + model.diameter).tolist()
@@ -131,36 +111,14 @@ class Sample:
     def put_in(
         self, model: Model, position: npt.NDArray[np.float64], rotation: Matrix
     ) -> Placement:
-        """Put a molecule at a given place, whatever is there (into a membrane).
-
-        Parameters
-        ----------
-        model : Model
-        position : ndarray of float, shape (3,)
-            ``x, y, z`` of its centre of mass in Å.
-        rotation : ndarray of float, shape (3, 3)
-
-        Returns
-        -------
-        Placement
-        """
+        """Put a molecule at a place (Å), whatever is there (into a membrane)."""
         place_vox = position / self.voxel_size
         middle = np.floor(place_vox + 0.5).astype(int)
         patch = self._patch(model, rotation, place_vox - middle)
         return self._add(model, middle, patch, position, rotation)
 
     def add_vesicle(self, vesicle: Vesicle) -> bool:
-        """Add a vesicle, unless something is in its way.
-
-        Parameters
-        ----------
-        vesicle : Vesicle
-
-        Returns
-        -------
-        bool
-            Whether it was added.
-        """
+        """Add a vesicle, and tell so, unless something is in its way."""
         drawn = vesicle.draw(self.shape, self.voxel_size)
         if drawn is None:
             return False

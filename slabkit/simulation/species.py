@@ -41,13 +41,7 @@ BACKGROUND_COUNT = 5000
 
 @lru_cache
 def built_in_species() -> dict[str, Molecule]:
-    """Give the six species, by name.
-
-    Returns
-    -------
-    dict of str to Molecule
-        In the order of `CZII_COUNTS`.
-    """
+    """Give the six species, by name."""
     large, small = _ribosome_lobes()
     ribosome = Molecule("ribosome", 4.3e6, "C1", 300, _joined(large, small))
     # Six subunits a part make a shell of 360; the genome is a thin
@@ -107,13 +101,7 @@ def built_in_species() -> dict[str, Molecule]:
 
 @lru_cache
 def decoys() -> dict[str, Molecule]:
-    """Give the complexes that are placed and are not in the truth, by name.
-
-    Returns
-    -------
-    dict of str to Molecule
-        In the order of `DECOY_COUNTS`.
-    """
+    """Give the complexes that are placed and are not in the truth, by name."""
     large, _ = _ribosome_lobes()
     ring = _joined(_bead((1, 0.1, 0.5), 58, 13, 1), _bead((1, 0.5, 0.3), 38, 13, 1))
     barrel = _joined(*(_bead((40, 10, z), float(np.hypot(41, z)), 11, 1) for z in (16, 48)))
@@ -138,12 +126,7 @@ def decoys() -> dict[str, Molecule]:
 
 @lru_cache
 def small_proteins() -> tuple[Molecule, ...]:
-    """Give the proteins of 70 to 100 kDa that fill the background.
-
-    Returns
-    -------
-    tuple of Molecule
-    """
+    """Give the proteins of 70 to 100 kDa that fill the background."""
     return tuple(
         Molecule("small", mass, symmetry, diameter, _lobe((14, 6, 0), axes, 4, 10, seed))
         for mass, symmetry, diameter, axes, seed in (
@@ -156,12 +139,7 @@ def small_proteins() -> tuple[Molecule, ...]:
 
 @lru_cache
 def membrane_protein() -> Molecule:
-    """Give the protein that sits on membranes, its long axis along z.
-
-    Returns
-    -------
-    Molecule
-    """
+    """Give the protein that sits on membranes, its long axis along z."""
     return Molecule(
         "membrane-protein", 2.5e5, "C4", 130, _lobe((15, 0, 20), (14, 12, 50), 8, 9, 15)
     )

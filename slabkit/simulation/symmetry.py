@@ -15,23 +15,10 @@ Matrix = npt.NDArray[np.float64]
 
 @lru_cache
 def symmetry_operators(group: str) -> Matrix:
-    """Give all rotations of a point group.
+    """Give all rotations of a point group, the identity first, acting on ``(x, y, z)``.
 
-    Parameters
-    ----------
-    group : str
-        ``C<n>`` (n-fold about z), ``D<n>`` (and 2-fold about x), ``O`` (4-folds along the axes) or
-        ``I`` (2-folds along the axes).
-
-    Returns
-    -------
-    ndarray of float64, shape (operators, 3, 3)
-        Matrices acting on ``(x, y, z)`` column vectors; the first is the identity.
-
-    Raises
-    ------
-    InputError
-        If the group is none of these.
+    ``C<n>`` (n-fold about z), ``D<n>`` (and 2-fold about x), ``O`` (4-folds along the axes) or
+    ``I`` (2-folds along the axes).
     """
     generators = _generators(group)
     operators = [np.eye(3)]
@@ -46,17 +33,7 @@ def symmetry_operators(group: str) -> Matrix:
 
 
 def random_rotation(rng: np.random.Generator) -> Matrix:
-    """Draw a rotation, uniformly over all orientations.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of float64, shape (3, 3)
-        Acts on ``(x, y, z)`` column vectors.
-    """
+    """Draw a rotation of ``(x, y, z)``, uniformly over all orientations."""
     # A normalised 4D normal deviate is a uniformly distributed unit quaternion.
     quaternion = rng.standard_normal(4)
     w, x, y, z = quaternion / np.linalg.norm(quaternion)
@@ -70,19 +47,10 @@ def random_rotation(rng: np.random.Generator) -> Matrix:
 
 
 def relion_angles(rotation: Matrix) -> tuple[float, float, float]:
-    """Give the Euler angles that RELION would write for a particle.
+    """Give the Euler angles rot, tilt, psi (degrees) that RELION would write for a particle.
 
-    Parameters
-    ----------
-    rotation : ndarray of float, shape (3, 3)
-        Turns the reference into the particle: column vectors ``(x, y, z)`` of the reference,
-        multiplied by it, are those in the tomogram.
-
-    Returns
-    -------
-    rot, tilt, psi : float
-        In degrees. With Z and Y the usual counter-clockwise rotations about the axes,
-        ``rotation = Z(-psi) @ Y(-tilt) @ Z(-rot)``; tilt is from 0 to 180.
+    ``rotation`` turns the reference's ``(x, y, z)`` into the tomogram's. With Z and Y the usual
+    counter-clockwise rotations, it is ``Z(-psi) @ Y(-tilt) @ Z(-rot)``; tilt is from 0 to 180.
     """
     # For the transpose Z(rot) Y(tilt) Z(psi): last column (cos rot sin tilt, sin rot sin tilt,
     # cos tilt), last row (-sin tilt cos psi, sin tilt sin psi, cos tilt).

@@ -186,18 +186,7 @@ def slab_table(
     micrographs: list[str] | None = None,
     tomogram_file: str | None = None,
 ) -> pd.DataFrame:
-    """Make the slab table of one tomogram: `slab_columns`, checked, as a `DataFrame`.
-
-    Parameters
-    ----------
-    tomogram, plan, invert, micrographs, tomogram_file
-        As `slab_columns`.
-
-    Returns
-    -------
-    DataFrame
-        Columns of `slabkit.tables.SLABS`, one row a slab.
-    """
+    """Make the slab table of one tomogram: `slab_columns`, checked, as a `DataFrame`."""
     columns = slab_columns(
         tomogram, plan, invert=invert, micrographs=micrographs, tomogram_file=tomogram_file
     )
