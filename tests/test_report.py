@@ -7,41 +7,56 @@ import re
 import numpy as np
 import pytest
 
-from slabkit.pictures.charts import Curve, bar_chart, histogram, line_charts
+from slabkit.pictures.figures import histograms, lines_chart, stacked_bars
 from slabkit.pictures.images import numbered_gallery
 from slabkit.pictures.page import Page
 
 
-def heights(svg, name):
-    return [float(h) for h in re.findall(rf'class="{name}"[^>]*height="([\d.]+)"', svg)]
+def points(svg):
+    """The points of every line that is neither an axis nor a mark."""
+    found = re.findall(r'class="line (?:series\d|found|truth)"[^>]*points="([^"]*)"', svg)
+    return [np.array([p.split(",") for p in line.split()], dtype=float).T for line in found]
 
 
-def test_a_histogram_stacks_its_groups_and_loses_nobody():
+def test_histograms_lose_nobody():
     rng = np.random.default_rng(0)
     first, second = rng.normal(0, 1, 300), rng.normal(3, 1, 100)
-    svg = histogram({"a": first, "b": second}, label="score", threshold=1.0, bins=20)
-    total = sum(heights(svg, "series0")) / sum(heights(svg, "series1"))
-    assert total == pytest.approx(3.0, rel=0.02)
-    assert svg.count('class="mark"') == 1
-    assert "a</span>" in svg
+    svg = histograms(
+        {"a": first, "b": second}, title="t", label="score", bins=20, marks={"threshold": 1.0}
+    ).svg()
+    areas = [abs(np.trapezoid(y.max() - y, x)) for x, y in points(svg)]
+    assert areas[0] / areas[1] == pytest.approx(3.0, rel=0.02)
+    assert svg.count('class="line mark"') == 1
+    assert ">a</text>" in svg
+    assert ">threshold</text>" in svg
     assert "nan" not in svg
 
 
 def test_charts_without_values_or_spread_are_defined():
-    assert histogram({"a": []}, label="x") == "<p>No values.</p>"
-    assert "nan" not in histogram({"a": [5.0, 5.0, np.nan]}, label="x")
-    assert "nan" not in line_charts([Curve("t", np.arange(3.0), np.zeros(3), {})], label="z")
-    assert bar_chart([], label="n") == '<ul class="bars" aria-label="n"></ul>'
+    for values in ([], [5.0, 5.0, np.nan]):
+        assert "nan" not in histograms({"a": values}, title="t", label="x").svg()
+    flat = {"t": (np.arange(3.0), np.zeros(3))}
+    assert "nan" not in lines_chart(flat, title="t", label_x="z", label_y="").svg()
+    assert "<rect" not in stacked_bars({}, title="t").svg()
+
+
+def test_bars_are_as_long_as_their_numbers():
+    svg = stacked_bars({"a": {"n": 1000}, "b": {"n": 250}}, title="t").svg()
+    widths = [float(w) for w in re.findall(r'class="series0"[^>]* width="([\d.]+)"', svg)]
+    assert widths[0] / widths[1] == pytest.approx(4, rel=0.01)
+    assert ">1,000</text>" in svg
 
 
 def test_a_curve_runs_through_its_points():
-    curve = Curve("t", np.array([0.0, 50.0, 100.0]), np.array([0.0, 1.0, 0.0]), {"found": 50.0})
-    svg = line_charts([curve], label="z")
-    points = [p.split(",") for p in re.search(r'points="([^"]*)"', svg)[1].split()]
-    x, y = np.array(points, dtype=float).T
+    curve = {"fit": (np.array([0.0, 50.0, 100.0]), np.array([0.0, 1.0, 0.0]))}
+    svg = lines_chart(
+        curve, title="t", label_x="z", label_y="", marks={"found": 50.0}, size=(230, 90)
+    ).svg()
+    mark, line = points(svg)
+    x, y = line
     assert x[1] == pytest.approx((x[0] + x[2]) / 2, abs=0.11)
     assert y[1] < y[0] == y[2]  # up is towards smaller y in SVG
-    assert float(re.search(r'class="found" d="M([\d.]+)', svg)[1]) == pytest.approx(x[1], abs=0.11)
+    assert mark[0] == pytest.approx(x[1], abs=0.11)
 
 
 def test_what_goes_on_a_page_is_escaped_and_nothing_is_fetched():

@@ -1,4 +1,4 @@
-"""Charts as drawings: stacked bars, histograms, lines."""
+"""The charts of pages and pictures: stacked bars, histograms, lines."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.pictures.charts import round_ticks
 from slabkit.pictures.drawing import COLOURS, SERIES, Drawing
 
-_WIDTH, _HEIGHT, _ROW = 660, 330, 22
+_WIDTH, _HEIGHT, _ROW = 660, 220, 22  # the height is of the area within the axes
 _LETTER = 6.6  # width of a character in the drawing, about
 
 
@@ -86,6 +85,7 @@ def lines_chart(
     marks: Mapping[str, float] | None = None,
     dashed: Sequence[str] = (),
     from_zero: bool = False,
+    size: tuple[int, int] = (_WIDTH, _HEIGHT),
 ) -> Drawing:
     """Draw lines with a legend.
 
@@ -99,11 +99,13 @@ def lines_chart(
     span_y : (float, float), optional
         Range of the vertical axis.
     marks : mapping of str to float, optional
-        Vertical lines with their names.
+        Vertical lines with their names; those in `dashed` and without a style are dashed.
     dashed : sequence of str, optional
         Lines to be dashed.
     from_zero : bool, optional
         Whether the vertical axis begins at 0.
+    size : (int, int), optional
+        Width of the drawing, and height of the area within the axes.
 
     Returns
     -------
@@ -118,8 +120,9 @@ def lines_chart(
     low_y, high_y = span_y or _range(np.append(ys, 0.0) if from_zero else ys)
     names = list(lines)
     top = 48 + 20 * _legend_rows(names)
-    left, right, bottom = 66, _WIDTH - 18, top + _HEIGHT - 110
-    drawing = Drawing(_WIDTH, bottom + 50, title)
+    width, height = size
+    left, right, bottom = min(66, width // 5), width - 18, top + height
+    drawing = Drawing(width, bottom + 50, title)
     drawing.text(12, 16, title, "start", "title")
     _legend(drawing, names, 12, 38)
 
@@ -128,11 +131,11 @@ def lines_chart(
         down = bottom - (np.asarray(y) - low_y) / (high_y - low_y) * (bottom - top - 8)
         return list(zip(across.tolist(), down.tolist(), strict=True))
 
-    for tick in round_ticks(low_x, high_x, 7):
+    for tick in round_ticks(low_x, high_x, width // 80):
         [(x, _)] = place([tick], [low_y])
         drawing.line([(x, bottom), (x, bottom + 4)], "axis", 1)
         drawing.text(x, bottom + 14, f"{tick:g}")
-    for tick in round_ticks(low_y, high_y, 5):
+    for tick in round_ticks(low_y, high_y, height // 44):
         [(_, y)] = place([low_x], [tick])
         drawing.line([(left, y), (right, y)], "axis", 0.5)
         drawing.text(left - 8, y, f"{tick:g}", "end")
@@ -142,7 +145,8 @@ def lines_chart(
     for name, x_mark in (marks or {}).items():
         if low_x <= x_mark <= high_x:
             [(x, _)] = place([x_mark], [low_y])
-            drawing.line([(x, top + 4), (x, bottom)], "mark", 1, dashed=True)
+            style = name if name in COLOURS else "mark"
+            drawing.line([(x, top + 4), (x, bottom)], style, 1, style == "mark" or name in dashed)
             drawing.text(x + 4, top + 10, name, "start")
     for index, name in enumerate(names):
         style = _style(name, index)
@@ -153,6 +157,16 @@ def lines_chart(
         if len(finite[name][0]):
             drawing.line(place(*finite[name]), style, 2, dashed=name in dashed)
     return drawing
+
+
+def round_ticks(low: float, high: float, most: int) -> list[float]:
+    """Give about ``most`` round numbers inside the range."""
+    raw = (high - low) / most
+    power = 10.0 ** np.floor(np.log10(raw))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw)
+    first = np.ceil(low / step - 1e-9)
+    last = np.floor(high / step + 1e-9)
+    return [float(round(n * step, 10)) + 0.0 for n in np.arange(first, last + 1)]  # no -0
 
 
 def _finite(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
+from slabkit.pictures.figures import round_ticks
 from slabkit.pictures.images import contrast_stretched
 from slabkit.pictures.page import Page
 
@@ -31,7 +32,9 @@ main { max-width:1500px }
 .slab img { border-radius:0 }
 circle { fill:none; stroke-width:2; vector-effect:non-scaling-stroke; pointer-events:all }
 circle.kept { stroke:#ffb000 } circle.out { stroke:#5aa9e6; stroke-width:1; stroke-dasharray:3 3 }
-circle.hidden { display:none } .below { fill:var(--line) } #chart { cursor:crosshair }
+circle.hidden { display:none } .below { fill:var(--line) }
+.axis { stroke:var(--line) } .mark { stroke:var(--bad); stroke-width:1.5 }
+#chart { cursor:crosshair }
 .row { display:flex; flex-wrap:wrap; gap:10px; align-items:center; margin:10px 0 }
 .row label { color:var(--soft) } input[type=range] { flex:1; min-width:180px }
 input[type=number] { width:6.5em } select { max-width:100%; flex:1 }
@@ -151,7 +154,7 @@ def inspection_page(
         resources.files("slabkit.pictures").joinpath("inspector.js").read_text(encoding="utf-8")
     )
     packed = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    page.chart(
+    page.markup(
         f"<style>{_STYLE}</style>{markup}"
         f'<script type="application/json" id="data">{packed}</script><script>{script}</script>'
     )
@@ -203,13 +206,9 @@ def _axis(scores: npt.NDArray[np.float64]) -> tuple[float, float, list[float]]:
     low, high = float(scores.min()), float(scores.max())
     if not high > low:
         low, high = low - 0.5, high + 0.5
-    raw = (high - low) / 7
-    power = 10.0 ** np.floor(np.log10(raw))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw)
-    ticks = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
     small = _step(low, high)
-    ends = float(np.floor(low / small) * small), float(np.ceil(high / small) * small)
-    return (*(round(end, 6) for end in ends), [round(float(tick), 6) for tick in ticks])  # type: ignore[return-value]
+    start, end = np.floor(low / small) * small, np.ceil(high / small) * small
+    return round(float(start), 6), round(float(end), 6), round_ticks(low, high, 7)
 
 
 def _step(low: float, high: float) -> float:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.profiles import depth_profiles
-from slabkit.pictures.charts import Curve, bar_chart, histogram, line_charts
+from slabkit.pictures.drawing import Drawing
+from slabkit.pictures.figures import histograms, lines_chart, stacked_bars
 from slabkit.pictures.images import contrast_stretched, draw_picks, numbered_gallery, png_bytes
 from slabkit.pictures.page import Page
 from slabkit.tomogram import Tomogram
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ACCEPTED, _OTHER = (64, 220, 120), (240, 150, 60)
-_PROFILES = 10
+_PROFILES, _PROFILE_SIZE = 10, (230, 90)
 
 
 @dataclass(frozen=True)
@@ -171,14 +172,15 @@ def _funnel(page: Page, result: LoopResult) -> None:
         "one pick; picks in classes of low quality are rejected.",
     )
     page.chart(
-        bar_chart(
-            [
-                ("hits on slabs", len(result.picks2d)),
-                ("picks after merging", len(result.picks)),
-                ("accepted", len(result.curated)),
-                ("true particles", len(result.truth)),
-            ],
-            label="number of picks",
+        stacked_bars(
+            {
+                "hits on slabs": {"picks": len(result.picks2d)},
+                "picks after merging": {"picks": len(result.picks)},
+                "accepted": {"picks": len(result.curated)},
+                "true particles": {"picks": len(result.truth)},
+            },
+            title="Number of picks",
+            unit="particles",
         )
     )
     score = result.picks["slabkitScore"].to_numpy(dtype=float)
@@ -189,8 +191,9 @@ def _funnel(page: Page, result: LoopResult) -> None:
         "why classes decide.",
     )
     page.chart(
-        histogram(
+        histograms(
             {"true particles": score[result.found], "others": score[~result.found]},
+            title="Scores of the picks",
             label="score of a pick (standard deviations)",
         )
     )
@@ -227,16 +230,16 @@ def _profiles(page: Page, result: LoopResult) -> None:
     truth = result.truth[result.truth["slabkitTomogram"] == name]
     if not len(picks):
         return
-    curves = [_profile(tomogram, pick, truth) for _, pick in picks.iterrows()]
+    curves = [_profile_chart(tomogram, pick, truth) for _, pick in picks.iterrows()]
     page.section(
         "Depth",
         "How well a particle fits at each depth below the best picks: the depth found (line) and "
         "the true one of the nearest particle (dashed).",
     )
-    page.chart(line_charts(curves, label="z in Å"))
+    page.charts(curves, small=True)
 
 
-def _profile(tomogram: Tomogram, pick: pd.Series, truth: pd.DataFrame) -> Curve:
+def _profile_chart(tomogram: Tomogram, pick: pd.Series, truth: pd.DataFrame) -> Drawing:
     size = tomogram.voxel_size
     depth, height, width = tomogram.shape
     profile = next(
@@ -261,7 +264,15 @@ def _profile(tomogram: Tomogram, pick: pd.Series, truth: pd.DataFrame) -> Curve:
     if len(beside):
         nearest = (beside["slabkitZ"] - pick["slabkitZ"]).abs().to_numpy().argmin()
         marks["truth"] = float(beside["slabkitZ"].iloc[nearest])
-    return Curve(f"score {pick['slabkitScore']:.1f}", z, score, marks)
+    return lines_chart(
+        {"fit": (z, score)},
+        title=f"score {pick['slabkitScore']:.1f}",
+        label_x="z in Å",
+        label_y="",
+        marks=marks,
+        dashed=("truth",),
+        size=_PROFILE_SIZE,
+    )
 
 
 def _galleries(page: Page, result: LoopResult) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from slabkit.pictures.drawing import Drawing
 
 _STYLE = """
 :root { --ink:#1b2530; --soft:#5c6b7a; --line:#d7dee5; --ground:#fff; --raised:#f5f7f9;
@@ -39,30 +41,19 @@ th:first-child,td:first-child { text-align:left }
 th { color:var(--soft); font-weight:600; font-size:.86rem }
 svg { display:block; width:100%; max-width:680px; height:auto }
 svg text { fill:var(--soft); font:12px system-ui,sans-serif }
-.axis { stroke:var(--line) } .curve { fill:none; stroke:var(--accent); stroke-width:2 }
-.series0 { fill:var(--accent); background:var(--accent) }
-.series1 { fill:var(--second); background:var(--second) }
+.series0 { fill:var(--accent) } .series1 { fill:var(--second) }
 .series2,.accepted { fill:var(--good) } .series3 { fill:#aa448c } .series4 { fill:#7869be }
 .series5 { fill:#94704a } .series6 { fill:#3caaaa } .series7 { fill:#969b28 }
 .rejected { fill:var(--bad) } .undecided { fill:var(--soft) }
-svg .line { fill:none } .line.axis { stroke:var(--line) } .line.mark { stroke:var(--bad) }
+svg .line { fill:none } .line.axis { stroke:var(--line) }
+.line.mark,.line.found { stroke:var(--bad) } .line.truth { stroke:var(--good) }
 .line.series0 { stroke:var(--accent) } .line.series1 { stroke:var(--second) }
 .line.series2,.line.accepted { stroke:var(--good) } .line.series3 { stroke:#aa448c }
 .line.series4 { stroke:#7869be } .line.series5 { stroke:#94704a } .line.series6 { stroke:#3caaaa }
 .line.series7 { stroke:#969b28 } .line.rejected { stroke:var(--bad) }
 .line.undecided { stroke:var(--soft) } svg text.title { fill:var(--ink); font-size:15px }
 .wall { display:grid; gap:22px; grid-template-columns:repeat(auto-fill,minmax(480px,1fr)) }
-.mark,.found { stroke:var(--bad); stroke-width:1.5 }
-.truth { stroke:var(--good); stroke-width:1.5; stroke-dasharray:4 3 }
-.small-charts { display:grid; gap:12px; grid-template-columns:repeat(auto-fill,minmax(190px,1fr)) }
-.legend span { margin-right:18px; color:var(--soft); font-size:.9rem }
-.legend i { display:inline-block; width:11px; height:11px; border-radius:2px; margin-right:6px }
-.bars { list-style:none; padding:0; margin:12px 0; max-width:720px }
-.bars li { display:flex; align-items:center; gap:10px; margin:5px 0 }
-.bars .name { flex:0 0 210px; color:var(--soft); font-size:.92rem }
-.bars .bar { height:16px; min-width:2px; background:var(--accent); border-radius:3px }
-.bars .number { font-variant-numeric:tabular-nums }
-@media (max-width:560px) { .bars .name { flex-basis:130px } }
+.small { display:grid; gap:12px; grid-template-columns:repeat(auto-fill,minmax(190px,1fr)) }
 """
 
 
@@ -98,13 +89,18 @@ class Page:
         )
         self._parts.append(f'<div class="numbers">{cells}</div>')
 
-    def chart(self, markup: str) -> None:
-        """Add a chart made by `slabkit.pictures.charts`."""
-        self._parts.append(markup)
+    def markup(self, text: str) -> None:
+        """Add HTML as it is."""
+        self._parts.append(text)
 
-    def charts(self, markups: Sequence[str]) -> None:
+    def chart(self, drawing: Drawing) -> None:
+        """Add a chart."""
+        self._parts.append(drawing.svg())
+
+    def charts(self, drawings: Iterable[Drawing], *, small: bool = False) -> None:
         """Add charts side by side, as the width allows."""
-        self._parts.append(f'<div class="wall">{"".join(markups)}</div>')
+        charts = "".join(drawing.svg() for drawing in drawings)
+        self._parts.append(f'<div class="{"small" if small else "wall"}">{charts}</div>')
 
     def code(self, text: str) -> None:
         """Add lines of commands."""

@@ -134,7 +134,7 @@ def statistics_page(
             (f"{close:,}", "closer than half a diameter"),
         ]
     )
-    page.charts([one.svg() for one in statistics_drawings(counts, picks, labelling, pace).values()])
+    page.charts(statistics_drawings(counts, picks, labelling, pace).values())
     page.section(
         "Nearest neighbours",
         "Distances in Å between picks of one species in one tomogram, without the rejected. Picks "
