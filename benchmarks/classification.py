@@ -54,7 +54,7 @@ from scipy.ndimage import rotate
 from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.tables.native import PickList, write_picks
 from slabkit.formats.tables.star import read_star
-from slabkit.formats.volumes.mrc_writing import MrcStackWriter
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.scoring import match_picks
 
 Array = npt.NDArray[Any]
@@ -137,8 +137,7 @@ def read_stack() -> tuple[Array, Array]:
 
 def write_images(images: Array, stack: Path, table: Path) -> None:
     """Write a stack and a RELION table."""
-    with MrcStackWriter(stack, images.shape, VOXEL_SIZE, label="benchmark") as writer:
-        writer.append(images.astype(np.float32))
+    write_mrc(stack, images, VOXEL_SIZE, label="benchmark", stack=True)
     write_table(stack, table, len(images), images.shape[1])
 
 
@@ -319,7 +318,10 @@ def write_many(images: Array, count: int, stack: Path, table: Path) -> None:
     """Write images of the stack, drawn, turned, with fresh noise; a few at a time."""
     random = np.random.default_rng(3)
     side = images.shape[1]
-    with MrcStackWriter(stack, (count, side, side), VOXEL_SIZE, label="benchmark") as writer:
+    shape = (count, side, side)
+    with mrcfile.new_mmap(stack, shape, mrc_mode=2, overwrite=True) as file:
+        file.set_image_stack()
+        file.voxel_size = VOXEL_SIZE
         for start in range(0, count, 500):
             own = images[random.integers(len(images), size=min(500, count - start))]
             turned = [
@@ -327,7 +329,7 @@ def write_many(images: Array, count: int, stack: Path, table: Path) -> None:
                 for image, angle in zip(own, random.uniform(0, 360, len(own)), strict=True)
             ]
             noise = random.normal(0, 0.5, own.shape)
-            writer.append((np.stack(turned) + noise).astype(np.float32))
+            file.data[start : start + len(own)] = np.stack(turned) + noise
     write_table(stack, table, count, side)
 
 

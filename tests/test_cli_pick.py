@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from slabkit.formats.tables.native import read_picks2d, write_slabs
-from slabkit.formats.volumes.mrc_writing import write_mrc
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.pictures.images import contact_sheet, contrast_stretched, draw_picks, png_bytes
 from slabkit.tables import SLABS, make_table
 

@@ -9,7 +9,7 @@ import pytest
 from analytic import slab_table_of, tomogram_of
 
 from slabkit.formats.tables.native import read_picks2d, write_slabs
-from slabkit.formats.volumes.mrc_writing import write_mrc
+from slabkit.formats.volumes.mrc import write_mrc
 
 PIXEL = 10.012
 SHAPE = (100, 160)

@@ -9,7 +9,7 @@ import pytest
 
 from slabkit.errors import InputError
 from slabkit.formats.tables.native import read_slabs
-from slabkit.formats.volumes.mrc_writing import write_mrc
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.simulation import simulate_tomogram
 from slabkit.slabs.faces import find_faces
 from slabkit.tomogram import Tomogram

@@ -15,7 +15,7 @@ from PIL import Image
 
 from slabkit.errors import InputError
 from slabkit.formats.tables.native import write_picks2d, write_slabs
-from slabkit.formats.volumes.mrc_writing import write_mrc
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.pictures.inspector import inspection_page
 from slabkit.tables import PICKS2D, SLABS, make_table
 

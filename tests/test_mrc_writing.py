@@ -12,8 +12,9 @@ import pytest
 from volume_files import random_volume, write_mrc_file
 
 from slabkit.errors import InputError, SlabkitError
-from slabkit.formats.volumes.mrc import MrcStackWriter, open_stack, read_image, write_mrc
+from slabkit.formats.volumes.mrc import open_stack, read_image, write_mrc
 from slabkit.formats.volumes.opening import open_tomogram
+from slabkit.formats.volumes.statistics import RunningStatistics
 
 LABEL = "slabkit: slab of TS_1, voxels 10 to 40"
 
@@ -122,11 +123,7 @@ def test_same_bytes_and_input_left_alone(tmp_path: Path) -> None:
 def test_statistics_do_not_cancel(tmp_path: Path) -> None:
     image = (1e4 + np.random.default_rng(0).normal(0, 0.01, (20, 64, 64))).astype("f4")
     path = tmp_path / "a.mrcs"
-    with MrcStackWriter(path, (None, 64, 64), 2.0, label=LABEL) as stack:
-        stack.append(image[:7])
-        for single in image[7:]:
-            stack.append(single)
-        assert len(stack) == 20
+    write_mrc(path, image, 2.0, label=LABEL, stack=True)
     assert field(path, 216, "f") == pytest.approx(image.astype("f8").std(), rel=1e-6)
     assert field(path, 84, "f") == np.float32(image.mean(dtype="f8"))
 
@@ -138,12 +135,12 @@ def test_nonfinite_values_are_left_out_of_the_statistics(tmp_path: Path) -> None
     assert field(tmp_path / "b.mrc", 76, "3f") == (0.0, -1.0, -2.0)
 
 
-def test_stack_writer_counts(tmp_path: Path) -> None:
+def test_a_stack_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = random_volume((4, 6, 7))
     path = tmp_path / "a.mrcs"
-    with MrcStackWriter(path, (4, 6, 7), 7.3, label=LABEL) as stack:
-        stack.append(data)
-        assert not path.exists()
+    write_mrc(path, data, 7.3, label=LABEL, stack=True)
     reopened = open_stack(path)
     assert len(reopened) == 4
     assert reopened.image_shape == (6, 7)
@@ -153,28 +150,20 @@ def test_stack_writer_counts(tmp_path: Path) -> None:
         with pytest.raises(IndexError, match="has 4 images"):
             reopened[index]
     before = path.read_bytes()
-    with (
-        pytest.raises(InputError, match="3 images were given, 4 announced"),
-        MrcStackWriter(path, (4, 6, 7), 7.3, label=LABEL) as stack,
-    ):
-        stack.append(data[:3])
-    with (
-        pytest.raises(InputError, match="no image was given"),
-        MrcStackWriter(path, (None, 6, 7), 7.3, label=LABEL),
-    ):
-        pass
-    with (  # noqa: PT012
-        pytest.raises(InputError, match=r"image 2 has the size \(7, 6\), the others \(6, 7\)"),
-        MrcStackWriter(path, (None, 6, 7), 7.3, label=LABEL) as stack,
-    ):
-        stack.append(data[0])
-        stack.append(data[0].T)
-    with (  # noqa: PT012
-        pytest.raises(KeyboardInterrupt),
-        MrcStackWriter(path, (None, 6, 7), 7.3, label=LABEL) as stack,
-    ):
-        stack.append(data[0])
-        raise KeyboardInterrupt
+    with pytest.raises(InputError, match="two or three axes"):
+        write_mrc(path, data[:0], 7.3, label=LABEL, stack=True)
+    count = 0
+
+    def add(self: RunningStatistics, values: np.ndarray) -> None:
+        nonlocal count
+        count += 1
+        assert path.read_bytes() == before
+        if count == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunningStatistics, "add", add)
+    with pytest.raises(KeyboardInterrupt):
+        write_mrc(path, 2 * data, 7.3, label=LABEL, stack=True)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.mrcs"]
 

@@ -13,7 +13,7 @@ from slabkit.arrays.components import ComponentFinder
 from slabkit.arrays.splitting import longest_extent, split_object
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.tables.native import read_native_picks
-from slabkit.formats.volumes.mrc_writing import write_mrc
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.picking.segmentation import pick_segmentation, segmentation_kind
 from slabkit.tomogram import Tomogram
 

@@ -455,7 +455,7 @@ def test_relion_finds_the_same_places_and_angles(two, tmp_path):
     if program is None:
         pytest.skip("relion_autopick is not installed")
     from slabkit.formats.tables.star import read_star
-    from slabkit.formats.volumes.mrc_writing import write_mrc
+    from slabkit.formats.volumes.mrc import write_mrc
 
     image = scene(noise=0.1)
     write_mrc(tmp_path / "slab.mrc", -image, PIXEL, label="test")

@@ -18,7 +18,7 @@ from slabkit.formats.tables.native import (
     write_slabs,
 )
 from slabkit.formats.volumes.masks import find_masks
-from slabkit.formats.volumes.mrc_writing import write_mrc
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.picking.masking import picks_inside, slab_mask
 from slabkit.picking.thresholds import (
     fit_threshold,

@@ -14,7 +14,7 @@ from slabkit.formats.programs.shared.values import coordinates
 from slabkit.formats.tables.blocks import read_text, write_blocks
 from slabkit.formats.tables.paths import path_for_table
 from slabkit.formats.tables.star import parse_star
-from slabkit.formats.volumes.mrc_writing import MrcStackWriter
+from slabkit.formats.volumes.mrc import write_mrc
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +35,7 @@ def write_averages(
     pixel_size : float
         In Å.
     """
-    shape = averages.shape[0], averages.shape[1], averages.shape[2]
-    with MrcStackWriter(path, shape, pixel_size, label="slabkit class averages") as stack:
-        stack.append(averages)
+    write_mrc(path, averages, pixel_size, label="slabkit class averages", stack=True)
 
 
 def write_classes(

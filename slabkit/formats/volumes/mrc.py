@@ -9,27 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
+from mrcfile.constants import IMAGE_STACK_SPACEGROUP, VOLUME_STACK_SPACEGROUP
 
 from slabkit.errors import FormatError, InputError
+from slabkit.formats.tables.atomic import atomic_path
 from slabkit.formats.volumes.decoded_cache import Compression, DecompressedVoxels, open_compressed
-from slabkit.formats.volumes.mrc_header import HEADER_BYTES, MrcHeader, parse_header
-from slabkit.formats.volumes.mrc_writing import MrcStackWriter, write_mrc
+from slabkit.formats.volumes.mrc_header import (
+    HEADER_BYTES,
+    MODE_OF_TYPE,
+    MrcHeader,
+    make_header,
+    parse_header,
+)
+from slabkit.formats.volumes.statistics import RunningStatistics
 from slabkit.formats.volumes.voxel_size import shortest_decimal
 from slabkit.formats.volumes.voxels import FileVolume, MappedVoxels, check_axis_order, in_axis_order
-
-__all__ = [
-    "ImageStack",
-    "MrcStackWriter",
-    "open_mrc",
-    "open_stack",
-    "read_header",
-    "read_image",
-    "stack_reason",
-    "write_mrc",
-]
-
-_AXIS_LETTERS = {1: "x", 2: "y", 3: "z"}
 
 
 @dataclass(frozen=True)
@@ -59,13 +55,7 @@ class ImageStack:
         return self.source.shape[1], self.source.shape[2]
 
     def __getitem__(self, index: int) -> npt.NDArray[Any]:
-        """Give image ``index`` (0-based), a read-only view ``(y, x)`` in the file's own type.
-
-        Raises
-        ------
-        IndexError
-            There is no such image.
-        """
+        """Give image ``index`` (0-based), a read-only view ``(y, x)`` in the file's own type."""
         if not 0 <= index < len(self):
             raise IndexError(f"{self.path}: has {len(self)} images, so no index {index}.")
         image: npt.NDArray[Any] = self.source[index : index + 1, :, :][0]
@@ -120,45 +110,23 @@ def open_mrc(
     uint8: bool | None = None,
     axis_order: str | None = None,
 ) -> FileVolume:
-    """Open the volume in an MRC file; no voxel is read.
-
-    Parameters
-    ----------
-    path : path-like
-    compression : {"gzip", "bzip2"}, optional
-    uint8 : bool, optional
-        Whether mode 0 is unsigned; None believes IMOD's flags, else signed.
-    axis_order : str, optional
-        What the file's axes are, slowest first, whatever its header says.
-
-    Returns
-    -------
-    FileVolume
-
-    Raises
-    ------
-    FormatError
-        It is not MRC, is damaged or truncated, or its axes are no permutation.
-    InputError
-        It cannot be read, or holds an image or a stack of images.
-    """
+    """Open the volume in an MRC file; no voxel is read. Images and stacks of them are refused."""
     where = str(path)
     header = read_header(path, compression, uint8)
     reason = stack_reason(where, header)
     if reason:
         raise InputError(f"{where}: {reason}")
-    source = _source(where, header, compression)
     warnings, notes = list(header.warnings), list(header.notes)
     axes = _axes(where, header, axis_order, warnings, notes)
     _note_start(header, warnings)
-    if header.space_group == 0:
+    if header.fields["ispg"] == IMAGE_STACK_SPACEGROUP:
         text = "its space group is 0, which means images; it is read as one volume, as IMOD does"
         notes.append(text)
         if _plain_suffix(where) == ".st":
             warnings.append(f"{text}: make sure that it is no tilt series")
     x, y, z = header.voxel_sizes
     return FileVolume(
-        source=in_axis_order(source, axes),
+        source=in_axis_order(_source(where, header, compression), axes),
         voxel_sizes=(z, y, x),
         stored_as=header.stored_as + (f", {compression}" if compression else ""),
         warnings=tuple(warnings),
@@ -167,34 +135,23 @@ def open_mrc(
 
 
 def stack_reason(where: str, header: MrcHeader) -> str | None:
-    """Say why a file is certainly not one volume, or None.
+    """Say why a file is certainly not one volume, in a sentence without its name, or None.
 
     Certain are a single section, the suffix ``.mrcs``, and the standard's own marks: space group 0
     with ``mz`` 1, or 401 and more with fewer sections in the cell than in the file. Space group 0
     alone is no sign: older IMOD wrote its volumes so.
-
-    Parameters
-    ----------
-    where : str
-        The path.
-    header : MrcHeader
-
-    Returns
-    -------
-    str or None
-        The reason, a sentence without the file's name.
     """
-    sections, per_volume = header.sections, header.sampling[2]
+    sections, per_volume, group = header.integers("nz", "mz", "ispg")
     if sections == 1:
         return "is a single image, where a volume is needed."
     if _plain_suffix(where) == ".mrcs":
         return f"is a stack of {sections} images (.mrcs), where a volume is needed."
-    if header.space_group == 0 and per_volume == 1:
+    if group == IMAGE_STACK_SPACEGROUP and per_volume == 1:
         return (
             f"is a stack of {sections} images (space group 0, mz 1), where a volume is needed; if "
             "it is a volume, set its space group to 1 and mz to its depth."
         )
-    if header.space_group >= 401 and 0 < per_volume < sections:
+    if group >= VOLUME_STACK_SPACEGROUP and 0 < per_volume < sections:
         return f"is a stack of {sections // per_volume} volumes; split it into files."
     return None
 
@@ -210,7 +167,7 @@ def read_image(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], float]:
     Returns
     -------
     image : ndarray, shape (y, x)
-        In the file's type, byte order of the machine; a copy of its own.
+        In the file's type, byte order of the machine; a copy.
     pixel_size : float
         In Å; NaN where the file does not say.
 
@@ -257,31 +214,105 @@ def open_stack(path: str | os.PathLike[str], compression: Compression | None = N
     return ImageStack(where, _source(where, header, compression), pixel_size)
 
 
+def write_mrc(
+    path: str | os.PathLike[str],
+    array: npt.NDArray[Any],
+    pixel_size: float,
+    *,
+    label: str,
+    stack: bool = False,
+    dtype: npt.DTypeLike = np.float32,
+) -> None:
+    """Write an image, a volume or a stack of images: the same arguments, the same bytes.
+
+    Parameters
+    ----------
+    path : path-like
+        Replaced once the new file is whole.
+    array : ndarray, shape (y, x) or (z, y, x)
+        Real values; two axes make an image (``nz`` 1).
+    pixel_size : float
+        In Å, written on all axes.
+    label : str
+        What made it, 80 characters; stands where others write the time.
+    stack : bool, optional
+        Whether three axes are images ``(image, y, x)`` (space group 0) rather than a volume (1).
+    dtype : dtype, optional
+        float32, int8, int16, uint16 or float16. Values are rounded to integers where need be.
+
+    Raises
+    ------
+    InputError
+        The array is empty or of other dimensions, the type is not one of those, or a value does not
+        fit it.
+    SlabkitError
+        The file cannot be written.
+    """
+    kind = np.dtype(dtype)
+    if array.ndim not in (2, 3) or not array.size:
+        raise InputError(f"{path}: an image or volume has two or three axes, not {array.shape}.")
+    if array.dtype.kind not in "iufb":
+        raise InputError(f"{path}: images hold real numbers, not {array.dtype}.")
+    if kind.str[1:] not in MODE_OF_TYPE:
+        raise InputError(
+            f"{path}: MRC files hold float32, int8, int16, uint16 or float16, not {kind}."
+        )
+    if not (math.isfinite(pixel_size) and pixel_size > 0):
+        raise InputError(f"{path}: the pixel size must be positive, not {pixel_size!r}.")
+    images = array if array.ndim == 3 else array[np.newaxis]
+    volume = array.ndim == 3 and not stack
+    statistics = RunningStatistics()
+    with atomic_path(path, sync=False) as temporary, temporary.open("wb") as file:
+        file.write(bytes(HEADER_BYTES))
+        for image in images:
+            stored = _converted(image, kind.newbyteorder("<"), str(path))
+            statistics.add(stored)
+            file.write(stored.data)
+        file.seek(0)
+        stated = (0.0, -1.0, -2.0, -1.0)  # the standard's way of saying "not determined"
+        if statistics.count:
+            stated = statistics.least, statistics.greatest, statistics.mean, statistics.deviation
+        file.write(make_header(images.shape, kind, pixel_size, volume, stated, label))
+
+
+def _converted(image: npt.NDArray[Any], kind: np.dtype[Any], where: str) -> npt.NDArray[Any]:
+    if image.dtype == kind:
+        return np.ascontiguousarray(image)
+    if kind.kind == "f":
+        with np.errstate(over="ignore"):
+            stored = np.ascontiguousarray(image, dtype=kind)
+        overflow = bool(np.isinf(stored).any() and not np.isinf(image).any())
+    else:
+        limits = np.iinfo(kind)
+        rounded = np.rint(image) if image.dtype.kind == "f" else image
+        inside = (rounded >= limits.min) & (rounded <= limits.max)  # also False for NaN
+        overflow = not inside.all()
+        stored = np.ascontiguousarray(rounded, dtype=kind) if not overflow else rounded
+    if overflow:
+        raise InputError(f"{where}: values from {image.min()} to {image.max()} do not fit {kind}.")
+    return stored
+
+
 def _source(where: str, header: MrcHeader, compression: Compression | None) -> MappedVoxels:
-    shape = (header.sections, header.rows, header.columns)
     if compression is None:
-        return MappedVoxels(where, shape, header.dtype, header.offset)
-    return DecompressedVoxels(where, shape, header.dtype, header.offset, compression)
+        return MappedVoxels(where, header.shape, header.dtype, header.offset)
+    return DecompressedVoxels(where, header.shape, header.dtype, header.offset, compression)
 
 
 def _axes(
-    where: str,
-    header: MrcHeader,
-    axis_order: str | None,
-    warnings: list[str],
-    notes: list[str],
+    where: str, header: MrcHeader, axis_order: str | None, warnings: list[str], notes: list[str]
 ) -> str:
     if axis_order is not None:
         axes = check_axis_order(axis_order)
         notes.append(f"the file's axes are taken as {axes}, slowest first, as was asked")
         return axes
-    if sorted(header.axes) != [1, 2, 3]:
-        listed = ", ".join(str(axis) for axis in header.axes)
+    stored = header.integers("mapc", "mapr", "maps")
+    if sorted(stored) != [1, 2, 3]:
         raise FormatError(
-            f"{where}: its axes (mapc, mapr, maps = {listed}) are no order of 1, 2, 3; give "
-            "--axis-order, zyx as a rule."
+            f"{where}: its axes (mapc, mapr, maps = {', '.join(map(str, stored))}) are no order of "
+            "1, 2, 3; give --axis-order, zyx as a rule."
         )
-    axes = "".join(_AXIS_LETTERS[axis] for axis in reversed(header.axes))
+    axes = "".join(" xyz"[axis] for axis in reversed(stored))
     if axes != "zyx":
         warnings.append(
             f"its axes are stored in the order {axes}, slowest first; it is read transposed to zyx"
@@ -290,11 +321,13 @@ def _axes(
 
 
 def _note_start(header: MrcHeader, warnings: list[str]) -> None:
+    start = header.integers("nxstart", "nystart", "nzstart")
+    origin = header.fields["origin"].item()
     moved = []
-    if any(header.start):
-        moved.append(f"start ({', '.join(str(v) for v in header.start)} voxels)")
-    if any(math.isfinite(v) and abs(v) > 1e-6 for v in header.origin):
-        moved.append(f"origin ({', '.join(f'{v:g}' for v in header.origin)} Å)")
+    if any(start):
+        moved.append(f"start ({', '.join(str(v) for v in start)} voxels)")
+    if any(math.isfinite(v) and abs(v) > 1e-6 for v in origin):
+        moved.append(f"origin ({', '.join(f'{v:g}' for v in origin)} Å)")
     if moved:
         warnings.append(
             f"the {' and '.join(moved)} in its header is ignored: positions count from the first "

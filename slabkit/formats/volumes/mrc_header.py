@@ -1,26 +1,28 @@
 """The 1024 bytes at the head of an MRC file, and what may be wrong with them.
 
-MRC2014 (Cheng et al. 2015, J. Struct. Biol. 192, 146) and the IMOD dialect of it. Parsed here and
-not with mrcfile, because files in the wild have broken byte-order stamps, unsigned bytes and
-lengths that do not fit, and each wants its own sentence rather than an exception or ``None``.
+MRC2014 (Cheng et al. 2015, J. Struct. Biol. 192, 146) and the IMOD dialect of it. The layout is
+mrcfile's. What mrcfile takes for granted is decided here: in files in the wild the stamp of the
+byte order is broken, bytes are unsigned, lengths do not fit, and each wants its own sentence.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from mrcfile.constants import IMAGE_STACK_SPACEGROUP, MAP_ID, VOLUME_SPACEGROUP
+from mrcfile.dtypes import HEADER_DTYPE
 
 from slabkit.errors import FormatError
 
+_LAYOUTS = {order: HEADER_DTYPE.newbyteorder(order) for order in "<>"}
 HEADER_BYTES = 1024
-
-MODES: dict[int, str] = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
-"""The modes that are read and written, as NumPy types without byte order."""
-
+# The modes that are read and written, as NumPy types without byte order.
+_MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+MODE_OF_TYPE = {name: mode for mode, name in _MODES.items()}
 _OTHER_MODES = {
     3: "complex 16-bit integers",
     4: "complex floats, a Fourier transform",
@@ -29,6 +31,8 @@ _OTHER_MODES = {
 }
 _STAMPS = {b"\x44\x44": "<", b"\x44\x41": "<", b"\x11\x11": ">"}
 _IMOD_STAMP = 1146047817
+_IMOD_OFFSET = 40  # of IMOD's stamp and flags in what MRC2014 calls extra space
+_SIZES = ("nx", "ny", "nz", "mode", "nsymbt")
 _MOST_SIDE = 1_000_000
 _MOST_EXTENDED = 1 << 30
 
@@ -39,85 +43,66 @@ class MrcHeader:
 
     Parameters
     ----------
-    columns, rows, sections : int
-        Size in the file's order, fastest first.
-    mode : int
+    fields : np.void
+        The header, as mrcfile names its fields.
     dtype : dtype
         Of the voxels as stored, byte order included.
-    offset : int
-        Where the voxels begin, in bytes.
-    voxel_sizes : (float, float, float)
-        Cell divided by sampling along x, y, z in Å; 0 where it is not set.
-    axes : (int, int, int)
-        Which axis columns, rows and sections are: 1 = x, 2 = y, 3 = z.
-    start : (int, int, int)
-    origin : (float, float, float)
-    sampling : (int, int, int)
-        The cell's ``mx, my, mz``.
-    space_group : int
-        0 images, 1 a volume, from 401 a stack of volumes.
-    statistics : (float, float, float)
-        Least, greatest and mean value as stated; not to be relied on.
-    labels : tuple of str
     warnings, notes : tuple of str
         What was found and decided, without the file's name.
     """
 
-    columns: int
-    rows: int
-    sections: int
-    mode: int
+    fields: np.void
     dtype: np.dtype[Any]
-    offset: int
-    voxel_sizes: tuple[float, float, float]
-    axes: tuple[int, int, int]
-    start: tuple[int, int, int]
-    origin: tuple[float, float, float]
-    sampling: tuple[int, int, int]
-    space_group: int
-    statistics: tuple[float, float, float]
-    labels: tuple[str, ...]
-    warnings: tuple[str, ...] = field(default=())
-    notes: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
-    def data_bytes(self) -> int:
-        """How many bytes the voxels take."""
-        return self.columns * self.rows * self.sections * self.dtype.itemsize
+    def shape(self) -> tuple[int, int, int]:
+        """Sections, rows and columns."""
+        columns, rows, sections = self.integers("nx", "ny", "nz")
+        return sections, rows, columns
+
+    @property
+    def offset(self) -> int:
+        """Where the voxels begin, in bytes."""
+        return HEADER_BYTES + self.integers("nsymbt")[0]
+
+    @property
+    def voxel_sizes(self) -> tuple[float, float, float]:
+        """Cell divided by sampling along x, y, z in Å; 0 where it is not set."""
+        x, y, z = (
+            length / intervals if intervals > 0 and math.isfinite(length) and length > 0 else 0.0
+            for length, intervals in zip(
+                self.fields["cella"].item(), self.integers("mx", "my", "mz"), strict=True
+            )
+        )
+        return x, y, z
 
     @property
     def stored_as(self) -> str:
         """Mode, type and byte order, for people."""
         order = "" if self.dtype.itemsize == 1 else ", big-endian" * (self.dtype.str[0] == ">")
-        return f"MRC mode {self.mode} ({self.dtype.newbyteorder('=')}{order})"
+        return f"MRC mode {self.fields['mode']} ({self.dtype.newbyteorder('=')}{order})"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that are not empty."""
+        count = min(max(int(self.fields["nlabl"]), 0), 10)
+        texts = (
+            bytes(label).split(b"\0")[0].decode("ascii", "replace").strip()
+            for label in self.fields["label"][:count]
+        )
+        return tuple(text for text in texts if text)
+
+    def integers(self, *names: str) -> tuple[int, ...]:
+        """Give fields as integers."""
+        return tuple(int(self.fields[name]) for name in names)
 
 
 def parse_header(
     raw: bytes, where: str, file_bytes: int | None = None, uint8: bool | None = None
 ) -> MrcHeader:
-    """Read a header, checking it against the size of its file before anything is allocated.
-
-    Parameters
-    ----------
-    raw : bytes
-        The first 1024 bytes of the file (fewer if it is shorter).
-    where : str
-        What messages begin with.
-    file_bytes : int, optional
-        The file's size; None where it is not known (compressed).
-    uint8 : bool, optional
-        Whether mode 0 is unsigned; None believes IMOD's flags and else takes it as signed, which is
-        the standard.
-
-    Returns
-    -------
-    MrcHeader
-
-    Raises
-    ------
-    FormatError
-        Not MRC; a size, mode or extended header that cannot be; fewer bytes than announced.
-    """
+    """Read a header, checked against the size of its file (None: not known)."""
     if len(raw) < HEADER_BYTES:
         raise FormatError(
             f"{where}: is too short to be an MRC file: {len(raw)} bytes where the header alone has "
@@ -126,151 +111,117 @@ def parse_header(
     warnings: list[str] = []
     notes: list[str] = []
     order = _byte_order(raw, where, file_bytes, warnings)
-    columns, rows, sections, mode = struct.unpack_from(f"{order}4i", raw, 0)
-    _check_size(where, columns, rows, sections, mode)
-    (extended,) = struct.unpack_from(f"{order}i", raw, 92)
-    if extended < 0 or extended > (_MOST_EXTENDED if file_bytes is None else file_bytes):
-        raise FormatError(
-            f"{where}: its header announces an extended header of {extended} bytes, "
-            f"{'' if file_bytes is None else f'the file has {file_bytes}, '}so it is damaged."
-        )
-    start, sampling = _integers(raw, order, 16), _integers(raw, order, 28)
-    cell = struct.unpack_from(f"{order}3f", raw, 40)
-    least, greatest, mean = struct.unpack_from(f"{order}3f", raw, 76)
-    dtype = np.dtype(f"{order}{MODES[mode]}")
-    if mode == 0 and _is_unsigned(raw, order, uint8, least, greatest, warnings, notes):
-        dtype = np.dtype("u1")
-    header = MrcHeader(
-        columns=columns,
-        rows=rows,
-        sections=sections,
-        mode=mode,
-        dtype=dtype,
-        offset=HEADER_BYTES + extended,
-        voxel_sizes=_voxel_sizes(cell, sampling),
-        axes=_integers(raw, order, 64),
-        start=start,
-        origin=struct.unpack_from(f"{order}3f", raw, 196),
-        sampling=sampling,
-        space_group=struct.unpack_from(f"{order}i", raw, 88)[0],
-        statistics=(least, greatest, mean),
-        labels=_labels(raw, order),
-        warnings=(),
-        notes=tuple(notes),
-    )
-    expected = header.offset + header.data_bytes
-    if file_bytes is not None and file_bytes < expected:
-        raise FormatError(
-            f"{where}: is truncated: its header announces {columns} × {rows} × {sections} voxels "
-            f"of mode {mode}, {expected} bytes in all, and the file has {file_bytes}."
-        )
-    if file_bytes is not None and file_bytes > expected:
-        warnings.append(
-            f"has {file_bytes - expected} bytes more than its header announces ({file_bytes} "
-            f"instead of {expected}); they are ignored"
-        )
-    object.__setattr__(header, "warnings", tuple(warnings))
-    return header
-
-
-def _byte_order(raw: bytes, where: str, file_bytes: int | None, warnings: list[str]) -> str:
-    stamped = _STAMPS.get(raw[212:214])
-    has_map = raw[208:211] == b"MAP"
-    candidates = [order for order in "<>" if _is_plausible(raw, order, file_bytes)]
-    if not candidates:
-        if has_map and stamped:
-            return stamped  # the field that is wrong will be named
-        if has_map:
-            columns, rows, sections, mode = struct.unpack_from("<4i", raw, 0)
-            raise FormatError(
-                f"{where}: is damaged: in neither byte order does its header make sense "
-                f"(little-endian: {columns} × {rows} × {sections} voxels of mode {mode})."
-            )
-        raise FormatError(f"{where}: is not an MRC file, nor any other volume that slabkit reads.")
-
-    def rank(order: str) -> tuple[bool, bool, bool]:
-        missing = _missing_bytes(raw, order, file_bytes)
-        return (missing != 0, missing > 0, order != stamped)
-
-    # The byte order makes a difference to nearly every file's size: the stamp only settles draws,
-    # except where no order fits, as in a truncated file.
-    fitting = [order for order in candidates if _missing_bytes(raw, order, file_bytes) <= 0]
-    if not fitting and stamped in candidates:
-        best = str(stamped)
-    else:
-        best = min(candidates, key=rank)
-    if not has_map:
-        if _missing_bytes(raw, best, file_bytes) != 0:
-            raise FormatError(
-                f"{where}: is not an MRC file: it has no MAP identifier and its length does not "
-                "fit what its header would say."
-            )
-        warnings.append("has no MAP identifier (an old file?), but size and mode fit its length")
-    if best != stamped:
-        stamp = raw[212:216].hex(" ")
-        warnings.append(
-            f"its machine stamp ({stamp}) is "
-            f"{'wrong' if stamped else 'not valid'}; from the header's size and mode the file is "
-            f"{'little' if best == '<' else 'big'}-endian"
-        )
-    return best
-
-
-def _is_plausible(raw: bytes, order: str, file_bytes: int | None) -> bool:
-    *sides, mode = struct.unpack_from(f"{order}4i", raw, 0)
-    (extended,) = struct.unpack_from(f"{order}i", raw, 92)
-    limit = _MOST_EXTENDED if file_bytes is None else file_bytes
-    return (
-        all(1 <= side <= _MOST_SIDE for side in sides)
-        and (mode in MODES or mode in _OTHER_MODES)
-        and 0 <= extended <= limit
-    )
-
-
-def _missing_bytes(raw: bytes, order: str, file_bytes: int | None) -> int:
-    if file_bytes is None:
-        return 0
-    *sides, mode = struct.unpack_from(f"{order}4i", raw, 0)
-    (extended,) = struct.unpack_from(f"{order}i", raw, 92)
-    if mode not in MODES:
-        return 0
-    voxel_bytes = np.dtype(MODES[mode]).itemsize
-    return HEADER_BYTES + int(extended) + int(math.prod(sides)) * voxel_bytes - file_bytes
-
-
-def _check_size(where: str, columns: int, rows: int, sections: int, mode: int) -> None:
+    fields = _fields(raw, order)
+    columns, rows, sections, mode, extended = (int(fields[name]) for name in _SIZES)
     sides = (columns, rows, sections)
     if min(sides) < 1 or max(sides) > _MOST_SIDE:
         raise FormatError(
             f"{where}: its header announces {columns} × {rows} × {sections} voxels, which cannot "
             "be; the header is damaged."
         )
-    if mode not in MODES:
+    if mode not in _MODES:
         what = _OTHER_MODES.get(mode, "unknown")
-        known = ", ".join(str(known) for known in MODES)
+        known = ", ".join(str(known) for known in _MODES)
         raise FormatError(
             f"{where}: is of MRC mode {mode} ({what}), and slabkit reads modes {known}; "
             "convert it, with IMOD's newstack -mode 2 for instance."
         )
+    if extended < 0 or extended > (_MOST_EXTENDED if file_bytes is None else file_bytes):
+        raise FormatError(
+            f"{where}: its header announces an extended header of {extended} bytes, "
+            f"{'' if file_bytes is None else f'the file has {file_bytes}, '}so it is damaged."
+        )
+    dtype = np.dtype(f"{order}{_MODES[mode]}")
+    if mode == 0 and _is_unsigned(fields, order, uint8, warnings, notes):
+        dtype = np.dtype("u1")
+    missing = _missing_bytes(fields, file_bytes)
+    if file_bytes is not None and missing:
+        expected = file_bytes + missing
+        if missing > 0:
+            raise FormatError(
+                f"{where}: is truncated: its header announces {columns} × {rows} × {sections} "
+                f"voxels of mode {mode}, {expected} bytes in all, and the file has {file_bytes}."
+            )
+        warnings.append(
+            f"has {-missing} bytes more than its header announces ({file_bytes} instead of "
+            f"{expected}); they are ignored"
+        )
+    return MrcHeader(fields, dtype, tuple(warnings), tuple(notes))
+
+
+def _fields(raw: bytes, order: str) -> np.void:
+    fields: np.void = np.frombuffer(raw, _LAYOUTS[order])[0]
+    return fields
+
+
+def _byte_order(raw: bytes, where: str, file_bytes: int | None, warnings: list[str]) -> str:
+    """Find the byte order that fits the file's length; the stamp only settles draws."""
+    either = {order: _fields(raw, order) for order in "<>"}
+    stamp = either["<"]["machst"].tobytes()
+    stamped = _STAMPS.get(stamp[:2])
+    has_map = raw[208:211] == MAP_ID[:3]
+    candidates = [o for o, fields in either.items() if _is_plausible(fields, file_bytes)]
+    if not candidates:
+        if has_map and stamped:
+            return stamped  # the field that is wrong will be named
+        if has_map:
+            columns, rows, sections, mode = (either["<"][n] for n in ("nx", "ny", "nz", "mode"))
+            raise FormatError(
+                f"{where}: is damaged: in neither byte order does its header make sense "
+                f"(little-endian: {columns} × {rows} × {sections} voxels of mode {mode})."
+            )
+        raise FormatError(f"{where}: is not an MRC file, nor any other volume that slabkit reads.")
+    missing = {order: _missing_bytes(either[order], file_bytes) for order in candidates}
+    if stamped in candidates and min(missing.values()) > 0:
+        best = str(stamped)  # no order fits, as in a truncated file
+    else:
+        best = min(candidates, key=lambda o: (missing[o] != 0, missing[o] > 0, o != stamped))
+    if not has_map:
+        if missing[best] != 0:
+            raise FormatError(
+                f"{where}: is not an MRC file: it has no MAP identifier and its length does not "
+                "fit what its header would say."
+            )
+        warnings.append("has no MAP identifier (an old file?), but size and mode fit its length")
+    if best != stamped:
+        warnings.append(
+            f"its machine stamp ({stamp.hex(' ')}) is "
+            f"{'wrong' if stamped else 'not valid'}; from the header's size and mode the file is "
+            f"{'little' if best == '<' else 'big'}-endian"
+        )
+    return best
+
+
+def _is_plausible(fields: np.void, file_bytes: int | None) -> bool:
+    limit = _MOST_EXTENDED if file_bytes is None else file_bytes
+    mode = int(fields["mode"])
+    return (
+        all(1 <= fields[name] <= _MOST_SIDE for name in ("nx", "ny", "nz"))
+        and (mode in _MODES or mode in _OTHER_MODES)
+        and 0 <= fields["nsymbt"] <= limit
+    )
+
+
+def _missing_bytes(fields: np.void, file_bytes: int | None) -> int:
+    """Give how many bytes a file is shorter than its header says; negative: longer."""
+    nx, ny, nz, mode, extended = (int(fields[name]) for name in _SIZES)
+    if file_bytes is None or mode not in _MODES:
+        return 0
+    return HEADER_BYTES + extended + nx * ny * nz * np.dtype(_MODES[mode]).itemsize - file_bytes
 
 
 def _is_unsigned(
-    raw: bytes,
-    order: str,
-    uint8: bool | None,
-    least: float,
-    greatest: float,
-    warnings: list[str],
-    notes: list[str],
+    fields: np.void, order: str, uint8: bool | None, warnings: list[str], notes: list[str]
 ) -> bool:
-    stamp, flags = struct.unpack_from(f"{order}2i", raw, 152)
     if uint8 is not None:
         notes.append(f"bytes are read as {'unsigned' if uint8 else 'signed'}, as was asked")
         return uint8
+    stamp, flags = struct.unpack_from(f"{order}2i", fields["extra2"].tobytes(), _IMOD_OFFSET)
     if stamp == _IMOD_STAMP:
         unsigned = not flags & 1
         notes.append(f"IMOD's flags say that bytes are {'unsigned' if unsigned else 'signed'}")
         return unsigned
+    least, greatest = float(fields["dmin"]), float(fields["dmax"])
     if least >= 0 and 127 < greatest <= 255:
         warnings.append(
             f"its bytes are read as signed, the standard, but its header states values from "
@@ -279,80 +230,43 @@ def _is_unsigned(
     return False
 
 
-def _voxel_sizes(
-    cell: tuple[float, ...], sampling: tuple[int, int, int]
-) -> tuple[float, float, float]:
-    x, y, z = (
-        length / intervals if intervals > 0 and math.isfinite(length) and length > 0 else 0.0
-        for length, intervals in zip(cell, sampling, strict=True)
-    )
-    return x, y, z
-
-
-def _integers(raw: bytes, order: str, offset: int) -> tuple[int, int, int]:
-    first, second, third = struct.unpack_from(f"{order}3i", raw, offset)
-    return first, second, third
-
-
-def _labels(raw: bytes, order: str) -> tuple[str, ...]:
-    (count,) = struct.unpack_from(f"{order}i", raw, 220)
-    texts = [
-        raw[224 + 80 * i : 304 + 80 * i].split(b"\0")[0].decode("ascii", "replace").strip()
-        for i in range(min(max(count, 0), 10))
-    ]
-    return tuple(text for text in texts if text)
-
-
-def pack_header(
-    shape: tuple[int, int, int],
-    mode: int,
+def make_header(
+    shape: tuple[int, ...],
+    kind: np.dtype[Any],
     pixel_size: float,
-    *,
+    volume: bool,
     statistics: tuple[float, float, float, float],
-    space_group: int,
-    sampling_z: int,
     label: str,
 ) -> bytes:
-    """Make the header of a little-endian file: the same arguments, the same bytes.
+    """Make the header of a little-endian file of ``shape`` (sections, rows, columns).
 
-    Parameters
-    ----------
-    shape : (int, int, int)
-        ``(sections, rows, columns)``.
-    mode : int
-        One of `MODES`.
-    pixel_size : float
-        In Å, written on all axes.
-    statistics : (float, float, float, float)
-        Least, greatest, mean value and standard deviation.
-    space_group : int
-        0 for images, 1 for a volume.
-    sampling_z : int
-        ``mz``: 1 for images, the number of sections for a volume.
-    label : str
-        At most 80 characters are kept; what is not ASCII becomes ``?``.
-
-    Returns
-    -------
-    bytes
-        1024 of them.
+    ``statistics`` are the least, greatest and mean value and the standard deviation.
     """
+    header = np.zeros((), _LAYOUTS["<"])
     sections, rows, columns = shape
-    least, greatest, mean, deviation = statistics
-    raw = bytearray(HEADER_BYTES)
-    struct.pack_into("<4i", raw, 0, columns, rows, sections, mode)
-    struct.pack_into("<3i", raw, 28, columns, rows, sampling_z)
-    cell = [pixel_size * count for count in (columns, rows, sampling_z)]
-    struct.pack_into("<6f", raw, 40, *cell, 90.0, 90.0, 90.0)
-    struct.pack_into("<3i", raw, 64, 1, 2, 3)
-    struct.pack_into("<3f", raw, 76, least, greatest, mean)
-    struct.pack_into("<i", raw, 88, space_group)
-    struct.pack_into("<i", raw, 108, 20141)
-    if mode == 0:  # so that IMOD, whose bytes were unsigned, reads these as signed
-        struct.pack_into("<2i", raw, 152, _IMOD_STAMP, 1)
-    raw[208:216] = b"MAP \x44\x44\x00\x00"
-    struct.pack_into("<f", raw, 216, deviation)
+    sampling = (columns, rows, sections if volume else 1)
     text = label.encode("ascii", "replace").replace(b"\n", b" ")[:80]
-    struct.pack_into("<i", raw, 220, 1 if text else 0)
-    raw[224:304] = text.ljust(80) if text else bytes(80)
-    return bytes(raw)
+    values: dict[str, Any] = {
+        "nx": columns,
+        "ny": rows,
+        "nz": sections,
+        "mode": MODE_OF_TYPE[kind.str[1:]],
+        **dict(zip(("mx", "my", "mz"), sampling, strict=True)),
+        "cella": tuple(pixel_size * count for count in sampling),
+        "cellb": (90, 90, 90),
+        **dict(zip(("mapc", "mapr", "maps"), (1, 2, 3), strict=True)),
+        **dict(zip(("dmin", "dmax", "dmean", "rms"), statistics, strict=True)),
+        "ispg": VOLUME_SPACEGROUP if volume else IMAGE_STACK_SPACEGROUP,
+        "nversion": 20141,
+        "map": MAP_ID,
+        "machst": (0x44, 0x44, 0, 0),
+        "nlabl": 1 if text else 0,
+    }
+    if kind.itemsize == 1:  # so that IMOD, whose bytes were unsigned, reads these as signed
+        extra = bytes(_IMOD_OFFSET) + struct.pack("<2i", _IMOD_STAMP, 1)
+        values["extra2"] = np.void(extra.ljust(84, b"\0"))
+    for name, value in values.items():
+        header[name] = value
+    if text:
+        header["label"][0] = text.ljust(80)
+    return header.tobytes()

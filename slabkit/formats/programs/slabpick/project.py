@@ -233,11 +233,11 @@ def _tomogram(
 
 
 def _check_width(slab: Path, known: dict[str, Any]) -> None:
-    header = read_header(slab)
+    _, rows, columns = read_header(slab).shape
     size = (known["slabkitTomogramSizeX"], known["slabkitTomogramSizeY"])
-    if (header.columns, header.rows) != size:
+    if (columns, rows) != size:
         raise InputError(
-            f"{slab}: has {header.columns} × {header.rows} pixels, and its tomogram "
+            f"{slab}: has {columns} × {rows} pixels, and its tomogram "
             f"{size[0]} × {size[1]}; they do not belong together."
         )
 
@@ -289,12 +289,12 @@ def _galleries(
         file = Path(path).parent / f"particles_{number:03d}.mrc"
         files[number] = path_for_table(file)
         header = read_header(file)
-        sizes.setdefault((header.columns, header.rows, header.voxel_sizes[0]), file)
+        sizes.setdefault((*header.shape[1:], header.voxel_sizes[0]), file)
     if len(sizes) > 1:
         raise InputError(f"{where}: {' and '.join(map(str, sizes.values()))} differ in size.")
     if not sizes:
         raise InputError(f"{where}: holds no minislabs, so there is no gallery to read.")
-    width, height, pixel_size = next(iter(sizes))
+    height, width, pixel_size = next(iter(sizes))
     rows, columns = _grid(path, gallery, row, column, tiles, settings)
     if width % columns or height % rows or width // columns != height // rows:
         raise InputError(
@@ -336,14 +336,15 @@ def _grid(
 def _stack(path: PathLike, count: int) -> tuple[GalleryLayout, str, float]:
     file = Path(path).parent / "particles.mrcs"
     header = read_header(file)
-    if header.sections != count or header.columns != header.rows:
+    sections, rows, columns = header.shape
+    if sections != count or columns != rows:
         raise InputError(
-            f"{file}: has {header.sections} images of {header.columns} × {header.rows} pixels, and "
+            f"{file}: has {sections} images of {columns} × {rows} pixels, and "
             f"{path} {count} rows; they do not belong together."
         )
     settings = _settings(Path(path).parent / "make_minislabs.json")
     pixel_size = _pixel_size(header.voxel_sizes[0], settings, str(path))
-    return GalleryLayout(header.columns, 1, 1), path_for_table(file), pixel_size
+    return GalleryLayout(columns, 1, 1), path_for_table(file), pixel_size
 
 
 def _pixel_size(in_header: float, settings: dict[str, Any], where: str) -> float:
