@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slabpick_files import PLACES, TILTS, VOXEL, make_project, make_results, mrc
 
+from slabkit.cli.import_ import minislab_tables
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
 from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.programs.slabpick.project import read_particle_map, read_slab_map
 from slabkit.formats.tables.native import read_minislabs, read_slabs
-from slabkit.steps.import_slabpick import minislab_tables
 
 
 @pytest.fixture

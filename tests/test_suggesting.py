@@ -11,7 +11,7 @@ from curation_tables import NO, OPEN, YES, label_table
 
 from slabkit.arrays.tiling import GalleryLayout
 from slabkit.curation import suggest_labels
-from slabkit.curation.posterior import best_acceptance, label_posterior
+from slabkit.curation.suggesting import best_acceptance, label_posterior
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.tables.native import (
     PickList,

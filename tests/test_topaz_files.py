@@ -165,7 +165,7 @@ def test_what_a_training_set_warns_and_refuses(here: Path) -> None:
         export_topaz(bright, "topaz", labels=labels)
     (here / "minislabs" / "g_1.mrc").unlink()
     warnings.simplefilter("ignore")  # pytest puts it back
-    with pytest.raises(InputError, match=r"names the image minislabs/g_1\.mrc, which is not there"):
+    with pytest.raises(InputError, match=r"names minislabs/g_1\.mrc, which is not there"):
         export_topaz(bright, "topaz", labels=labels)
 
 

@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 def history(
     pick_id: Annotated[str, typer.Argument(metavar="PICK_ID", help="The pick's id.")],
-    picks: Annotated[
-        str,
-        typer.Argument(metavar="PICKS", help="Pick list; - for standard input."),
-    ],
+    picks: Annotated[str, typer.Argument(metavar="PICKS", help="Pick list; - for standard input.")],
     minislabs: Annotated[
         str | None,
         typer.Option(metavar="TABLE", help="minislabs.star: also list tiles that nobody labelled."),

@@ -13,10 +13,7 @@ from slabkit.steps.merge import Between, Options, Position, run
 
 
 def merge(
-    picks: Annotated[
-        list[str],
-        typer.Argument(help="Pick lists; - for standard input."),
-    ],
+    picks: Annotated[list[str], typer.Argument(help="Pick lists; - for standard input.")],
     out: common.OutTable,
     distance: Annotated[
         list[str] | None,

@@ -29,21 +29,12 @@ _TITLES = {
     "f_beta": "F-beta",
     "weight": "weight",
 }
-_RULES = {
-    "strict": "strict: one pick, one particle",
-    "czii": "czii: the challenge's rule",
-}
+_RULES = {"strict": "strict: one pick, one particle", "czii": "czii: the challenge's rule"}
 
 
 def score(
-    picks: Annotated[
-        str,
-        typer.Argument(metavar="PICKS", help="Picks, in any format."),
-    ],
-    truth: Annotated[
-        str,
-        typer.Argument(metavar="TRUTH", help="The truth, in any format."),
-    ],
+    picks: Annotated[str, typer.Argument(metavar="PICKS", help="Picks, in any format.")],
+    truth: Annotated[str, typer.Argument(metavar="TRUTH", help="The truth, in any format.")],
     radius: Annotated[
         list[str] | None,
         typer.Option(
@@ -80,8 +71,7 @@ def score(
         ),
     ] = None,
     plot: Annotated[
-        str | None,
-        typer.Option(metavar="PNG", help="Draw F-beta over thresholds."),
+        str | None, typer.Option(metavar="PNG", help="Draw F-beta over thresholds.")
     ] = None,
     overwrite: common.Overwrite = False,
     from_: pick_options.From = None,
@@ -133,12 +123,12 @@ def score(
         overwrite=overwrite,
         quiet=quiet,
         json_=json_,
-        show=_text,
+        show=score_text,
     )
 
 
-def _text(results: list[Scored]) -> str:
-    """Lay out one rule, or both side by side."""
+def score_text(results: list[Scored]) -> str:
+    """Lay out what the step found: one rule, or both side by side."""
     scores = [score for score, _ in results]
     ends = [interval_ends(intervals) for _, intervals in results]
     text = _one_rule(scores[0], ends[0]) if len(results) == 1 else _both_rules(scores, ends)

@@ -7,14 +7,13 @@ from slabkit.curation.agreement import (
     fleiss_kappa,
     measure_agreement,
 )
-from slabkit.curation.confidence import confidence_rule
 from slabkit.curation.conflicts import conflict_positions, find_conflicts, settle_conflicts
 from slabkit.curation.curating import KEEPS, Curation, Keep, curate_picks
 from slabkit.curation.history import pick_history
 from slabkit.curation.rescue import CHOICES, rescue_picks
 from slabkit.curation.statistics import PickStatistics, pick_statistics
 from slabkit.curation.suggesting import Suggestion, suggest_labels
-from slabkit.curation.votes import POLICIES, Policy
+from slabkit.curation.votes import POLICIES, Policy, confidence_rule
 
 __all__ = [
     "CHOICES",

@@ -78,10 +78,6 @@ def measure_agreement(
         What makes a rater. Default: each table is one, called by its key in the mapping or by its
         number from 1.
 
-    Returns
-    -------
-    Agreement
-
     Raises
     ------
     InputError
@@ -150,18 +146,10 @@ def measure_agreement(
 
 
 def cohen_kappa(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Give Cohen's kappa of two raters' verdicts.
+    """Give Cohen's kappa of two raters' categories of picks, from 0; negative is no verdict.
 
-    Parameters
-    ----------
-    first, second : array-like of int, shape (picks,)
-        Category of each pick, from 0; negative where there is no verdict.
-
-    Returns
-    -------
-    float
-        1 where they agree throughout, 0 where no more than by chance; NaN where no pick is common
-        or chance alone would agree always.
+    1 where they agree throughout, 0 where no more than by chance; NaN where no pick is common or
+    chance alone would agree always.
     """
     one, two = np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64)
     both = (one >= 0) & (two >= 0)
@@ -175,17 +163,9 @@ def cohen_kappa(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
 
 
 def fleiss_kappa(verdicts: npt.ArrayLike) -> float:
-    """Give Fleiss' kappa of the picks that all raters decided.
+    """Give Fleiss' kappa of categories, shape (picks, raters), of the picks that all decided.
 
-    Parameters
-    ----------
-    verdicts : array-like of int, shape (picks, raters)
-        Category, from 0; negative where there is no verdict.
-
-    Returns
-    -------
-    float
-        As `cohen_kappa`.
+    Categories and values are those of `cohen_kappa`.
     """
     table = np.asarray(verdicts, dtype=np.int64)
     table = table[(table >= 0).all(axis=1)]

@@ -68,16 +68,16 @@ def find_conflicts(
 
     picks = validate_table(picks, PICKS, "picks")
     require_unique(picks, "slabkitPickId", "picks")
-    standing = (picks["slabkitDecision"] != "rejected").to_numpy()
+    claiming = (picks["slabkitDecision"] != "rejected").to_numpy()
     named = (picks["slabkitSpecies"] != "").to_numpy()
-    if (standing & ~named).any():
+    if (claiming & ~named).any():
         warnings.warn(
-            f"{int((standing & ~named).sum())} of {len(picks)} picks have no species and claim "
+            f"{int((claiming & ~named).sum())} of {len(picks)} picks have no species and claim "
             "nothing; `slabkit convert --species` or `curate --species` gives one.",
             SlabkitWarning,
             stacklevel=2,
         )
-    claims = picks[standing & named].reset_index(drop=True)
+    claims = picks[claiming & named].reset_index(drop=True)
     reach = _reach(claims, distance)
     codes, _ = claims["slabkitTomogram"].factorize()
     cluster = np.full(len(claims), -1, dtype=np.int64)
@@ -181,8 +181,8 @@ def settle_conflicts(conflicts: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFr
     votes = decisions.merge(claims, left_on="slabkitPickId", right_on="slabkitConflict")
     right = (votes["slabkitSpecies"] == votes["_claimed"]).to_numpy()
     yes = (votes["slabkitDecision"] == "accepted").to_numpy()
-    served = set(votes["_order"][right])
-    stray = accepted & ~decisions["_order"].isin(list(served)).to_numpy()
+    decided = set(votes["_order"][right])
+    stray = accepted & ~decisions["_order"].isin(list(decided)).to_numpy()
     if stray.any():
         one = decisions[stray].iloc[0]
         there = votes.loc[votes["_order"] == one["_order"], "_claimed"].unique()

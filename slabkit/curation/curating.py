@@ -5,17 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.curation.confidence import check_rounds, confidence_rule, confidences
-from slabkit.curation.recording import record_curation
 from slabkit.curation.votes import (
     POLICIES,
     Policy,
+    check_rounds,
     check_weights,
+    confidence_rule,
+    confidences,
     decided,
     outcome,
     pool_labels,
@@ -23,14 +24,22 @@ from slabkit.curation.votes import (
     with_recorded,
 )
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.tables import PICKS, ledger_of, require_unique, validate_table
+from slabkit.tables import (
+    LEDGER,
+    PICKS,
+    ledger_entries,
+    ledger_of,
+    require_unique,
+    validate_table,
+    with_entries,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Keep = Literal["accepted", "rejected", "undecided", "all"]
 
-KEEPS = ("accepted", "rejected", "undecided", "all")
+KEEPS: tuple[str, ...] = get_args(Keep)
 
 _POSITION = ("slabkitX", "slabkitY", "slabkitZ")
 _CENTRE = ("slabkitCentreX", "slabkitCentreY", "slabkitCentreZ")
@@ -125,10 +134,6 @@ def curate_picks(
     min_confidence : float, optional
         Reject what has a lower confidence, unless a vote of a round outside the rule decides.
 
-    Returns
-    -------
-    Curation
-
     Raises
     ------
     InputError
@@ -189,7 +194,7 @@ def curate_picks(
         " (no label)",
     )
     moves = _recentre(curated, votes, decision, stays) if recentre else np.empty(0)
-    curated = record_curation(curated, picks, labels, policy, weights, rule, low)
+    curated = _record(curated, picks, labels, policy, weights, rule, low)
     reason = decision.astype(object) + how.astype(object)
     if "slabkitReason" in curated.columns:
         curated = curated.drop(columns="slabkitReason")
@@ -333,3 +338,71 @@ def _warn(
         texts.append(f"none of the {picks} picks is kept.")
     for text in texts:
         warnings.warn(text, SlabkitWarning, stacklevel=3)
+
+
+def _record(
+    curated: pd.DataFrame,
+    before: pd.DataFrame,
+    labels: pd.DataFrame,
+    policy: str,
+    weights: Mapping[str, float] | None,
+    rule: Mapping[str, float] | None,
+    low: npt.NDArray[np.bool_],
+) -> pd.DataFrame:
+    """Add the labels and what came of them to the ledgers, which become the last column.
+
+    ``curated`` and ``before`` have the same rows; ``low`` tells those whose confidence was too low.
+    A pick that has no label here and did not change keeps its ledger as it is.
+    """
+    ledgers = ledger_of(before)
+    fresh: dict[int, list[str]] = {}
+    new = labels[~labels["known"]]
+    for pick, entry in zip(new["pick"].tolist(), new["entry"], strict=True):
+        fresh.setdefault(pick, []).append(entry)
+    moved = (curated[list(_POSITION)].to_numpy() != before[list(_POSITION)].to_numpy()).any(axis=1)
+    changed = moved.copy()
+    for name in ("slabkitDecision", "slabkitSpecies", "slabkitConfidence"):
+        new_value, old_value = curated[name].to_numpy(), before[name].to_numpy()
+        both_nan = (new_value != new_value) & (old_value != old_value)
+        changed |= ~((new_value == old_value) | both_nan).astype(bool)
+    labelled = np.bincount(labels["pick"].to_numpy(), minlength=len(curated)) > 0
+    rows = np.flatnonzero(changed | labelled)
+    verdicts = _verdicts(curated.iloc[rows], before.iloc[rows], policy, weights, rule, low[rows])
+    places = ledger_entries("", {name[-1].lower(): before[name].to_numpy() for name in _POSITION})
+    for row, verdict in zip(rows.tolist(), verdicts, strict=True):
+        ledger = with_entries(ledgers[row], fresh.get(row, []))
+        if ledger != ledgers[row] or changed[row]:
+            parts = [ledger, verdict]
+            if moved[row]:
+                parts.append("move:by=label" + places[row])
+            ledger = ",".join(part for part in parts if part)
+        ledgers[row] = ledger
+    curated = curated.drop(columns=LEDGER, errors="ignore")
+    return curated.assign(**{LEDGER: np.array(ledgers, dtype=object)})
+
+
+def _verdicts(
+    curated: pd.DataFrame,
+    before: pd.DataFrame,
+    policy: str,
+    weights: Mapping[str, float] | None,
+    rule: Mapping[str, float] | None,
+    low: npt.NDArray[np.bool_],
+) -> list[str]:
+    count = len(curated)
+    weighing = " ".join(f"{name}={value:g}" for name, value in (weights or {}).items())
+    ruling = " ".join(f"{name}={value:g}" for name, value in (rule or {}).items())
+    new, old = (table["slabkitDecision"].to_numpy(dtype=object) for table in (curated, before))
+    species = curated["slabkitSpecies"].to_numpy(dtype=object)
+    other = species != before["slabkitSpecies"].to_numpy(dtype=object)
+    fields = {
+        "policy": [policy] * count,
+        "weights": [weighing] * count,
+        "rule": [ruling] * count,
+        "decision": new,
+        "was": np.where(new != old, old, ""),
+        "confidence": curated["slabkitConfidence"].to_numpy(),
+        "note": np.where(low, "confidence too low", ""),
+        "species": np.where(other, species, ""),
+    }
+    return ledger_entries("curate", fields)

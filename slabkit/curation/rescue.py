@@ -61,7 +61,7 @@ def rescue_picks(
     ids = picks["slabkitPickId"].to_numpy(dtype=object)
     reason = np.full(len(picks), "", dtype=object)
     for name, amount in wanted.items():
-        rows = np.flatnonzero(_are(picks, name))
+        rows = np.flatnonzero(_chosen_by(picks, name))
         if amount is not None:
             number = int(np.floor(amount * len(rows) + 0.5)) if amount < 1 else int(amount)
             if number > len(rows):
@@ -71,7 +71,7 @@ def rescue_picks(
                     SlabkitWarning,
                     stacklevel=2,
                 )
-            rows = rows[np.argsort(_lots(ids[rows], seed), kind="stable")][:number]
+            rows = rows[np.argsort(_random_keys(ids[rows], seed), kind="stable")][:number]
         rows = rows[reason[rows] == ""]
         reason[rows] = name
     chosen = picks.assign(slabkitRescue=reason)[reason != ""].reset_index(drop=True)
@@ -121,7 +121,7 @@ def _amount(text: str, amount: str) -> float | None:
     return None if percent and number == 1 else number
 
 
-def _are(picks: pd.DataFrame, name: str) -> npt.NDArray[np.bool_]:
+def _chosen_by(picks: pd.DataFrame, name: str) -> npt.NDArray[np.bool_]:
     if name != "contradictory":
         return np.asarray(picks["slabkitDecision"] == name)
     if LEDGER not in picks.columns:
@@ -137,6 +137,6 @@ def _are(picks: pd.DataFrame, name: str) -> npt.NDArray[np.bool_]:
     return np.asarray(picks["slabkitPickId"].isin(said[0] & said[1]))
 
 
-def _lots(ids: npt.NDArray[np.object_], seed: int) -> list[bytes]:
-    """Draw a lot for each id: a hash, so that a pick's lot does not depend on the others."""
+def _random_keys(ids: npt.NDArray[np.object_], seed: int) -> list[bytes]:
+    """Hash each id with the seed, so that a pick's key does not depend on the others."""
     return [hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest() for name in ids]

@@ -55,9 +55,7 @@ class PickStatistics:
 
 
 def pick_statistics(
-    picks: pd.DataFrame,
-    tomograms: pd.DataFrame | None = None,
-    labels: Sequence[pd.DataFrame] = (),
+    picks: pd.DataFrame, tomograms: pd.DataFrame | None = None, labels: Sequence[pd.DataFrame] = ()
 ) -> PickStatistics:
     """Count and measure a pick list.
 
@@ -69,10 +67,6 @@ def pick_statistics(
         Columns of `slabkit.tables.TOMOGRAMS`: sizes, and tomograms without picks.
     labels : sequence of DataFrame, optional
         Label tables that are not in the ledger; a label that is there already counts once.
-
-    Returns
-    -------
-    PickStatistics
 
     Raises
     ------

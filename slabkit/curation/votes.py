@@ -1,9 +1,14 @@
-"""Votes on picks: the decided rows of label tables, and how those on one pick combine."""
+"""Votes on picks: the decided rows of label tables, how those on one pick combine, confidence.
+
+Confidence comes from rounds of labelling passed one after the other. The rule of the ground truth's
+authors gives a particle 1 that was accepted in 2D classification and kept in the correct one of
+several ab-initio reconstructions, 0.5 if it was accepted in 2D only, and 0 if it was rejected.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,36 +29,21 @@ if TYPE_CHECKING:
 
 Policy = Literal["latest", "all", "any", "majority", "weighted"]
 
-POLICIES = ("latest", "all", "any", "majority", "weighted")
+POLICIES: tuple[str, ...] = get_args(Policy)
 
 _WHO = ("slabkitRound", "slabkitAuthor", "slabkitSource")
 
 Objects = npt.NDArray[np.object_]
+Rule = dict[str, float]
 
 
 def pool_labels(
     picks: pd.DataFrame, label_tables: Sequence[pd.DataFrame]
 ) -> tuple[pd.DataFrame, int]:
-    """Pool label tables, oldest first.
+    """Pool the rows of label tables that are of picks in the list; count the others.
 
-    Parameters
-    ----------
-    picks : DataFrame
-    label_tables : sequence of DataFrame
-        Columns of `slabkit.tables.LABELS`.
-
-    Returns
-    -------
-    labels : DataFrame
-        The rows of picks in the list: columns of `slabkit.tables.LABELS`; ``pick``, the row of
-        their pick; ``entry``, what the ledger says of them; ``known``, whether it does already.
-    unknown : int
-        Rows of other picks.
-
-    Raises
-    ------
-    InputError
-        No row is of a pick in the list.
+    Added to a label's columns: ``pick``, the row of its pick; ``entry``, what a ledger says of it;
+    ``known``, whether the ledger of its pick does already.
     """
     import pandas as pd
 
@@ -83,19 +73,7 @@ def pool_labels(
 
 
 def with_recorded(picks: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """Put the labels that the ledgers hold before those that they do not.
-
-    Parameters
-    ----------
-    picks : DataFrame
-    labels : DataFrame
-        As `pool_labels` gives them.
-
-    Returns
-    -------
-    DataFrame
-        As `pool_labels` gives them.
-    """
+    """Put the labels that the ledgers hold before those that they do not; columns as before."""
     import pandas as pd
 
     old = recorded_labels(picks)
@@ -113,19 +91,7 @@ def decided(labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_weights(labels: pd.DataFrame, weights: Mapping[str, float] | None) -> None:
-    """Refuse weights that cannot be, or of nobody.
-
-    Parameters
-    ----------
-    labels : DataFrame
-        All there are.
-    weights : mapping of str to float, optional
-
-    Raises
-    ------
-    InputError
-        A weight is negative or not finite, or nothing is called so.
-    """
+    """Refuse weights that are negative or not finite, or that no round, author or source has."""
     for name, weight in (weights or {}).items():
         if not (np.isfinite(weight) and weight >= 0):
             raise InputError(
@@ -142,19 +108,7 @@ def check_weights(labels: pd.DataFrame, weights: Mapping[str, float] | None) -> 
 def vote_weights(
     labels: pd.DataFrame, weights: Mapping[str, float] | None
 ) -> npt.NDArray[np.float64]:
-    """Give the weight of each vote.
-
-    Parameters
-    ----------
-    labels : DataFrame
-    weights : mapping of str to float, optional
-        By round, author or source. A vote whose round and author both have one weighs their
-        product; what is not named weighs 1.
-
-    Returns
-    -------
-    ndarray, shape (rows,)
-    """
+    """Give each vote the product of the weights of its round, author and source; 1 without one."""
     factor = np.ones(len(labels))
     for name, weight in (weights or {}).items():
         factor[_named(labels, name)] *= weight
@@ -182,23 +136,7 @@ def tally(votes: pd.DataFrame, count: int) -> tuple[npt.NDArray[np.int64], npt.N
 def outcome(
     votes: pd.DataFrame, count: int, policy: Policy, weights: Mapping[str, float] | None = None
 ) -> Objects:
-    """Combine the votes on each pick.
-
-    Parameters
-    ----------
-    votes : DataFrame
-        Oldest first, with a column ``pick``.
-    count : int
-        Number of picks.
-    policy : {"latest", "all", "any", "majority", "weighted"}
-    weights : mapping of str to float, optional
-        For the policy ``weighted``; see `vote_weights`.
-
-    Returns
-    -------
-    ndarray of str, shape (count,)
-        ``undecided`` where votes balance, and where there are none.
-    """
+    """Combine the votes (oldest first) on each pick; undecided where they balance or are none."""
     accepted, rejected = tally(votes, count)
     if policy == "latest":
         result = np.full(count, "undecided", dtype=object)
@@ -228,3 +166,90 @@ def _balance(
     # 0.1 + 0.2 against 0.3 is a tie, whatever the last bit says.
     size = np.bincount(pick, weight, minlength=count)
     return np.where(np.abs(balance) <= 1e-9 * size, 0.0, balance)
+
+
+def confidence_rule(rounds: str | Sequence[str] | Mapping[str, float]) -> Rule:
+    """Read a rule of confidence.
+
+    Parameters
+    ----------
+    rounds : str, sequence of str, or mapping of str to float
+        The rounds that a particle passes, first to last, and the confidence of one that passed
+        up to there. Without numbers the steps are equal and the last round gives 1:
+        ``class2d,abinitio`` is ``class2d=0.5,abinitio=1``, the rule of the authors.
+
+    Raises
+    ------
+    InputError
+        No round, a round twice, or numbers that are not above 0, at most 1 and rising.
+    """
+    if isinstance(rounds, str):
+        rounds = [part.strip() for part in rounds.split(",")]
+    if isinstance(rounds, Mapping):
+        pairs = [(str(name), str(value)) for name, value in rounds.items()]
+    else:
+        split = [str(part).partition("=") for part in rounds]
+        pairs = [(name.strip(), value.strip() if equals else "") for name, equals, value in split]
+    names = [name for name, _ in pairs]
+    if not names or "" in names:
+        raise InputError("the confidence takes names of rounds, as class2d,abinitio.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"the confidence names the round {twice[0]} twice.")
+    given = [value for _, value in pairs]
+    if any(given) and not all(given):
+        raise InputError("the confidence takes a number for every round, or for none.")
+    if not any(given):
+        return {name: (step + 1) / len(names) for step, name in enumerate(names)}
+    try:
+        values = [float(value) for value in given]
+    except ValueError:
+        raise InputError(
+            f"the confidence takes ROUND=NUMBER, as class2d=0.5,abinitio=1, not {given}."
+        ) from None
+    rising = all(low < high for low, high in zip([0.0, *values], values, strict=False))
+    if not rising or values[-1] > 1:
+        raise InputError(
+            "the confidences of the rounds must be above 0, at most 1, and rise from one round to "
+            f"the next, not {', '.join(given)}."
+        )
+    return dict(zip(names, values, strict=True))
+
+
+def check_rounds(rule: Rule, labels: pd.DataFrame) -> None:
+    """Refuse a rule of rounds that no label is of."""
+    there = set(labels["slabkitRound"])
+    lacking = [name for name in rule if name not in there]
+    if lacking and len(labels):
+        named = ", ".join(sorted(there - {""})) or "none with a name (label --round names them)"
+        raise InputError(
+            f"the confidence is to come from the round {lacking[0]}, and no label is of that "
+            f"round; there are {named}."
+        )
+
+
+def confidences(
+    votes: pd.DataFrame,
+    count: int,
+    rule: Rule,
+    policy: Policy,
+    weights: Mapping[str, float] | None = None,
+) -> tuple[npt.NDArray[np.float64], int]:
+    """Score each pick by the rounds that it passed; count those that lack the first.
+
+    The score is that of the last round passed without failing one before; 0 for what the first
+    round rejected; NaN where the first round has no verdict.
+    """
+    score = np.full(count, np.nan)
+    standing = np.ones(count, dtype=bool)
+    later = np.zeros(count, dtype=bool)
+    for step, (name, value) in enumerate(rule.items()):
+        of_round = votes[votes["slabkitRound"] == name]
+        verdict = outcome(of_round, count, policy, weights)
+        standing &= verdict == "accepted"
+        score[standing] = value
+        if step == 0:
+            score[verdict == "rejected"] = 0.0
+        else:
+            later |= verdict != "undecided"
+    return score, int((later & np.isnan(score)).sum())

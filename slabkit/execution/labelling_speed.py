@@ -1,9 +1,8 @@
-"""How fast labels were made, as far as files tell: from records, and from times in result files.
+"""How fast labels were made, as far as files tell.
 
-Label tables have no times, so that the same input gives the same bytes. What is known stands beside
-them: when the images were made and when the labels were (the records), which bounds the time that
-the work took; and, where the tool in which people labelled wrote a column ``time`` into its CSV,
-the times themselves.
+Label tables have no times, so that the same input gives the same bytes. The records beside them
+say when the images were made and when the labels were, which bounds the time that the work took.
+Where the tool in which people labelled wrote a column ``time`` into its CSV, its times are used.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ def _row(path: str | os.PathLike[str], pause: float) -> tuple[object, ...]:
         before = [one.finished for one in images if one is not None and one.step == "minislab"]
         if any(before):
             since = (_time(made) - max(_time(time) for time in before if time)) / 3600
-            # Of a script that labels at once nothing is learnt.
+            # A script that labels at once tells nothing.
             least = decided / since if since > 0 else math.nan
         times = [_times(base / str(entry["name"]), entry) for entry in record.inputs]
         timed, hours, rate = _pace(np.concatenate([np.zeros(0), *times]), pause)

@@ -11,12 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
 from slabkit.formats.describe import FileDescription
-from slabkit.formats.programs.cryosparc.dataset import (
-    STREAM_MAGIC,
-    group_files,
-    is_group,
-    parse_dataset,
-)
+from slabkit.formats.programs.cryosparc.dataset import STREAM_MAGIC, parse_dataset
+from slabkit.formats.programs.cryosparc.group import group_files, is_group
 from slabkit.formats.source import Source
 
 if TYPE_CHECKING:
@@ -44,7 +40,7 @@ def describe_dataset(path: str) -> FileDescription:
     Raises
     ------
     FormatError, InputError
-        As `slabkit.formats.programs.cryosparc.dataset.parse_dataset`.
+        As `slabkit.formats.programs.cryosparc.dataset.read_dataset`.
     """
     data = Source.load(path).data
     columns = parse_dataset(data, path)

@@ -1,4 +1,4 @@
-"""What a row of a result says by itself: by its decision, class or score, or by being listed."""
+"""What each row of a result says: by its decision, class or score, or by being listed."""
 
 from __future__ import annotations
 
@@ -19,25 +19,7 @@ if TYPE_CHECKING:
 def decide_rows(
     results: pd.DataFrame, classes: str | None, threshold: float | None
 ) -> npt.NDArray[Any]:
-    """Decide each row by itself.
-
-    Parameters
-    ----------
-    results : DataFrame
-    classes : str, optional
-    threshold : float, optional
-        All as for `slabkit.labels.label_minislabs`.
-
-    Returns
-    -------
-    ndarray of str, shape (rows,)
-        ``accepted``, ``rejected`` or ``undecided``.
-
-    Raises
-    ------
-    InputError
-        Classes, scores or decisions are missing, or there are more ways to decide than one.
-    """
+    """Say accepted, rejected or undecided of each row; what is listed only is accepted."""
     decisions = np.full(len(results), "accepted", dtype=object)
     by_value = classes is not None or threshold is not None
     if "slabkitDecision" in results.columns:
@@ -111,24 +93,9 @@ def decide_by_quality(
 
 
 def parse_classes(text: str, present: Collection[str]) -> set[str]:
-    """Read a list of classes and check it against those that are there.
+    """Read a list of classes, as ``1,3-5``, and check it against those that are there.
 
-    Parameters
-    ----------
-    text : str
-        Numbers, ranges and names, as ``1,3-5``. Of a range some classes may be empty, but its ends
-        must not lie beyond the classes that are there.
-    present : collection of str
-
-    Returns
-    -------
-    set of str
-        Of those present.
-
-    Raises
-    ------
-    InputError
-        It is not such a list, or a class is not there; says which are.
+    Of a range some classes may be empty, but its ends must be within those that are there.
     """
     numbers = {int(name): name for name in present if re.fullmatch(r"\d+", name)}
     chosen: set[str] = set()

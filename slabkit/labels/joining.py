@@ -24,7 +24,7 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 UNMATCHED, FILLER, OFF_CENTRE = -1, -2, -3
-"""What stands instead of a minislab's row: nothing there, an empty tile, too far from any tile."""
+"""Instead of a minislab's row: nothing there, an empty tile, too far from any tile."""
 
 # What programs put around the name of a micrograph that they import.
 _IMPORT_PREFIX = re.compile(r"^\d{21}_")
@@ -75,14 +75,10 @@ def join_results(
         How tiles lie in the galleries.
     y_axis : {"down", "up"}, optional
         Whether y counts from the first row of the file downwards or from the last one upwards.
-        None: downwards. The empty tiles of the galleries must not speak against it, of rows with
-        scores with two standard deviations.
+        None: downwards. More hits on empty tiles than the other direction has refute it; of rows
+        with scores, more by two standard deviations.
     tolerance : float, optional
         How far from a tile's centre a place may be, in tile sides.
-
-    Returns
-    -------
-    Join
 
     Raises
     ------
@@ -139,8 +135,7 @@ def _by_id(results: pd.DataFrame, minislabs: pd.DataFrame, name: str) -> Integer
     views = known.groupby(known).cumcount()
     last = ids.map(known.value_counts()).fillna(1).astype(np.int64) - 1
     return _positions(
-        list(zip(known, views, strict=True)),
-        list(zip(ids, np.minimum(turn, last), strict=True)),
+        list(zip(known, views, strict=True)), list(zip(ids, np.minimum(turn, last), strict=True))
     )
 
 
@@ -184,7 +179,7 @@ def _by_place(
         found = _tiles_at(gallery, row, column, minislabs, layout)
         far = (distance > tolerance * layout.tile_px) & (gallery >= 0)
         found = np.where(far, OFF_CENTRE, found)
-        # Tiles, not rows: a detector that scores all of an image speaks for neither direction.
+        # Tiles, not rows: hits all over an image are no evidence for either direction.
         hit = layout.number(gallery, row, column)[found == FILLER]
         return found, len(np.unique(hit))
 
@@ -281,7 +276,7 @@ def _positions(known: Any, wanted: Any) -> Integers:
     index = pd.Index(known)
     if not index.is_unique:
         value = index[index.duplicated()][0]
-        raise InputError(f"minislab table: {value!r} stands there twice, so no row can be told.")
+        raise InputError(f"minislab table: {value!r} appears twice, so rows cannot be told apart.")
     return np.asarray(index.get_indexer(pd.Index(wanted)), dtype=np.int64)
 
 

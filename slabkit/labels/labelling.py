@@ -99,7 +99,7 @@ def label_minislabs(
     Parameters
     ----------
     results : DataFrame
-        One row a minislab that the result speaks of, in any order. Which one it means is said by
+        One row a minislab, in any order. Which one it means is said by
         ``slabkitPickId``, ``rlnImageName``, or ``rlnMicrographName`` (the gallery) with
         ``slabkitTileRow`` and ``slabkitTileColumn`` (from 0) or with ``rlnCoordinateX`` and
         ``rlnCoordinateY`` (px); see `slabkit.labels.join_results`. Optional: ``slabkitDecision``,
@@ -130,7 +130,7 @@ def label_minislabs(
     Returns
     -------
     labels : DataFrame
-        Columns of `slabkit.tables.LABELS`, one row a pick that the result speaks of, in the order
+        Columns of `slabkit.tables.LABELS`, one row a pick that the result has, in the order
         of the minislab table. Class, score, source, tile and the particle's place
         (``slabkitCentreX``, ``Y``, ``Z``; a shift in the image is one in the view's plane) are
         those of the best view that agrees.
@@ -206,11 +206,11 @@ def _one_row_a_minislab(
     for name, default in optional.items():
         votes[name] = results[name].to_numpy() if name in results.columns else default
     votes["row"] = np.arange(len(votes))
-    votes["silent"] = decisions == "undecided"
+    votes["undecided"] = decisions == "undecided"
     votes = votes[tile >= 0]
     # Rows of equal score are told apart by what they say, so that the files' order does not matter.
     votes = votes.sort_values(
-        ["tile", "silent", "slabkitScore", "slabkitDecision", "slabkitClass", "source", "row"],
+        ["tile", "undecided", "slabkitScore", "slabkitDecision", "slabkitClass", "source", "row"],
         ascending=[True, True, False, True, True, True, True],
         na_position="last",
         ignore_index=True,
@@ -264,15 +264,15 @@ def _combine_views(
     winner = agreeing.sort_values(
         ["pick", "slabkitScore", "tile"], ascending=[True, False, True], na_position="last"
     ).drop_duplicates("pick")
-    spoken_of = np.flatnonzero((listed > 0) | (rejected > 0))
+    named = np.flatnonzero((listed > 0) | (rejected > 0))
     texts = ["slabkitClass", "slabkitScoreKind", "slabkitSpecies", "source"]
     winner = winner.assign(**_centres(winner, minislabs))
-    labels = winner.set_index("pick")[["slabkitScore", *texts, *_CENTRE]].reindex(spoken_of)
+    labels = winner.set_index("pick")[["slabkitScore", *texts, *_CENTRE]].reindex(named)
     for name in texts:
         labels[name] = labels[name].fillna("")
-    labels["slabkitTile"] = _tiles(winner, minislabs, codes)[spoken_of]
-    labels.insert(0, "slabkitPickId", ids[spoken_of])
-    labels.insert(1, "slabkitDecision", outcome[spoken_of])
+    labels["slabkitTile"] = _tiles(winner, minislabs, codes)[named]
+    labels.insert(0, "slabkitPickId", ids[named])
+    labels.insert(1, "slabkitDecision", outcome[named])
     return labels.reset_index(drop=True), tied
 
 
@@ -345,12 +345,7 @@ def _report(
 
 
 def _example(results: pd.DataFrame, row: int) -> str:
-    names = [
-        "slabkitPickId",
-        "rlnParticleName",
-        "rlnImageName",
-        "rlnMicrographName",
-    ]
+    names = ["slabkitPickId", "rlnParticleName", "rlnImageName", "rlnMicrographName"]
     names += ["rlnCoordinateX", "rlnCoordinateY", "slabkitTileRow", "slabkitTileColumn"]
     values = [str(results[name].iloc[row]) for name in names if name in results.columns]
     place = ""

@@ -185,10 +185,7 @@ def record_merges(
 
 
 def _merged(
-    pooled: pd.DataFrame,
-    source: Indices,
-    names: Sequence[str],
-    rows: Indices,
+    pooled: pd.DataFrame, source: Indices, names: Sequence[str], rows: Indices
 ) -> list[str]:
     table = pooled.iloc[rows]
     there = {name: field for name, field in _FIELDS.items() if name in table.columns}

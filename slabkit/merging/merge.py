@@ -209,12 +209,7 @@ def _whole_numbers(column: pd.Series) -> Indices:
     return np.asarray(numbers, dtype=np.float64).astype(np.int64)
 
 
-def _best_of(
-    pair: Indices,
-    priority: Floats,
-    place: Floats,
-    left: Indices,
-) -> Indices:
+def _best_of(pair: Indices, priority: Floats, place: Floats, left: Indices) -> Indices:
     """Give each pick the best of those that it is paired with."""
     order = np.lexsort([*place.T, *(-priority.T[::-1])])
     best = np.full(len(pair), -1, dtype=np.int64)

@@ -83,10 +83,6 @@ def score_intervals(
         Share of the resamples that an interval holds.
     seed : int, optional
 
-    Returns
-    -------
-    ScoreIntervals
-
     Raises
     ------
     InputError

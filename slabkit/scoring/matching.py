@@ -170,10 +170,6 @@ def known_species_radii(radii: Mapping[str, float] | None = None) -> dict[str, f
     radii : mapping of str to float, optional
         In Å; aliases of the challenge's species are understood.
 
-    Returns
-    -------
-    dict of str to float
-
     Raises
     ------
     InputError

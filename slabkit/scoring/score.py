@@ -110,10 +110,6 @@ def score_picks(
         Tomograms of which the truth is known, should some have no particle at all; their picks are
         false positives in mode ``strict``. Picks in other tomograms are ignored and counted.
 
-    Returns
-    -------
-    Score
-
     Raises
     ------
     InputError

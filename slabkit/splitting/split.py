@@ -98,10 +98,6 @@ def split_tomograms(
     seed : int, optional
         Of the samples. The result does not depend on the order of picks.
 
-    Returns
-    -------
-    Split
-
     Raises
     ------
     InputError
@@ -161,10 +157,6 @@ def parse_subsets(subsets: str | Sequence[str] | Mapping[str, float]) -> dict[st
         ``train=0.8,val=0.1,test=0.1``, ``train=7,public=25%,private=75%``. A whole number (without
         a point) is a number of tomograms; a share, written with a point or in percent, is of the
         tomograms that the numbers leave. In a mapping int is a number, float a share.
-
-    Returns
-    -------
-    dict of str to int or float
 
     Raises
     ------
@@ -373,11 +365,7 @@ def _subsets(
 
 
 def _bins(
-    distance: Floats,
-    counts: Indices,
-    group: Indices,
-    chosen: Indices,
-    labels: list[str],
+    distance: Floats, counts: Indices, group: Indices, chosen: Indices, labels: list[str]
 ) -> pd.DataFrame:
     import pandas as pd
 

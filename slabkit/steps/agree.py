@@ -77,7 +77,7 @@ def _write(result: Agreement, options: Options) -> None:
 
 
 def _report(work: Work, result: Agreement) -> None:
-    from slabkit.steps.pick_lists import records_of
+    from slabkit.steps.shared.pick_lists import records_of
 
     raters = list(result.raters.itertuples(index=False, name=None))
     work.table("", ("rater", "picks", "accepted", "rejected"), raters)

@@ -47,7 +47,7 @@ class Options:
 def run(options: Options, frame: Frame) -> None:
     """Pool the lists and write one pick of those that are the same particle."""
     from slabkit.merging import PRESETS
-    from slabkit.steps.pick_lists import PickFiles
+    from slabkit.steps.shared.pick_lists import PickFiles
 
     preset = options.preset
     if preset is not None and preset not in PRESETS:

@@ -48,7 +48,7 @@ def run(options: Options, frame: Frame) -> None:
         if work.finished:
             return
         from slabkit.curation import rescue_picks
-        from slabkit.steps.pick_lists import put_together
+        from slabkit.steps.shared.pick_lists import put_together
 
         if any(source.empty for source in sources):
             raise InputError("a pick list is empty, not even a table without picks.")

@@ -171,9 +171,7 @@ def _summary(score: Score, intervals: ScoreIntervals | None) -> dict[str, Any]:
     return {**found, "intervals": interval_ends(intervals)} if intervals else found
 
 
-def interval_ends(
-    intervals: ScoreIntervals | None,
-) -> dict[str, dict[str, list[float | None]]]:
+def interval_ends(intervals: ScoreIntervals | None) -> dict[str, dict[str, list[float | None]]]:
     """Give the ends of each interval by species and measure.
 
     Parameters

@@ -43,7 +43,7 @@ class Options:
 
 def run(options: Options, frame: Frame) -> None:
     """Share the tomograms out and write the table of the split."""
-    from slabkit.steps.pick_lists import PickFiles
+    from slabkit.steps.shared.pick_lists import PickFiles
 
     files = PickFiles.given(options.picks)
     with frame.work(
@@ -89,7 +89,7 @@ def _write_lists(work: Work, folder: Path, result: Split, pooled: PickList) -> N
 
 
 def _report(work: Work, result: Split) -> None:
-    from slabkit.steps.pick_lists import records_of
+    from slabkit.steps.shared.pick_lists import records_of
 
     wide = result.subsets.pivot(
         index="slabkitSubset", columns="slabkitSpecies", values="slabkitPicks"

@@ -45,7 +45,7 @@ class Options:
 def run(options: Options, frame: Frame) -> None:
     """Count and measure the picks, report it, and write page, plots and table."""
     from slabkit.formats.tables.paths import check_given_once
-    from slabkit.steps.pick_lists import PickFiles
+    from slabkit.steps.shared.pick_lists import PickFiles
 
     if options.out == "-":
         raise InputError("-o takes a folder here: the plots are files.")
@@ -103,7 +103,7 @@ def _write(work: Work, folder: Path, found: PickStatistics, pace: pd.DataFrame, 
 
 
 def _report(work: Work, found: PickStatistics, pace: pd.DataFrame) -> None:
-    from slabkit.steps.pick_lists import records_of
+    from slabkit.steps.shared.pick_lists import records_of
 
     counted: dict[str, dict[str, dict[str, int]]] = {}
     for what in ("tomogram", "species", "source"):

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from slabkit.formats.file_format import FileFormat, Slabs, checked, pooled
-from slabkit.formats.programs.cryosparc.dataset import NUMPY_MAGIC, STREAM_MAGIC, is_group
-from slabkit.formats.programs.cryosparc.particles import (
-    Particles,
-    read_particles,
-    referenced_files,
-)
+from slabkit.formats.programs.cryosparc.dataset import NUMPY_MAGIC, STREAM_MAGIC
+from slabkit.formats.programs.cryosparc.group import is_group
+from slabkit.formats.programs.cryosparc.joining import read_particles, referenced_files
+from slabkit.formats.programs.cryosparc.particles import Particles
 from slabkit.formats.programs.cryosparc.results import read_cryosparc
 from slabkit.formats.source import Source
 

@@ -17,7 +17,8 @@ import numpy as np
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.file_format import Minislabs
 from slabkit.formats.programs.cryosparc.dataset import plain_name, unique_ids
-from slabkit.formats.programs.cryosparc.particles import Particles, read_particles
+from slabkit.formats.programs.cryosparc.joining import read_particles
+from slabkit.formats.programs.cryosparc.particles import Particles
 from slabkit.formats.source import Source
 
 if TYPE_CHECKING:
@@ -30,7 +31,18 @@ _LEFT_OUT = re.compile(r"(?<![A-Za-z])(excluded|rejected)(?![A-Za-z])", re.IGNOR
 
 
 def minislab_uids(minislabs: pd.DataFrame) -> Any:
-    """Give the ``uid`` of each minislab: the same for the same pick, tilt and set of galleries."""
+    """Give the ``uid`` under which each minislab is exported.
+
+    Parameters
+    ----------
+    minislabs : DataFrame
+        Columns of `slabkit.tables.MINISLABS`.
+
+    Returns
+    -------
+    ndarray of uint64, shape (rows,)
+        The same for the same pick, tilt and set of galleries.
+    """
     return unique_ids(
         [
             f"minislab\0{set_id}\0{pick}\0{tilt:.3f}"
