@@ -19,7 +19,6 @@ import numpy as np
 
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
 from slabkit.formats.tables.paths import is_there, path_for_table, resolve_path
-from slabkit.formats.tomograms.copick_project import open_project
 from slabkit.formats.tomograms.names import (
     PACKED,
     SUFFIXES,
@@ -297,6 +296,8 @@ def _open_as_recorded(
 
 def _from_project(argument: str, reading: Reading, tomo_type: str | None) -> list[TomogramRef]:
     """Give a tomogram a run; the folder's name is of the full resolution."""
+    from slabkit.formats.tomograms.copick_project import open_project  # slow to import
+
     own = replace(reading, voxel_size=None)
     return [
         TomogramRef(
