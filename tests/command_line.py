@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import subprocess
 import sys
 import warnings
@@ -56,6 +57,15 @@ def run_in_process(
     return _checked(done, code)
 
 
+def run_script(script: str, cwd: Path) -> Done:
+    """Run lines ``slabkit ...`` one after the other in this process; what all of them print."""
+    lines = [shlex.split(line) for line in script.strip().splitlines()]
+    done = [run_in_process(*words[1:], cwd=cwd) for words in lines if words[0] == "slabkit"]
+    assert len(done) == len(lines), "each line is a command of slabkit"
+    texts = ("".join(each.stdout for each in done), "".join(each.stderr for each in done))
+    return subprocess.CompletedProcess(lines, 0, *texts)
+
+
 def run_process(
     *arguments: object, cwd: Path, code: int = 0, stdin: str | bytes | None = None
 ) -> Done:
@@ -77,3 +87,12 @@ def _checked(done: Done, code: int) -> Done:
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode == code, f"exit {done.returncode}, not {code}:\n{done.stderr}"
     return done
+
+
+TOUR = """
+slabkit simulate -o tomograms --preset small --count 2 --seed 5 --jobs 1
+slabkit slab tomograms/*.mrc -o slabs --step 75
+slabkit pick blob slabs/slabs.star -o picks2d.star --diameter 100:350
+slabkit map picks2d.star --slabs slabs/slabs.star -o picks.star
+slabkit minislab picks.star -o minislabs --box 400 --depth 300 --stack
+"""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
-from command_line import Done, Run, run_in_process, run_process
+from command_line import TOUR, Done, Run, run_in_process, run_process, run_script
 
 # As the command line does, before a test imports numpy: the matrices are small, and threads that
 # wait for each other would waste processor time.
@@ -22,6 +23,22 @@ def data_folder() -> Path:
     folder = Path(os.environ.get("SLABKIT_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "tomograms").is_dir():
         pytest.skip(f"no real data at {folder}; set SLABKIT_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tour of the README on two simulated tomograms (`TOUR`): to read, or to copy."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # which the workers of a run share
+    folder = base / "tour"
+    with (base / "tour.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = tmp_path_factory.mktemp("tour")
+            run_script(TOUR, unfinished)
+            unfinished.rename(folder)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""The whole loop through the real command line: files, pipes, jobs, recall."""
+"""The whole loop through the command line: files, pipes, jobs, recall."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run_in_process, run_script
 
 import slabkit
 from slabkit.errors import SlabkitWarning
@@ -36,20 +38,10 @@ def shell(script, cwd, code=0):
 
 
 @pytest.fixture(scope="module")
-def loop(tmp_path_factory):
-    """The tour of the README on two simulated tomograms."""
+def loop(tour, tmp_path_factory):
+    """A copy of the tour to write into; files are replaced whole, never changed in their place."""
     folder = tmp_path_factory.mktemp("loop")
-    shell(
-        """
-        slabkit simulate -o tomograms --preset small --count 2 --seed 5
-        slabkit slab tomograms/*.mrc -o slabs --step 75
-        slabkit pick blob slabs/slabs.star -o picks2d.star --diameter 100:350
-        slabkit map picks2d.star --slabs slabs/slabs.star -o picks.star
-        slabkit minislab picks.star -o minislabs --box 400 --depth 300 --stack
-        """,
-        folder,
-    )
-    return folder
+    return shutil.copytree(tour, folder, copy_function=os.link, dirs_exist_ok=True)
 
 
 def test_recall_on_simulated_tomograms(loop):
@@ -89,7 +81,7 @@ def test_the_pipe_gives_the_same_tables(loop):
 
 
 def test_bytes_do_not_depend_on_jobs(loop):
-    shell(
+    run_script(
         """
         slabkit pick blob slabs/slabs.star -o one/picks2d.star --diameter 100:350 --jobs 1
         slabkit map one/picks2d.star --slabs slabs/slabs.star -o one/picks.star --jobs 1
@@ -104,7 +96,7 @@ def test_bytes_do_not_depend_on_jobs(loop):
 
 
 def test_labels_from_csv_and_relion_curate_the_same(loop):
-    shell("slabkit convert picks.star picks.csv", loop)
+    run_script("slabkit convert picks.star picks.csv", loop)
     with (loop / "picks.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     good = [row["pick_id"] for row in rows if float(row["score"]) >= 9]
@@ -120,7 +112,7 @@ def test_labels_from_csv_and_relion_curate_the_same(loop):
     assert len(body) == len(rows)
     chosen = [line for line in reversed(body) if any(f"\t{i}\t" in line for i in good)]
     (loop / "selected.star").write_text("\n".join([*head, *chosen]) + "\n")
-    shell(
+    run_script(
         """
         slabkit label good.csv --minislabs minislabs/minislabs.star -o csv_labels.star
         slabkit label selected.star --minislabs minislabs/minislabs.star -o relion_labels.star
@@ -139,8 +131,8 @@ def test_labels_from_csv_and_relion_curate_the_same(loop):
     assert other[["slabkitX", "slabkitY", "slabkitZ"]].equals(
         kept[["slabkitX", "slabkitY", "slabkitZ"]]
     )
-    done = shell("slabkit score csv_curated.star tomograms/truth.csv --json", loop)
-    before = shell("slabkit score picks.star tomograms/truth.csv --json", loop)
+    done = run_script("slabkit score csv_curated.star tomograms/truth.csv --json", loop)
+    before = run_script("slabkit score picks.star tomograms/truth.csv --json", loop)
     after_json, before_json = (json.loads(d.stdout) for d in (done, before))
     assert after_json["status"] == before_json["status"] == "done"
     truth = slabkit.read_picks(loop / "tomograms" / "truth.csv").picks
@@ -150,13 +142,13 @@ def test_labels_from_csv_and_relion_curate_the_same(loop):
 
 
 def test_no_picks_at_all_flow_through(loop):
-    done = shell(
+    (loop / "none_good.csv").write_text("pick_id,decision\n")
+    done = run_script(
         """
         slabkit pick blob slabs/slabs.star -o none2d.star --diameter 100:350 --threshold 1000
         slabkit map none2d.star --slabs slabs/slabs.star -o none.star
         slabkit minislab none.star -o none --box 400 --depth 300 --stack
         slabkit convert none.star none.csv
-        printf 'pick_id,decision\\n' > none_good.csv
         slabkit label none_good.csv --minislabs none/minislabs.star -o none_labels.star
         slabkit curate none.star none_labels.star -o none_curated.star
         slabkit score none_curated.star tomograms/truth.star
@@ -192,7 +184,7 @@ def test_demo_writes_a_page_that_needs_nothing_else(tmp_path):
     commands = [
         line for line in re.sub("<[^>]*>", "", page).splitlines() if line.startswith("slabkit ")
     ]
-    again = shell("\n".join(commands[-1:]), Path(tmp_path / "demo"))
+    again = run_script("\n".join(commands[-1:]), Path(tmp_path / "demo"))
     assert "ribosome" in again.stdout + again.stderr
     assert os.listdir(tmp_path) == ["demo"]
 
@@ -200,7 +192,7 @@ def test_demo_writes_a_page_that_needs_nothing_else(tmp_path):
 def test_tables_may_be_used_from_another_directory(loop):
     other = loop / "elsewhere"
     other.mkdir()
-    shell(
+    run_script(
         """
         slabkit pick blob ../slabs/slabs.star -o picks2d.star --diameter 100:350
         slabkit map picks2d.star --slabs ../slabs/slabs.star -o picks.star
@@ -221,5 +213,6 @@ def test_a_namesake_in_a_folder_above_is_not_taken(loop):
     inner = loop / "project"
     inner.mkdir()
     (inner / "picks.star").write_text((loop / "picks.star").read_text())
-    done = shell("slabkit minislab picks.star -o m --box 400 --depth 300", inner, code=2)
+    arguments = ("picks.star", "-o", "m", "--box", 400, "--depth", 300)
+    done = run_in_process("minislab", *arguments, cwd=inner, code=2)
     assert "tomograms/sim_001.mrc" in done.stderr

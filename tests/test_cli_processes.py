@@ -35,7 +35,7 @@ MISSING = {
 
 @pytest.mark.parametrize("name", [name for name in command_names() if name != "demo"])
 def test_a_file_that_is_not_there(slabkit_process, tmp_path, name):
-    """The demo takes no file; it runs whole in test_cli_pipeline.py."""
+    """The demo takes no file; test_cli_pipeline.py runs the whole of it as a process."""
     done = slabkit_process(name, *MISSING[name], code=2)
     assert done.stdout == ""
     assert done.stderr.count("error: ") == 1
