@@ -26,22 +26,7 @@ _ITEMS = re.compile(r"^\s+num_items:\s*(\d+)\s*$", re.MULTILINE)
 
 
 def describe_dataset(path: str) -> FileDescription:
-    """Describe a dataset of CryoSPARC (``.cs``).
-
-    Parameters
-    ----------
-    path : str
-
-    Returns
-    -------
-    FileDescription
-        Kind ``CryoSPARC particles``, ``CryoSPARC micrographs`` or ``CryoSPARC dataset``.
-
-    Raises
-    ------
-    FormatError, InputError
-        As `slabkit.formats.programs.cryosparc.dataset.read_dataset`.
-    """
+    """Describe a dataset of CryoSPARC (``.cs``)."""
     data = Source.load(path).data
     columns = parse_dataset(data, path)
     kind = "CryoSPARC dataset"
@@ -67,22 +52,7 @@ def describe_dataset(path: str) -> FileDescription:
 
 
 def describe_text(where: str, text: str) -> FileDescription:
-    """Describe a text file that is no STAR file.
-
-    Parameters
-    ----------
-    where : str
-    text : str
-
-    Returns
-    -------
-    FileDescription
-
-    Raises
-    ------
-    FormatError
-        slabkit does not understand it.
-    """
+    """Describe a text file that is no STAR file."""
     from slabkit.formats.registry import detect_format
 
     if is_group(where):
@@ -117,19 +87,7 @@ def describe_text(where: str, text: str) -> FileDescription:
 
 
 def describe_star_picks(where: str, text: str) -> tuple[str, str, tuple[str, ...]] | None:
-    """Tell whose picks a STAR file holds, where they are not slabkit's.
-
-    Parameters
-    ----------
-    where : str
-    text : str
-
-    Returns
-    -------
-    kind, stored_as : str
-    notes : tuple of str
-        Or None where no dialect fits.
-    """
+    """Tell whose picks a STAR file holds, where they are not slabkit's."""
     from slabkit.formats.registry import formats_of
 
     source = Source(where, text.encode())

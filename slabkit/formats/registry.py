@@ -12,22 +12,21 @@ from slabkit.errors import FormatError, InputError
 from slabkit.formats.file_format import FileFormat, Kind
 from slabkit.formats.programs import (
     artiax,
-    coords,
+    cryolo,
     csv_,
     deepfinder,
     dynamo,
+    eman,
     imod,
-    matching,
     native,
     ndjson,
     polnet,
+    pytom,
+    tomotwin,
+    warp,
 )
 from slabkit.formats.programs.copick import picks as copick
-from slabkit.formats.programs.cryolo import picks as cryolo
-from slabkit.formats.programs.cryolo import picks2d as cryolo_picks2d
 from slabkit.formats.programs.cryosparc import picks2d as cryosparc
-from slabkit.formats.programs.eman import picks as eman
-from slabkit.formats.programs.eman import picks2d as eman_picks2d
 from slabkit.formats.programs.relion import particles as relion
 from slabkit.formats.programs.relion import picks2d as relion_picks2d
 from slabkit.formats.programs.relion import results as relion_results
@@ -46,23 +45,23 @@ _FORMATS: list[FileFormat] = [
     dynamo.FORMAT,
     eman.FORMAT,
     imod.FORMAT,
-    coords.ARTIAX,
-    artiax.FORMAT,
-    coords.TOMOTWIN,
-    coords.CRYOLO_COORDS,
-    cryolo.FORMAT,
-    matching.PYTOM,
-    matching.WARP,
-    matching.WARP_PX,
+    artiax.COORDS,
+    artiax.TSV,
+    tomotwin.FORMAT,
+    cryolo.COORDS,
+    cryolo.BOXES_3D,
+    pytom.FORMAT,
+    warp.FRACTIONS,
+    warp.PIXELS,
     deepfinder.FORMAT,
     polnet.FORMAT,
     slabpick.FORMAT,
     relion_picks2d.PARTICLES,
     relion_picks2d.PER_MICROGRAPH,
     relion_picks2d.LIST,
-    eman_picks2d.BOX,
-    eman_picks2d.INFO,
-    cryolo_picks2d.CBOX,
+    eman.BOX,
+    eman.INFO,
+    cryolo.BOXES_2D,
     cryosparc.DATASET,
     topaz.TABLE,
     relion_results.RESULTS,
@@ -72,12 +71,7 @@ _FORMATS: list[FileFormat] = [
 
 
 def add_format(file_format: FileFormat) -> None:
-    """Add a format, or replace the one of that name that holds the same.
-
-    Parameters
-    ----------
-    file_format : FileFormat
-    """
+    """Add a format, or replace the one of that name that holds the same."""
     for index, known in enumerate(_FORMATS):
         if known.name == file_format.name and known.kinds & file_format.kinds:
             _FORMATS[index] = file_format

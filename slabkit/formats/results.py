@@ -51,24 +51,7 @@ class Results:
         return f"<Results: {len(self.table)} rows ({self.kind})>"
 
     def unlisted(self, by_value: bool = False) -> Literal["rejected", "undecided"]:
-        """Say what it means that a minislab is not listed.
-
-        Parameters
-        ----------
-        by_value : bool, optional
-            Whether classes or scores decide about what is listed.
-
-        Returns
-        -------
-        {"rejected", "undecided"}
-            ``rejected`` for a selection made in RELION or, on our stacks, in CryoSPARC, from which
-            things are left out on purpose; else ``undecided``.
-
-        Raises
-        ------
-        InputError
-            Nothing decides: a CSV file without decisions, and no classes or threshold either.
-        """
+        """Say what it means that a minislab is not listed."""
         if self.kind == "csv" and not by_value and "slabkitDecision" not in self.table.columns:
             raise InputError(
                 f"{self.table['source'].iloc[0] if len(self.table) else 'CSV file'}: has no column "

@@ -32,33 +32,7 @@ def check_bounds(
     unit: str,
     where: str,
 ) -> None:
-    """Refuse positions of which more than 5 % lie outside their tomograms.
-
-    Where the size or voxel size of a tomogram is not known, only negative positions count as
-    outside.
-
-    Parameters
-    ----------
-    positions : ndarray, shape (picks, 3)
-        x, y, z in Å.
-    sizes : ndarray, shape (picks, 3)
-        Size of each pick's tomogram in voxels, x, y, z; 0 where not known.
-    voxel_size : ndarray, shape (picks,)
-        In Å; NaN where not known.
-    unit_length : ndarray, shape (picks,) or (picks, 3), or float
-        Å per unit of the file.
-    zero : ndarray, shape (picks, 3) or float
-        Position in Å of the file's 0, 0, 0.
-    unit : {"angstrom", "px", "fraction"}
-        The file's unit.
-    where : str
-        What messages begin with.
-
-    Raises
-    ------
-    InputError
-        Says how many would be inside read as the other unit, and with which binning.
-    """
+    """Refuse positions of which more than 5 % lie outside their tomograms."""
     known = np.isfinite(voxel_size) & (sizes > 0).all(axis=1)
     _refuse_negative(positions[~known], voxel_size[~known], where)
     if not known.any():
@@ -100,21 +74,7 @@ def are_inside(
     sizes: npt.NDArray[np.float64],
     voxel_size: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.bool_]:
-    """Tell which positions are between the outer faces of the first and the last voxel.
-
-    Parameters
-    ----------
-    positions : ndarray, shape (picks, 3)
-        x, y, z in Å.
-    sizes : ndarray, shape (picks, 3)
-        In voxels, x, y, z.
-    voxel_size : ndarray, shape (picks, 1)
-        In Å.
-
-    Returns
-    -------
-    ndarray of bool, shape (picks,)
-    """
+    """Tell which positions are between the outer faces of the first and the last voxel."""
     index = positions / voxel_size
     # The faces themselves belong to the volume, whatever rounding does to them.
     inside = (index >= -0.5 - 1e-6) & (index <= sizes - 0.5 + 1e-6)

@@ -219,13 +219,7 @@ def make_context(
     index_base: int | None = None,
     tomogram_index: dict[str, str] | None = None,
 ) -> Context:
-    """Make a `Context`, which says what the options are.
-
-    Raises
-    ------
-    InputError
-        An option has a value that it cannot have; names it.
-    """
+    """Make a `Context`, which says what the options are."""
     from slabkit.tables import TOMOGRAMS, require_unique, validate_table
 
     for option, value in (("--voxel-size", voxel_size), ("--binning", binning)):
@@ -260,18 +254,7 @@ def make_context(
 
 
 def require_known_tomograms(names: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Refuse tomograms that are not in the list of tomograms.
-
-    Parameters
-    ----------
-    names, known : iterable of str
-    where : str
-
-    Raises
-    ------
-    InputError
-        Names them and the closest known ones.
-    """
+    """Refuse tomograms that are not in the list of tomograms."""
     known = list(known)
     unknown = sorted(set(names) - set(known))
     if unknown:

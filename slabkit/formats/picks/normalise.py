@@ -24,18 +24,7 @@ _PLACE = ["slabkitTomogram", "slabkitX", "slabkitY", "slabkitZ"]
 
 
 def give_ids(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Give an id to every pick that has none.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns of `slabkit.tables.PICKS`; ids may be missing or empty.
-    where : str
-
-    Returns
-    -------
-    DataFrame
-    """
+    """Give an id to every pick that has none."""
     ids = (
         np.asarray(table["slabkitPickId"], dtype=object)
         if "slabkitPickId" in table.columns
@@ -57,26 +46,7 @@ def give_ids(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def drop_duplicates(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Drop picks that stand there twice; of two scores the higher stays.
-
-    Without ids, picks of one tomogram and species at exactly one position are the same; with ids,
-    only rows that are equal in everything are.
-
-    Parameters
-    ----------
-    table : DataFrame
-    where : str
-
-    Returns
-    -------
-    DataFrame
-        In the order of the file.
-
-    Warns
-    -----
-    SlabkitWarning
-        Says how many were dropped.
-    """
+    """Drop picks that stand there twice; of two scores the higher stays."""
     if "slabkitPickId" in table.columns:
         kept = table[~table.duplicated()]
     else:
@@ -98,18 +68,7 @@ def drop_duplicates(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def set_species(table: pd.DataFrame, species: str, where: str) -> pd.DataFrame:
-    """Set the species of every pick, and say how many had another.
-
-    Parameters
-    ----------
-    table : DataFrame
-    species : str
-    where : str
-
-    Returns
-    -------
-    DataFrame
-    """
+    """Set the species of every pick, and say how many had another."""
     if "slabkitSpecies" in table.columns:
         other = ~table["slabkitSpecies"].isin(["", species])
         if other.any():
@@ -123,24 +82,7 @@ def set_species(table: pd.DataFrame, species: str, where: str) -> pd.DataFrame:
 
 
 def check_extra_names(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Give the columns that slabkit does not know names that every table can hold.
-
-    Parameters
-    ----------
-    table : DataFrame
-    where : str
-
-    Returns
-    -------
-    DataFrame
-        Letters, digits, ``_``, ``.`` and ``-`` stay, anything else becomes ``_``; a name that
-        means something in CSV files gets ``extra_`` before it.
-
-    Warns
-    -----
-    SlabkitWarning
-        Says what was renamed.
-    """
+    """Give the columns that slabkit does not know names that every table can hold."""
     taken = set(PICKS.names)
     reserved = {name.lower() for name in TEXT_NAMES.values()}
     names: dict[str, str] = {}
@@ -168,27 +110,7 @@ def check_extra_names(table: pd.DataFrame, where: str) -> pd.DataFrame:
 def known_tomograms(
     names: Iterable[str], lists: list[pd.DataFrame], context: Context, where: str
 ) -> pd.DataFrame:
-    """Make the table of tomograms: the user's, then what files say, then bare names.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Tomogram of each pick.
-    lists : list of DataFrame
-        Tables of tomograms in the files that were read.
-    context : Context
-    where : str
-
-    Returns
-    -------
-    DataFrame
-        Columns of `slabkit.tables.TOMOGRAMS`; sizes 0 and voxel sizes NaN where not known.
-
-    Raises
-    ------
-    InputError
-        A tomogram is not in the user's table, or two tables contradict each other.
-    """
+    """Make the table of tomograms: the user's, then what files say, then bare names."""
     import pandas as pd
 
     rows: dict[str, dict[str, Any]] = {}

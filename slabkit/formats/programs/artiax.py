@@ -1,4 +1,4 @@
-"""ArtiaX's generic particle list: tab-separated, positions, shifts and angles in voxels."""
+"""ArtiaX: its generic particle list (tab-separated), and text of bare ``x y z``; in voxels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from slabkit.formats.programs.shared.orientations import (
     rotation_texts,
     rotations,
 )
-from slabkit.formats.programs.shared.rows import POSITIONS, placed, triples
+from slabkit.formats.programs.shared.rows import (
+    file_of_tomogram,
+    numbers,
+    placed,
+    points_in_voxels,
+    read_bare_points,
+    write_bare_points,
+)
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import real_text
@@ -34,35 +41,14 @@ _SCORE = "score"
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
-    """Read positions plus shifts; the angles phi, the, psi become an orientation.
-
-    Parameters
-    ----------
-    source : Source
-    context : Context
-        The tomogram's name and voxel size are needed.
-
-    Returns
-    -------
-    ParsedPicks
-
-    Raises
-    ------
-    InputError
-        A column is missing, a row is short or long, a number is none, or the tomogram is not known.
-
-    Warns
-    -----
-    SlabkitWarning
-        Shifts were applied.
-    """
+    """Read positions plus shifts; the angles phi, the, psi become an orientation."""
     where = source.where
     columns = csv_columns(
         source.text, (*_XYZ, *_SHIFT, *_ANGLES), "ArtiaX's particle list", where, "\t"
     )
-    xyz = triples([columns.pop(name) for name in _XYZ], " ".join(_XYZ), where)
-    shift = triples([columns.pop(name) for name in _SHIFT], " ".join(_SHIFT), where)
-    angles = triples([columns.pop(name) for name in _ANGLES], " ".join(_ANGLES), where)
+    xyz = numbers([columns.pop(name) for name in _XYZ], " ".join(_XYZ), where)
+    shift = numbers([columns.pop(name) for name in _SHIFT], " ".join(_SHIFT), where)
+    angles = numbers([columns.pop(name) for name in _ANGLES], " ".join(_ANGLES), where)
     moved = int(shift.any(axis=1).sum())
     if moved:
         warnings.warn(
@@ -85,10 +71,8 @@ def read(source: Source, context: Context) -> ParsedPicks:
 def write(picks: PickList, context: Context) -> str:
     """Write positions, angles and scores of one tomogram; the shifts are 0."""
     table = picks.picks
-    unit = context.voxel_sizes(table["slabkitTomogram"].tolist(), "artiax-tsv")[:, None]
-    columns: dict[str, Any] = dict(
-        zip(_XYZ, (table[list(POSITIONS)].to_numpy() / unit).T, strict=True)
-    )
+    points = points_in_voxels(picks, context, "artiax-tsv")
+    columns: dict[str, Any] = dict(zip(_XYZ, points.T, strict=True))
     columns |= dict.fromkeys((*_SHIFT, *_ANGLES), np.zeros(len(table)))
     turned = rotations(table, "artiax-tsv")
     if turned is not None:
@@ -100,29 +84,45 @@ def write(picks: PickList, context: Context) -> str:
     return "".join("\t".join(row) + "\n" for row in [tuple(columns), *rows])
 
 
+def read_coords(source: Source, context: Context) -> ParsedPicks:
+    """Read ``x y z``; the tomogram's name and voxel size are needed."""
+    xyz = read_bare_points(source)
+    names = context.names(None, len(xyz), source.where, "a list of bare coordinates")
+    unit = context.voxel_sizes(names, source.where)
+    return ParsedPicks(placed(names, xyz * unit[:, None]), unit)
+
+
 def sniff(source: Source) -> bool:
     """Tell by the header line."""
     return {*_XYZ, *_SHIFT} <= set(source.header)
 
 
-def _file_name(picks: PickList) -> str:
-    return f"{picks.picks['slabkitTomogram'].iloc[0]}.tsv"
-
-
-FORMAT = FileFormat(
+TSV = FileFormat(
     name="artiax-tsv",
     title="ArtiaX generic particle list (pos_x, shift_x, phi, the, psi)",
-    suffixes=(),
     unit="voxels",
     origin="centre of the first voxel = 0; shifts are added",
-    index_base="0",
     lost="names, ids, species; one tomogram a file",
     sniff=sniff,
     read=read,
     write=write,
     keeps=frozenset({"slabkitTomogram", "slabkitScore", ROTATION, *RELION_ANGLES}),
     one_file_per=("slabkitTomogram",),
-    file_name=_file_name,
-    folder_glob="",
+    file_name=file_of_tomogram(".tsv"),
     in_corner_unit="px",
+)
+COORDS = FileFormat(
+    name="artiax",
+    title="ArtiaX coordinates (.coords), and any bare x y z in voxels",
+    suffixes=(".coords",),
+    unit="voxels",
+    origin="centre of the first voxel = 0",
+    lost="everything but x, y, z; one tomogram a file; say --from artiax",
+    sniff=lambda source: source.suffix == ".coords",
+    read=read_coords,
+    write=write_bare_points,
+    keeps=frozenset({"slabkitTomogram"}),
+    one_file_per=("slabkitTomogram",),
+    file_name=file_of_tomogram(".coords"),
+    in_corner_unit="px",  # a folder is not read: its files do not say their tomograms
 )

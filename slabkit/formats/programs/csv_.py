@@ -13,6 +13,7 @@ from slabkit.errors import FormatError, InputError
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.result_values import pooled_results, read_result_table
+from slabkit.formats.programs.shared.rows import placed
 from slabkit.formats.programs.shared.values import TEXT_NAMES, coordinates, typed_columns
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import real_text
@@ -33,23 +34,7 @@ _CHUNK = 20_000
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
-    """Read a CSV file.
-
-    Parameters
-    ----------
-    source : Source
-    context : Context
-        ``unit="px"`` reads the positions as voxel indices.
-
-    Returns
-    -------
-    ParsedPicks
-
-    Raises
-    ------
-    InputError
-        A column is missing or doubled, a row is short or long, a number is none.
-    """
+    """Read a CSV file."""
     where = source.where
     header, rows = _rows(source)
     names = _column_names(header, where)
@@ -59,9 +44,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
     kind = "this CSV file, which has no column tomogram,"
     tomograms = context.names(named, len(xyz), where, kind)
     unit = context.voxel_sizes(tomograms, where) if context.unit == "px" else np.ones(len(xyz))
-    found: dict[str, Any] = {"slabkitTomogram": tomograms}
-    for axis, values in zip("XYZ", (xyz * unit[:, None]).T, strict=True):
-        found[f"slabkit{axis}"] = values
+    found = placed(tomograms, xyz * unit[:, None])
     found |= typed_columns(columns, where)
     return ParsedPicks(found | columns, unit)
 
@@ -191,7 +174,6 @@ FORMAT = FileFormat(
     suffixes=(".csv", ".tsv"),
     unit="Å (voxels with --unit px)",
     origin="centre of the first voxel = 0",
-    index_base="0",
     lost="tomogram sizes and voxel sizes",
     sniff=sniff,
     read=read,

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from slabkit.errors import FormatError
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
-from slabkit.formats.programs.shared.rows import numbered_names, placed, triples
+from slabkit.formats.programs.shared.rows import numbered_names, numbers, placed
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
 
@@ -23,32 +23,14 @@ _KEPT = {
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
-    """Read objects; the size of a cluster becomes the score.
-
-    Parameters
-    ----------
-    source : Source
-    context : Context
-        The voxel size is needed, and the names of the tomograms: ``tomogram_index`` where the
-        objects are of several.
-
-    Returns
-    -------
-    ParsedPicks
-        The angles are kept as they are: DeepFinder does not say how they turn.
-
-    Raises
-    ------
-    InputError
-        It is no such list, a number is none, or the tomogram is not known.
-    """
+    """Read objects; the size of a cluster becomes the score."""
     where = source.where
     objects = _objects(source)
     for number, item in enumerate(objects, 1):
         missing = [name for name in ("x", "y", "z") if name not in item]
         if missing:
             raise FormatError(f"{where}: object {number} has no {missing[0]}.")
-    xyz = triples([[item[axis] for item in objects] for axis in "xyz"], "x y z", where)
+    xyz = numbers([[item[axis] for item in objects] for axis in "xyz"], "x y z", where)
     indices = [item.get("tomo_idx", "").strip() for item in objects]
     if all(indices):
         names = numbered_names(indices, context, where)
@@ -92,14 +74,11 @@ def _objects(source: Source) -> list[dict[str, str]]:
 FORMAT = FileFormat(
     name="deepfinder",
     title="DeepFinder object list (XML)",
-    suffixes=(),
     unit="voxels",
     origin="centre of the first voxel = 0",
-    index_base="0",
     lost="only read; angles are kept but not turned into orientations",
     sniff=sniff,
     read=read,
-    write=None,
     in_corner_unit="px",
     numbered=True,
 )

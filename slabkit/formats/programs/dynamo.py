@@ -25,11 +25,11 @@ from slabkit.formats.programs.shared.orientations import (
     rotations,
 )
 from slabkit.formats.programs.shared.rows import (
-    POSITIONS,
     number_rows,
     numbered_names,
+    numbers,
     placed,
-    triples,
+    points_in_voxels,
 )
 from slabkit.formats.programs.shared.values import parse_numbers
 from slabkit.formats.source import Source
@@ -57,36 +57,12 @@ _READ = ("dx", "dy", "dz", "tdrot", "tilt", "narot", "cc", "tomo", "x", "y", "z"
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
-    """Read a table.
-
-    Parameters
-    ----------
-    source : Source
-    context : Context
-        The voxel size, where column 36 has none; ``tomogram_index`` where there are several
-        tomograms; ``index_base``, 1 without it.
-
-    Returns
-    -------
-    ParsedPicks
-        Columns that slabkit does not know are kept as ``dynamoTag`` and so on, if they are not 0
-        throughout.
-
-    Raises
-    ------
-    InputError
-        A row is short or not like the others, a number is none, or a tomogram is not known.
-
-    Warns
-    -----
-    SlabkitWarning
-        Shifts were applied; column 36 has another pixel size than the tomogram.
-    """
+    """Read a table."""
     where = source.where
     columns = number_rows(source, _LEAST, _MOST, "a Dynamo table has 35 or more")
-    xyz = triples([columns[_COLUMN[axis]] for axis in "xyz"], "x y z", where)
-    shift = triples([columns[_COLUMN[f"d{axis}"]] for axis in "xyz"], "dx dy dz", where)
-    angles = triples(
+    xyz = numbers([columns[_COLUMN[axis]] for axis in "xyz"], "x y z", where)
+    shift = numbers([columns[_COLUMN[f"d{axis}"]] for axis in "xyz"], "dx dy dz", where)
+    angles = numbers(
         [columns[_COLUMN[name]] for name in ("tdrot", "tilt", "narot")], "tdrot tilt narot", where
     )
     moved = int(shift.any(axis=1).sum())
@@ -101,7 +77,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
     unit, tomograms = _voxel_sizes(columns, names, context, where)
     zero = np.repeat(-_index_base(context) * unit[:, None], 3, axis=1)
     found = placed(names, (xyz + shift) * unit[:, None] + zero)
-    scores = triples([columns[_COLUMN["cc"]]], "cc", where)[:, 0]
+    scores = numbers([columns[_COLUMN["cc"]]], "cc", where)[:, 0]
     if scores.any():
         found["slabkitScore"], found["slabkitScoreKind"] = scores, ["dynamo-cc"] * len(scores)
     if angles.any():
@@ -128,7 +104,7 @@ def write(picks: PickList, context: Context) -> str:
             columns[name] = [str(value) or "0" for value in table[kept]]
     if len(set(columns["tag"])) < count:
         columns["tag"] = [str(number) for number in range(1, count + 1)]
-    xyz = table[list(POSITIONS)].to_numpy() / unit[:, None] + _index_base(context)
+    xyz = points_in_voxels(picks, context, "dynamo") + _index_base(context)
     reals: dict[str, Any] = dict(zip("xyz", xyz.T, strict=True))
     reals["cc"] = np.nan_to_num(table["slabkitScore"].to_numpy(), posinf=0.0, neginf=0.0)
     reals["apix"] = unit

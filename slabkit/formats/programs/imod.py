@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slabkit.errors import FormatError
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
-from slabkit.formats.programs.shared.values import coordinates
+from slabkit.formats.programs.shared.rows import (
+    file_of_tomogram,
+    number_lines,
+    number_rows,
+    numbers,
+    placed,
+    points_in_voxels,
+)
 from slabkit.formats.source import Source
-from slabkit.formats.tables.star import real_text
 
 if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList
@@ -24,56 +29,22 @@ _EXTRA = {3: (), 4: ("imodContour",), 5: ("imodObject", "imodContour")}
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
-    """Read points, with or without object and contour numbers in front.
-
-    Parameters
-    ----------
-    source : Source
-    context : Context
-        The tomogram's name and voxel size are needed.
-
-    Returns
-    -------
-    ParsedPicks
-
-    Raises
-    ------
-    InputError
-        A row has not 3, 4 or 5 numbers like the others, or the tomogram is not known.
-    """
+    """Read points, with or without object and contour numbers in front."""
     where = source.where
-    rows: list[list[str]] = []
-    for number, line in enumerate(source.text.split("\n"), 1):
-        values = line.split()
-        if not values or values[0].startswith("#"):
-            continue
-        if len(values) not in _EXTRA or len(values) != len(rows[0] if rows else values):
-            raise FormatError(
-                f"{where}, line {number}: {len(values)} values; IMOD points have x y z, with the "
-                "contour or object and contour number in front, alike in every row."
-            )
-        rows.append(values)
-    width = len(rows[0]) if rows else 3
-    columns = list(zip(*rows, strict=True)) or [()] * width
-    xyz = np.column_stack(
-        [coordinates(columns[width - 3 + i], axis, where) for i, axis in enumerate("xyz")]
-    )
+    what = "IMOD points have x y z, with the contour or object and contour number in front"
+    columns = number_rows(source, 3, 5, what)
+    width = len(columns)
+    xyz = numbers(columns[width - 3 :], "x y z", where)
     names = context.names(None, len(xyz), where, "IMOD text")
     unit = context.voxel_sizes(names, where)
     zero = -_CORNER_PX * unit[:, None]
-    found: dict[str, Any] = {"slabkitTomogram": names}
-    for axis, values in zip("XYZ", (xyz * unit[:, None] + zero).T, strict=True):
-        found[f"slabkit{axis}"] = values
-    found |= {name: list(columns[i]) for i, name in enumerate(_EXTRA[width])}
-    return ParsedPicks(found, unit, zero)
+    kept = dict(zip(_EXTRA[width], columns, strict=False))
+    return ParsedPicks(placed(names, xyz * unit[:, None] + zero) | kept, unit, zero)
 
 
 def write(picks: PickList, context: Context) -> str:
     """Write ``x y z``, one pick a line."""
-    table = picks.picks
-    voxel_size = context.voxel_sizes(table["slabkitTomogram"].tolist(), "imod")[:, None]
-    points = table[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy() / voxel_size + _CORNER_PX
-    return "".join(" ".join(map(real_text, point)) + "\n" for point in points.tolist())
+    return number_lines(points_in_voxels(picks, context, "imod") + _CORNER_PX)
 
 
 def sniff(source: Source) -> bool:
@@ -81,23 +52,17 @@ def sniff(source: Source) -> bool:
     return False
 
 
-def _file_name(picks: PickList) -> str:
-    return f"{picks.picks['slabkitTomogram'].iloc[0]}.txt"
-
-
 FORMAT = FileFormat(
     name="imod",
     title="IMOD model2point text",
-    suffixes=(),
     unit="voxels",
     origin="x, y: corner of the first pixel = 0 (its centre 0.5); z: centre of the first section",
-    index_base="0",
     lost="everything but x, y, z; one tomogram a file; never detected, say --from imod",
     sniff=sniff,
     read=read,
     write=write,
     keeps=frozenset({"slabkitTomogram"}),
     one_file_per=("slabkitTomogram",),
-    file_name=_file_name,
+    file_name=file_of_tomogram(".txt"),
     in_corner_unit="px",
 )

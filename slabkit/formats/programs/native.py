@@ -52,7 +52,6 @@ FORMAT = FileFormat(
     suffixes=(".star",),
     unit="Å",
     origin="centre of the first voxel = 0",
-    index_base="0",
     lost="nothing",
     sniff=sniff,
     read=read,

@@ -23,6 +23,7 @@ from slabkit.formats.programs.shared.json_values import (
     whole_number,
 )
 from slabkit.formats.programs.shared.orientations import with_rotations
+from slabkit.formats.programs.shared.rows import file_of_tomogram, placed, points_in_voxels
 from slabkit.formats.programs.shared.values import typed_columns
 from slabkit.formats.source import Source
 from slabkit.tables import PICKS
@@ -35,23 +36,7 @@ _OWN_KEYS = ("type", "location", "xyz_rotation_matrix")
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
-    """Read one object a line; blank lines pass.
-
-    Parameters
-    ----------
-    source : Source
-    context : Context
-        The voxel size of the annotated tomogram is needed, and its name where the lines have none.
-
-    Returns
-    -------
-    ParsedPicks
-
-    Raises
-    ------
-    InputError
-        A line is not such an object (named by its number), or the tomogram is not known.
-    """
+    """Read one object a line; blank lines pass."""
     locations: list[tuple[float, float, float]] = []
     rotations: list[str] = []
     others: list[dict[str, Any]] = []
@@ -77,9 +62,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
         raise FormatError(f"{source.where}: some lines have a tomogram, but not pick {row}.")
     names = context.names(named, len(xyz), source.where, "the portal's ndjson")
     unit = context.voxel_sizes(names, source.where)
-    found: dict[str, Any] = {"slabkitTomogram": names}
-    for axis, values in zip("XYZ", (xyz * unit[:, None]).T, strict=True):
-        found[f"slabkit{axis}"] = values
+    found = placed(names, xyz * unit[:, None])
     if any(rotations):
         found[ROTATION] = rotations
     found |= typed_columns(extras, source.where)
@@ -93,8 +76,7 @@ def write(picks: PickList, context: Context) -> str:
 
 def _items(picks: PickList, context: Context) -> Iterator[dict[str, Any]]:
     table = with_rotations(picks.picks)
-    voxel_size = context.voxel_sizes(table["slabkitTomogram"].tolist(), "ndjson")[:, None]
-    points = (table[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy() / voxel_size).tolist()
+    points = points_in_voxels(picks, context, "ndjson").tolist()
     for (x, y, z), others in zip(points, pick_objects(table, _OWN_KEYS), strict=True):
         item: dict[str, Any] = {"type": "point", "location": {"x": x, "y": y, "z": z}}
         rotation = others.pop(ROTATION, "")
@@ -113,17 +95,12 @@ def sniff(source: Source) -> bool:
     return first.startswith("{") and '"type"' in first and '"location"' in first
 
 
-def _file_name(picks: PickList) -> str:
-    return f"{picks.picks['slabkitTomogram'].iloc[0]}.ndjson"
-
-
 FORMAT = FileFormat(
     name="ndjson",
     title="CryoET Data Portal annotation, one JSON object a line",
     suffixes=(".ndjson", ".jsonl"),
     unit="voxels of the annotated tomogram",
     origin="centre of the first voxel = 0",
-    index_base="0",
     lost="tomogram sizes and voxel sizes; one tomogram a file; ids, species and scores stand in "
     "keys that only slabkit reads",
     sniff=sniff,
@@ -132,7 +109,7 @@ FORMAT = FileFormat(
     keeps=frozenset(PICKS.names),
     keeps_extra=True,
     one_file_per=("slabkitTomogram",),
-    file_name=_file_name,
+    file_name=file_of_tomogram(".ndjson"),
     folder_glob="*.ndjson",
     in_corner_unit="px",
 )

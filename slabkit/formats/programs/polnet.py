@@ -7,7 +7,7 @@ from typing import Any
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.csv_columns import csv_columns
-from slabkit.formats.programs.shared.rows import names_of_file, placed, series_name, triples
+from slabkit.formats.programs.shared.rows import names_of_file, numbers, placed, series_name
 from slabkit.formats.source import Source
 
 _NEEDED = ("Type", "Label", "Code", "X", "Y", "Z")
@@ -15,27 +15,10 @@ _PATHS = ("Density", "Micrographs", "PolyData")
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
-    """Read motifs; their code becomes the species.
-
-    Parameters
-    ----------
-    source : Source
-    context : Context
-        ``unit="px"`` reads the positions as voxels.
-
-    Returns
-    -------
-    ParsedPicks
-        Quaternions are kept as they are: for membranes they hold normals.
-
-    Raises
-    ------
-    InputError
-        A column is missing, a row is short or long, a number is none, or a tomogram is not known.
-    """
+    """Read motifs; their code becomes the species."""
     where = source.where
     columns = csv_columns(source.text, _NEEDED, "PolNet's motif list", where, "\t")
-    xyz = triples([columns[axis] for axis in "XYZ"], "X Y Z", where)
+    xyz = numbers([columns[axis] for axis in "XYZ"], "X Y Z", where)
     if "Tomo3D" in columns:
         named = [series_name(text) for text in columns["Tomo3D"]]
         names = context.names(named, len(xyz), where)
@@ -58,13 +41,10 @@ def sniff(source: Source) -> bool:
 FORMAT = FileFormat(
     name="polnet",
     title="PolNet motif list (tab-separated, `_motif_list.csv`)",
-    suffixes=(),
     unit="Å (voxels with --unit px)",
     origin="centre of the first voxel = 0",
-    index_base="0",
     lost="only read; quaternions are kept but not turned into orientations",
     sniff=sniff,
     read=read,
-    write=None,
     units=("angstrom", "px"),
 )

@@ -246,7 +246,6 @@ FORMAT = FileFormat(
     suffixes=(".json",),
     unit="Å",
     origin="centre of the first voxel = 0",
-    index_base="0",
     lost="tomogram sizes; one tomogram and species a file; names lose '_' and spaces; ids stand in "
     "keys that only slabkit reads",
     sniff=sniff,

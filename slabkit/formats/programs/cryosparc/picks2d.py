@@ -49,7 +49,6 @@ DATASET = FileFormat(
     title="CryoSPARC picks or particles (.cs, or .csg of an output)",
     unit="fraction of the slab",
     origin="centre of the first pixel",
-    index_base="0",
     sniff=_sniff,
     read_picks2d=_read,
     read_results=read_cryosparc,

@@ -15,21 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import FormatError, SlabkitWarning
+from slabkit.errors import SlabkitWarning
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
-from slabkit.formats.programs.relion.geometry import (
-    IMAGE_BINNING,
-    IMAGE_PIXEL,
-    PIXEL,
-    SHIFTS,
-    SHIFTS_PX,
-    origin_shift,
-    pixel_sizes,
-    pixel_sizes_to_write,
-    triple,
-    zero_of_centred,
-)
 from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.programs.shared.orientations import (
     RELION_ANGLES,
@@ -38,6 +26,20 @@ from slabkit.formats.programs.shared.orientations import (
     rotations,
     settled_rotations,
 )
+from slabkit.formats.programs.shared.relion_star import (
+    CENTRED,
+    CORNER,
+    IMAGE_BINNING,
+    IMAGE_PIXEL,
+    PIXEL,
+    SHIFTS,
+    SHIFTS_PX,
+    Columns,
+    RelionStar,
+    pixel_sizes_to_write,
+    zero_of_centred,
+)
+from slabkit.formats.programs.shared.rows import POSITIONS, placed
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import format_star
@@ -48,86 +50,57 @@ if TYPE_CHECKING:
 
     from slabkit.formats.tables.native import PickList
 
-CENTRED = tuple(f"rlnCenteredCoordinate{axis}Angst" for axis in "XYZ")
-CORNER = tuple(f"rlnCoordinate{axis}" for axis in "XYZ")
-_SCORES = ("rlnAutopickFigureOfMerit", "rlnLCCmax")
+_NAME = "rlnParticleName"
+_FIGURE_OF_MERIT = "rlnAutopickFigureOfMerit"
 
 # What goes back to the optics block; the values are used where a list never had any.
 _OPTICS = {"rlnVoltage": "300.0", "rlnSphericalAberration": "2.7", "rlnAmplitudeContrast": "0.1"}
 
-_POSITIONS = ("slabkitX", "slabkitY", "slabkitZ")
+
+def _columns(place: tuple[str, ...]) -> Columns:
+    return Columns(
+        needed=place,
+        used=("rlnTomoName", "rlnOpticsGroup", *CENTRED, *CORNER, *SHIFTS),
+        scores=(_FIGURE_OF_MERIT, "rlnLCCmax"),
+        refused=SHIFTS_PX,
+        optics=(PIXEL, IMAGE_PIXEL, IMAGE_BINNING, *_OPTICS),
+    )
 
 
 def read_relion5(source: Source, context: Context) -> ParsedPicks:
-    """Read particles in Å from the centre of their tomogram.
-
-    Parameters
-    ----------
-    source : Source
-    context : Context
-        The size and voxel size of the tomograms are needed; with ``centre="size/2-1"`` also the
-        tilt-series pixel size, from the file or as ``binning``.
-
-    Returns
-    -------
-    ParsedPicks
-
-    Raises
-    ------
-    InputError
-        The file is not of this kind, or the size of a tomogram is not known.
-    """
-    where = source.where
-    particles = _particles(source, CENTRED)
-    names = _names(particles, context, where)
-    zero = zero_of_centred(names, context, where)
-    centred = triple(particles, CENTRED, where)
-    corner = triple(particles, CORNER, where) if set(CORNER) <= set(particles.columns) else None
+    """Read particles in Å from the centre of their tomogram."""
+    star = RelionStar.read(source, _columns(CENTRED))
+    names = star.names(context)
+    zero = zero_of_centred(names, context, star.where)
+    centred = star.numbers(CENTRED)
+    corner = star.numbers(CORNER) if star.has(*CORNER) else None
     pixel_size = None
     if context.centre == "size/2-1" or corner is not None:
-        pixel_size = pixel_sizes(particles, names, context, where, context.centre != "size/2")
+        pixel_size = star.pixel_sizes(names, context, needed=context.centre != "size/2")
     if context.centre == "size/2-1" and pixel_size is not None:
         zero = zero - pixel_size[:, None]
     positions = centred + zero
     if corner is not None:
-        _warn_of_both(positions, corner, pixel_size, where)
-    return _reading(particles, names, positions, np.ones(len(names)), zero, where)
+        _warn_of_both(positions, corner, pixel_size, star.where)
+    return _parsed(star, names, positions, np.ones(len(names)), zero)
 
 
 def read_relion4(source: Source, context: Context) -> ParsedPicks:
-    """Read particles in pixels of the unbinned tilt series, from the tomogram's corner.
-
-    Parameters
-    ----------
-    source : Source
-    context : Context
-        With ``binning`` the pixel size is the tomogram's voxel size divided by it; else it is the
-        file's.
-
-    Returns
-    -------
-    ParsedPicks
-
-    Raises
-    ------
-    InputError
-        The file is not of this kind, or the pixel size is not known.
-    """
-    where = source.where
-    particles = _particles(source, CORNER)
-    names = _names(particles, context, where)
-    pixel_size = pixel_sizes(particles, names, context, where, True)
+    """Read particles in pixels of the unbinned tilt series, from the tomogram's corner."""
+    star = RelionStar.read(source, _columns(CORNER))
+    names = star.names(context)
+    pixel_size = star.pixel_sizes(names, context, needed=True)
     if pixel_size is None:  # no picks
         pixel_size = np.ones(0)
-    if set(CENTRED) <= set(particles.columns):
+    if star.has(*CENTRED):
         warnings.warn(
-            f"{where}: also has rlnCenteredCoordinate*Angst, which RELION 5 would follow; they "
-            "were left out as --from relion4 says.",
+            f"{star.where}: also has rlnCenteredCoordinate*Angst, which RELION 5 would follow; "
+            "they were left out as --from relion4 says.",
             SlabkitWarning,
             stacklevel=4,
         )
-    positions = triple(particles, CORNER, where) * pixel_size[:, None]
-    return _reading(particles, names, positions, pixel_size, 0.0, where)
+    positions = star.numbers(CORNER) * pixel_size[:, None]
+    return _parsed(star, names, positions, pixel_size, 0.0)
 
 
 def write_relion5(picks: PickList, context: Context) -> str:
@@ -138,7 +111,7 @@ def write_relion5(picks: PickList, context: Context) -> str:
     zero = zero_of_centred(names, context, "relion5")
     if context.centre == "size/2-1":
         zero = zero - pixel_size[:, None]
-    positions = table[list(_POSITIONS)].to_numpy() - zero
+    positions = table[list(POSITIONS)].to_numpy() - zero
     return _text(table, dict(zip(CENTRED, positions.T, strict=True)), pixel_size)
 
 
@@ -147,7 +120,7 @@ def write_relion4(picks: PickList, context: Context) -> str:
     table = picks.picks
     names = table["slabkitTomogram"].tolist()
     pixel_size = pixel_sizes_to_write(table, names, context)
-    positions = table[list(_POSITIONS)].to_numpy() / pixel_size[:, None]
+    positions = table[list(POSITIONS)].to_numpy() / pixel_size[:, None]
     return _text(table, dict(zip(CORNER, positions.T, strict=True)), pixel_size)
 
 
@@ -160,44 +133,6 @@ def sniff_relion4(source: Source) -> bool:
     """Tell by three coordinates and a tomogram name, without centred coordinates."""
     labels = source.labels
     return {*CORNER, "rlnTomoName"} <= labels and not labels & {CENTRED[0], "slabkitX"}
-
-
-def _particles(source: Source, coordinate_labels: tuple[str, ...]) -> pd.DataFrame:
-    """Give the block with the coordinates, the optics' columns joined to its rows."""
-    where = source.where
-    blocks = source.blocks
-    found = [name for name, block in blocks.items() if set(coordinate_labels) <= set(block.columns)]
-    if len(found) != 1:
-        has = ", ".join(str(c) for block in blocks.values() for c in block.columns) or "none"
-        what = "more than one block" if found else "no block"
-        raise FormatError(
-            f"{where}: {what} has the columns {', '.join(coordinate_labels)}; columns: {has[:300]}."
-        )
-    particles = blocks[found[0]].copy()
-    optics = blocks.get("optics")
-    if optics is None or not len(optics) or not len(particles):
-        return particles
-    if len(optics) == 1 and "rlnOpticsGroup" not in particles.columns:
-        groups = np.zeros(len(particles), dtype=int)
-    elif "rlnOpticsGroup" in particles.columns and "rlnOpticsGroup" in optics.columns:
-        rows = {group: row for row, group in enumerate(optics["rlnOpticsGroup"])}
-        unknown = sorted(set(particles["rlnOpticsGroup"]) - set(rows))
-        if unknown:
-            raise FormatError(
-                f"{where}: particles of optics group {unknown[0]}, which is not there."
-            )
-        groups = np.array([rows[group] for group in particles["rlnOpticsGroup"]])
-    else:
-        return particles
-    for label in (PIXEL, IMAGE_PIXEL, IMAGE_BINNING, *_OPTICS):
-        if label in optics.columns and label not in particles.columns:
-            particles[label] = optics[label].to_numpy()[groups]
-    return particles
-
-
-def _names(particles: pd.DataFrame, context: Context, where: str) -> list[str]:
-    named = particles["rlnTomoName"].tolist() if "rlnTomoName" in particles.columns else None
-    return context.names(named, len(particles), where, "this file, which has no rlnTomoName,")
 
 
 def _warn_of_both(
@@ -218,40 +153,34 @@ def _warn_of_both(
     )
 
 
-def _reading(
-    particles: pd.DataFrame,
+def _parsed(
+    star: RelionStar,
     names: list[str],
     positions: npt.NDArray[np.float64],
     unit_length: npt.NDArray[np.float64],
     zero: npt.NDArray[np.float64] | float,
-    where: str,
 ) -> ParsedPicks:
-    positions = positions - origin_shift(particles, where)
-    found: dict[str, Any] = {"slabkitTomogram": names}
-    found |= dict(zip(_POSITIONS, positions.T, strict=True))
-    used = {"rlnTomoName", "rlnOpticsGroup", *CENTRED, *CORNER, *SHIFTS, *SHIFTS_PX, *_POSITIONS}
-    for column in PICKS.columns:
+    particles = star.table
+    found = placed(names, positions - star.shift())
+    for column in PICKS.columns:  # what slabkit wrote beside RELION's columns
         if column.name in particles.columns and column.name not in found:
-            values = particles[column.name].tolist()
+            values = particles[column.name]
             if column.kind == "string":
-                found[column.name] = ["" if value == "none" else value for value in values]
+                found[column.name] = values.replace("none", "").tolist()
             else:
-                found[column.name] = optional_numbers(values, column.name, where)
-    for label in _SCORES:
-        if label in particles.columns and "slabkitScore" not in found:
-            found["slabkitScore"] = optional_numbers(particles[label].tolist(), label, where)
-            found["slabkitScoreKind"] = [label] * len(particles)
-            used.add(label)
+                found[column.name] = optional_numbers(values.tolist(), column.name, star.where)
+    used = list(POSITIONS)
+    if "slabkitScore" not in found:
+        found |= star.score()
+        used += found.get("slabkitScoreKind", [])[:1]
     if "slabkitScore" in found:
-        used.add("rlnAutopickFigureOfMerit")  # the same number, which slabkit wrote for RELION
-    if "rlnParticleName" in particles.columns and particles["rlnParticleName"].is_unique:
-        found.setdefault("slabkitPickId", particles["rlnParticleName"].tolist())
-        used.add("rlnParticleName")
-    for name in particles.columns:
-        if name not in used and name not in found:
-            found[name] = particles[name].replace("none", "").tolist()
-    if {ROTATION, *RELION_ANGLES} <= set(particles.columns):
-        found[ROTATION] = settled_rotations(particles, where)
+        used.append(_FIGURE_OF_MERIT)  # the same number, which slabkit wrote for RELION
+    if star.has(_NAME) and particles[_NAME].is_unique:
+        found.setdefault("slabkitPickId", particles[_NAME].tolist())
+        used.append(_NAME)
+    found |= star.kept(found, used)
+    if star.has(ROTATION, *RELION_ANGLES):
+        found[ROTATION] = settled_rotations(particles, star.where)
     return ParsedPicks(found, unit_length, zero)
 
 
@@ -275,7 +204,7 @@ def _text(
     columns["rlnParticleName"] = table["slabkitPickId"].to_numpy()
     if table["slabkitScore"].notna().all():
         columns["rlnAutopickFigureOfMerit"] = table["slabkitScore"].to_numpy()
-    left_out = {*_POSITIONS, "slabkitTomogram", PIXEL, IMAGE_PIXEL, IMAGE_BINNING, *_OPTICS}
+    left_out = {*POSITIONS, "slabkitTomogram", PIXEL, IMAGE_PIXEL, IMAGE_BINNING, *_OPTICS}
     left_out |= {*CENTRED, *CORNER, *SHIFTS, *SHIFTS_PX}
     angles = _angles(table)
     columns |= angles
@@ -307,8 +236,6 @@ def _unmoved(table: pd.DataFrame) -> bool:
 
 
 _COMMON: dict[str, Any] = {
-    "suffixes": (),
-    "index_base": "0",
     "lost": "tomogram sizes; slabkit's own columns stand beside RELION's, which keeps them",
     "keeps": frozenset(PICKS.names),
     "keeps_extra": True,

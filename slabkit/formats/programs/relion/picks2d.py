@@ -17,7 +17,13 @@ import numpy as np
 
 from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.file_format import FileFormat, Slabs, checked, one_by_one, pooled
-from slabkit.formats.programs.shared.values import coordinates
+from slabkit.formats.programs.shared.relion_star import (
+    CORNER,
+    SHIFTS,
+    SHIFTS_PX,
+    refuse_shifts_in_pixels,
+    shifts,
+)
 from slabkit.formats.source import Source
 from slabkit.formats.tables.paths import resolve_path
 from slabkit.tables import PICKS2D
@@ -25,10 +31,8 @@ from slabkit.tables import PICKS2D
 if TYPE_CHECKING:
     import pandas as pd
 
-_PLACE = ("rlnCoordinateX", "rlnCoordinateY")
+_PLACE = CORNER[:2]
 _SCORE = "rlnAutopickFigureOfMerit"
-_SHIFTS = ("rlnOriginXAngst", "rlnOriginYAngst")
-_SHIFTS_PX = ("rlnOriginX", "rlnOriginY")
 _NOT_2D = {"rlnCoordinateZ", "rlnTomoName", "slabkitX"}
 _MARKER = re.compile(r"coords_suffix_(.+)\.star")
 
@@ -39,28 +43,7 @@ def sniff_particles(source: Source) -> bool:
 
 
 def read_particles(source: Source, slabs: Slabs) -> pd.DataFrame:
-    """Read a table of picks or particles, slabkit's own for instance.
-
-    Parameters
-    ----------
-    source : Source
-    slabs : Slabs
-        Their voxel size turns shifts in Å into pixels.
-
-    Returns
-    -------
-    DataFrame
-
-    Raises
-    ------
-    InputError
-        A column is missing or a value is none; shifts are in pixels.
-
-    Warns
-    -----
-    SlabkitWarning
-        Says how many particles had a shift, which is applied.
-    """
+    """Read a table of picks or particles, slabkit's own for instance."""
     where = source.where
     blocks = source.blocks
     needed = {"rlnMicrographName", *_PLACE}
@@ -97,27 +80,7 @@ def sniff_list(source: Source) -> bool:
 
 
 def read_list(source: Source, slabs: Slabs) -> pd.DataFrame:
-    """Read the picks of all micrographs that a list names.
-
-    Parameters
-    ----------
-    source : Source
-    slabs : Slabs
-
-    Returns
-    -------
-    DataFrame
-
-    Raises
-    ------
-    InputError
-        A file that RELION 4 or 5 lists is not there, or cannot be read.
-
-    Warns
-    -----
-    SlabkitWarning
-        Says how many files are not there that RELION 3.1 may or may not have made.
-    """
+    """Read the picks of all micrographs that a list names."""
     entries = _entries(source)
     missing = [path for _, path, _ in entries if not path.exists()]
     demanded = [path for _, path, must_exist in entries if must_exist and not path.exists()]
@@ -214,31 +177,23 @@ def _typed(block: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def _shifted(table: pd.DataFrame, slabs: Slabs, where: str) -> pd.DataFrame:
-    for label in _SHIFTS_PX:
-        if label in table.columns and coordinates(table[label].tolist(), label, where).any():
-            raise InputError(
-                f"{where}: has shifts in pixels ({label}), as RELION 3.0 wrote; it does not say of "
-                f"which pixels. Convert them to {label}Angst, or drop the column."
-            )
-    present = [label for label in _SHIFTS if label in table.columns]
-    if not present or not len(table):
-        return table
-    shifts = {label: coordinates(table[label].tolist(), label, where) for label in present}
-    moved = int(np.any(list(shifts.values()), axis=0).sum())
+    """Subtract the shifts of a 2D classification, which slabs' voxel sizes turn into pixels."""
+    refuse_shifts_in_pixels(table, SHIFTS_PX[:2], where)
+    shift = shifts(table, SHIFTS[:2], where)
+    moved = int(shift.any(axis=1).sum())
     if moved:
-        found = slabs.names.match(table["rlnMicrographName"].tolist(), where)
-        micrographs = [found[name] for name in table["rlnMicrographName"]]
+        found = slabs.names.match(table["rlnMicrographName"].unique(), where)
+        micrographs = table["rlnMicrographName"].map(found).tolist()
         pixel = np.array(slabs.values("slabkitVoxelSize", micrographs))
-        for label, place in zip(_SHIFTS, _PLACE, strict=True):
-            if label in shifts:
-                table[place] = table[place] - shifts[label] / pixel
+        for place, along in zip(_PLACE, shift.T, strict=True):
+            table[place] = table[place] - along / pixel
         warnings.warn(
             f"{where}: {moved} of {len(table)} particles had a shift (rlnOrigin*Angst); it was "
             "applied to their places.",
             SlabkitWarning,
             stacklevel=5,
         )
-    return table.drop(columns=present)
+    return table.drop(columns=[label for label in SHIFTS[:2] if label in table.columns])
 
 
 def _and_more(items: Sequence[Any]) -> str:
@@ -248,7 +203,6 @@ def _and_more(items: Sequence[Any]) -> str:
 _COMMON: dict[str, Any] = {
     "unit": "pixels",
     "origin": "centre of the first pixel = 0, y from the first row",
-    "index_base": "0",
 }
 
 PARTICLES = FileFormat(

@@ -5,16 +5,14 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.file_format import FileFormat
+from slabkit.formats.programs.shared.relion_star import SHIFTS, SHIFTS_PX, shifts
 from slabkit.formats.programs.shared.result_values import (
     pooled_results,
     require_key,
     typed_results,
 )
-from slabkit.formats.programs.shared.values import coordinates
 from slabkit.formats.source import Source
 
 if TYPE_CHECKING:
@@ -43,35 +41,10 @@ _MAY_BE_NONE = (
     "slabkitGallerySet",
     "slabkitScoreKind",
 )
-_SHIFTS = {"rlnOriginXAngst": "slabkitShiftX", "rlnOriginYAngst": "slabkitShiftY"}
-_SHIFTS_PX = ("rlnOriginX", "rlnOriginY")
 
 
 def read_relion_results(source: Source) -> pd.DataFrame:
-    """Read a particle STAR: a selection, the result of a classification, slabkit's own.
-
-    Parameters
-    ----------
-    source : Source
-
-    Returns
-    -------
-    DataFrame
-        Columns named as in `slabkit.tables.MINISLABS` and `slabkit.tables.LABELS`. The shifts of a
-        classification become ``slabkitShiftX`` and ``slabkitShiftY``: where the particle's centre
-        lies from that of its image, in Å, x along the columns and y along the rows as the file has
-        them. RELION's origin is the opposite: what moves the particle to the image's centre.
-
-    Raises
-    ------
-    FormatError, InputError
-        It is not a particle STAR, or a value is not understood.
-
-    Warns
-    -----
-    SlabkitWarning
-        It has shifts in pixels, as RELION 3.0 wrote; they are left out.
-    """
+    """Read a particle STAR: a selection, the result of a classification, slabkit's own."""
     import pandas as pd
 
     where, blocks = source.where, source.blocks
@@ -100,9 +73,10 @@ def read_relion_results(source: Source) -> pd.DataFrame:
 
 
 def _shifts(block: pd.DataFrame, where: str) -> dict[str, Any]:
-    if not set(_SHIFTS) <= set(block.columns):
-        in_px = [label for label in _SHIFTS_PX if label in block.columns]
-        if any(coordinates(block[label].tolist(), label, where).any() for label in in_px):
+    """Give where the particle's centre lies from its image's, in Å; RELION's origin is opposite."""
+    if not set(SHIFTS[:2]) <= set(block.columns):
+        in_px = [label for label in SHIFTS_PX[:2] if label in block.columns]
+        if shifts(block, in_px, where).any():
             warnings.warn(
                 f"{where}: has shifts in pixels ({', '.join(in_px)}), as RELION 3.0 wrote; they "
                 "are left out.",
@@ -110,10 +84,8 @@ def _shifts(block: pd.DataFrame, where: str) -> dict[str, Any]:
                 stacklevel=5,
             )
         return {}
-    return {
-        name: 0.0 - np.asarray(coordinates(block[label].tolist(), label, where))
-        for label, name in _SHIFTS.items()
-    }
+    names = ("slabkitShiftX", "slabkitShiftY")
+    return dict(zip(names, 0.0 - shifts(block, SHIFTS[:2], where).T, strict=True))
 
 
 RESULTS = FileFormat(

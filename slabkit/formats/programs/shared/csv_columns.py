@@ -15,28 +15,7 @@ from slabkit.formats.programs.shared.values import coordinates
 def csv_columns(
     text: str, needed: Sequence[str], what: str, where: str, delimiter: str = ","
 ) -> dict[str, list[str]]:
-    """Split a table; values lose the blanks at their ends, blank lines pass.
-
-    Parameters
-    ----------
-    text : str
-    needed : sequence of str
-        Columns it must have.
-    what : str
-        What it should be, for the message.
-    where : str
-    delimiter : str, optional
-
-    Returns
-    -------
-    dict of str to list of str
-        Every column by its name.
-
-    Raises
-    ------
-    FormatError
-        It is not well-formed, a column is missing or stands there twice, or a row is short or long.
-    """
+    """Split a table; values lose the blanks at their ends, blank lines pass."""
     try:
         rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
     except csv.Error as error:
@@ -57,13 +36,7 @@ def csv_columns(
 
 
 def whole_numbers(values: list[str], name: str, where: str) -> list[int]:
-    """Read whole numbers.
-
-    Raises
-    ------
-    InputError
-        One is not whole, or larger than anything counted here.
-    """
+    """Read whole numbers."""
     numbers = coordinates(values, name, where)
     if (numbers != np.round(numbers)).any() or (abs(numbers) > 1e9).any():
         raise FormatError(f"{where}: {name} must be whole numbers.")

@@ -48,23 +48,7 @@ def load_json(text: str, where: str) -> Any:
 
 
 def json_number(value: Any, name: str, where: str) -> float:
-    """Take a finite number out of JSON; text, true, null and NaN are none.
-
-    Parameters
-    ----------
-    value : object
-    name : str
-    where : str
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    FormatError
-        It is not a finite number.
-    """
+    """Take a finite number out of JSON; text, true, null and NaN are none."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         try:
             number = float(value)
@@ -76,25 +60,7 @@ def json_number(value: Any, name: str, where: str) -> float:
 
 
 def json_matrix(value: Any, side: int, name: str, where: str) -> npt.NDArray[np.float64]:
-    """Take a square matrix out of JSON.
-
-    Parameters
-    ----------
-    value : object
-    side : int
-        Rows and columns it must have.
-    name : str
-    where : str
-
-    Returns
-    -------
-    ndarray, shape (side, side)
-
-    Raises
-    ------
-    FormatError
-        It is not such a matrix of finite numbers.
-    """
+    """Take a square matrix out of JSON."""
     rows = value if isinstance(value, list) else []
     if len(rows) != side or any(not isinstance(r, list) or len(r) != side for r in rows):
         raise FormatError(f"{where}: {name} must be a {side} × {side} matrix.")
@@ -102,22 +68,7 @@ def json_matrix(value: Any, side: int, name: str, where: str) -> npt.NDArray[np.
 
 
 def json_location(value: Any, where: str) -> tuple[float, float, float]:
-    """Take ``{"x": …, "y": …, "z": …}`` out of JSON.
-
-    Parameters
-    ----------
-    value : object
-    where : str
-
-    Returns
-    -------
-    (float, float, float)
-
-    Raises
-    ------
-    FormatError
-        A coordinate is missing or not a finite number.
-    """
+    """Take ``{"x": …, "y": …, "z": …}`` out of JSON."""
     if not isinstance(value, dict) or not {"x", "y", "z"} <= value.keys():
         raise FormatError(f"{where}: location must have x, y and z, not {_shown(value)}.")
     x, y, z = (json_number(value[axis], axis, where) for axis in "xyz")
@@ -125,23 +76,7 @@ def json_location(value: Any, where: str) -> tuple[float, float, float]:
 
 
 def json_text(value: Any, name: str, where: str) -> str:
-    """Take a text out of JSON (null is the empty text).
-
-    Parameters
-    ----------
-    value : object
-    name : str
-    where : str
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    FormatError
-        It is not text that a file can hold.
-    """
+    """Take a text out of JSON (null is the empty text)."""
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -155,23 +90,7 @@ def rotation_text(matrix: npt.NDArray[np.float64]) -> str:
 
 
 def rotation_matrix(text: str, where: str) -> list[list[float]]:
-    """Read what `rotation_text` wrote.
-
-    Parameters
-    ----------
-    text : str
-    where : str
-
-    Returns
-    -------
-    list of list of float
-        Three rows of three.
-
-    Raises
-    ------
-    InputError
-        It is not nine finite numbers.
-    """
+    """Read what `rotation_text` wrote."""
     numbers = parse_numbers(text.split(","))
     if len(numbers) != 9 or not np.isfinite(numbers).all():
         raise InputError(f"{where}: {ROTATION} {text!r} is not nine numbers.")
@@ -180,37 +99,13 @@ def rotation_matrix(text: str, where: str) -> list[list[float]]:
 
 
 def extra_columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """Make columns of what JSON objects have beyond what their format says.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        One a pick.
-
-    Returns
-    -------
-    dict of str to list of str
-        Text as it is, other values as JSON, empty where a pick has none.
-    """
+    """Make columns of what JSON objects have beyond what their format says."""
     keys = dict.fromkeys(key for row in rows for key in row)
     return {key: [_as_text(row[key]) if key in row else "" for row in rows] for key in sorted(keys)}
 
 
 def pick_objects(table: pd.DataFrame, taken: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-    """Give each pick's columns, but for its position, as a dict that JSON can hold.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns of `slabkit.tables.PICKS` and others.
-    taken : collection of str
-        Keys that are left out, because the format has a meaning of its own for them.
-
-    Yields
-    ------
-    dict
-        Named as in `TEXT_NAMES`; values that are as good as missing are left out.
-    """
+    """Give each pick's columns, but for its position, as a dict that JSON can hold."""
     names = [name for name in table.columns if name not in _POSITION and name not in taken]
     defaults = {column.name: column.default for column in PICKS.columns}
     keys = [TEXT_NAMES.get(name, name) for name in names]
@@ -225,22 +120,7 @@ def pick_objects(table: pd.DataFrame, taken: Collection[str] = ()) -> Iterator[d
 
 
 def whole_number(text: object, name: str) -> int:
-    """Read a whole number that travelled as text.
-
-    Parameters
-    ----------
-    text : object
-    name : str
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    InputError
-        It is not one.
-    """
+    """Read a whole number that travelled as text."""
     try:
         return int(str(text))
     except ValueError as error:

@@ -37,18 +37,7 @@ _ORTHOGONAL = 1e-3
 
 
 def euler_matrices(angles: npt.ArrayLike, axes: Axes) -> Matrices:
-    """Give Rz(a) R(b) Rz(c), the middle rotation about the middle axis.
-
-    Parameters
-    ----------
-    angles : array-like, shape (picks, 3)
-        a, b, c in degrees.
-    axes : {"zyz", "zxz"}
-
-    Returns
-    -------
-    ndarray, shape (picks, 3, 3)
-    """
+    """Give Rz(a) R(b) Rz(c), the middle rotation about the middle axis."""
     a, b, c = np.deg2rad(np.asarray(angles, dtype=float).reshape(-1, 3)).T
     zero, one = np.zeros_like(b), np.ones_like(b)
     cos, sin = np.cos(b), np.sin(b)
@@ -62,18 +51,7 @@ def euler_matrices(angles: npt.ArrayLike, axes: Axes) -> Matrices:
 
 
 def euler_angles(matrices: Matrices, axes: Axes) -> npt.NDArray[np.float64]:
-    """Give the angles of which `euler_matrices` makes these matrices.
-
-    Parameters
-    ----------
-    matrices : ndarray, shape (picks, 3, 3)
-    axes : {"zyz", "zxz"}
-
-    Returns
-    -------
-    ndarray, shape (picks, 3)
-        a, b, c in degrees, b between 0 and 180; c is 0 where only a and c together are known.
-    """
+    """Give the angles of which `euler_matrices` makes these matrices."""
     m = matrices
     sin = np.hypot(m[:, 0, 2], m[:, 1, 2])
     b = np.arctan2(sin, m[:, 2, 2])
@@ -127,24 +105,7 @@ def rotation_texts(matrices: Matrices) -> list[str]:
 
 
 def with_rotations(table: pd.DataFrame) -> pd.DataFrame:
-    """Give a pick table the column `ROTATION`, if anything in it says orientations.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns of `slabkit.tables.PICKS`; RELION's angles count where the column is missing or
-        empty, unless all of them are 0, as programs write them that know none.
-
-    Returns
-    -------
-    DataFrame
-        The table itself where there is nothing to add.
-
-    Raises
-    ------
-    InputError
-        An angle is not a number.
-    """
+    """Give a pick table the column `ROTATION`, if anything in it says orientations."""
     if not set(RELION_ANGLES) <= set(table.columns):
         return table
     angles, known = _angles(table, RELION_ANGLES)
@@ -163,24 +124,7 @@ def with_rotations(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def rotations(table: pd.DataFrame, where: str) -> Matrices | None:
-    """Give the orientation of each pick.
-
-    Parameters
-    ----------
-    table : DataFrame
-    where : str
-        What messages begin with.
-
-    Returns
-    -------
-    ndarray, shape (picks, 3, 3), or None
-        The identity where a pick has none; None where no pick has one.
-
-    Raises
-    ------
-    InputError
-        A matrix is no rotation.
-    """
+    """Give the orientation of each pick."""
     table = with_rotations(table)
     if ROTATION not in table.columns or not (table[ROTATION] != "").any():
         return None
@@ -200,19 +144,7 @@ def rotations(table: pd.DataFrame, where: str) -> Matrices | None:
 
 
 def settled_rotations(table: pd.DataFrame, where: str) -> list[str]:
-    """Give `ROTATION` of a table of RELION that has both: RELION's angles win where they moved.
-
-    Parameters
-    ----------
-    table : DataFrame
-        With `ROTATION` and RELION's angles, as strings.
-    where : str
-
-    Returns
-    -------
-    list of str
-        What stood in `ROTATION` where the angles still say the same.
-    """
+    """Give `ROTATION` of a table of RELION that has both: RELION's angles win where they moved."""
     own = ["" if text in _NOTHING else text for text in table[ROTATION].tolist()]
     angles = with_rotations(table.drop(columns=ROTATION))
     if ROTATION not in angles.columns:

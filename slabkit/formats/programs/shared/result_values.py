@@ -60,21 +60,7 @@ _REAL = ("rlnCoordinateX", "rlnCoordinateY", "slabkitTilt")
 
 
 def require_key(found: dict[str, list[str]], where: str, names: Sequence[str]) -> None:
-    """Refuse a result in which nothing says which minislab a row means.
-
-    Parameters
-    ----------
-    found : dict of str to list of str
-        The columns, by their names in `slabkit.tables.MINISLABS`.
-    where : str
-        What the message begins with.
-    names : sequence of str
-        How the file calls its columns.
-
-    Raises
-    ------
-    InputError
-    """
+    """Refuse a result in which nothing says which minislab a row means."""
     gallery = "rlnMicrographName" in found
     if not (
         {"slabkitPickId", "rlnParticleName", "rlnImageName"} & set(found)
@@ -90,23 +76,7 @@ def require_key(found: dict[str, list[str]], where: str, names: Sequence[str]) -
 
 
 def typed_results(found: dict[str, list[str]], where: str) -> dict[str, Any]:
-    """Make numbers and decisions of the texts of a result file.
-
-    Parameters
-    ----------
-    found : dict of str to list of str
-        Columns named as in `slabkit.tables.MINISLABS` and `slabkit.tables.LABELS`.
-    where : str
-
-    Returns
-    -------
-    dict of str to array-like
-
-    Raises
-    ------
-    InputError
-        A value is not understood; names the rows, counted from 1.
-    """
+    """Make numbers and decisions of the texts of a result file."""
     columns: dict[str, Any] = dict(found)
     for column in _REAL:
         if column in found:
@@ -160,13 +130,7 @@ def pooled_results(
 
 
 def read_result_table(source: Source) -> pd.DataFrame:
-    """Read a CSV of results by its column names.
-
-    Raises
-    ------
-    FormatError, InputError
-        It is not well-formed, a column is not known, or nothing says which minislab a row means.
-    """
+    """Read a CSV of results by its column names."""
     import pandas as pd
 
     where = source.where

@@ -1,8 +1,8 @@
-"""What the dialects share whose files are rows of values: reading rows, naming, placing."""
+"""What formats share whose files are rows of values: reading rows, naming, placing, writing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,35 +13,17 @@ from slabkit.errors import FormatError, InputError
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.values import coordinates, parse_numbers
 from slabkit.formats.source import Source
+from slabkit.formats.tables.star import real_text
 from slabkit.formats.tomograms.names import tomogram_name
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from slabkit.formats.tables.native import PickList
 
 POSITIONS = ("slabkitX", "slabkitY", "slabkitZ")
 
 
 def number_rows(source: Source, least: int, most: int, what: str) -> list[list[str]]:
-    """Split bare columns of values; blank lines and those that begin with ``#`` pass.
-
-    Parameters
-    ----------
-    source : Source
-    least, most : int
-        Values a row may have; all rows have the same number.
-    what : str
-        What a row should hold, for the message.
-
-    Returns
-    -------
-    list of list of str
-        The columns; ``least`` empty ones where there is no row.
-
-    Raises
-    ------
-    FormatError
-        A row has too few or too many values, or not as many as the first. Names its line.
-    """
+    """Split bare columns of values; blank lines and those that begin with ``#`` pass."""
     rows: list[list[str]] = []
     for number, line in enumerate(source.text.split("\n"), 1):
         values = line.split()
@@ -55,69 +37,49 @@ def number_rows(source: Source, least: int, most: int, what: str) -> list[list[s
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(least)]
 
 
-def triples(columns: Sequence[Sequence[str]], names: str, where: str) -> npt.NDArray[np.float64]:
+def numbers(columns: Sequence[Sequence[str]], names: str, where: str) -> npt.NDArray[np.float64]:
     """Read columns of finite numbers, named by the words of ``names``; shape (rows, columns)."""
     return np.column_stack(
         [coordinates(list(c), n, where) for c, n in zip(columns, names.split(), strict=True)]
     )
 
 
-def star_table(source: Source, labels: Sequence[str]) -> pd.DataFrame:
-    """Give the one block of a STAR file that has all these columns.
-
-    Parameters
-    ----------
-    source : Source
-    labels : sequence of str
-
-    Returns
-    -------
-    DataFrame
-        Values as strings.
-
-    Raises
-    ------
-    FormatError
-        None or several blocks have them.
-    """
-    blocks = source.blocks
-    found = [block for block in blocks.values() if set(labels) <= set(block.columns)]
-    if len(found) != 1:
-        has = ", ".join(str(c) for block in blocks.values() for c in block.columns) or "none"
-        what = "more than one block" if found else "no block"
-        raise FormatError(
-            f"{source.where}: {what} has the columns {', '.join(labels)}; columns: {has[:300]}."
-        )
-    return found[0]
-
-
-def placed(
-    names: list[str],
-    positions: npt.NDArray[np.float64],
-) -> dict[str, Any]:
-    """Make the columns of the tomogram and the position, in Å."""
+def placed(names: list[str], positions: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Make the columns of the tomogram and the position in Å, shape (picks, 3)."""
     columns: dict[str, Any] = {"slabkitTomogram": names}
     columns |= dict(zip(POSITIONS, positions.reshape(-1, 3).T, strict=True))
     return columns
 
 
+def read_bare_points(source: Source) -> npt.NDArray[np.float64]:
+    """Read a text of nothing but ``x y z``; shape (picks, 3)."""
+    return numbers(number_rows(source, 3, 3, "x y z are three"), "x y z", source.where)
+
+
+def write_bare_points(picks: PickList, context: Context) -> str:
+    """Write ``x y z`` in voxels, one pick a line."""
+    return number_lines(points_in_voxels(picks, context, "coords"))
+
+
+def points_in_voxels(picks: PickList, context: Context, what: str) -> npt.NDArray[np.float64]:
+    """Give the positions in voxels for a format to write, 0 the first voxel; shape (picks, 3)."""
+    voxel_size = context.voxel_sizes(picks.picks["slabkitTomogram"].tolist(), what)
+    points: npt.NDArray[np.float64] = picks.picks[list(POSITIONS)].to_numpy() / voxel_size[:, None]
+    return points
+
+
+def number_lines(rows: npt.NDArray[np.float64]) -> str:
+    """Write rows of numbers, one row a line, with blanks between."""
+    return "".join(" ".join(map(real_text, row)) + "\n" for row in rows.tolist())
+
+
+def file_of_tomogram(ending: str) -> Callable[[PickList], str]:
+    """Make a `FileFormat.file_name` that is the tomogram's name and an ending."""
+    return lambda picks: f"{picks.picks['slabkitTomogram'].iloc[0]}{ending}"
+
+
 def names_of_file(source: Source, context: Context, count: int, ending: str = "") -> list[str]:
-    """Name the tomogram of a file that is called like it.
-
-    Parameters
-    ----------
-    source : Source
-    context : Context
-        Its ``tomogram`` wins over the file's name.
-    count : int
-        Number of picks.
-    ending : str, optional
-        What the program puts between the tomogram's name and the suffix.
-
-    Returns
-    -------
-    list of str
-    """
+    """Name the tomogram of a file that is called like it."""
     if context.tomogram is not None or source.where == "-":
         return context.names(None, count, source.where, "this format")
     if source.tomogram:
@@ -136,26 +98,7 @@ def series_name(text: str) -> str:
 
 
 def numbered_names(numbers: Sequence[str], context: Context, where: str) -> list[str]:
-    """Name the tomograms that a file numbers.
-
-    Parameters
-    ----------
-    numbers : sequence of str
-        Of each pick.
-    context : Context
-        Its ``tomogram_index`` says which number is which; without one, a file that has a single
-        number may be named like any file without names.
-    where : str
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    InputError
-        A number is no whole number or is not in the index, or there is no index.
-    """
+    """Name the tomograms that a file numbers."""
     values = parse_numbers(numbers)
     wrong = ~np.isfinite(values) | (values != np.round(values)) | (abs(values) > 1e9)
     if wrong.any():

@@ -97,17 +97,7 @@ def optional_numbers(values: Sequence[str], name: str, where: str) -> npt.NDArra
 
 
 def parse_numbers(values: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Read decimal numbers; NaN for anything else.
-
-    Parameters
-    ----------
-    values : sequence of str
-
-    Returns
-    -------
-    ndarray, shape (rows,)
-        Infinite where the text says so or the number is too large.
-    """
+    """Read decimal numbers; NaN for anything else."""
     try:
         numbers = np.array([float(value) for value in values], dtype=float)
         # Python takes 1_000 and the digits of other scripts for numbers, and no other program does.
@@ -147,24 +137,7 @@ def check_names(names: Iterable[str], what: str, where: str, empty: bool = False
 
 
 def typed_columns(extras: dict[str, list[str]], where: str) -> dict[str, Any]:
-    """Pick out of extra columns those that are slabkit's own (`TEXT_NAMES`), typed.
-
-    Parameters
-    ----------
-    extras : dict of str to list of str
-        Changed: the columns found are taken out. Positions stay.
-    where : str
-
-    Returns
-    -------
-    dict of str to array-like
-        By their names in `slabkit.tables.PICKS`.
-
-    Raises
-    ------
-    InputError
-        A number is none.
-    """
+    """Pick out of extra columns those that are slabkit's own (`TEXT_NAMES`), typed."""
     from slabkit.tables import PICKS
 
     found: dict[str, Any] = {}

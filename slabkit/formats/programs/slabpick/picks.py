@@ -7,16 +7,13 @@ read only on request.
 
 from __future__ import annotations
 
-from typing import Any
-
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
-from slabkit.formats.programs.shared.rows import placed, star_table, triples
-from slabkit.formats.programs.shared.values import optional_numbers
+from slabkit.formats.programs.shared.relion_star import CORNER, Columns, RelionStar
+from slabkit.formats.programs.shared.rows import placed
 from slabkit.formats.source import Source
 
-_XYZ = tuple(f"rlnCoordinate{axis}" for axis in "XYZ")
-_SCORE = "rlnScore"
+_COLUMNS = Columns(needed=("rlnTomoName", *CORNER), scores=("rlnScore",))
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
@@ -37,15 +34,9 @@ def read(source: Source, context: Context) -> ParsedPicks:
     InputError
         The file is not of this kind, or a number is none.
     """
-    where = source.where
-    table = star_table(source, ("rlnTomoName", *_XYZ))
-    xyz = triples([table[label].tolist() for label in _XYZ], " ".join(_XYZ), where)
-    names = context.names(table["rlnTomoName"].tolist(), len(xyz), where)
-    found: dict[str, Any] = placed(names, xyz)
-    if _SCORE in table.columns:
-        found["slabkitScore"] = optional_numbers(table[_SCORE].tolist(), _SCORE, where)
-        found["slabkitScoreKind"] = ["slabpick"] * len(xyz)
-    return ParsedPicks(found)
+    star = RelionStar.read(source, _COLUMNS)
+    found = placed(star.names(context), star.numbers(CORNER))
+    return ParsedPicks(found | star.score("slabpick"))
 
 
 def sniff(source: Source) -> bool:
@@ -56,12 +47,9 @@ def sniff(source: Source) -> bool:
 FORMAT = FileFormat(
     name="slabpick",
     title="slabpick coordinates (STAR of its cs_map_* commands); its maps: `slabkit import`",
-    suffixes=(),
     unit="Å",
     origin="centre of the first voxel = 0",
-    index_base="0",
     lost="only read; never detected, say --from slabpick",
     sniff=sniff,
     read=read,
-    write=None,
 )

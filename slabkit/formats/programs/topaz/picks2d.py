@@ -133,7 +133,6 @@ TABLE = FileFormat(
     title="Topaz's table of coordinates (image_name, x_coord, y_coord, score; tabs between)",
     unit="pixels",
     origin="centre of the first pixel = 0",
-    index_base="0",
     sniff=sniff,
     read_picks2d=one_by_one(read),
 )

@@ -1,7 +1,13 @@
-"""EMAN2's ``info/<tomogram>_info.json``: 3D boxes in unbinned pixels from the tomogram's centre.
+"""EMAN: the ``_info.json`` of EMAN2 with 3D or 2D boxes, and 2D boxes in ``.box`` text.
 
-With the key ``apix_unbin`` a coordinate counts unbinned pixels from index ``n // 2`` of the volume;
-files of before 2018 have no such key and count voxels from the corner.
+3D boxes are in unbinned pixels from the tomogram's centre: with the key ``apix_unbin`` a coordinate
+counts unbinned pixels from index ``n // 2`` of the volume; files of before 2018 have no such key
+and count voxels from the corner.
+
+A ``.box`` has the lower-left corner of each box and its width and height, y from the first row of
+the file; the centre is the corner plus half the size, halves of whole sizes rounded down, as RELION
+reads it. 2D boxes in JSON are the centres themselves. One file is of one micrograph, which its name
+tells.
 """
 
 from __future__ import annotations
@@ -9,13 +15,14 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError, SlabkitWarning
-from slabkit.formats.file_format import FileFormat, ParsedPicks
+from slabkit.formats.file_format import FileFormat, ParsedPicks, Slabs, one_by_one, pooled
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.json_values import json_number, json_text
 from slabkit.formats.programs.shared.rows import POSITIONS, names_of_file, placed
@@ -23,6 +30,8 @@ from slabkit.formats.programs.shared.values import coordinates
 from slabkit.formats.source import Source
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from slabkit.formats.tables.native import PickList
 
 _UNBINNED = "emanApixUnbin"
@@ -31,29 +40,7 @@ _DEFAULT_BOX = 64  # what EMAN2 gives a class that has none
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
-    """Read the 3D boxes of one tomogram; the names of their classes become species.
-
-    Parameters
-    ----------
-    source : Source
-    context : Context
-        With ``apix_unbin`` in the file, the size and voxel size of the tomogram are needed;
-        without, the voxel size.
-
-    Returns
-    -------
-    ParsedPicks
-
-    Raises
-    ------
-    InputError
-        It is not such a file, or the tomogram is not known.
-
-    Warns
-    -----
-    SlabkitWarning
-        Points of curves were left out.
-    """
+    """Read the 3D boxes of one tomogram; the names of their classes become species."""
     where = source.where
     content = source.json
     if not isinstance(content, dict) or not isinstance(content.get("boxes_3d"), list):
@@ -188,18 +175,82 @@ def _box_sizes(picks: PickList, unit: float) -> dict[str, int]:
     return sizes
 
 
-def _file_name(picks: PickList) -> str:
-    return f"info/{picks.picks['slabkitTomogram'].iloc[0]}_info.json"
+def sniff_box(source: Source) -> bool:
+    """Tell by the name: columns of numbers say nothing about themselves."""
+    return source.suffix == ".box"
+
+
+def read_box(source: Source, slabs: Slabs) -> pd.DataFrame:
+    """Read the boxes of one micrograph."""
+    where = source.where
+    name = slabs.names.of_file(where, (".box",))
+    rows: list[list[str]] = []
+    for number, line in enumerate(source.text.split("\n"), 1):
+        fields = line.split()
+        if not fields or fields[0].startswith("#"):
+            continue
+        if len(fields) not in (4, 5):
+            raise FormatError(
+                f"{where}, line {number}: {len(fields)} values; a box is x, y, width, height and "
+                "perhaps a mode."
+            )
+        rows.append(fields)
+    if not rows:
+        return pooled([])
+    corner_x, corner_y, width, height = (
+        coordinates([row[column] for row in rows], what, where)
+        for column, what in enumerate(("x", "y", "width", "height"))
+    )
+    return _table(name, corner_x + _half(width), corner_y + _half(height))
+
+
+def sniff_info(source: Source) -> bool:
+    """Tell by a JSON object with ``boxes``, or by the name."""
+    return Path(source.where).name.lower().endswith("_info.json") or "boxes" in source.keys
+
+
+def read_info(source: Source, slabs: Slabs) -> pd.DataFrame:
+    """Read the 2D boxes of one micrograph out of EMAN2's ``info`` folder."""
+    where = source.where
+    content = source.json
+    if not isinstance(content, dict):
+        raise FormatError(f"{where}: is no JSON object, so no EMAN2 info file.")
+    if content.get("boxes_3d") and not content.get("boxes"):
+        raise FormatError(
+            f"{where}: has 3D boxes (boxes_3d) and no 2D ones; give it to convert or score."
+        )
+    name = slabs.names.of_file(where, ("_info.json", ".json"))
+    boxes = content.get("boxes", [])
+    if not isinstance(boxes, list):
+        raise FormatError(f"{where}: boxes is no list.")
+    for number, box in enumerate(boxes, 1):
+        if not isinstance(box, list) or len(box) < 2 or any(isinstance(v, bool) for v in box[:2]):
+            raise FormatError(f"{where}: box {number} is not [x, y, ...].")
+    if not boxes:
+        return pooled([])
+    x, y = (
+        coordinates([str(box[column]) for box in boxes], f"box {what}", where)
+        for column, what in enumerate("xy")
+    )
+    return _table(name, x, y)
+
+
+def _half(size: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.where(size == np.round(size), size // 2, size / 2)
+
+
+def _table(name: str, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({"rlnMicrographName": name, "rlnCoordinateX": x, "rlnCoordinateY": y})
 
 
 FORMAT = FileFormat(
     name="eman",
     title="EMAN2 boxes of a tomogram (info/<tomogram>_info.json)",
-    suffixes=(),
     unit="pixels of the unbinned tilt series (voxels where apix_unbin is missing)",
     origin="voxel size/2, rounded down, of each axis = 0 (the first voxel where apix_unbin is "
     "missing)",
-    index_base="0",
     lost="ids, sizes, what else an info file holds; one tomogram a file; --binning gives the "
     "unbinned pixels",
     sniff=sniff,
@@ -210,7 +261,23 @@ FORMAT = FileFormat(
         | {"emanMethod", "emanClass", "emanBoxSize", _UNBINNED}
     ),
     one_file_per=("slabkitTomogram",),
-    file_name=_file_name,
+    file_name=lambda picks: f"info/{picks.picks['slabkitTomogram'].iloc[0]}_info.json",
     folder_glob="*_info.json",
     in_corner_unit="px",
+)
+BOX = FileFormat(
+    name="eman-box",
+    title="EMAN's boxes of one micrograph (<micrograph>.box), also crYOLO's",
+    unit="pixels",
+    origin="corner of the box; its centre is corner + size // 2",
+    sniff=sniff_box,
+    read_picks2d=one_by_one(read_box),
+)
+INFO = FileFormat(
+    name="eman-info",
+    title="EMAN2's 2D boxes (info/<micrograph>_info.json)",
+    unit="pixels",
+    origin="centre of the first pixel = 0, y from the first row",
+    sniff=sniff_info,
+    read_picks2d=one_by_one(read_info),
 )

@@ -1,1 +1,0 @@
-"""crYOLO: boxes in micrographs and tomograms."""

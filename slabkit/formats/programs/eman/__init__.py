@@ -1,1 +1,0 @@
-"""EMAN: boxes in micrographs and tomograms."""
