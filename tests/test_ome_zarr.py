@@ -15,7 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from volume_files import random_volume, write_ome_zarr
 
-from slabkit.errors import FormatError, InputError, MissingDependencyError, SlabkitWarning
+from slabkit.errors import (
+    FormatError,
+    InputError,
+    MissingDependencyError,
+    SlabkitError,
+    SlabkitWarning,
+)
 from slabkit.formats.volumes import decoded_cache as spooled
 from slabkit.formats.volumes import ome_zarr
 from slabkit.formats.volumes.opening import open_tomogram
@@ -320,3 +326,68 @@ def test_old_zarr_package_and_new_store(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(zarr, "__version__", "2.18.3")
     with pytest.raises(MissingDependencyError, match=r"Zarr format 3 .* zarr 2.18.3 does not read"):
         open_tomogram(path)
+
+
+WRONG = {"null": None, "text": "x", "number": 3, "truth": True, "object": {}, "list": [None]}
+
+
+def replaced(content: Any, keys: tuple[Any, ...], value: Any) -> Any:
+    """Give JSON with another value at a place in it."""
+    if not keys:
+        return value
+    copy = content.copy()
+    copy[keys[0]] = replaced(content[keys[0]], keys[1:], value)
+    return copy
+
+
+def places(content: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Give the place of every value in JSON."""
+    inside = content.items() if isinstance(content, dict) else enumerate(content)
+    found = []
+    for key, value in inside:
+        found.append((*above, key))
+        if isinstance(value, (dict, list)):
+            found += places(value, (*above, key))
+    return found
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("zarr_format", FORMATS)
+def test_values_of_the_wrong_kind_get_a_sentence(
+    tmp_path: Path, zarr_format: int, kind: str
+) -> None:
+    path = write_ome_zarr(
+        tmp_path / "a.zarr", random_volume(SHAPE), zarr_format=zarr_format, outer=scale(1, 1, 1)
+    )
+    names = [".zattrs", "0/.zarray"] if zarr_format == 2 else ["zarr.json", "0/zarr.json"]
+    said = {}
+    for name in names:
+        text = (path / name).read_text()
+        content = json.loads(text)
+        for place in places(content):
+            (path / name).write_text(json.dumps(replaced(content, place, WRONG[kind])))
+            try:
+                open_tomogram(path)
+            except SlabkitError as error:
+                said[place] = str(error)
+        (path / name).write_text(text)
+    top = () if zarr_format == 2 else ("attributes", "ome")
+    for *keys, last, belongs in [
+        ("multiscales", "a list"),
+        ("multiscales", 0, "datasets", "a list"),
+        ("multiscales", 0, "datasets", 0, "coordinateTransformations", "a list"),
+        ("multiscales", 0, "datasets", 0, "coordinateTransformations", 0, "scale", "a list"),
+        ("multiscales", 0, "axes", 1, "name", "text"),
+    ]:
+        shown = json.dumps(WRONG[kind])
+        place = (*top, *keys, last)
+        if (belongs == "a list" and kind != "list") or kind in ("object", "truth"):
+            assert f"{names[0]}: {last} is {shown}, where {belongs} belongs." in said[place]
+        else:
+            assert place in said
+    number = (*top, "multiscales", 0, "coordinateTransformations", 0, "scale", 2)
+    if kind != "number":
+        assert "scale is" in said[number]
+        assert "where a number belongs" in said[number]
+    assert all("\n" not in text for text in said.values())

@@ -7,40 +7,31 @@ import json
 import math
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import FormatError, InputError, MissingDependencyError
-from slabkit.formats.tomograms.copick_remote import RemoteFolder, remote_folder
+from slabkit.errors import FormatError, InputError, MissingDependencyError, SlabkitError
 from slabkit.formats.tomograms.names import is_reference
 from slabkit.formats.volumes.decoded_cache import ChunkedVoxels
 from slabkit.formats.volumes.voxel_size import angstrom_per_unit
-from slabkit.formats.volumes.voxels import (
-    FileVolume,
-    Slices,
-    check_axis_order,
-    in_axis_order,
-)
+from slabkit.formats.volumes.voxels import FileVolume, Slices, check_axis_order, in_axis_order
 
-Folder = Path | RemoteFolder
+if TYPE_CHECKING:
+    from slabkit.formats.tomograms.copick_remote import RemoteFolder
+
+    Folder = Path | RemoteFolder
+
 _METADATA_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json")
+_KINDS = {dict: "an object", list: "a list", str: "text", float: "a number"}
 
 
 def is_zarr(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a folder is a Zarr store (or was meant to be one).
-
-    Parameters
-    ----------
-    path : path-like
-
-    Returns
-    -------
-    bool
-    """
+    """Tell whether a folder is a Zarr store (or was meant to be one)."""
     folder = Path(path)
     return folder.is_dir() and (
         folder.suffix.lower() == ".zarr"
@@ -57,49 +48,30 @@ def open_ome_zarr(
 ) -> FileVolume:
     """Open one level of an OME-Zarr folder; no voxel is read.
 
-    Parameters
-    ----------
-    path : path-like
-        The folder with the ``multiscales`` metadata, or a reference to one in a copick project.
-    level : int or str, optional
-        Number (0: the first, the full size) or path of one of its data sets.
-    allow_missing_chunks : bool, optional
-        Read missing chunks as the store's fill value instead of stopping.
-    axis_order : str, optional
-        What the spatial axes are, slowest first, whatever the metadata say.
-
-    Returns
-    -------
-    FileVolume
-        Each chunk is decoded once, see `slabkit.formats.volumes.voxels.ChunkedVoxels`.
-
-    Raises
-    ------
-    FormatError
-        No or broken metadata.
-    InputError
-        Channels or time points; chunks are missing; there is no such level.
-    MissingDependencyError
-        The zarr package is missing, or too old for this store.
+    ``path`` is the folder with the ``multiscales`` metadata, or a reference to one in a copick
+    project; ``level`` the number (0: the first, the full size) or path of one of its data sets.
     """
-    folder: Folder = remote_folder(path) if is_reference(path) else Path(path)
     where = str(path)
+    if is_reference(path):
+        from slabkit.formats.tomograms.copick_remote import remote_folder
+
+        folder: Folder = remote_folder(path)
+    else:
+        folder = Path(path)
     warnings: list[str] = []
     notes: list[str] = []
-    version, image = _multiscale(folder, where, warnings)
-    axes = _axes(image, where)
+    image = _image(folder, where, warnings)
     dataset = _dataset(image, level, where)
-    array_folder = folder / str(dataset["path"])
-    layout = _array_layout(array_folder, where, str(dataset["path"]))
-    if len(layout.shape) != len(axes):
+    array = _ZarrArray(folder / dataset.path, where)
+    layout = array.layout(dataset.path)
+    if len(layout.shape) != len(image.axes):
         raise FormatError(
-            f"{where}: its metadata name {len(axes)} axes, level {dataset['path']} has "
+            f"{where}: its metadata name {len(image.axes)} axes, level {dataset.path} has "
             f"{len(layout.shape)}."
         )
-    _check_chunks(array_folder, layout, where, allow_missing_chunks, warnings)
-    _require_zarr(layout.zarr_format, where)
-    spatial = _spatial_axes(axes, layout.shape, where)
-    order = "".join(axes[i].name for i in spatial)
+    _check_chunks(array.folder, layout, where, allow_missing_chunks, warnings)
+    array.spatial = _spatial_axes(image.axes, layout.shape, where)
+    order = "".join(image.axes[i].name for i in array.spatial)
     if axis_order is not None:
         order = check_axis_order(axis_order)
         notes.append(f"the store's axes are taken as {order}, slowest first, as was asked")
@@ -107,21 +79,20 @@ def open_ome_zarr(
         warnings.append(
             f"its axes are stored in the order {order}, slowest first; it is read transposed to zyx"
         )
-    if len(image["datasets"]) > 1:
-        notes.append(f"level {dataset['path']} of {len(image['datasets'])} is read")
-    sizes, reason = _voxel_sizes(image, dataset, axes, order, spatial, where, warnings)
-    source = ChunkedVoxels(
-        where,
-        _three(layout.shape, spatial),
-        _three(layout.chunks, spatial),
-        layout.dtype,
-        _ZarrArray(array_folder, where, len(axes), spatial),
-    )
+    if len(image.datasets) > 1:
+        notes.append(f"level {dataset.path} of {len(image.datasets)} is read")
+    sizes, reason = _voxel_sizes(image, dataset, order, array.spatial, where, warnings)
+    z, y, x = (layout.chunks[i] for i in array.spatial)
     return FileVolume(
-        source=in_axis_order(source, order),
+        source=in_axis_order(
+            ChunkedVoxels(
+                where, _three(layout.shape, array.spatial), (z, y, x), layout.dtype, array
+            ),
+            order,
+        ),
         voxel_sizes=sizes,
-        stored_as=f"OME-Zarr {version} ({layout.dtype.newbyteorder('=')}, chunks of "
-        f"{' × '.join(str(n) for n in reversed(_three(layout.chunks, spatial)))})",
+        stored_as=f"OME-Zarr {image.version} ({layout.dtype.newbyteorder('=')}, chunks of "
+        f"{x} × {y} × {z})",
         unset_reason=reason,
         warnings=tuple(warnings),
         notes=tuple(notes),
@@ -135,21 +106,39 @@ class _Axis:
 
 
 @dataclass(frozen=True)
+class _Transformation:
+    kind: str
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    path: str
+    transformations: list[_Transformation]
+
+
+@dataclass(frozen=True)
+class _Image:
+    version: str
+    axes: list[_Axis]
+    datasets: list[_Dataset]
+    transformations: list[_Transformation]
+
+
+@dataclass(frozen=True)
 class _Layout:
     shape: tuple[int, ...]
     chunks: tuple[int, ...]  # the unit of storage: a shard, where chunks are in shards
     dtype: np.dtype[Any]
-    zarr_format: int
-    prefix: str
-    separator: str
+    chunk_name: Callable[[tuple[int, ...]], str]
 
 
 class _ZarrArray:
-    # Decodes blocks of one array; the zarr package is asked for when the first one is wanted.
-    def __init__(self, folder: Folder, where: str, ndim: int, spatial: tuple[int, ...]) -> None:
+    """One array of a store; called, it decodes a block of it."""
+
+    def __init__(self, folder: Folder, where: str, spatial: tuple[int, ...] = ()) -> None:
         self.folder = folder
         self.where = where
-        self.ndim = ndim
         self.spatial = spatial
         self._array: Any = None
         self._lock = threading.Lock()
@@ -161,19 +150,12 @@ class _ZarrArray:
         self.__init__(**state)  # type: ignore[misc]
 
     def __call__(self, key: Slices) -> npt.NDArray[Any]:
-        import zarr
-
-        selection: list[int | slice] = [0] * self.ndim
-        for axis, part in zip(self.spatial, key, strict=True):
-            selection[axis] = part
         try:
-            with self._lock:
-                if self._array is None:
-                    if isinstance(self.folder, Path):
-                        self._array = zarr.open_array(str(self.folder), mode="r")
-                    else:
-                        self._array = self.folder.open_array()
-            return np.asarray(self._array[tuple(selection)])
+            array = self._opened()
+            selection: list[int | slice] = [0] * len(array.shape)
+            for axis, part in zip(self.spatial, key, strict=True):
+                selection[axis] = part
+            return np.asarray(array[tuple(selection)])
         except Exception as error:  # stores and codecs raise what they like
             begin = ", ".join(str(part.start) for part in key)
             raise FormatError(
@@ -181,102 +163,162 @@ class _ZarrArray:
                 f"({error})."
             ) from error
 
+    def layout(self, level: str) -> _Layout:
+        """Give what zarr says of the array; a store that zarr does not read is refused."""
+        version = _zarr_version(self.where)
+        new = not (self.folder / ".zarray").exists()
+        if new and not (self.folder / "zarr.json").exists():
+            raise FormatError(
+                f"{self.where}: its metadata name the level {level}, but there is no array in that "
+                "folder; was the store copied completely?"
+            )
+        if new and version[0] < "3":
+            raise MissingDependencyError(
+                f"{self.where}: is in Zarr format 3 (OME-Zarr 0.5), which zarr {version} "
+                "does not read; pip install -U 'slabkit-cryoet[zarr]' 'zarr>=3'."
+            )
+        try:
+            array = self._opened()
+            chunks = tuple(getattr(array, "shards", None) or array.chunks)
+            if min((*array.shape, *chunks), default=0) < 1:
+                raise ValueError(f"shape {array.shape}, chunks {chunks}")
+            return _Layout(tuple(array.shape), chunks, np.dtype(array.dtype), _chunk_name(array))
+        except SlabkitError:
+            raise
+        except Exception as error:  # zarr raises what it likes
+            raise FormatError(
+                f"{self.where}: the metadata of level {level} are not understood ({error})."
+            ) from error
 
-def _multiscale(folder: Folder, where: str, warnings: list[str]) -> tuple[str, dict[str, Any]]:
-    version = "0.4"
+    def _opened(self) -> Any:
+        with self._lock:
+            if self._array is None:
+                import zarr
+
+                if isinstance(self.folder, Path):
+                    self._array = zarr.open_array(str(self.folder), mode="r")
+                else:
+                    self._array = self.folder.open_array()
+            return self._array
+
+
+def _zarr_version(where: str) -> str:
+    try:
+        import zarr
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{where}: reading OME-Zarr needs the zarr package: pip install 'slabkit-cryoet[zarr]'."
+        ) from error
+    return str(zarr.__version__)
+
+
+def _chunk_name(array: Any) -> Callable[[tuple[int, ...]], str]:
+    if hasattr(array, "_dimension_separator"):  # zarr 2
+        separator = str(array._dimension_separator)
+        return lambda index: separator.join(map(str, index))
+    encode: Callable[[tuple[int, ...]], str] = array.metadata.encode_chunk_key
+    return encode
+
+
+def _image(folder: Folder, where: str, warnings: list[str]) -> _Image:
+    """Read the metadata of the first image, every key checked for its type."""
+    version, file = "0.4", ".zattrs"
+    ome: dict[str, Any] = {}
     if (folder / "zarr.json").exists():
-        attributes = _json(folder / "zarr.json", where).get("attributes", {})
-        ome = attributes.get("ome", attributes)
+        file = "zarr.json"
+        attributes = _value(_json(folder / file, where), "attributes", dict, f"{where}: {file}")
+        ome = _value(attributes or {}, "ome", dict, f"{where}: {file}") or attributes or {}
         version = str(ome.get("version", "0.5"))
-    elif (folder / ".zattrs").exists():
-        ome = _json(folder / ".zattrs", where)
-    else:
-        ome = {}
-    images = ome.get("multiscales")
-    if not isinstance(images, list) or not images or not isinstance(images[0], dict):
+    elif (folder / file).exists():
+        ome = _json(folder / file, where)
+    said = f"{where}: {file}"
+    images = _objects(ome, "multiscales", said)
+    if not images:
         parents = folder.absolute().parents if isinstance(folder, Path) else ()
         above = [parent for parent in parents if parent.suffix == ".zarr"]
         hint = f"; it may be one level of {above[0]}: give that folder" if above else ""
         raise FormatError(f"{where}: is no OME-Zarr volume: it has no multiscales metadata{hint}.")
     if len(images) > 1:
         warnings.append(f"holds {len(images)} images; the first is read")
-    image = images[0]
-    if not image.get("datasets") or not all("path" in d for d in image["datasets"]):
+    datasets = [
+        _Dataset(_text(one, "path", said), _transformations(one, said))
+        for one in _objects(images[0], "datasets", said)
+    ]
+    if not all(one.path for one in datasets) or not datasets:
         raise FormatError(f"{where}: its multiscales metadata list no data sets.")
-    return str(image.get("version", version)), image
-
-
-def _axes(image: dict[str, Any], where: str) -> list[_Axis]:
-    listed = image.get("axes")
+    listed = _value(images[0], "axes", list, said)
     if not listed:
         raise FormatError(
             f"{where}: its metadata name no axes (OME-Zarr before 0.3); convert it to 0.4."
         )
+    named = [{"name": axis} if isinstance(axis, str) else axis for axis in listed]
     axes = [
-        _Axis(str(axis.get("name", "")).lower(), axis.get("unit"))
-        if isinstance(axis, dict)
-        else _Axis(str(axis).lower(), None)
-        for axis in listed
+        _Axis(_text(axis, "name", said).lower(), _text(axis, "unit", said) or None)
+        for axis in _objects({"axes": named}, "axes", said)
     ]
     names = [axis.name for axis in axes]
     if any(names.count(name) != 1 for name in "xyz"):
         raise InputError(
             f"{where}: its axes are {', '.join(names)}; a volume needs each of z, y and x once."
         )
-    return axes
+    return _Image(
+        str(images[0].get("version", version)), axes, datasets, _transformations(images[0], said)
+    )
 
 
-def _dataset(image: dict[str, Any], level: int | str, where: str) -> dict[str, Any]:
-    datasets: list[dict[str, Any]] = image["datasets"]
-    for dataset in datasets:
-        if isinstance(level, str) and dataset["path"] == level:
+def _value(owner: dict[str, Any], key: str, kind: type, where: str) -> Any:
+    """Give a value of JSON that must be of a kind, or None where there is none."""
+    if key not in owner:
+        return None
+    value = owner[key]
+    fitting = (int, float) if kind is float else kind
+    if isinstance(value, fitting) and not isinstance(value, bool):
+        return value
+    shown = json.dumps(value)
+    shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
+    raise FormatError(f"{where}: {key} is {shown}, where {_KINDS[kind]} belongs.")
+
+
+def _objects(owner: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
+    listed = _value(owner, key, list, where) or []
+    return [_value({key: one}, key, dict, where) for one in listed]
+
+
+def _text(owner: dict[str, Any], key: str, where: str) -> str:
+    """Give text, also where a number or null is written; empty where there is nothing."""
+    value = owner.get(key)
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return str(_value(owner, key, str, where))
+
+
+def _transformations(owner: dict[str, Any], where: str) -> list[_Transformation]:
+    found = []
+    for one in _objects(owner, "coordinateTransformations", where):
+        kind = _text(one, "type", where)
+        values = _value(one, kind, list, where) if kind in ("scale", "translation") else None
+        numbers = [float(_value({kind: one}, kind, float, where)) for one in values or ()]
+        found.append(_Transformation(kind, numbers))
+    return found
+
+
+def _dataset(image: _Image, level: int | str, where: str) -> _Dataset:
+    for dataset in image.datasets:
+        if isinstance(level, str) and dataset.path == level:
             return dataset
     try:
         number = int(level)
     except ValueError:
         number = -1
-    if not 0 <= number < len(datasets):
-        paths = ", ".join(str(dataset["path"]) for dataset in datasets)
+    if not 0 <= number < len(image.datasets):
+        paths = ", ".join(dataset.path for dataset in image.datasets)
         raise InputError(
             f"{where}: has no level {level!r}; its levels are {paths} (numbers 0 to "
-            f"{len(datasets) - 1})."
+            f"{len(image.datasets) - 1})."
         )
-    return datasets[number]
-
-
-def _array_layout(folder: Folder, where: str, level: str) -> _Layout:
-    try:
-        if (folder / ".zarray").exists():
-            meta = _json(folder / ".zarray", where)
-            return _Layout(
-                tuple(meta["shape"]),
-                tuple(meta["chunks"]),
-                np.dtype(meta["dtype"]),
-                2,
-                "",
-                meta.get("dimension_separator", "."),
-            )
-        if (folder / "zarr.json").exists():
-            meta = _json(folder / "zarr.json", where)
-            encoding = meta.get("chunk_key_encoding", {"name": "default"})
-            default = encoding["name"] == "default"
-            configuration = encoding.get("configuration", {})
-            return _Layout(
-                tuple(meta["shape"]),
-                tuple(meta["chunk_grid"]["configuration"]["chunk_shape"]),
-                np.dtype(meta["data_type"]),
-                3,
-                "c" if default else "",
-                configuration.get("separator", "/" if default else "."),
-            )
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(
-            f"{where}: the metadata of level {level} are not understood ({error})."
-        ) from error
-    raise FormatError(
-        f"{where}: its metadata name the level {level}, but there is no array in that folder; was "
-        "the store copied completely?"
-    )
+    return image.datasets[number]
 
 
 def _check_chunks(
@@ -293,8 +335,7 @@ def _check_chunks(
     counts = [-(-size // chunk) for size, chunk in zip(layout.shape, layout.chunks, strict=True)]
     missing = 0
     for index in itertools.product(*(range(count) for count in counts)):
-        parts = [layout.prefix] * bool(layout.prefix) + [str(i) for i in index]
-        missing += layout.separator.join(parts) not in present
+        missing += layout.chunk_name(index) not in present
     if not missing:
         return
     total = math.prod(counts)
@@ -309,20 +350,6 @@ def _check_chunks(
     )
 
 
-def _require_zarr(zarr_format: int, where: str) -> None:
-    try:
-        import zarr
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{where}: reading OME-Zarr needs the zarr package: pip install 'slabkit-cryoet[zarr]'."
-        ) from error
-    if zarr_format == 3 and int(zarr.__version__.split(".")[0]) < 3:
-        raise MissingDependencyError(
-            f"{where}: is in Zarr format 3 (OME-Zarr 0.5), which zarr {zarr.__version__} does not "
-            "read; pip install -U 'slabkit-cryoet[zarr]' 'zarr>=3'."
-        )
-
-
 def _spatial_axes(axes: list[_Axis], shape: tuple[int, ...], where: str) -> tuple[int, ...]:
     for axis, size in zip(axes, shape, strict=True):
         if axis.name not in ("x", "y", "z") and size != 1:
@@ -334,29 +361,27 @@ def _spatial_axes(axes: list[_Axis], shape: tuple[int, ...], where: str) -> tupl
 
 
 def _voxel_sizes(
-    image: dict[str, Any],
-    dataset: dict[str, Any],
-    axes: list[_Axis],
+    image: _Image,
+    dataset: _Dataset,
     order: str,
     spatial: tuple[int, ...],
     where: str,
     warnings: list[str],
 ) -> tuple[tuple[float, float, float] | None, str]:
     # Both lists of transformations apply, the data set's first.
+    axes = image.axes
     scale = np.ones(len(axes))
     scaled = False
-    for transformation in [
-        *dataset.get("coordinateTransformations", []),
-        *image.get("coordinateTransformations", []),
-    ]:
-        kind = transformation.get("type")
-        values = transformation.get(kind)
-        if kind in ("scale", "translation") and len(values or ()) != len(axes):
-            raise FormatError(f"{where}: its {kind} {values} does not fit its {len(axes)} axes.")
-        if kind == "scale":
-            scale *= np.asarray(values, dtype=float)
+    for one in [*dataset.transformations, *image.transformations]:
+        if one.kind in ("scale", "translation") and len(one.values) != len(axes):
+            values = ", ".join(f"{value:g}" for value in one.values)
+            raise FormatError(
+                f"{where}: its {one.kind} [{values}] does not fit its {len(axes)} axes."
+            )
+        if one.kind == "scale":
+            scale *= one.values
             scaled = True
-        elif kind == "translation" and any(values[i] for i in spatial):
+        elif one.kind == "translation" and any(one.values[i] for i in spatial):
             warnings.append(
                 "the translation in its metadata is ignored: positions count from the first voxel"
             )
