@@ -11,7 +11,7 @@ from slabkit.cli.options import common
 from slabkit.errors import SlabkitError
 
 if TYPE_CHECKING:
-    from slabkit.formats.describe import FileDescription, ValueRange
+    from slabkit.formats.description import FileDescription, ValueRange
 
 
 def info(

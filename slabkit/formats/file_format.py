@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
+from slabkit.formats.description import FileDescription
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.micrograph_names import MicrographNames
 from slabkit.formats.source import Source
@@ -132,6 +133,8 @@ class FileFormat:
         ``source``, the file's name, and ``line``, its row from 1.
     files : callable, optional
         Further files that a `Source` names and that are read with it.
+    describe : callable, optional
+        What ``slabkit info`` says of a file, where the readers above do not tell enough.
     y_settled : bool
         Whether it is settled that y counts from the first row; if not, a user who does not say is
         warned.
@@ -171,6 +174,7 @@ class FileFormat:
     read_picks2d: Picks2dReader | None = None
     read_results: ResultsReader | None = None
     files: Callable[[Source], list[Path]] | None = None
+    describe: Callable[[Source], FileDescription] | None = None
     y_settled: bool = True
     suffixes: tuple[str, ...] = ()
     keeps: frozenset[str] = field(default_factory=frozenset)

@@ -84,6 +84,11 @@ def formats_of(kind: Kind) -> list[FileFormat]:
     return [known for known in _FORMATS if kind in known.kinds]
 
 
+def self_describing_formats() -> list[FileFormat]:
+    """Give the formats that say themselves what a file of theirs holds."""
+    return [known for known in _FORMATS if known.describe is not None]
+
+
 def format_named(name: str) -> FileFormat:
     """Give the format of 3D picks of a name.
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import FormatError, InputError
+from slabkit.formats.programs.shared.csv_columns import delimiter_of
 from slabkit.formats.programs.shared.json_values import load_json
 from slabkit.formats.tables.paths import check_given_once
 from slabkit.formats.tables.star import parse_star
@@ -124,8 +125,7 @@ class Source:
     @cached_property
     def header(self) -> tuple[str, ...]:
         """The names in the first line of a table with separators."""
-        mark = next((mark for mark in "\t;" if mark in self.first_line), ",")
-        return tuple(name.strip() for name in self.first_line.split(mark))
+        return tuple(name.strip() for name in self.first_line.split(delimiter_of(self.first_line)))
 
     @cached_property
     def is_star(self) -> bool:

@@ -66,23 +66,14 @@ class Context:
     def names(
         self, named: Iterable[str] | None, count: int, where: str, kind: str = "this format"
     ) -> list[str]:
-        """Give each pick's tomogram.
+        """Give each pick's tomogram, as ``tomograms`` has it where only known suffixes differ.
 
         Parameters
         ----------
         named : iterable of str or None
             What the file says; None where it says nothing.
-        count : int
-            Number of picks.
-        where : str
-            What messages begin with.
         kind : str, optional
             What holds no names, for the message.
-
-        Returns
-        -------
-        list of str
-            As ``tomograms`` has them, where only a suffix or prefix differs (`known_names`).
 
         Raises
         ------
@@ -109,23 +100,7 @@ class Context:
         )
 
     def voxel_sizes(self, names: Sequence[str], where: str) -> npt.NDArray[np.float64]:
-        """Give the voxel size in Å of each pick's tomogram.
-
-        Parameters
-        ----------
-        names : sequence of str
-            Tomogram of each pick.
-        where : str
-
-        Returns
-        -------
-        ndarray, shape (picks,)
-
-        Raises
-        ------
-        InputError
-            One is not known.
-        """
+        """Give the voxel size in Å of each pick's tomogram, all of which must be known."""
         sizes = self.known_voxel_sizes(names)
         unknown = ~np.isfinite(sizes)
         if unknown.any():
@@ -150,22 +125,7 @@ class Context:
         return np.array([known.get(name, np.nan) for name in names], dtype=float)
 
     def sizes(self, names: Sequence[str], where: str) -> npt.NDArray[np.float64]:
-        """Give the size in voxels, x, y, z, of each pick's tomogram.
-
-        Parameters
-        ----------
-        names : sequence of str
-        where : str
-
-        Returns
-        -------
-        ndarray, shape (picks, 3)
-
-        Raises
-        ------
-        InputError
-            One is not known.
-        """
+        """Give the size in voxels, x, y, z, of each pick's tomogram; shape (picks, 3)."""
         known: dict[str, list[int]] = {}
         if self.tomograms is not None:
             rows = self.tomograms[list(_SIZES)].to_numpy().tolist()
@@ -182,18 +142,14 @@ class Context:
     def unbinned(
         self, names: Sequence[str]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Give what RELION's ``tomograms.star`` says of the unbinned volumes.
-
-        Parameters
-        ----------
-        names : sequence of str
+        """Give what RELION's ``tomograms.star`` says of the unbinned volumes, NaN where nothing.
 
         Returns
         -------
         pixel_sizes : ndarray, shape (picks,)
-            Of the tilt series in Å; NaN where not known, or where ``voxel_size`` overrules it.
+            Of the tilt series in Å; NaN where ``voxel_size`` overrules it.
         sizes : ndarray, shape (picks, 3)
-            x, y, z in those pixels; NaN likewise.
+            x, y, z in those pixels.
         """
         if self.tomograms is None or self.voxel_size is not None:
             return np.full(len(names), np.nan), np.full((len(names), 3), np.nan)

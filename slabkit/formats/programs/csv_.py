@@ -12,6 +12,7 @@ import numpy as np
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
+from slabkit.formats.programs.shared.csv_columns import csv_rows, delimiter_of
 from slabkit.formats.programs.shared.result_values import pooled_results, read_result_table
 from slabkit.formats.programs.shared.rows import placed
 from slabkit.formats.programs.shared.values import TEXT_NAMES, coordinates, typed_columns
@@ -36,8 +37,9 @@ _CHUNK = 20_000
 def read(source: Source, context: Context) -> ParsedPicks:
     """Read a CSV file."""
     where = source.where
-    header, rows = _rows(source)
-    names = _column_names(header, where)
+    delimiter = delimiter_of(source.first_line)
+    rows = (row for _, row in csv_rows(source.text, delimiter, where))
+    names = _column_names(next(rows, []), where)
     columns = _read_columns(names, rows, where)
     xyz = np.column_stack([columns.pop(axis) for axis in "xyz"])
     named = columns.pop("tomogram", None)
@@ -72,40 +74,6 @@ def _texts(column: pd.Series) -> list[str]:
     if column.dtype.kind == "f":
         return ["" if value != value else real_text(value) for value in values]
     return ["" if value is None else str(value) for value in values]
-
-
-def _lines(text: str) -> Iterator[str]:
-    for line in text.split("\n"):
-        if line.strip() and not line.startswith("#"):
-            yield line
-
-
-def _delimiter(header: str) -> str:
-    return next((mark for mark in "\t;" if mark in header), ",")
-
-
-def _rows(source: Source) -> tuple[list[str], Iterator[list[str]]]:
-    first = next(_lines(source.text), "")
-    # Not the lines of _lines: a quoted value may hold a line break.
-    body = io.StringIO(source.text)
-    reader = csv.reader(body, delimiter=_delimiter(first), strict=True)
-    rows = (row for row in _guarded(reader, source.where) if _is_data(row))
-    return next(rows, []), rows
-
-
-def _guarded(reader: Any, where: str) -> Iterator[list[str]]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise FormatError(
-            f"{where}, line {reader.line_num}: is not well-formed CSV ({error})."
-        ) from error
-
-
-def _is_data(row: list[str]) -> bool:
-    if row and row[0]:  # nearly every row: no need to look further
-        return row[0][0] != "#" and (not row[0].isspace() or any(map(str.strip, row)))
-    return any(map(str.strip, row))
 
 
 def _column_names(header: list[str], where: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from slabkit.formats.file_format import FileFormat, Slabs, checked, pooled
 from slabkit.formats.programs.cryosparc.dataset import NUMPY_MAGIC, STREAM_MAGIC
+from slabkit.formats.programs.cryosparc.describing import describe
 from slabkit.formats.programs.cryosparc.group import is_group
 from slabkit.formats.programs.cryosparc.joining import read_particles, referenced_files
 from slabkit.formats.programs.cryosparc.particles import Particles
@@ -52,6 +53,7 @@ DATASET = FileFormat(
     sniff=_sniff,
     read_picks2d=_read,
     read_results=read_cryosparc,
+    describe=describe,
     y_settled=False,
     files=referenced_files,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -12,15 +12,49 @@ from slabkit.errors import FormatError
 from slabkit.formats.programs.shared.values import coordinates
 
 
+def csv_rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:
+    """Give the rows of a table, each with its line; blank rows and those behind ``#`` pass.
+
+    Raises
+    ------
+    FormatError
+        It is not well-formed CSV; names the line.
+    """
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            first = row[0].lstrip() if row else ""
+            if first[0] != "#" if first else any(map(str.strip, row)):
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise FormatError(
+            f"{where}, line {reader.line_num}: is not well-formed CSV ({error})."
+        ) from error
+
+
+def delimiter_of(header: str) -> str:
+    """Tell what separates the names in a header line: tabs, else semicolons, else commas."""
+    return next((mark for mark in "\t;" if mark in header), ",")
+
+
 def csv_columns(
     text: str, needed: Sequence[str], what: str, where: str, delimiter: str = ","
 ) -> dict[str, list[str]]:
-    """Split a table; values lose the blanks at their ends, blank lines pass."""
-    try:
-        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise FormatError(f"{where}: is not well-formed ({error}).") from error
-    rows = [[value.strip() for value in row] for row in rows if any(map(str.strip, row))]
+    """Split a table into its columns by name; values lose the blanks at their ends.
+
+    Parameters
+    ----------
+    needed : sequence of str
+        Columns it must have.
+    what : str
+        What it should be, for the message.
+
+    Raises
+    ------
+    FormatError
+        It is not well-formed, a column is missing or doubled, or a row is short or long.
+    """
+    rows = [[value.strip() for value in row] for _, row in csv_rows(text, delimiter, where)]
     header = rows[0] if rows else []
     missing = [name for name in needed if name not in header]
     if missing or len(set(header)) < len(header):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.file_format import Minislabs
+from slabkit.formats.programs.shared.csv_columns import csv_rows, delimiter_of
 from slabkit.formats.programs.shared.values import coordinates, optional_numbers
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import require_star_block
@@ -192,25 +191,15 @@ def _pooled(tables: list[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
 
 def _csv_rows(source: Source) -> tuple[list[str], list[list[str]]]:
     where = source.where
-    delimiter = next((mark for mark in "\t;" if mark in source.first_line), ",")
-    reader = csv.reader(io.StringIO(source.text), delimiter=delimiter, strict=True)
     rows: list[list[str]] = []
-    try:
-        for row in reader:
-            row = [value.strip() for value in row]
-            if not any(row) or row[0].startswith("#"):
-                continue
-            if rows and len(row) != len(rows[0]):
-                raise FormatError(
-                    f"{where}, line {reader.line_num}: {len(row)} values for {len(rows[0])} "
-                    "columns (numbers need a decimal point, not a comma)."
-                )
-            rows.append(row)
-    except csv.Error as error:
-        raise FormatError(
-            f"{where}, line {reader.line_num}: is not well-formed CSV ({error})."
-        ) from error
+    for line, row in csv_rows(source.text, delimiter_of(source.first_line), where):
+        if rows and len(row) != len(rows[0]):
+            raise FormatError(
+                f"{where}, line {line}: {len(row)} values for {len(rows[0])} columns (numbers "
+                "need a decimal point, not a comma)."
+            )
+        rows.append([value.strip() for value in row])
     if not rows:
-        kind = "block data_particles" if where.lower().endswith(".star") else "header line"
+        kind = "block data_particles" if source.suffix == ".star" else "header line"
         raise FormatError(f"{where}: is empty; a {kind} is needed.")
     return rows[0], rows[1:]

@@ -1,0 +1,254 @@
+"""What ``slabkit info`` says of text: slabkit's tables and other programs' picks."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
+from slabkit.formats.description import FileDescription, named
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.registry import detect_format, fitting_formats
+from slabkit.formats.source import Source
+from slabkit.formats.tables import native
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.formats.tables.native import PickList
+
+_BARE = ("imod", "artiax", "tomotwin", "cryolo-coords")
+
+# The reader that the commands use says what is wrong with a table of ours.
+_READERS: dict[str, Any] = {
+    "pick list": native.read_native_picks,
+    "minislab table": native.read_minislabs,
+    "labels": native.read_labels,
+    "slab table": native.read_slabs,
+    "picks2d": native.read_picks2d,
+}
+
+
+def describe_text(source: Source) -> FileDescription:
+    """Say what a text file is.
+
+    Parameters
+    ----------
+    source : Source
+
+    Returns
+    -------
+    FileDescription
+
+    Raises
+    ------
+    FormatError
+        slabkit does not understand it.
+    """
+    where = source.where
+    if source.is_star or source.suffix == ".star":
+        return _describe_star(source)
+    lines = [line for line in source.text.split("\n") if line.strip()]
+    columns, stored_as = _columns(lines)
+    flat = _format_of_picks2d(source)
+    if flat is not None:
+        rows = _count_of_picks2d(source, lines)
+        return FileDescription(where, "picks2d", flat, rows=rows, columns=columns)
+    width = _numbers(lines)
+    try:
+        found = detect_format(source)
+    except FormatError:
+        pass
+    else:
+        if found.sniff(source) or (found.name == "dynamo" and width >= 26):
+            return _describe_picks(source, found.name, columns)
+    if {"step", "parameters", "inputs"} <= source.keys and _is_json(source):
+        return FileDescription(where, "record of a run of slabkit", "JSON")
+    if 3 <= width <= 5:
+        return FileDescription(
+            where,
+            "coordinates",
+            f"text, {width} columns of numbers",
+            rows=len(lines),
+            notes=(f"nothing says whose they are: give --from ({', '.join(_BARE)})",),
+        )
+    if columns is None:
+        raise FormatError(f"{where}: is a text file that slabkit does not understand.")
+    return FileDescription(where, "table", stored_as, rows=len(lines) - 1, columns=columns)
+
+
+def _describe_star(source: Source) -> FileDescription:
+    where, blocks = source.where, source.blocks
+    kind, main = _star_kind(blocks)
+    stored_as = "STAR"
+    notes: tuple[str, ...] = ()
+    said = []
+    table = blocks[main]
+    if not len(table):
+        said.append("the table is empty")
+    foreign = _star_picks(source) if kind == "other STAR" else None
+    if foreign is not None:
+        kind, stored_as, notes = foreign
+    elif kind in _READERS:
+        try:
+            _READERS[kind](where)
+        except SlabkitError as error:
+            said.append(str(error).removeprefix(f"{where}: ").rstrip("."))
+    return FileDescription(
+        path=where,
+        kind=kind,
+        stored_as=stored_as,
+        rows=len(table),
+        columns=tuple(str(column) for column in table.columns),
+        blocks={name: len(block) for name, block in blocks.items()},
+        notes=notes,
+        warnings=tuple(said),
+    )
+
+
+def _star_kind(blocks: dict[str, pd.DataFrame]) -> tuple[str, str]:
+    """Give what a STAR file of ours is, and its main block."""
+    if "galleries" in blocks and "particles" in blocks:
+        return "minislab table", "particles"
+    for block, label, kind in (
+        ("picks", "slabkitPickId", "pick list"),
+        ("labels", "slabkitDecision", "labels"),
+        ("conflicts", "slabkitPickId", "conflicts between species"),
+        ("contradictions", "slabkitPickId", "contradictions between raters"),
+        ("split", "slabkitSubset", "data-set split"),
+    ):
+        if block in blocks and label in blocks[block]:
+            return kind, block
+    if "counts" in blocks and "measured" in blocks:
+        return "statistics of picks", "counts"
+    if "micrographs" in blocks and "slabkitZStart" in blocks["micrographs"]:
+        return "slab table", "micrographs"
+    if "tomograms" in blocks and "slabkitTomogram" in blocks["tomograms"]:
+        return "tomogram table", "tomograms"
+    if "particles" in blocks:
+        columns = set(blocks["particles"].columns)
+        flat = {"rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY"}
+        if flat <= columns and not columns & {"rlnImageName", "rlnCoordinateZ"}:
+            return "picks2d", "particles"
+    sizes = {
+        name: (len(block), name == "particles", len(block.columns))
+        for name, block in blocks.items()
+    }
+    return "other STAR", max(sizes, key=sizes.__getitem__)
+
+
+def _star_picks(source: Source) -> tuple[str, str, tuple[str, ...]] | None:
+    """Give kind, formats and notes of a STAR file with picks of another program, else None."""
+    names = [entry.name for entry in fitting_formats(source, "picks")]
+    flat = _format_of_picks2d(source)
+    picks = None
+    for name in names:
+        try:
+            picks = picks or _read(source, name)[0]
+        except SlabkitError:
+            continue
+    if names and (picks is not None or flat is None or names != ["cryolo"]):
+        notes = () if picks is None else (_tomograms(picks),)
+        return "pick list", f"STAR, {' or '.join(names)}", notes
+    # Of crYOLO's boxes, a place along z says which of the two it is.
+    return ("picks2d", f"STAR, {flat}", ()) if flat is not None else None
+
+
+def _format_of_picks2d(source: Source) -> str | None:
+    """Give the format of 2D picks that a file is of; None where it is of none or of several."""
+    try:
+        names = [entry.name for entry in fitting_formats(source, "picks2d")]
+    except SlabkitError:
+        return None
+    if names == ["eman-info"] and "boxes" not in source.keys:
+        return None  # the name alone says so, and there are boxes of a tomogram in it
+    return names[0] if len(names) == 1 else None
+
+
+def _describe_picks(source: Source, name: str, columns: tuple[str, ...] | None) -> FileDescription:
+    where = source.where
+    rows, notes = None, list[str]()
+    said: list[str]
+    try:
+        picks, said = _read(source, name)
+    except SlabkitError as error:
+        said = [str(error).removeprefix(f"{where}: ").rstrip(".")]
+    else:
+        rows = len(picks.picks)
+        notes = [_tomograms(picks)] if rows else []
+    return FileDescription(
+        where,
+        "pick list",
+        name,
+        rows=rows,
+        columns=columns,
+        notes=tuple(notes),
+        warnings=tuple(said),
+    )
+
+
+def _read(source: Source, name: str) -> tuple[PickList, list[str]]:
+    """Read picks as far as the file goes: what it does not say itself is noted, not demanded."""
+    first: SlabkitError | None = None
+    bare = Path(source.where).name.partition(".")[0] or "tomogram"
+    further: list[dict[str, Any]] = [
+        {},
+        {"tomogram": bare},
+        {"voxel_size": 1.0},
+        {"voxel_size": 1.0, "tomogram": bare},
+    ]
+    for given in further:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", SlabkitWarning)
+            try:
+                picks = read_picks(source, format=name, check_bounds=False, **given)
+            except InputError as error:
+                first = first or error
+                continue
+        said = [str(item.message) for item in caught]
+        if first is not None:
+            said.insert(0, str(first))
+        return picks, [text.removeprefix(f"{source.where}: ").rstrip(".") for text in said]
+    assert first is not None
+    raise first
+
+
+def _tomograms(picks: PickList) -> str:
+    return named("tomograms", picks.picks["slabkitTomogram"].tolist())
+
+
+def _count_of_picks2d(source: Source, lines: list[str]) -> int:
+    if source.keys:
+        boxes = source.json.get("boxes") if _is_json(source) else None
+        return len(boxes) if isinstance(boxes, list) else 0
+    return len(lines) - (_numbers(lines[:1]) == 0)
+
+
+def _is_json(source: Source) -> bool:
+    try:
+        return isinstance(source.json, dict)
+    except FormatError:
+        return False
+
+
+def _numbers(lines: list[str]) -> int:
+    """Give the number of columns where all lines are as many numbers; else 0."""
+    widths = set()
+    for line in lines:
+        values = line.split()
+        widths.add(len(values))
+        try:
+            [float(value) for value in values]
+        except ValueError:
+            return 0
+    return widths.pop() if len(widths) == 1 else 0
+
+
+def _columns(lines: list[str]) -> tuple[tuple[str, ...] | None, str]:
+    """Give the column names of a table in text, None where the text is none."""
+    for separator, stored_as in (("\t", "TSV"), (",", "CSV"), (";", "CSV with semicolons")):
+        head = lines[0].split(separator) if lines else []
+        if len(head) > 1 and all(line.count(separator) == len(head) - 1 for line in lines[1:20]):
+            return tuple(name.strip().strip('"') for name in head), stored_as
+    return None, "text"
