@@ -3,7 +3,7 @@
 `slabkit map` says how sure it is of each z by how far the score at that depth stands above the next
 best elsewhere in the column (prominence, 0 to 1). What that is worth is counted here, on simulated
 tomograms: of the hits with about such a prominence, in how many is |z error| below half the
-particle's radius? The table of `slabkit/mapping/confidence.py` holds the lower ends of the 95 %
+particle's radius? The table of `slabkit/mapping/refinement.py` holds the lower ends of the 95 %
 intervals of those shares, made to rise throughout.
 
 Half of the tomograms have the built-in molecules, half real maps (if the folder SLABKIT_DATA has
@@ -30,8 +30,7 @@ from loop import MAPS
 
 from slabkit import map_picks, pick_blobs, project_slabs, simulate_tomogram
 from slabkit.formats.volumes.opening import open_tomogram
-from slabkit.mapping.confidence import depth_confidence
-from slabkit.mapping.refinement import refine_depths
+from slabkit.mapping.refinement import depth_confidence, refine_depths
 from slabkit.scoring import CZII_RADII
 from slabkit.simulation import PlacedMap
 from slabkit.simulation.species import CZII_COUNTS

@@ -21,13 +21,16 @@ from slabkit.classification import (
     images,
 )
 from slabkit.classification import classify as classify_module
-from slabkit.classification.averages import Averages, average_classes, noise_outside, turned_back
+from slabkit.classification.averages import (
+    Averages,
+    agreement_with_others,
+    average_classes,
+    noise_outside,
+    ring_resolution,
+    turned_back,
+)
 from slabkit.classification.expectation import Expectation
 from slabkit.classification.harmonics import CircularHarmonics, Shifts, shift_grid
-from slabkit.classification.quality import (
-    agreement_with_others,
-    ring_resolution,
-)
 from slabkit.errors import InputError, MissingDependencyError
 
 PIXEL = 10.0

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from slabkit import map_picks, pick_blobs, project_slabs, simulate_tomogram
-from slabkit.mapping.confidence import CONFIDENCE, PROMINENCE, depth_confidence
+from slabkit.mapping.refinement import CONFIDENCE, PROMINENCE, depth_confidence
 from slabkit.scoring import CZII_RADII
 
 XYZ = ["slabkitX", "slabkitY", "slabkitZ"]

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import label
 
-import slabkit.picking.segmentation_volume as volume_module
-from slabkit.arrays.components import ComponentFinder
-from slabkit.arrays.splitting import longest_extent, split_object
+import slabkit.picking.segmentation as volume_module
+from slabkit.arrays.components import ComponentFinder, longest_extent, split_object
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.tables.native import read_native_picks
 from slabkit.formats.volumes.mrc import write_mrc

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slabkit.arrays.windows import window_starts
+from slabkit.arrays.accumulation import window_starts
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.slabs.projection import iterate_slabs, plan_slabs, project_slabs
 from slabkit.tables import SLABS

@@ -18,14 +18,14 @@ from slabkit.picking.template import (
     default_threshold,
     find_templates,
 )
-from slabkit.picking.template_candidates import (
+from slabkit.picking.template_images import image_templates, rim_diameters
+from slabkit.picking.template_search import (
     Noise,
     SampledImage,
     TemplateCandidates,
     pooled_noise,
     spread,
 )
-from slabkit.picking.template_images import image_templates, rim_diameters
 
 PIXEL = 10.0
 SIDE = 33

@@ -7,57 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from slabkit.errors import InputError, MissingDependencyError
 
 
-class Backend(Protocol):
-    """Operations on arrays of one library; all single precision."""
-
-    name: str
-
-    def put(self, array: Any) -> Any:
-        """Bring a NumPy array to the device."""
-
-    def get(self, array: Any) -> Any:
-        """Bring an array of the device to NumPy."""
-
-    def empty(self, shape: tuple[int, ...]) -> Any:
-        """Give an uninitialised array of float32."""
-
-    def highest(self, array: Any, axis: int) -> Any:
-        """Give the maxima along an axis."""
-
-    def exponentiate(self, array: Any) -> None:
-        """Replace an array by its exponential."""
-
-    def absolute(self, array: Any) -> None:
-        """Replace an array by its absolute values."""
-
-    def sum_of_products(self, one: Any, other: Any, axis: int) -> Any:
-        """Multiply two tables element by element, and sum along an axis."""
-
-    def irfft2(self, spectra: Any, shape: Sequence[int]) -> Any:
-        """Give images ``shape`` of half spectra, on the last two axes; the spectra may be lost."""
-
-    def windows(self, image: Any, side: int) -> Any:
-        """Give a view of all squares in an image, by the place of their first pixel."""
-
-
-class NumpyBackend:
-    """The processor."""
+class Backend:
+    """Operations on arrays of one library, here NumPy's; all single precision."""
 
     name = "cpu"
 
     def put(self, array: Any) -> Any:
-        """Give the array itself."""
+        """Bring a NumPy array to the device."""
         return array
 
     def get(self, array: Any) -> Any:
-        """Give the array itself."""
+        """Bring an array of the device to NumPy."""
         return array
 
     def empty(self, shape: tuple[int, ...]) -> Any:
@@ -81,18 +48,18 @@ class NumpyBackend:
         return np.einsum("ij,ij->j" if axis == 0 else "ij,ij->i", one, other)
 
     def irfft2(self, spectra: Any, shape: Sequence[int]) -> Any:
-        """Give images of half spectra."""
+        """Give images ``shape`` of half spectra, on the last two axes; the spectra may be lost."""
         from scipy.fft import irfft2
 
         return irfft2(spectra, s=shape, overwrite_x=True)
 
     def windows(self, image: Any, side: int) -> Any:
-        """Give a view of all squares in an image."""
+        """Give a view of all squares in an image, by the place of their first pixel."""
         return np.lib.stride_tricks.sliding_window_view(image, (side, side))
 
 
-class TorchBackend:
-    """A device of PyTorch.
+class TorchBackend(Backend):
+    """A device of PyTorch; see `Backend`.
 
     Parameters
     ----------
@@ -171,17 +138,13 @@ def backend_for(device: str) -> Backend:
     device : str
         ``cpu`` is NumPy; ``torch`` is PyTorch on the processor; else a device as PyTorch names it.
 
-    Returns
-    -------
-    Backend
-
     Raises
     ------
     MissingDependencyError, InputError
         See `TorchBackend`.
     """
     if device == "cpu":
-        return NumpyBackend()
+        return Backend()
     return TorchBackend("cpu" if device == "torch" else device)
 
 

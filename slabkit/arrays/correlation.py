@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.backends import Backend, NumpyBackend
+from slabkit.arrays.backends import Backend
 from slabkit.arrays.peaks import parabola
 from slabkit.arrays.template_bank import Floats, Singles, TemplateBank
 
@@ -63,7 +63,7 @@ class TemplateMatcher:
         from scipy.fft import next_fast_len
 
         self.shape, self.bank, self._softening = shape, bank, softening
-        self._backend = NumpyBackend() if backend is None else backend
+        self._backend = Backend() if backend is None else backend
         reach = bank.reach_px
         room = max(_LARGEST_TILE - 2 * reach, 2 * reach, 1)
         tiles = [-(-n // room) for n in shape]
@@ -90,7 +90,7 @@ class TemplateMatcher:
     def _chunks(self, count: int, values: int, on_processor: int) -> Iterator[slice]:
         """Split what makes so many values each into what is worked on at a time."""
         on_device = max(1, _DEVICE_VALUES // values)
-        step = on_processor if isinstance(self._backend, NumpyBackend) else on_device
+        step = on_processor if type(self._backend) is Backend else on_device
         return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
     def image(self, image: Singles) -> MatchedImage:
@@ -100,10 +100,6 @@ class TemplateMatcher:
         ----------
         image : ndarray of float32, shape (y, x)
             Finite.
-
-        Returns
-        -------
-        MatchedImage
         """
         from scipy.fft import irfft2, rfft2
 

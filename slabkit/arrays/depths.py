@@ -74,10 +74,6 @@ def find_depths(
         The slab's two faces; a slab of planes 10 to 39 has 9.5 and 39.5.
     diameter_vox : ndarray of float64, shape (profiles,)
         Diameter of the particle.
-
-    Returns
-    -------
-    DepthPeaks
     """
     count, length = scores.shape
     every = np.arange(count)

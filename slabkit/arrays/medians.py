@@ -19,10 +19,6 @@ def exact_median(values: npt.NDArray[np.float32]) -> np.float32:
     ----------
     values : ndarray of float32, shape (values,)
         Finite, one at least.
-
-    Returns
-    -------
-    float32
     """
     count = len(values)
     sample = np.sort(values[:: count // _SAMPLE + 1])

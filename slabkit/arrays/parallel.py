@@ -51,10 +51,6 @@ def map_in_order(
     background : bool, optional
         Use a thread even for one job, so that the work goes on beside the caller's. It starts with
         this call, and closing the iterator waits for what is in work.
-
-    Returns
-    -------
-    iterator
     """
     if jobs <= 1 and not background:
         return map(function, items)

@@ -200,10 +200,6 @@ def _is_highest(stack: npt.NDArray[np.float32], voxel: Voxels) -> npt.NDArray[np
 def parabola(before: Floats, centre: Floats, after: Floats) -> tuple[Floats, Floats, Floats]:
     """Find the vertex of the parabola through three equidistant values.
 
-    Parameters
-    ----------
-    before, centre, after : ndarray of float64
-
     Returns
     -------
     shift : ndarray of float64

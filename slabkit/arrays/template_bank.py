@@ -81,10 +81,6 @@ def compress_templates(
         Largest error of a coefficient that leaving out dimensions may make; 0 leaves out none.
     turns : int, optional
         So many successive templates are evenly spaced turns of one.
-
-    Returns
-    -------
-    TemplateBank
     """
     weights = np.asarray(weights, dtype=np.float64) / np.sum(weights, dtype=np.float64)
     inside = np.flatnonzero(weights)

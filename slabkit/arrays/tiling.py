@@ -73,10 +73,6 @@ class GalleryLayout:
         where : str
             What the message begins with.
 
-        Returns
-        -------
-        GalleryLayout
-
         Raises
         ------
         InputError
@@ -107,16 +103,7 @@ class GalleryLayout:
         return y, x
 
     def galleries(self, tiles: int) -> int:
-        """Count the galleries that a number of tiles fills.
-
-        Parameters
-        ----------
-        tiles : int
-
-        Returns
-        -------
-        int
-        """
+        """Count the galleries that a number of tiles fills."""
         return -(-tiles // self.tiles)
 
     def place(self, number: npt.ArrayLike) -> tuple[Integers, Integers, Integers]:
@@ -139,10 +126,6 @@ class GalleryLayout:
     def number(self, gallery: npt.ArrayLike, row: npt.ArrayLike, column: npt.ArrayLike) -> Integers:
         """Give the numbers of tiles by their places: the inverse of `place`.
 
-        Parameters
-        ----------
-        gallery, row, column : array-like of int
-
         Returns
         -------
         ndarray of int64
@@ -154,10 +137,6 @@ class GalleryLayout:
 
     def tile_centre(self, row: npt.ArrayLike, column: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Give the pixels at which the picks of tiles are.
-
-        Parameters
-        ----------
-        row, column : array-like of int
 
         Returns
         -------

@@ -1,4 +1,7 @@
-"""Class averages in real space: every image turned and shifted back once, at full resolution."""
+"""Class averages, every image turned and shifted back once at full resolution, and their quality.
+
+Quality is signal over noise in an average, as far as its members agree with it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.parallel import map_in_order
-from slabkit.classification.harmonics import Floats, Indices, Singles
+from slabkit.classification.expectation import Expectation
+from slabkit.classification.harmonics import (
+    CircularHarmonics,
+    Coefficients,
+    Floats,
+    Indices,
+    Singles,
+)
 from slabkit.classification.images import ImageSource
 
 _BATCH = 200
@@ -118,3 +128,111 @@ def radius_px_of(side: int) -> Floats:
 def _in_order(work: Callable[[Indices], _Posed], count: int, jobs: int) -> Iterator[_Posed]:
     batches = [np.arange(a, min(a + _BATCH, count)) for a in range(0, count, _BATCH)]
     return map_in_order(work, batches, jobs)
+
+
+_NOISE_IMAGES = 240
+_BEYOND = 0.3  # of the box, from its centre
+_CLUTTER = 2.0
+_SAME = 0.5  # Fourier ring correlation of the halves down to which they agree
+
+
+def noise_images(basis: CircularHarmonics, white_power: Floats, seed: int) -> Coefficients:
+    """Give images of noise, of unit norm, with the power on each ring that the real ones have."""
+    generator = np.random.default_rng([seed, 1])
+    side = basis.box_px
+    shape = (_NOISE_IMAGES, side, side)
+    found = basis.transform(generator.standard_normal(shape, dtype=np.float32))
+    own = basis.ring_power(found).mean(0)
+    found *= np.sqrt(white_power / np.maximum(own, 1e-30))[basis.ring].astype(np.float32)
+    norm = np.sqrt((np.abs(found) ** 2) @ basis.weight)
+    return np.asarray(found / np.maximum(norm, 1e-30)[:, None], dtype=np.complex64)
+
+
+def agreement_with_others(
+    found: Expectation, references: Coefficients, weight: Singles, held_back: float
+) -> Floats:
+    """Correlate each image with what its class average would be without it; 0 if alone.
+
+    ``held_back`` is the number of images of zeros that were averaged too.
+    """
+    square = np.abs(references) ** 2 @ weight.astype(float)
+    own = found.best_class
+    count = found.weights.sum(1)[own] + held_back
+    agreement = found.agreement.astype(float)
+    without = count * agreement - 1
+    norm = count**2 * square[own] - 2 * count * agreement + 1
+    # The references were made one step earlier: of a class that lost its other members since then,
+    # they would bear the last one out.
+    others = np.bincount(own, minlength=len(square))[own] > 1
+    return np.where(others & (norm > 1e-3), without / np.sqrt(np.maximum(norm, 1e-3)), 0.0)
+
+
+def agreement_of_noise(found: Expectation, references: Coefficients, weight: Singles) -> float:
+    """Give the mean square correlation of noise with the reference that fits it best."""
+    square = np.abs(references) ** 2 @ weight.astype(float)
+    return float(np.mean(found.agreement.astype(float) ** 2 / square[found.best_class]))
+
+
+def class_quality(
+    averages: Averages,
+    agreement: Floats,
+    chance: float,
+) -> Floats:
+    """Give each class a quality from 0 to 1: s / (1 + s).
+
+    The signal-to-noise ratio s is the variance of the average within 0.42 of the box from the
+    centre, less twice that along circles beyond 0.3 of the box, over the variance of a single image
+    away from the particle; times the share of the members' agreement (mean correlation with the
+    average of the others) that is not chance (mean square correlation of noise, fitted likewise). A
+    particle at the centre does not vary along circles out there; a membrane that runs through the
+    image, or a neighbour, does.
+    """
+    side = averages.images.shape[1]
+    radius = radius_px_of(side)
+    signal = averages.images[:, radius <= WITHIN * side].var(1, dtype=np.float64)
+    borne_out = (np.clip(agreement, 0, 1) ** 2 - chance) / max(1 - chance, 1e-6)
+    clear = signal - _CLUTTER * _variance_along_circles(averages.images, radius)
+    ratio = np.maximum(clear, 0) / np.maximum(averages.noise, 1e-30) * np.clip(borne_out, 0, 1)
+    return np.asarray(ratio / (1 + ratio), dtype=np.float64)
+
+
+def _variance_along_circles(images: Singles, radius: Floats) -> Floats:
+    """Give the mean variance along circles beyond `_BEYOND` of the box, shape (n,)."""
+    side = images.shape[1]
+    ring = np.floor(radius).astype(int)
+    total, pixels = np.zeros(len(images)), 0
+    for r in range(max(1, round(_BEYOND * side)), max(side // 2, round(_BEYOND * side) + 1)):
+        own = ring == r
+        total += images[:, own].var(1, dtype=np.float64) * own.sum()
+        pixels += int(own.sum())
+    return total / pixels
+
+
+def ring_resolution(averages: Averages, pixel_size: float, radius_px: float) -> Floats:
+    """Estimate resolutions (Å) from the Fourier ring correlation of half-averages.
+
+    The last ring before the correlation falls below 0.5; the box where none is above. The halves
+    were posed by one reference, so that the estimate is optimistic.
+    """
+    side = averages.images.shape[1]
+    radius = radius_px_of(side)
+    edge = max(0.15 * radius_px, 1.0)
+    fall = np.clip((radius - radius_px) / edge, 0, 1)
+    mask = 0.5 + 0.5 * np.cos(np.pi * fall)
+    halves = averages.halves.astype(np.float64)
+    mean = (halves * mask).sum((2, 3), keepdims=True) / mask.sum()
+    first, second = np.fft.rfft2((halves - mean) * mask)
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]) * side
+    ring = np.rint(frequency).astype(int)
+    rings = side // 2
+    resolution = np.full(len(averages.images), side * pixel_size)
+    for number in range(len(resolution)):
+        if averages.members[number] < 2:
+            continue
+        for r in range(1, rings + 1):
+            a, b = first[number][ring == r], second[number][ring == r]
+            norm = np.sqrt((np.abs(a) ** 2).sum() * (np.abs(b) ** 2).sum())
+            if not norm > 0 or (a * np.conj(b)).real.sum() / norm < _SAME:
+                break
+            resolution[number] = side * pixel_size / r
+    return resolution

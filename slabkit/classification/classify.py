@@ -10,9 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import backend_for, full_memory_told
-from slabkit.classification import mixture as fit
-from slabkit.classification import quality as judge
-from slabkit.classification.averages import average_classes
+from slabkit.classification.averages import (
+    agreement_of_noise,
+    agreement_with_others,
+    average_classes,
+    class_quality,
+    noise_images,
+    ring_resolution,
+)
 from slabkit.classification.expectation import Comparison, References
 from slabkit.classification.harmonics import (
     CircularHarmonics,
@@ -26,6 +31,7 @@ from slabkit.classification.images import (
     PreparedImages,
     prepare_images,
 )
+from slabkit.classification.mixture import PRIOR_IMAGES, Mixture, Sampling, fit_mixture
 from slabkit.errors import InputError
 
 _RADIUS = 0.34  # of the box: the mask
@@ -111,9 +117,9 @@ class Classification:
         Mean of the members as they are, turned and shifted.
     size : ndarray of int, shape (classes,)
     resolution : ndarray, shape (classes,)
-        In Å; see `slabkit.classification.quality.ring_resolution`.
+        In Å; see `slabkit.classification.averages.ring_resolution`.
     quality : ndarray, shape (classes,)
-        From 0 to 1; see `slabkit.classification.quality.class_quality`.
+        From 0 to 1; see `slabkit.classification.averages.class_quality`.
     agreement : ndarray, shape (classes,)
         Mean correlation of a member with the average of the others.
     history : list of float
@@ -204,7 +210,7 @@ def classify_images(
         )
     classes = min(settings.classes, len(prepared.order))
     with full_memory_told(device):
-        model, comparison, found = fit.fit_mixture(
+        model, comparison, found = fit_mixture(
             prepared.coefficients,
             basis,
             classes,
@@ -215,7 +221,7 @@ def classify_images(
             jobs=jobs,
             progress=lambda i, likelihood: progress("classify", i, settings.iterations, likelihood),
         )
-    agreement = judge.agreement_with_others(found, model.references, basis.weight, fit.PRIOR_IMAGES)
+    agreement = agreement_with_others(found, model.references, basis.weight, PRIOR_IMAGES)
     chance = _chance(prepared, basis, model, comparison, settings.seed)
     shifts = comparison.shifts
     angle = 2 * np.pi * found.best_rotation / comparison.rotations
@@ -237,7 +243,7 @@ def classify_images(
     members = np.maximum(averages.members, 1)
     mean_agreement = np.bincount(index, agreement, len(own)) / members
     radius = basis.radius_px
-    quality = judge.class_quality(averages, mean_agreement, chance)
+    quality = class_quality(averages, mean_agreement, chance)
     rank = np.lexsort((np.arange(len(own)), -averages.members, -np.round(quality, 6)))
     number = np.empty(len(own), dtype=np.intp)
     number[rank] = np.arange(1, len(own) + 1)
@@ -252,7 +258,7 @@ def classify_images(
         log_likelihood=_spread(found.log_likelihood, prepared.order, count),
         averages=averages.images[rank],
         size=averages.members[rank],
-        resolution=judge.ring_resolution(averages, pixel_size, radius)[rank],
+        resolution=ring_resolution(averages, pixel_size, radius)[rank],
         quality=quality[rank],
         agreement=mean_agreement[rank],
         history=model.log_likelihood,
@@ -261,7 +267,7 @@ def classify_images(
 
 def _geometry(
     box_px: int, pixel_size: float, settings: ClassificationSettings
-) -> tuple[CircularHarmonics, fit.Sampling]:
+) -> tuple[CircularHarmonics, Sampling]:
     if box_px < 8:
         raise InputError(f"images of {box_px} × {box_px} pixels are too small; 8 are the least.")
     box = box_px * pixel_size
@@ -289,13 +295,13 @@ def _geometry(
     step = settings.shift_step or max(box / _STEPS, pixel_size)
     turns = max(2, 2 * round(180 / settings.angular_step))
     basis = CircularHarmonics(box_px, diameter / 2 / pixel_size, rings)
-    return basis, fit.Sampling(turns, reach / pixel_size, step / pixel_size)
+    return basis, Sampling(turns, reach / pixel_size, step / pixel_size)
 
 
 def _chance(
     prepared: PreparedImages,
     basis: CircularHarmonics,
-    model: fit.Mixture,
+    model: Mixture,
     comparison: Comparison,
     seed: int,
 ) -> float:
@@ -304,7 +310,7 @@ def _chance(
     power = np.zeros(basis.rings)
     for start in range(0, count, _BATCH):
         power += basis.ring_power(prepared.coefficients[start : start + _BATCH]).sum(0)
-    noise = judge.noise_images(basis, power / count, seed)
+    noise = noise_images(basis, power / count, seed)
     # Priors left out: whatever fits noise best, but for classes that emptied and are nothing.
     alive = model.references[np.abs(model.references).any(1)]
     if not len(alive):
@@ -313,7 +319,7 @@ def _chance(
     precision = basis.independent / model.variance
     references = References(alive, level, precision)
     found = comparison.run(lambda batch: noise[batch], len(noise), references, average=False)
-    return judge.agreement_of_noise(found, alive, basis.weight)
+    return agreement_of_noise(found, alive, basis.weight)
 
 
 def _relion_angle(angle: Floats) -> Floats:

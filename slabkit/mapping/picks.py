@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
-from slabkit.mapping.confidence import depth_confidence
 from slabkit.mapping.grouping import merge_hits
 from slabkit.mapping.joining import check_slabs, image_contrast, inside_image, match_micrographs
-from slabkit.mapping.refinement import Depths, refine_depths, slab_middles
+from slabkit.mapping.refinement import Depths, depth_confidence, refine_depths, slab_middles
 from slabkit.tables import PICKS, PICKS2D, rows_named, validate_table
 from slabkit.tomogram import Tomogram
 from slabkit.units import Contrast

@@ -158,10 +158,6 @@ def geometry_table(
     contrast : {"dark", "bright"}
         Of the galleries.
     set_id : str
-
-    Returns
-    -------
-    DataFrame
     """
     import pandas as pd
 
@@ -193,10 +189,6 @@ def layout_of(geometry: pd.DataFrame, where: str = "minislab table") -> GalleryL
         One row; values may be strings, as they are on disk.
     where : str, optional
         What the message begins with.
-
-    Returns
-    -------
-    GalleryLayout
 
     Raises
     ------

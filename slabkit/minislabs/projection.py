@@ -69,10 +69,6 @@ class Minislabs:
         ----------
         other : Minislabs
             Images of the same size.
-
-        Returns
-        -------
-        Minislabs
         """
         return Minislabs(
             np.concatenate([self.images, other.images]),
@@ -187,10 +183,6 @@ def check_tilts(tilts: Sequence[float]) -> tuple[float, ...]:
     ----------
     tilts : sequence of float
         Degrees.
-
-    Returns
-    -------
-    tuple of float
 
     Raises
     ------

@@ -116,16 +116,7 @@ def slab_mask(mask: Tomogram, z_start: int, z_count: int, voxel_size: float) -> 
 
 
 def is_inside(values: npt.NDArray[Any]) -> Booleans:
-    """Tell which voxels of a mask are inside.
-
-    Parameters
-    ----------
-    values : ndarray of real numbers
-
-    Returns
-    -------
-    ndarray of bool
-    """
+    """Tell which voxels of a mask are inside."""
     return values >= 0.5 if values.dtype.kind == "f" else values > 0
 
 

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.backends import NumpyBackend, backend_for, full_memory_told
+from slabkit.arrays.backends import TorchBackend, backend_for, full_memory_told
 from slabkit.arrays.parallel import map_in_order
 from slabkit.errors import InputError
 from slabkit.picking.slab_images import (
@@ -43,17 +43,19 @@ from slabkit.picking.slab_images import (
     lowered_by_lines,
     positive_length,
 )
-from slabkit.picking.template_candidates import (
+from slabkit.picking.template_images import Templates, image_templates
+from slabkit.picking.template_search import (
     Floats,
     Indices,
     Noise,
     SampledImage,
     TemplateCandidates,
+    TemplateSearch,
+    Whitening,
+    in_plane_angles,
     pooled_noise,
     spread,
 )
-from slabkit.picking.template_images import Templates, image_templates
-from slabkit.picking.template_search import TemplateSearch, Whitening, in_plane_angles
 from slabkit.picking.template_views import map_templates
 from slabkit.tables import PICKS2D, empty_table
 from slabkit.units import Contrast
@@ -317,7 +319,7 @@ def pick_templates(
     def candidates(task: tuple[TemplateSearch, SampledImage]) -> TemplateCandidates:
         return task[0].candidates(task[1], noise, correlation_only)
 
-    workers = jobs if isinstance(backend, NumpyBackend) else 1
+    workers = 1 if isinstance(backend, TorchBackend) else jobs
     with full_memory_told(device):
         sampled = list(map_in_order(sample, tasks(), workers))
         rims = next(search.rims for search, _ in sampled)

@@ -153,10 +153,6 @@ def map_diameter(density: npt.NDArray[Any], voxel_size: float, *, lowpass: float
     voxel_size, lowpass : float
         In Å, as in `map_templates`.
 
-    Returns
-    -------
-    float
-
     Raises
     ------
     InputError

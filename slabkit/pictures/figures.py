@@ -99,17 +99,13 @@ def lines_chart(
     span_y : (float, float), optional
         Range of the vertical axis.
     marks : mapping of str to float, optional
-        Vertical lines with their names; those in `dashed` and without a style are dashed.
+        Vertical lines: dashed and with their names, or in the style of that name.
     dashed : sequence of str, optional
         Lines to be dashed.
     from_zero : bool, optional
         Whether the vertical axis begins at 0.
     size : (int, int), optional
         Width of the drawing, and height of the area within the axes.
-
-    Returns
-    -------
-    Drawing
     """
     finite = {name: _finite(*line) for name, line in lines.items()}
     xs = np.concatenate([np.zeros(0), *(x for x, _ in finite.values())])
@@ -147,7 +143,8 @@ def lines_chart(
             [(x, _)] = place([x_mark], [low_y])
             style = name if name in COLOURS else "mark"
             drawing.line([(x, top + 4), (x, bottom)], style, 1, style == "mark" or name in dashed)
-            drawing.text(x + 4, top + 10, name, "start")
+            if style == "mark":
+                drawing.text(x + 4, top + 10, name, "start")
     for index, name in enumerate(names):
         style = _style(name, index)
         if bands and name in bands:

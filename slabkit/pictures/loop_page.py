@@ -71,11 +71,6 @@ class LoopResult:
 def loop_page(result: LoopResult, title: str = "slabkit demo") -> str:
     """Write the page.
 
-    Parameters
-    ----------
-    result : LoopResult
-    title : str, optional
-
     Returns
     -------
     str

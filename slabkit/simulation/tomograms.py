@@ -13,9 +13,8 @@ import numpy.typing as npt
 from slabkit.errors import InputError
 from slabkit.simulation.imaging import image_volume
 from slabkit.simulation.maps import MapModel, PlacedMap
-from slabkit.simulation.membranes import Vesicle
 from slabkit.simulation.molecules import Model
-from slabkit.simulation.sample import Placement, Sample
+from slabkit.simulation.sample import Placement, Sample, Vesicle
 from slabkit.simulation.species import (
     BACKGROUND_COUNT,
     CZII_COUNTS,
@@ -167,17 +166,7 @@ def simulate_tomogram(
 
 
 def scaled_count(count: int, fraction: float) -> int:
-    """Scale a number of particles, halves upwards.
-
-    Parameters
-    ----------
-    count : int
-    fraction : float
-
-    Returns
-    -------
-    int
-    """
+    """Scale a number of particles, halves upwards."""
     return math.floor(count * fraction + 0.5)
 
 

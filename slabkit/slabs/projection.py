@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.accumulation import sum_windows
-from slabkit.arrays.windows import window_starts
+from slabkit.arrays.accumulation import sum_windows, window_starts
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.tables import SLABS, make_table
 from slabkit.tomogram import Tomogram
@@ -86,7 +85,7 @@ def plan_slabs(
     thickness : float, optional
         In Å, rounded to voxels. A depth below it gives one thinner slab, with a warning.
     step : float, optional
-        In Å: a sliding window; see `slabkit.arrays.windows.window_starts`.
+        In Å: a sliding window; see `slabkit.arrays.accumulation.window_starts`.
     cover : bool, optional
         The fewest slabs that cover the whole depth, evenly placed.
     z_range : (float, float), optional
