@@ -100,8 +100,8 @@ def classify(
     classes.mrcs, classes.star, and classified.star: the table with each image's class, angle, shift
     and probability, as RELION names them. Choose classes with slabkit label.
 
-    Quality is s / (1 + s), where s is signal over noise in the average, as far as its members bear
-    it out. Lengths are in Å.
+    Quality is s / (1 + s), where s is signal over noise in the average, as far as its members
+    confirm it. Lengths are in Å.
     """
     if out == "-":
         raise InputError("-o takes a folder here: a classification is several files.")

@@ -108,10 +108,10 @@ def template(
 ) -> None:
     """Find particles on slabs by their shape: correlate with templates at all in-plane angles.
 
-    Scores are in standard deviations, one noise scale a tomogram; lines through a pick, and little
-    contrast of its own, lower them. Each pick keeps its angle
-    (rlnAnglePsi, RELION's sign) and the number of its template (rlnClassNumber, from 1: the image
-    of the stack, or the view, counted on over several maps). Lengths are in Å.
+    Scores are in standard deviations, one noise scale a tomogram; lines through a pick and low
+    contrast of the pick lower them. Each pick keeps its angle (rlnAnglePsi, RELION's sign) and the
+    number of its template (rlnClassNumber, from 1: the image of the stack, or the view, counted on
+    over several maps). Lengths are in Å.
     """
     options = Options(
         slabs=slabs,

@@ -22,7 +22,7 @@ Mask = Annotated[
     typer.Option(
         "--mask",
         metavar="FILE",
-        help="Keep only what lies inside masks (above 0): volumes named as the tomograms, or "
+        help="Keep only what is inside masks (above 0): volumes named as the tomograms, or "
         "images named as the slabs, perhaps with an ending such as _mask; files, folders or "
         "patterns, any number of times.",
         show_default=False,
