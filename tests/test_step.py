@@ -1,4 +1,4 @@
-"""The frame of a command: records, skipping, refusing, locks, failures."""
+"""The frame of a step: records, skipping, refusing, locks, failures."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import typer
 
 from slabkit.arrays.parallel import attempt_in_order, map_in_order
-from slabkit.cli.options.common import Step, all_failed, format_table, parse_pairs, parse_range
+from slabkit.cli.console import format_table
+from slabkit.cli.options.common import parse_pairs, parse_range
+from slabkit.cli.running import ConsoleReporter, execute
 from slabkit.errors import InputError, OutputExistsError, SlabkitError
+from slabkit.execution.frame import Frame, Reporter, raise_if_all_failed
 from slabkit.execution.locks import output_lock
 from slabkit.execution.records import describe_input, load_record
 from slabkit.formats.tables.atomic import atomic_path, write_text
 
 
-def run(out, source, *, parameters=None, overwrite=False, text="result", json_=False):
-    with Step(
-        "test",
-        str(out),
-        inputs=[source],
-        parameters=parameters or {"a": 1},
-        overwrite=overwrite,
-        json_=json_,
-    ) as step:
+def work(out, source, *, parameters=None, overwrite=False, reporter=None):
+    frame = Frame(overwrite, reporter=reporter or Reporter())
+    return frame.work("test", out, inputs=[source], parameters=parameters or {"a": 1})
+
+
+def run(out, source, *, text="result", **options):
+    with work(out, source, **options) as step:
         if not step.finished:
             write_text(out, text)
             step.summary["picks"] = 3
@@ -49,7 +51,7 @@ def paths(tmp_path):
 def test_finished_work_is_skipped_and_changed_work_refused(paths, capsys):
     out, source = paths
     assert run(out, source) is False
-    assert run(out, source) is True
+    assert run(out, source, reporter=ConsoleReporter()) is True
     assert "finished already" in capsys.readouterr().err
     with pytest.raises(OutputExistsError, match=r"made otherwise: a was 1, is 2; .*--overwrite"):
         run(out, source, parameters={"a": 2})
@@ -85,20 +87,20 @@ def test_the_record_explains_the_result(paths):
 
 def test_json_is_one_object_on_standard_output(paths, capsys):
     out, source = paths
-    run(out, source, json_=True)
+    run(out, source, reporter=ConsoleReporter(json_=True))
     captured = capsys.readouterr()
     report = json.loads(captured.out)
     assert report["status"] == "done"
     assert report["picks"] == 3
-    run(out, source, json_=True)
+    run(out, source, reporter=ConsoleReporter(json_=True))
     assert json.loads(capsys.readouterr().out)["status"] == "skipped"
     with pytest.raises(InputError, match="both want standard output"):
-        Step("test", "-", json_=True)
+        execute(run, SimpleNamespace(out="-"), json_=True)
 
 
 def test_an_error_leaves_nothing(paths):
     out, source = paths
-    with pytest.raises(InputError, match="no"), Step("test", str(out), inputs=[source]):
+    with pytest.raises(InputError, match="no"), work(out, source):
         raise InputError("no")
     assert not out.parent.exists()
 
@@ -112,14 +114,16 @@ def test_an_input_cannot_be_the_result(paths):
 
 def test_failures_give_exit_code_one_and_are_tried_again(paths, capsys):
     out, source = paths
+
+    def fail(options, frame):
+        with frame.work("test", out, inputs=[source], parameters={"a": 1}) as step:
+            assert not step.finished
+            write_text(out, "part")
+            step.fail("TS_2", InputError("truncated"))
+
     for _ in range(2):
-        step = Step("test", str(out), inputs=[source], parameters={"a": 1})
-        step.__enter__()
-        assert not step.finished
-        write_text(out, "part")
-        step.fail("TS_2", InputError("truncated"))
         with pytest.raises(typer.Exit) as stop:
-            step.__exit__(None, None, None)
+            execute(fail, None)
         assert stop.value.exit_code == 1
     assert "failed: TS_2: truncated" in capsys.readouterr().err
     assert load_record(out).failures == [{"item": "TS_2", "error": "truncated"}]
@@ -129,9 +133,7 @@ def test_failures_give_exit_code_one_and_are_tried_again(paths, capsys):
 def test_files_of_an_earlier_run_do_not_linger(paths):
     out, source = paths
     for names in (["a.mrc", "b.mrc"], ["a.mrc"]):
-        with Step(
-            "test", str(out), inputs=[source], parameters={"n": len(names)}, overwrite=True
-        ) as s:
+        with work(out, source, parameters={"n": len(names)}, overwrite=True) as s:
             for name in names:
                 write_text(out.parent / name, "x")
                 s.outputs.append(out.parent / name)
@@ -145,7 +147,7 @@ def test_files_beside_the_result_are_not_replaced_unasked(paths):
     (out.parent / "a.mrc").write_text("mine")
     with (
         pytest.raises(OutputExistsError, match=r"a\.mrc: exists already"),
-        Step("test", str(out), inputs=[source]) as step,
+        work(out, source) as step,
     ):
         step.check_free([out.parent / "a.mrc"])
 
@@ -267,9 +269,11 @@ def test_option_values_are_read_or_refused():
 
 
 def test_nothing_done_is_told_apart_from_something_failed():
-    assert all_failed({"a": "x"}, 2) is None
-    assert str(all_failed({"a": "x"}, 1)) == "x"
-    assert "none of 2 could be done; x" in str(all_failed({"a": "x", "b": "y"}, 2))
+    raise_if_all_failed({"a": "x"}, 2)
+    with pytest.raises(InputError, match=r"^x$"):
+        raise_if_all_failed({"a": "x"}, 1)
+    with pytest.raises(InputError, match="none of 2 could be done; x"):
+        raise_if_all_failed({"a": "x", "b": "y"}, 2)
 
 
 def test_small_tables_line_up():
@@ -288,7 +292,7 @@ def test_an_interrupted_replacement_is_never_taken_for_finished(paths):
     beside = out.parent / "a.mrc"
 
     def write(text, parameters, overwrite=False, interrupt=False):
-        with Step("t", str(out), inputs=[source], parameters=parameters, overwrite=overwrite) as s:
+        with work(out, source, parameters=parameters, overwrite=overwrite) as s:
             if s.finished:
                 return "finished"
             s.check_free([beside])
@@ -320,12 +324,9 @@ def test_a_result_changed_by_hand_is_not_finished_work(paths):
 
 def test_a_repaired_input_may_be_tried_again(paths):
     out, source = paths
-    step = Step("test", str(out), inputs=[source], parameters={"a": 1})
-    step.__enter__()
-    write_text(out, "part")
-    step.fail("TS_2", InputError("truncated"))
-    with pytest.raises(typer.Exit):
-        step.__exit__(None, None, None)
+    with work(out, source) as step:
+        write_text(out, "part")
+        step.fail("TS_2", InputError("truncated"))
     source.write_text("repaired")
     assert run(out, source, text="whole") is False
     assert out.read_text() == "whole"
