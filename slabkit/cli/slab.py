@@ -63,32 +63,26 @@ def slab(
     Without --step or --cover: as many slabs as fit side by side, centred; the margins left over
     are reported. Lengths are in Å.
     """
-    execute(
-        run,
-        Options(
-            tuple(tomograms),
-            out,
-            thickness=common.positive(thickness, "--thickness"),
-            step=common.positive(step, "--step"),
-            cover=cover,
-            z_range=common.parse_z_range(z_range),
-            reduce=common.choice(reduce, "--reduce", Literal["mean", "sum"]),
-            invert=invert,
-            contrast=common.parse_contrast(contrast),
-            reading=Reading(
-                voxel_size=voxel_size,
-                axis_order=axis_order,
-                uint8=uint8,
-                flip_z=flip_z,
-                level=level,
-                allow_missing_chunks=allow_missing_chunks,
-                fill_nonfinite=common.choice(fill_nonfinite, "--fill-nonfinite", Literal["median"]),
-            ),
-            tomo_type=tomo_type,
-            png=png,
+    options = Options(
+        tuple(tomograms),
+        out,
+        thickness=common.positive(thickness, "--thickness"),
+        step=common.positive(step, "--step"),
+        cover=cover,
+        z_range=common.parse_z_range(z_range),
+        reduce=common.choice(reduce, "--reduce", Literal["mean", "sum"]),
+        invert=invert,
+        contrast=common.parse_contrast(contrast),
+        reading=Reading(
+            voxel_size=voxel_size,
+            axis_order=axis_order,
+            uint8=uint8,
+            flip_z=flip_z,
+            level=level,
+            allow_missing_chunks=allow_missing_chunks,
+            fill_nonfinite=common.choice(fill_nonfinite, "--fill-nonfinite", Literal["median"]),
         ),
-        overwrite=overwrite,
-        jobs=jobs,
-        quiet=quiet,
-        json_=json_,
+        tomo_type=tomo_type,
+        png=png,
     )
+    execute(run, options, overwrite=overwrite, jobs=jobs, quiet=quiet, json_=json_)

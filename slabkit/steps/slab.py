@@ -23,26 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told; lengths in Å.
-
-    Parameters
-    ----------
-    tomograms : sequence of str
-        Volumes, folders, globs, tables of tomograms, ``copick:CONFIG.json``.
-    out : str
-        Folder for the images and ``slabs.star``.
-    thickness, step, cover, z_range, reduce, invert
-        See `slabkit.plan_slabs` and `slabkit.project_slabs`; ``z_range="auto"``: from one face of
-        the sample to the other.
-    contrast : {"dark", "bright"}, optional
-        How protein looks; default: as recorded, else dark.
-    reading : Reading
-        How the volumes are read.
-    tomo_type : str, optional
-        Which tomograms of a copick project.
-    png : bool
-        Also a contact sheet of each tomogram.
-    """
+    """The options of ``slabkit slab``; see also `slabkit.plan_slabs` and `slabkit.project_slabs`."""
 
     tomograms: tuple[str, ...]
     out: str
