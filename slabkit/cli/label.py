@@ -47,7 +47,8 @@ def label(
         typer.Option(
             "--auto",
             help="Accept the classes of slabkit classify whose quality is --quality or more, as "
-            "classes.star beside the result says. This is a rule, not a judgement: look at classes.png.",
+            "classes.star beside the result says. This is a rule, not a judgement: look at "
+            "classes.png.",
         ),
     ] = False,
     quality: Annotated[

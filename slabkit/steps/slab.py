@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """The options of ``slabkit slab``; see also `slabkit.plan_slabs` and `slabkit.project_slabs`."""
+    """The options of ``slabkit slab``; see `slabkit.plan_slabs` and `slabkit.project_slabs`."""
 
     tomograms: tuple[str, ...]
     out: str
