@@ -17,7 +17,7 @@ from slabkit.formats.tables.native import (
     write_picks2d,
     write_slabs,
 )
-from slabkit.formats.volumes.masks import find_masks
+from slabkit.formats.tomograms.masks import find_masks
 from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.picking.masking import picks_inside, slab_mask
 from slabkit.picking.thresholds import (

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slabkit.formats.source import Source
-    from slabkit.formats.volumes.masks import MaskFiles
+    from slabkit.formats.tomograms.masks import MaskFiles
     from slabkit.mapping import MapCounts
 
 _COLUMNS = {

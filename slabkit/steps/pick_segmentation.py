@@ -108,7 +108,7 @@ def _named(
     found: list[TomogramRef], suffix: str, known: pd.DataFrame | None
 ) -> list[tuple[str, TomogramRef]]:
     """Give each mask the name of its tomogram."""
-    from slabkit.formats.volumes.masks import is_of
+    from slabkit.formats.tomograms.masks import is_of
 
     named: dict[str, TomogramRef] = {}
     for mask in found:

@@ -1,7 +1,7 @@
 """Projects of copick: their tomograms and picks, read and written.
 
 The layout is copick's own (https://github.com/copick/copick): a JSON file names an ``overlay_root``
-(written to) and perhaps a ``static_root`` (read only), and below each stands
+(written to) and perhaps a ``static_root`` (read only), and below each are
 ``ExperimentRuns/<run>/VoxelSpacing<Å>/<type>.zarr`` and
 ``ExperimentRuns/<run>/Picks/<user>_<session>_<object>.json``. The package is needed only for roots
 that are not on this machine's disks.
@@ -12,30 +12,81 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.programs.shared.json_values import load_json
 from slabkit.formats.programs.shared.values import check_names
 from slabkit.formats.source import Source
 from slabkit.formats.tables.paths import resolve_path
-from slabkit.formats.tomograms.copick_layout import (
-    LocalPart,
-    Part,
-    ProjectTomogram,
-    first_of_each,
-    picks_parts,
-)
 from slabkit.formats.tomograms.names import PREFIX, RUNS
+from slabkit.tomogram import TomogramRef
 
+if TYPE_CHECKING:
+    from slabkit.formats.tomograms.copick_remote import RemotePart
+
+_SPACING = re.compile(r"VoxelSpacing(\d+(?:\.\d*)?)")
 _LOCAL = re.compile(r"^(?:local|file):(?://)?")
 _PROTOCOL = re.compile(r"^([a-z][a-z0-9+.-]*)(?:::|://)", re.IGNORECASE)
 # Folders are named by the spacing rounded to 0.001 Å, and the spacing itself is often rounded.
 _SAME_SPACING = 2e-3
+
+
+TypedTomogram = tuple[str, float, TomogramRef]
+"""What was done to it (``wbp``, ``denoised``...), Å per voxel as its folder says, the tomogram."""
+
+
+class LocalPart:
+    """A root on this machine's disks, for which the copick package is not needed.
+
+    Parameters
+    ----------
+    root : Path
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def runs(self) -> set[str]:
+        """Give the names of the runs."""
+        return {path.name for path in _entries(self.root / RUNS) if path.is_dir()}
+
+    def tomograms(self, run: str) -> list[TypedTomogram]:
+        """Give the tomograms of a run, by spacing and kind."""
+        found: list[TypedTomogram] = []
+        for folder in _entries(self.root / RUNS / run):
+            match = _SPACING.fullmatch(folder.name)
+            if match is None:
+                continue
+            for path in _entries(folder):
+                kind = path.name.removesuffix(".zarr")
+                # copick keeps features of a tomogram beside it.
+                if kind != path.name and "features" not in kind and path.is_dir():
+                    spacing = float(match[1])
+                    found.append((kind, spacing, TomogramRef(run, path, spacing)))
+        return found
+
+    def picks(self, run: str) -> list[Path]:
+        """Give the picks files of a run, by name."""
+        found = _entries(self.root / RUNS / run / "Picks")
+        return [path for path in found if path.suffix == ".json"]
+
+    def load(self, path: Path, run: str) -> Source:
+        """Read a picks file."""
+        return Source.load(path, run)
+
+    def picks_path(self, run: str, file_name: str) -> Path:
+        """Give the path that a picks file has or would have."""
+        return self.root / RUNS / run / "Picks" / file_name
+
+    def standing(self, run: str, file_name: str) -> bool:
+        """Tell whether there is such a picks file."""
+        return os.path.lexists(self.picks_path(run, file_name))
 
 
 @dataclass(frozen=True)
@@ -66,17 +117,12 @@ class CopickProject:
     objects: tuple[str, ...]
 
     @cached_property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[LocalPart | RemotePart]:
         """The roots to read, in copick's order: the static one, then the overlay.
 
-        Raises
-        ------
-        MissingDependencyError
-            One is elsewhere, and the copick package is missing.
-        InputError
-            copick cannot open the project.
+        Raises `MissingDependencyError` where one is elsewhere and the copick package is missing.
         """
-        found: list[Part] = []
+        found: list[LocalPart | RemotePart] = []
         project = None
         for name, root in (("static", self.static), ("overlay", self.overlay)):
             if name in self.elsewhere:
@@ -89,85 +135,60 @@ class CopickProject:
         return found
 
     def runs(self) -> list[str]:
-        """Give the names of the runs, sorted.
-
-        Raises
-        ------
-        InputError
-            A name cannot be used in tables.
-        """
+        """Give the names of the runs, sorted, that can be used in tables."""
         found = set().union(*(part.runs() for part in self.parts))
         check_names(sorted(found), "run", str(self.config))
         return sorted(found)
 
     def tomograms(
         self, voxel_size: float | None = None, tomo_type: str | None = None
-    ) -> list[ProjectTomogram]:
-        """Choose one tomogram a run.
+    ) -> list[TomogramRef]:
+        """Choose one tomogram a run, sorted by run; refused where it is not said which.
 
-        Parameters
-        ----------
-        voxel_size : float, optional
-            Å; needed where there are several.
-        tomo_type : str, optional
-            Needed where there are several.
-
-        Returns
-        -------
-        list of ProjectTomogram
-            Sorted by run.
-
-        Raises
-        ------
-        InputError
-            There is none, or it is not said which; lists what there is.
-
-        Warns
-        -----
-        SlabkitWarning
-            Names the runs that have none.
+        The voxel size is in Å; it and ``tomo_type`` are needed where there are several.
         """
         runs = self.runs()
-        known = [tomogram for run in runs for tomogram in self._tomograms_of(run)]
+        known = [one for run in runs for one in self._tomograms_of(run)]
         where = f"{PREFIX}{self.config}"
         if not known:
             raise InputError(f"{where}: has no tomogram{self._searched()}.")
+        counts = Counter((kind, spacing) for kind, spacing, _ in known)
         listed = ", ".join(
-            f"{kind} at {spacing:g} Å ({sum((t.kind, t.spacing) == (kind, spacing) for t in known)}"
-            " runs)"
-            for kind, spacing in sorted({(t.kind, t.spacing) for t in known})
+            f"{kind} at {spacing:g} Å ({count} runs)"
+            for (kind, spacing), count in sorted(counts.items())
         )
-        chosen = known
-        if voxel_size is not None:
-            chosen = _nearest(
-                [t for t in known if _same_spacing(t.spacing, voxel_size)], voxel_size
-            )
+        chosen = known if voxel_size is None else _nearest(known, voxel_size)
         if tomo_type is not None:
-            chosen = [t for t in chosen if t.kind == tomo_type]
+            chosen = [one for one in chosen if one[0] == tomo_type]
         if not chosen:
-            asked = " ".join(
-                ([tomo_type] if tomo_type else [])
-                + ([f"at {voxel_size:g} Å"] if voxel_size is not None else [])
-            )
-            raise InputError(f"{where}: has no tomogram {asked}; there are {listed}.")
+            asked = [tomo_type] if tomo_type else []
+            asked += [f"at {voxel_size:g} Å"] if voxel_size is not None else []
+            raise InputError(f"{where}: has no tomogram {' '.join(asked)}; there are {listed}.")
         options = []
-        if voxel_size is None and len({t.spacing for t in chosen}) > 1:
+        if voxel_size is None and len({spacing for _, spacing, _ in chosen}) > 1:
             options.append("--voxel-size")
-        if len({t.kind for t in chosen}) > 1:
+        if len({kind for kind, _, _ in chosen}) > 1:
             options.append("--tomo-type")
         if options:
             raise InputError(f"{where}: has {listed}; say which with {' and '.join(options)}.")
-        without = sorted(set(runs) - {t.run for t in chosen})
+        found = [ref for _, _, ref in chosen]
+        without = sorted(set(runs) - {ref.name for ref in found})
         if without:
+            kind, spacing, _ = chosen[0]
             _warn(
-                f"{where}: {len(without)} of {len(runs)} runs have no tomogram "
-                f"{chosen[0].kind} at {chosen[0].spacing:g} Å and are left out: "
-                f"{_some(without)}."
+                f"{where}: {len(without)} of {len(runs)} runs have no tomogram {kind} at "
+                f"{spacing:g} Å and are left out: {_some(without)}."
             )
-        return chosen
+        return found
 
-    def _tomograms_of(self, run: str) -> list[ProjectTomogram]:
-        return first_of_each([one for part in self.parts for one in part.tomograms(run)])
+    def _tomograms_of(self, run: str) -> list[TypedTomogram]:
+        """Give one tomogram of a kind and spacing: the first, as copick does."""
+        first: dict[tuple[str, float], TypedTomogram] = {}
+        for one in [one for part in self.parts for one in part.tomograms(run)]:
+            other = first.setdefault(one[:2], one)
+            if other is not one:
+                _warn(f"{one[2].path}: {other[2].path} is of the same run and used instead.")
+        return list(first.values())
 
     def picks(
         self,
@@ -175,22 +196,9 @@ class CopickProject:
         users: Collection[str] = (),
         sessions: Collection[str] = (),
     ) -> list[Source]:
-        """Read picks files.
+        """Read picks files, sorted by run and file name; each knows its run.
 
-        Parameters
-        ----------
-        objects, users, sessions : collection of str, optional
-            Only these; empty: all.
-
-        Returns
-        -------
-        list of Source
-            Sorted by run, then file name; each knows its run.
-
-        Raises
-        ------
-        InputError
-            There is none, or a name is not of copick's form; lists what there is.
+        Only those of the objects, users and sessions named; empty: all.
         """
         where = f"{PREFIX}{self.config}"
         files = [
@@ -199,7 +207,7 @@ class CopickProject:
             for part in self.parts
             for path in part.picks(run)
         ]
-        names = [picks_parts(path) for _, path, _ in files]
+        names = [_picks_parts(path) for _, path, _ in files]
         chosen = [
             file
             for file, (user, session, name) in zip(files, names, strict=True)
@@ -244,7 +252,7 @@ class CopickProject:
         file_name = f"{user}_{session}_{name}.json"
         return self._overlay_part().picks_path(run, file_name)
 
-    def _overlay_part(self) -> Part:
+    def _overlay_part(self) -> LocalPart | RemotePart:
         return LocalPart(self.overlay) if self.overlay is not None else self.parts[-1]
 
     def standing(self, paths: Iterable[Path]) -> list[Path]:
@@ -310,19 +318,37 @@ def open_project(argument: str | os.PathLike[str]) -> CopickProject:
     )
 
 
+def _picks_parts(path: Path) -> tuple[str, str, str]:
+    """Give user, session and object, as the name of a picks file has them."""
+    parts = path.stem.split("_")
+    if len(parts) != 3:
+        raise InputError(
+            f"{path}: is not named USER_SESSION_OBJECT.json, as copick names its picks files; "
+            "rename or remove it."
+        )
+    return parts[0], parts[1], parts[2]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror}).") from error
+
+
 def _same_folder(one: Path, other: Path) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _same_spacing(spacing: float, wanted: float) -> bool:
-    return abs(spacing - wanted) <= _SAME_SPACING * max(spacing, wanted)
-
-
-def _nearest(tomograms: Iterable[ProjectTomogram], wanted: float) -> list[ProjectTomogram]:
-    found: dict[tuple[str, str], ProjectTomogram] = {}
-    for tomogram in sorted(tomograms, key=lambda t: (abs(t.spacing - wanted), t.spacing)):
-        found.setdefault((tomogram.run, tomogram.kind), tomogram)
-    return sorted(found.values(), key=lambda t: (t.run, t.kind))
+def _nearest(known: list[TypedTomogram], wanted: float) -> list[TypedTomogram]:
+    """Give, of each run and kind, the tomogram whose spacing is the one wanted, or nearly."""
+    nearest: dict[tuple[str, str], TypedTomogram] = {}
+    for one in sorted(known, key=lambda one: (abs(one[1] - wanted), one[1])):
+        if abs(one[1] - wanted) <= _SAME_SPACING * max(one[1], wanted):
+            nearest.setdefault((one[2].name, one[0]), one)
+    return [nearest[key] for key in sorted(nearest)]
 
 
 def _objects(content: dict[str, Any], where: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Roots of copick projects that are elsewhere (S3, SSH, HTTP, the portal), through copick itself.
 
 The package says what there is and opens the connection; files are then read byte by byte as they
-stand, so that nothing of what slabkit keeps in picks files is lost. slabkit reads them without
+are, so that nothing of what slabkit keeps in picks files is lost. slabkit reads them without
 copick's own Zarr store, which takes a failed connection for an empty chunk.
 """
 
@@ -17,8 +17,8 @@ from typing import Any
 
 from slabkit.errors import InputError, MissingDependencyError, OutputExistsError, SlabkitError
 from slabkit.formats.source import Source
-from slabkit.formats.tomograms.copick_layout import ProjectTomogram
 from slabkit.formats.tomograms.names import PREFIX, RUNS, make_reference, split_reference
+from slabkit.tomogram import TomogramRef
 
 _EXTRA = "pip install 'slabkit-cryoet[copick]'"
 _METADATA_FILES = (".zattrs", ".zarray", ".zgroup", "zarr.json")
@@ -27,17 +27,7 @@ _OPEN: dict[str, Any] = {}
 
 
 class RemotePart:
-    """A root that is elsewhere.
-
-    Parameters
-    ----------
-    project : CopickRoot
-        As `open_remote` gives it.
-    config : Path
-        The project's JSON file.
-    static : bool
-        Whether it is the root that is only read.
-    """
+    """A root that is elsewhere, of a project as `open_remote` gives it; ``static``: only read."""
 
     def __init__(self, project: Any, config: Path, static: bool) -> None:
         self.config = config
@@ -50,25 +40,18 @@ class RemotePart:
         with _asking(self.where):
             return {run.name for run in self._project.runs}
 
-    def tomograms(self, run: str) -> list[ProjectTomogram]:
-        """Give the tomograms of a run, by spacing and kind."""
+    def tomograms(self, run: str) -> list[tuple[str, float, TomogramRef]]:
+        """Give the tomograms of a run, by spacing and kind, as `LocalPart.tomograms`."""
+        found = []
         with _asking(self.where):
-            found = [
-                ProjectTomogram(
-                    run,
-                    float(spacing.voxel_size),
-                    tomogram.tomo_type,
-                    make_reference(
-                        self.config,
-                        f"{RUNS}/{run}/VoxelSpacing{spacing.voxel_size:.3f}/"
-                        f"{tomogram.tomo_type}.zarr",
-                    ),
-                )
-                for spacing in self._run(run).voxel_spacings
-                for tomogram in spacing.tomograms
-                if bool(tomogram.read_only) == self.static
-            ]
-        return sorted(found, key=lambda one: (one.spacing, one.kind))
+            for spacing in self._run(run).voxel_spacings:
+                folder = f"{RUNS}/{run}/VoxelSpacing{spacing.voxel_size:.3f}"
+                for tomogram in spacing.tomograms:
+                    if bool(tomogram.read_only) == self.static:
+                        kind, edge = tomogram.tomo_type, float(spacing.voxel_size)
+                        path = make_reference(self.config, f"{folder}/{kind}.zarr")
+                        found.append((kind, edge, TomogramRef(run, path, edge)))
+        return sorted(found, key=lambda one: (one[1], one[0]))
 
     def picks(self, run: str) -> list[Path]:
         """Give the picks files of a run, by name."""
@@ -98,7 +81,7 @@ class RemotePart:
         raise InputError(f"{path}: is not there any more.")
 
     def picks_path(self, run: str, file_name: str) -> Path:
-        """Say where a picks file stands, or would."""
+        """Give the path that a picks file has or would have."""
         return make_reference(self.config, f"{RUNS}/{run}/Picks/{file_name}")
 
     def standing(self, run: str, file_name: str) -> bool:
@@ -123,14 +106,7 @@ class RemotePart:
 class RemoteFolder:
     """A folder in a remote root: as much of `pathlib.Path` as OME-Zarr is read with.
 
-    Parameters
-    ----------
-    where : str
-        What messages begin with.
-    files : AbstractFileSystem
-        Of the fsspec package.
-    path : str
-        In that file system.
+    ``files`` is the fsspec file system in which ``path`` is; messages begin with ``where``.
     """
 
     def __init__(self, where: str, files: Any, path: str) -> None:
@@ -145,7 +121,7 @@ class RemoteFolder:
         return self.path.rstrip("/").rsplit("/", 1)[-1]
 
     def __truediv__(self, name: str) -> RemoteFolder:
-        """Give what stands below."""
+        """Give a file or folder below."""
         return RemoteFolder(self.where, self.files, f"{self.path}/{name}")
 
     def exists(self) -> bool:
@@ -184,22 +160,7 @@ class RemoteFolder:
 
 
 def remote_folder(reference: str | os.PathLike[str]) -> RemoteFolder:
-    """Open the folder of a tomogram.
-
-    Parameters
-    ----------
-    reference : path-like
-        See `slabkit.formats.tomograms.names`.
-
-    Returns
-    -------
-    RemoteFolder
-
-    Raises
-    ------
-    MissingDependencyError, InputError
-        As `RemotePart`; there is no such tomogram.
-    """
+    """Open the folder of a tomogram that a reference (`slabkit.formats.tomograms.names`) names."""
     config, inner = split_reference(reference)
     _, run_name, folder, file_name = inner.split("/")
     where = os.fspath(reference)
@@ -219,18 +180,7 @@ def remote_folder(reference: str | os.PathLike[str]) -> RemoteFolder:
 
 
 def hash_remote_folder(reference: str | os.PathLike[str], digest: Any) -> int:
-    """Hash the metadata files of a tomogram, and the names and sizes of all its files.
-
-    Parameters
-    ----------
-    reference : path-like
-    digest : hash object
-
-    Returns
-    -------
-    int
-        Bytes.
-    """
+    """Hash a tomogram's metadata files and the names and sizes of all its files; give the bytes."""
     folder = remote_folder(reference)
     sizes = folder.sizes()
     for name in sorted(sizes):
@@ -241,20 +191,7 @@ def hash_remote_folder(reference: str | os.PathLike[str], digest: Any) -> int:
 
 
 def write_remote_picks(reference: Path, text: str) -> None:
-    """Write a new picks file to the overlay root.
-
-    Parameters
-    ----------
-    reference : Path
-    text : str
-
-    Raises
-    ------
-    OutputExistsError
-        There is one.
-    SlabkitError
-        It cannot be written, or is not there as it was written.
-    """
+    """Write a new picks file to the overlay root; one that is there is never replaced."""
     config, inner = split_reference(reference)
     _, run, _, file_name = inner.split("/")
     project = _OPEN.get(os.path.abspath(config)) or open_remote(config)
@@ -268,7 +205,7 @@ def write_remote_picks(reference: Path, text: str) -> None:
         files.pipe_file(path, data)
         files.invalidate_cache()
         if bytes(files.cat_file(path)) != data:
-            raise OSError("what stands there is not what was written")
+            raise OSError("what is there is not what was written")
     except FileExistsError as error:
         raise OutputExistsError(
             f"{reference}: exists already, and picks in a copick project are never replaced; give "
@@ -280,12 +217,7 @@ def write_remote_picks(reference: Path, text: str) -> None:
 
 
 def remove_remote_picks(reference: Path) -> None:
-    """Take back a picks file just written, where that can be done.
-
-    Parameters
-    ----------
-    reference : Path
-    """
+    """Take back a picks file just written, where that can be done."""
     config, inner = split_reference(reference)
     _, run, _, file_name = inner.split("/")
     with contextlib.suppress(Exception):
@@ -301,26 +233,7 @@ def has_copick() -> bool:
 
 
 def open_remote(config: Path, what: str = "a part of it is elsewhere") -> Any:
-    """Open a project with copick.
-
-    Parameters
-    ----------
-    config : Path
-        The project's JSON file.
-    what : str, optional
-        What is elsewhere, for messages.
-
-    Returns
-    -------
-    CopickRoot
-
-    Raises
-    ------
-    MissingDependencyError
-        The copick package, or what it needs for this kind of root, is missing.
-    InputError
-        copick cannot open the project.
-    """
+    """Open a project with copick; ``what`` says in messages what of it is elsewhere."""
     where = f"{PREFIX}{config}"
     try:
         with warnings.catch_warnings():

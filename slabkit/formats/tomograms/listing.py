@@ -299,16 +299,10 @@ def _from_project(argument: str, reading: Reading, tomo_type: str | None) -> lis
     from slabkit.formats.tomograms.copick_project import open_project  # slow to import
 
     own = replace(reading, voxel_size=None)
-    return [
-        TomogramRef(
-            one.run,
-            one.path,
-            None if own.level else one.spacing,
-            reading=own,
-            opener=open_reference,
-        )
-        for one in open_project(argument).tomograms(reading.voxel_size, tomo_type)
-    ]
+    found = open_project(argument).tomograms(reading.voxel_size, tomo_type)
+    if own.level:
+        found = [replace(ref, voxel_size=None) for ref in found]
+    return [replace(ref, reading=own, opener=open_reference) for ref in found]
 
 
 def _listed(argument: str, masks: bool) -> list[TomogramRef]:

@@ -109,18 +109,10 @@ def make_reference(config: str | os.PathLike[str], inner: str) -> Path:
 
 
 def bare_name(name: str) -> str:
-    """Take away what programs put round the name of a tilt series.
+    """Take away what programs put round the name of a tilt series, unless no name is left.
 
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    str
-        Without CryoSPARC's 21 digits in front, RELION's ``rec_``, file suffixes, Warp's
-        ``_10.00Apx``, AreTomo's ``_Vol`` and EMAN's ``__...`` at the end. Nothing is taken away
-        that leaves no name.
+    CryoSPARC's 21 digits and RELION's ``rec_`` in front, file suffixes, Warp's ``_10.00Apx``,
+    AreTomo's ``_Vol`` and EMAN's ``__...`` at the end.
     """
     bare = name
     for pattern in (_UID, _SUFFIX, _PIXEL):

@@ -83,30 +83,7 @@ def is_relion_tomograms(blocks: Mapping[str, pd.DataFrame]) -> bool:
 
 
 def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> list[RelionTomogram]:
-    """Read the rows of ``tomograms.star``.
-
-    Parameters
-    ----------
-    blocks : mapping of str to DataFrame
-        The parsed file.
-    where : str
-        Its path; paths in it are relative to the project, the working directory.
-
-    Returns
-    -------
-    list of RelionTomogram
-
-    Raises
-    ------
-    InputError
-        A name stands there twice or cannot be used, a number is none or not positive, or the pixel
-        size is missing.
-
-    Warns
-    -----
-    SlabkitWarning
-        There are denoised volumes and others; the denoised were taken.
-    """
+    """Read the rows of ``tomograms.star``; paths in it are relative to the project."""
     block = blocks["global"]
     names = block["rlnTomoName"].tolist()
     check_names(names, "tomogram", where)
@@ -153,26 +130,11 @@ def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> lis
 def relion_tomogram_table(
     blocks: Mapping[str, pd.DataFrame], where: str, voxel_size: float | None = None
 ) -> pd.DataFrame:
-    """Make a table of tomograms of ``tomograms.star``.
+    """Make a table of `slabkit.tables.TOMOGRAMS` and `UNBINNED` of ``tomograms.star``.
 
-    Parameters
-    ----------
-    blocks : mapping of str to DataFrame
-    where : str
-    voxel_size : float, optional
-        Of every volume, in Å; wins over what files say.
-
-    Returns
-    -------
-    DataFrame
-        Columns of `slabkit.tables.TOMOGRAMS` and `UNBINNED`. Size and voxel size are those of the
-        volume's header where the volume is there, else made of the unbinned ones; without a
-        binning and a volume, of the unbinned volume.
-
-    Raises
-    ------
-    InputError
-        As `list_relion_tomograms`; or a volume contradicts its binning.
+    Size and voxel size are those of the volume's header where the volume is there, else made of
+    the unbinned ones; without a binning and a volume, of the unbinned volume. ``voxel_size``, in Å,
+    wins over what files say.
     """
     rows: list[dict[str, Any]] = []
     reading = Reading(voxel_size=voxel_size)

@@ -171,17 +171,7 @@ class ChunkedVoxels:
 
 
 def open_compressed(path: str, compression: Compression) -> IO[bytes]:
-    """Open a compressed file for reading its decompressed bytes.
-
-    Parameters
-    ----------
-    path : str
-    compression : {"gzip", "bzip2"}
-
-    Returns
-    -------
-    file object
-    """
+    """Open a compressed file for reading its decompressed bytes."""
     if compression == "gzip":
         return cast(IO[bytes], gzip.open(path, "rb"))
     return bz2.open(path, "rb")
@@ -190,23 +180,7 @@ def open_compressed(path: str, compression: Compression) -> IO[bytes]:
 def read_decompressed(
     path: str, compression: Compression, offset: int, size: int, into: IO[bytes]
 ) -> None:
-    """Decompress a stretch of a file into another one.
-
-    Parameters
-    ----------
-    path : str
-    compression : {"gzip", "bzip2"}
-    offset, size : int
-        First byte and number of bytes, decompressed.
-    into : file object
-
-    Raises
-    ------
-    FormatError
-        Fewer bytes than that, or broken compression.
-    SlabkitError
-        The temporary folder is full.
-    """
+    """Decompress ``size`` bytes of a file, from ``offset`` (decompressed) on, into another one."""
     position = 0
     try:
         with open_compressed(path, compression) as file:

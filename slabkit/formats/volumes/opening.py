@@ -294,17 +294,7 @@ def file_kind(path: str | os.PathLike[str]) -> FileKind:
 
 
 def sampled_planes(source: VoxelSource) -> list[npt.NDArray[Any]]:
-    """Read about a million voxels, evenly spread and always the same ones.
-
-    Parameters
-    ----------
-    source : VoxelSource
-
-    Returns
-    -------
-    list of ndarray, shape (y, x)
-        Up to 16 planes, rows and columns left out where they are large.
-    """
+    """Read up to 16 planes, evenly spread and about a million voxels, always the same ones."""
     depth, height, width = (int(size) for size in source.shape)
     planes = np.unique(np.linspace(0, depth - 1, _SAMPLED_PLANES).round().astype(int)).tolist()
     step = 1

@@ -51,18 +51,7 @@ class ChosenVoxelSize:
 
 
 def angstrom_per_unit(unit: str | None) -> float | None:
-    """Give the length of a unit in Å.
-
-    Parameters
-    ----------
-    unit : str or None
-        As OME and ImageJ write it: ``nanometer``, ``nm``, ``µm``, ``Å``...
-
-    Returns
-    -------
-    float or None
-        None where the unit is missing or is no length of this scale (``pixel``, ``inch``).
-    """
+    """Give the length in Å of a unit as OME and ImageJ write it; None for none of this scale."""
     if unit is None:
         return None
     # Two micro signs and two Å signs are about, and ImageJ escapes them.
@@ -176,15 +165,6 @@ def shortest_decimal(value: float) -> float:
     """Give the shortest decimal that float32 cannot tell from a value.
 
     Headers hold a cell of float32, so 7.3 comes back as 7.2999997; what was meant is 7.3.
-
-    Parameters
-    ----------
-    value : float
-
-    Returns
-    -------
-    float
-        Within 1.2e-7 (relative) of `value`, which is float32's precision.
     """
     for digits in range(1, 9):
         short = float(f"{value:.{digits}g}")

@@ -162,41 +162,14 @@ class FlippedVoxels:
 
 
 def in_axis_order(source: VoxelSource, axes: str) -> VoxelSource:
-    """Give a source whose axes are named in any order as ``(z, y, x)``.
-
-    Parameters
-    ----------
-    source : VoxelSource
-    axes : str
-        The letters x, y and z, slowest axis first; ``"zyx"`` gives the source itself.
-
-    Returns
-    -------
-    VoxelSource
-    """
+    """Give a source whose axes are ``axes``, slowest first, as ``(z, y, x)``."""
     if axes == "zyx":
         return source
     return TransposedVoxels(source, (axes.index("z"), axes.index("y"), axes.index("x")))
 
 
 def check_axis_order(axis_order: str) -> str:
-    """Check a user's axis order.
-
-    Parameters
-    ----------
-    axis_order : str
-        What the file's axes are, slowest first.
-
-    Returns
-    -------
-    str
-        The same in lower case.
-
-    Raises
-    ------
-    InputError
-        If it is not a permutation of x, y and z.
-    """
+    """Give the file's axes, slowest first, in lower case, as a user's --axis-order names them."""
     axes = axis_order.lower()
     if sorted(axes) != ["x", "y", "z"]:
         raise InputError(

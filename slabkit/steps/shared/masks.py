@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from slabkit.formats.volumes.masks import MaskFiles
+    from slabkit.formats.tomograms.masks import MaskFiles
     from slabkit.tomogram import Tomogram, TomogramRef
 
 
@@ -23,7 +23,7 @@ def find_masks(
     """Find the masks that ``--mask`` names; None without any."""
     if not arguments:
         return None
-    from slabkit.formats.volumes import masks  # only here: it opens volumes
+    from slabkit.formats.tomograms import masks  # only here: it opens volumes
 
     return masks.find_masks(arguments, tomograms, slabs)
 

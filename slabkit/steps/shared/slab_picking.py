@@ -18,7 +18,7 @@ from slabkit.units import Contrast
 if TYPE_CHECKING:
     import pandas as pd
 
-    from slabkit.formats.volumes.masks import MaskFiles
+    from slabkit.formats.tomograms.masks import MaskFiles
 
 Find: TypeAlias = Callable[[Iterable[Any], "pd.DataFrame", int | None], "pd.DataFrame"]
 """Images and slabs of a tomogram, and the most picks of a slab, to its 2D picks."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slabkit.execution.frame import Work
-    from slabkit.formats.volumes.masks import MaskFiles
+    from slabkit.formats.tomograms.masks import MaskFiles
     from slabkit.picking.thresholds import LabelledThreshold, ThresholdFit
 
 

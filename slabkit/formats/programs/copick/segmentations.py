@@ -14,8 +14,7 @@ from typing import Any
 from slabkit.errors import InputError
 from slabkit.formats.programs.shared.json_values import load_json
 from slabkit.formats.source import Source
-from slabkit.formats.tomograms.copick_layout import LocalPart
-from slabkit.formats.tomograms.copick_project import open_project
+from slabkit.formats.tomograms.copick_project import LocalPart, open_project
 from slabkit.formats.tomograms.names import PREFIX, RUNS
 from slabkit.formats.volumes.opening import open_reference
 from slabkit.tomogram import TomogramRef

@@ -41,24 +41,9 @@ def find_masks(
 ) -> MaskFiles:
     """Find the masks of tomograms and slabs by their names.
 
-    Parameters
-    ----------
-    arguments : sequence of path-like
-        Files, folders or patterns. A mask is named as its tomogram or slab image, perhaps with an
-        ending after ``_``, ``-`` or ``.``: ``TS_1_mask.mrc`` is of ``TS_1``.
-    tomograms : iterable of str
-        Names.
-    slabs : iterable of str, optional
-        Names of slab images.
-
-    Returns
-    -------
-    MaskFiles
-
-    Raises
-    ------
-    InputError
-        A mask belongs to nothing, or two belong to one thing.
+    A mask is named as its tomogram or slab image, perhaps with an ending after ``_``, ``-`` or
+    ``.``: ``TS_1_mask.mrc`` is of ``TS_1``. One that belongs to nothing is refused, and two that
+    belong to one thing.
     """
     stems = {Path(name).name.rsplit(".", 1)[0]: name for name in slabs}
     known = dict.fromkeys(tomograms)
