@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from slabkit.arrays.tiling import GalleryLayout
-from slabkit.formats.programs.cryosparc.dataset import write_dataset
+from slabkit.formats.programs.cryosparc.dataset import dataset_bytes
 from slabkit.formats.tables.native import write_minislabs
 from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.minislabs.galleries import gallery_set_id, geometry_table, minislab_table
@@ -84,6 +85,11 @@ def classes2d(numbers):
         "alignments2D/class_posterior": np.linspace(0.5, 1, len(numbers)).astype(np.float32),
         "alignments2D/shift": np.zeros((len(numbers), 2), dtype=np.float32),
     }
+
+
+def write_dataset(path, columns):
+    """Write a dataset of these fields."""
+    Path(path).write_bytes(dataset_bytes(columns))
 
 
 def write(path, uids, *slots):

@@ -198,7 +198,7 @@ def test_picks_of_a_project(project: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such picks; there are apo-ferritin by ann, session 7"):
         opened.picks(objects=["proteasome"])
     add_picks(overlay, "TS_10", "ann_7_apo-ferritin", run_name="TS_1")
-    with pytest.warns(SlabkitWarning, match="says that its run is TS_1, and stands in .* TS_10"):
+    with pytest.warns(SlabkitWarning, match="says that its run is TS_1, and is in .* TS_10"):
         moved = read_picks(opened.picks(objects=["apo-ferritin"])).picks
     assert moved["slabkitTomogram"].tolist() == ["TS_1", "TS_10"]
     odd = overlay / "ExperimentRuns" / "TS_10" / "Picks" / "notes.json"
@@ -357,7 +357,7 @@ def test_what_is_elsewhere_needs_the_package(
         open_project(remote).picks()
     # Runs that stand there cannot be looked up, and picks go to the overlay all the same.
     picks = pick_list(("TS_99", "ribosome", 1.0, 2.0, 3.0, 1.0))
-    with pytest.warns(SlabkitWarning, match="nobody has looked whether it has these runs"):
+    with pytest.warns(SlabkitWarning, match="it is not known whether it has these runs"):
         files = plan_project_picks(open_project(remote), picks, "slabkit", "1")
     require_new(open_project(remote), files)
     write_project_picks(files)

@@ -13,6 +13,7 @@ from cryosparc_files import (
     random_uids,
     stack_fields,
     write,
+    write_dataset,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,13 +21,14 @@ from hypothesis import strategies as st
 from slabkit.errors import FormatError, InputError, MissingDependencyError, SlabkitError
 from slabkit.errors import SlabkitWarning as Warned
 from slabkit.formats.programs.cryosparc.dataset import (
+    group_files,
+    group_text,
+    groups_beside,
     parse_dataset,
     plain_name,
     read_dataset,
     unique_ids,
-    write_dataset,
 )
-from slabkit.formats.programs.cryosparc.group import group_files, groups_beside, write_group
 from slabkit.formats.programs.cryosparc.results import minislab_uids
 from slabkit.formats.results import read_results
 from slabkit.labels import label_minislabs
@@ -175,9 +177,9 @@ def _bytes_of_a_dataset():
 
 def test_groups_name_their_datasets(tmp_path):
     options = {"kind": "particle", "name": "picks", "title": "It's", "description": "x: y # z"}
-    slots = {"location": "location", "blob": "blob"}
-    write_group(tmp_path / "a.csg", **options, slots=slots, metafile="a b.cs", rows=7)
-    text = (tmp_path / "a.csg").read_text()
+    slots = ("location", "blob")
+    text = group_text(**options, slots=slots, metafile="a b.cs", rows=7)
+    (tmp_path / "a.csg").write_text(text)
     assert "  title: 'It''s'\n" in text
     assert "  blob:\n    metafile: '>a b.cs'\n    num_items: 7\n    type: particle.blob\n" in text
     assert group_files(tmp_path / "a.csg") == [tmp_path / "a b.cs"]

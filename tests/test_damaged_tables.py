@@ -20,7 +20,7 @@ from test_info import tables
 from slabkit.errors import SlabkitError, SlabkitWarning
 from slabkit.formats.describe import describe_file
 from slabkit.formats.picks2d import read_picks2d_any
-from slabkit.formats.programs.cryosparc.group import group_files, write_group
+from slabkit.formats.programs.cryosparc.dataset import group_files, group_text
 from slabkit.formats.results import read_results
 from slabkit.formats.tables.native import (
     read_labels,
@@ -66,16 +66,16 @@ def base_files(folder: Path) -> dict[str, tuple[Path, Callable[[Path], Any]]]:
     }
     for name, text in results.items():
         (folder / name).write_text(text)
-    write_group(
-        folder / "g.csg",
+    group = group_text(
         kind="particle",
         name="tiles",
         title="it's",
         description="tiles",
-        slots={"location": "location", "blob": "blob"},
+        slots=("location", "blob"),
         metafile="p.cs",
         rows=2,
     )
+    (folder / "g.csg").write_text(group)
     found: dict[str, tuple[Path, Callable[[Path], Any]]] = {
         "slabs": (own["slab table"], lambda path: len(read_slabs(path))),
         "picks2d": (own["picks2d"], lambda path: len(read_picks2d(path))),

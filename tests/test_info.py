@@ -17,8 +17,7 @@ from volume_files import mrc_bytes, random_volume, write_mrc_file
 from slabkit.errors import FormatError, InputError
 from slabkit.formats import describe
 from slabkit.formats.describe import describe_file
-from slabkit.formats.programs.cryosparc.dataset import write_dataset
-from slabkit.formats.programs.cryosparc.group import write_group
+from slabkit.formats.programs.cryosparc.dataset import dataset_bytes, group_text
 from slabkit.formats.tables.native import (
     PickList,
     write_labels,
@@ -308,25 +307,26 @@ def test_cryosparc_files(tmp_path: Path) -> None:
         "location/micrograph_path": paths,
         "location/center_x_frac": np.array([0.5, 0.25], dtype=np.float32),
     }
-    write_dataset(tmp_path / "p.cs", columns)
+    (tmp_path / "p.cs").write_bytes(dataset_bytes(columns))
     found = describe_file(tmp_path / "p.cs")
     assert (found.kind, found.stored_as, found.rows) == ("CryoSPARC particles", ".cs", 2)
     assert found.columns == tuple(columns)
     assert found.notes == ("micrographs (2): slabs/b.mrc, slabs/a.mrc",)
-    write_dataset(tmp_path / "q.cs", {"uid": uid, "alignments2D/class": uid.astype(np.uint32)})
+    columns = {"uid": uid, "alignments2D/class": uid.astype(np.uint32)}
+    (tmp_path / "q.cs").write_bytes(dataset_bytes(columns))
     found = describe_file(tmp_path / "q.cs")
     assert found.kind == "CryoSPARC dataset"
     assert "another file of its output has them" in found.notes[0]
-    write_group(
-        tmp_path / "g.csg",
+    text = group_text(
         kind="particle",
         name="picks",
         title="picks",
         description="two",
-        slots={"location": "location", "alignments2D": "alignments2D"},
+        slots=("location", "alignments2D"),
         metafile="p.cs",
         rows=2,
     )
+    (tmp_path / "g.csg").write_text(text)
     found = describe_file(tmp_path / "g.csg")
     assert (found.kind, found.rows) == ("CryoSPARC result group", 2)
     assert found.columns == ("alignments2D", "location")

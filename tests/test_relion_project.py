@@ -241,13 +241,13 @@ def test_every_tile_has_its_place_in_a_file_of_its_gallery(count):
         assert rows.rlnParticleName.tolist() == rows.slabkitPickId.tolist()
     own = table[["rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY", "slabkitPickId"]]
     assert found == [tuple(row) for row in own.itertuples(index=False)]
-    assert "--extract_size 16" in exported.next_command
-    assert "--invert_contrast" in exported.next_command
+    assert "--extract_size 16" in exported.next_step
+    assert "--invert_contrast" in exported.next_step
 
 
 def test_bright_galleries_are_not_inverted():
     write_table_of_minislabs(contrast="bright")
-    assert "--invert_contrast" not in export_relion("minislabs.star", "relion").next_command
+    assert "--invert_contrast" not in export_relion("minislabs.star", "relion").next_step
 
 
 def test_relion_leaves_the_job_out_of_a_path():
@@ -286,7 +286,7 @@ def test_slabs_are_apart_by_size():
         "micrographs_30x20_10.012A.star": ["slabs/s2.mrc"],
         "micrographs_20x30_7.3A.star": ["slabs/s3.mrc"],
     }
-    assert "--Log_invert" in exported.next_command
+    assert "--Log_invert" in exported.next_step
     write_slabs("one.star", table.iloc[[0, 4]])
     assert [path.name for path in export_relion("one.star", "relion").files] == ["micrographs.star"]
 

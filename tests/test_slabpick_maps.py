@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slabpick_files import PLACES, TILTS, VOXEL, make_project, make_results, mrc
 
-from slabkit.cli.import_ import minislab_tables
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
 from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.programs.slabpick.project import read_particle_map, read_slab_map
 from slabkit.formats.tables.native import read_minislabs, read_slabs
+from slabkit.steps.import_slabpick import minislab_tables
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_without_the_record_the_tiles_are_counted_or_asked_for(project: Path) ->
         ),
         ("slabs/slab_map.csv", ",20,15", ",30,15", "planes 30 to 44 of a tomogram with 40"),
         ("slabs/slab_map.csv", ",5,15", ",5.5,15", "zstart must be whole numbers"),
-        ("slabs/slab_map.csv", "slab_001", "slab_000", "a slab stands there twice"),
+        ("slabs/slab_map.csv", "slab_001", "slab_000", "a slab appears twice"),
         ("slabs/slab_map.csv", "tomos/00255", "tomos/none", "none.mrc"),
         ("mini/particle_map.csv", "particle,", "index,", "has no column particle"),
         ("mini/particle_map.csv", "cmr_01_Vol,1", "cmr_01_Vol,2", "has 3 particles in cmr_01_Vol"),

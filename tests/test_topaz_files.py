@@ -165,7 +165,7 @@ def test_what_a_training_set_warns_and_refuses(here: Path) -> None:
         export_topaz(bright, "topaz", labels=labels)
     (here / "minislabs" / "g_1.mrc").unlink()
     warnings.simplefilter("ignore")  # pytest puts it back
-    with pytest.raises(InputError, match=r"names minislabs/g_1\.mrc, which is not there"):
+    with pytest.raises(InputError, match=r"names the image minislabs/g_1\.mrc, which is not there"):
         export_topaz(bright, "topaz", labels=labels)
 
 
@@ -315,8 +315,8 @@ def test_picks_on_slabs(here: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "error", "message"),
     [
-        ("b\t1\t2", FormatError, "line 2: has 3 values for 4 columns"),
-        ("\t1\t2\t3", FormatError, "the name empty"),
+        ("b\t1\t2", FormatError, "row 1 has 3 values for 4 columns"),
+        ("\t1\t2\t3", FormatError, "row 1 has no image_name"),
         ("b\tx\t2\t3", InputError, "x_coord is 'x' in row 1"),
         ("b\t1\tnan\t3", InputError, "y_coord is 'nan'"),
         ("c_slab000\t1\t2\t3", InputError, "micrograph c_slab000 is not in the slab table"),

@@ -9,6 +9,7 @@ import typer
 
 from slabkit.cli.options import common
 from slabkit.errors import SlabkitError
+from slabkit.steps.info import Options, run
 
 if TYPE_CHECKING:
     from slabkit.formats.description import FileDescription, ValueRange
@@ -26,19 +27,16 @@ def info(
 
     Also of other programs: their pick files, and CryoSPARC's .cs and .csg.
     """
-    from slabkit.formats.describe import describe_file
-
     known: list[FileDescription] = []
     failures: dict[str, str] = {}
-    for path in files:
-        try:
-            known.append(describe_file(path, full=full))
-        except SlabkitError as error:
-            failures[path] = str(error)
-            common.say(f"error: {error}")
+    for path, found in run(Options(tuple(files), full)):
+        if isinstance(found, SlabkitError):
+            failures[path] = str(found)
+            common.say(f"error: {found}")
             continue
+        known.append(found)
         if not json_:
-            common.emit(_text(known[-1]))
+            common.emit(_text(found))
     if json_:
         report: dict[str, Any] = {
             "command": "info",

@@ -26,7 +26,7 @@ from slabkit.formats.programs import (
     warp,
 )
 from slabkit.formats.programs.copick import picks as copick
-from slabkit.formats.programs.cryosparc import picks2d as cryosparc
+from slabkit.formats.programs.cryosparc import results as cryosparc
 from slabkit.formats.programs.relion import particles as relion
 from slabkit.formats.programs.relion import picks2d as relion_picks2d
 from slabkit.formats.programs.relion import results as relion_results

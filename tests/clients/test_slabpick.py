@@ -16,9 +16,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from slabpick_files import PLACES, TILTS, TOMOGRAMS, VOXEL, make_project  # noqa: E402
 
-from slabkit.cli.import_ import minislab_tables  # noqa: E402
 from slabkit.formats.picks.reading import read_picks  # noqa: E402
 from slabkit.formats.programs.slabpick.project import read_particle_map, read_slab_map  # noqa: E402
+from slabkit.steps.import_slabpick import minislab_tables  # noqa: E402
 
 PROGRAMS = Path(os.environ.get("SLABKIT_SLABPICK_BIN", ROOT / ".venv-peers/bin"))
 

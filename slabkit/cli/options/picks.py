@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from slabkit.cli.options import common
 from slabkit.formats.picks.context import PickReading
-
-if TYPE_CHECKING:
-    from slabkit.formats.tables.native import PickList
 
 FORMATS = (
     "native csv ndjson copick relion5 relion4 dynamo eman imod artiax artiax-tsv tomotwin "
@@ -82,32 +79,3 @@ def pick_reading(
         index_base,
         tomogram_index,
     )
-
-
-def read_with(sources: Any, options: dict[str, Any], **further: Any) -> PickList:
-    """Read picks as `read_picks` does, ``tomogram_index`` being a file.
-
-    Parameters
-    ----------
-    sources : path-like, Source, or a list of these
-    options : dict of str to object
-        Keywords of `read_picks`, as the options above say them.
-    **further : object
-        More such keywords.
-    """
-    from slabkit.formats.picks.reading import read_picks
-    from slabkit.formats.tomograms.index import read_tomogram_index
-
-    index = options.get("tomogram_index")
-    if index:
-        further["tomogram_index"] = read_tomogram_index(index)
-    return read_picks(sources, **{**options, **further})
-
-
-def table_of(
-    tomograms: list[str] | None, voxel_size: float | None, tomo_type: str | None = None
-) -> Any:
-    """Give the table of the tomograms a user gave; None without any."""
-    from slabkit.formats.tomograms.table import read_tomograms
-
-    return read_tomograms(tomograms, voxel_size, tomo_type) if tomograms else None

@@ -36,29 +36,14 @@ if TYPE_CHECKING:
 _HEADER = ("pickable_object_name", "user_id", "session_id", "run_name", "voxel_spacing", "unit")
 _OWN_KEYS = ("location", "transformation_", "instance_id", "score", "points", *_HEADER)
 _POINT_KEYS = ("location", "transformation_", "score")
+_READ_KEYS = ("pickable_object_name", "run_name", "voxel_spacing", "unit", "points")
 _FILE_COLUMNS = ("user_id", "session_id", "trust_orientation")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*_\s]+')
 _USER, _SESSION = "slabkit", "0"  # session 0 is copick's word for "made by a program"
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
-    """Read one picks file.
-
-    Parameters
-    ----------
-    source : Source
-    context : Context
-
-    Returns
-    -------
-    ParsedPicks
-        A translation in a point's matrix is added to its location, and a warning says how many.
-
-    Raises
-    ------
-    InputError
-        It is not what copick's schema says, the unit is not ångström, or the run is not known.
-    """
+    """Read one picks file; a translation in a point's matrix is added to its location."""
     where = source.where
     content = source.json
     if not isinstance(content, dict):
@@ -86,10 +71,8 @@ def read(source: Source, context: Context) -> ParsedPicks:
     found = typed_columns(extras, where) | found
     if "slabkitScoreKind" not in found:
         found["slabkitScoreKind"] = ["copick" if score == score else "" for score in scores]
-    known = {key: value for key, value in content.items() if key not in ("points", *_HEADER[:1])}
-    for key in ("run_name", "unit", "voxel_spacing"):
-        known.pop(key, None)
-    extras |= extra_columns([known] * len(points))
+    further = {key: value for key, value in content.items() if key not in _READ_KEYS}
+    extras |= extra_columns([further] * len(points))
     return ParsedPicks(found | extras)
 
 
@@ -116,9 +99,7 @@ def _points(points: list[Any], where: str) -> tuple[Any, list[str], Any, list[di
         rotations.append(rotation)
         if point.get("score") is not None:
             scores[number] = json_number(point["score"], "score", place)
-        other = {
-            k: v for k, v in point.items() if k not in ("location", "transformation_", "score")
-        }
+        other = {key: value for key, value in point.items() if key not in _POINT_KEYS}
         if not other.get("instance_id"):
             other.pop("instance_id", None)
         elif not isinstance(other["instance_id"], int):
@@ -141,7 +122,7 @@ def _run(content: dict[str, Any], source: Source, count: int) -> list[str] | Non
     if source.tomogram:
         if name not in ("", source.tomogram):
             warnings.warn(
-                f"{where}: says that its run is {name}, and stands in the folder of "
+                f"{where}: says that its run is {name}, and is in the folder of "
                 f"{source.tomogram}; the folder holds, as it does for copick.",
                 SlabkitWarning,
                 stacklevel=4,

@@ -24,21 +24,11 @@ _MULTILABEL = "-multilabel"
 
 @dataclass(frozen=True)
 class ProjectSegmentations:
-    """The segmentations that were asked for, and what the project says of their labels.
+    """The segmentations that were asked for, and what the project says of their labels."""
 
-    Parameters
-    ----------
-    masks : list of TomogramRef
-        One a run, under the run's name.
-    names : dict of int to str
-        Label to object; a segmentation of one object has the label 1.
-    diameters : dict of int to float
-        In Å, of the objects that have a radius.
-    """
-
-    masks: list[TomogramRef]
-    names: dict[int, str]
-    diameters: dict[int, float]
+    masks: list[TomogramRef]  # one a run, under the run's name
+    names: dict[int, str]  # label to object; a segmentation of one object has the label 1
+    diameters: dict[int, float]  # in Å, of the labels whose objects have a radius
 
 
 def project_segmentations(
@@ -54,10 +44,6 @@ def project_segmentations(
         Its name, perhaps with user and session before it: ``USER_SESSION_NAME``.
     voxel_size : float, optional
         Which voxel size, in Å, where there are several.
-
-    Returns
-    -------
-    ProjectSegmentations
 
     Raises
     ------

@@ -20,21 +20,16 @@ from slabkit.formats.tomograms.names import PREFIX, is_reference
 def plan_project_picks(
     project: CopickProject, picks: PickList, user: str, session: str
 ) -> dict[Path, str]:
-    """Make the picks files of a list: one a run and object.
+    """Make the picks files of a list, one a run and object; nothing is written or looked up.
 
-    Parameters
-    ----------
-    project : CopickProject
-    picks : PickList
-        Each pick with a species, which is copick's object; columns ``instance_id`` and
-        ``slabkitRotation`` are carried over, and every other one in keys that copick ignores.
-    user, session : str
+    Each pick has a species, which is copick's object; columns ``instance_id`` and
+    ``slabkitRotation`` are carried over, and every other one in keys that copick ignores.
 
     Returns
     -------
     dict of Path to str
-        Path (where the overlay is elsewhere: a reference, see
-        `copick_reference`) and content; nothing is written or looked up.
+        Path (where the overlay is elsewhere: a reference, see `make_reference` of
+        `slabkit.formats.tomograms.names`) and content.
 
     Raises
     ------
@@ -72,28 +67,18 @@ def plan_project_picks(
 def require_new(project: CopickProject, files: Iterable[Path]) -> None:
     """Refuse picks files that are there already, in any root of the project.
 
-    Parameters
-    ----------
-    project : CopickProject
-    files : iterable of Path
-        As `plan_project_picks` gives them.
-
     Raises
     ------
     OutputExistsError
         They are never replaced.
     """
-    standing = project.standing(files)
-    if standing:
-        raise OutputExistsError(_refusal(standing[0], len(standing)))
+    there = project.standing(files)
+    if there:
+        raise _refusal(there[0], len(there))
 
 
 def write_project_picks(files: Mapping[Path, str]) -> None:
     """Write what `plan_project_picks` made; all of it or nothing.
-
-    Parameters
-    ----------
-    files : mapping of Path to str
 
     Raises
     ------
@@ -125,7 +110,7 @@ def _require_runs(project: CopickProject, picks: PickList, where: str) -> None:
     if not project.runs_known:
         warnings.warn(
             f"{where}: {project.remote}, and without the copick package (pip install "
-            "'slabkit-cryoet[copick]') nobody has looked whether it has these runs and picks.",
+            "'slabkit-cryoet[copick]') it is not known whether it has these runs and picks.",
             SlabkitWarning,
             stacklevel=4,
         )
@@ -142,8 +127,8 @@ def _require_runs(project: CopickProject, picks: PickList, where: str) -> None:
 
 
 def _write_new(path: Path, text: str) -> None:
-    # A link is made only where nothing stands, so that no program's picks are ever replaced, and
-    # the file under its final name is whole.
+    # A link is made only where nothing is, so that no program's picks are ever replaced, and the
+    # file under its final name is whole.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +144,7 @@ def _write_new(path: Path, text: str) -> None:
             with path.open("x", encoding="utf-8", newline="\n") as file:
                 file.write(text)
     except FileExistsError as error:
-        raise OutputExistsError(_refusal(path, 1)) from error
+        raise _refusal(path, 1) from error
     except OSError as error:
         raise SlabkitError(f"{path}: cannot be written ({error.strerror}).") from error
     finally:
@@ -167,9 +152,9 @@ def _write_new(path: Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _refusal(path: Path, count: int) -> str:
+def _refusal(path: Path, count: int) -> OutputExistsError:
     more = f" (and {count - 1} more)" if count > 1 else ""
-    return (
+    return OutputExistsError(
         f"{path}: exists already{more}, and picks in a copick project are never replaced; give "
         "another --session or --user."
     )

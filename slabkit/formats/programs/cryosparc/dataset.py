@@ -1,17 +1,19 @@
-"""CryoSPARC's datasets (``.cs``), read and written.
+"""CryoSPARC's files: datasets (``.cs``), and result groups (``.csg``) that say what they hold.
 
 A dataset is a NumPy array of records under another name, with headers that may be longer than
 NumPy likes and texts as bytes; fields are called ``slot/field``. A newer, compressed form is read
-through the package cryosparc-tools. Nothing here needs a CryoSPARC server.
+through the package cryosparc-tools. A group is a little YAML: which dataset holds which slot.
+Nothing here needs a CryoSPARC server.
 """
 
 from __future__ import annotations
 
 import ast
+import hashlib
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError, InputError, MissingDependencyError
-from slabkit.formats.tables.atomic import atomic_path
 
 NUMPY_MAGIC = b"\x93NUMPY"
 STREAM_MAGIC = b"\x95CSDAT"
 
 Columns = dict[str, npt.NDArray[Any]]
 
+_METAFILE = re.compile(r"^\s+metafile:\s*['\"]?>?(?P<name>[^'\"\n]+?)['\"]?\s*$", re.MULTILINE)
 _UID_PREFIX = re.compile(r"^\d{21}_")
 
 
@@ -39,11 +41,22 @@ def is_dataset(path: str | os.PathLike[str]) -> bool:
 
 
 def read_dataset(path: str | os.PathLike[str], fields: re.Pattern[str] | None = None) -> Columns:
-    """Read a dataset.
+    """Read a dataset as `parse_dataset` does."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    return parse_dataset(data, str(path), fields)
+
+
+def parse_dataset(data: bytes, where: str, fields: re.Pattern[str] | None = None) -> Columns:
+    """Read the content of a dataset.
 
     Parameters
     ----------
-    path : path-like
+    data : bytes
+    where : str
+        The file, for messages.
     fields : pattern, optional
         Read only the fields whose whole names match.
 
@@ -56,36 +69,8 @@ def read_dataset(path: str | os.PathLike[str], fields: re.Pattern[str] | None = 
     ------
     FormatError
         It is no dataset, is cut short, or has Python objects in it, which could run code.
-    InputError
-        It cannot be read.
     MissingDependencyError
         It is the compressed form, and cryosparc-tools is not installed.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    return parse_dataset(data, str(path), fields)
-
-
-def parse_dataset(data: bytes, where: str, fields: re.Pattern[str] | None = None) -> Columns:
-    """Read the content of a dataset as `read_dataset` does.
-
-    Parameters
-    ----------
-    data : bytes
-    where : str
-        What messages begin with.
-    fields : pattern, optional
-
-    Returns
-    -------
-    dict of str to ndarray
-
-    Raises
-    ------
-    FormatError, MissingDependencyError
-        As `read_dataset`.
     """
     if data.startswith(STREAM_MAGIC):
         columns = _parse_stream(data, where)
@@ -185,21 +170,8 @@ def _decoded(values: npt.NDArray[Any], name: str, where: str) -> npt.NDArray[Any
     return texts.reshape(values.shape)
 
 
-def write_dataset(target: str | os.PathLike[str], columns: Mapping[str, npt.ArrayLike]) -> None:
-    """Write a dataset in NumPy's form; the same columns give the same bytes.
-
-    Parameters
-    ----------
-    target : path-like
-    columns : mapping of str to array-like
-        One length along the first axis; texts are written as UTF-8 bytes. CryoSPARC wants ``uid``
-        (uint64) first.
-
-    Raises
-    ------
-    SlabkitError
-        It cannot be written.
-    """
+def dataset_bytes(columns: Mapping[str, npt.ArrayLike]) -> bytes:
+    """Give a dataset in NumPy's form; texts become UTF-8. CryoSPARC wants ``uid`` first."""
     arrays = {name: _encoded(np.asarray(values)) for name, values in columns.items()}
     rows = len(next(iter(arrays.values()), ()))
     records = np.zeros(
@@ -207,8 +179,9 @@ def write_dataset(target: str | os.PathLike[str], columns: Mapping[str, npt.Arra
     )
     for name, values in arrays.items():
         records[name] = values
-    with atomic_path(target) as temporary, temporary.open("wb") as file:
-        np.lib.format.write_array(file, records, allow_pickle=False)
+    file = io.BytesIO()
+    np.lib.format.write_array(file, records, allow_pickle=False)
+    return file.getvalue()
 
 
 def _encoded(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -220,41 +193,86 @@ def _encoded(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def plain_name(path: str) -> str:
-    """Give a file's own name: without folders, ``>`` and the prefix that an import puts before it.
-
-    Parameters
-    ----------
-    path : str
-        As in ``blob/path`` or ``location/micrograph_path``.
-
-    Returns
-    -------
-    str
-    """
+    """Give a file's own name: without folders, ``>`` and the prefix that an import puts on it."""
     return _UID_PREFIX.sub("", path.replace("\\", "/").lstrip(">").rsplit("/", 1)[-1])
 
 
 def unique_ids(texts: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """Make ``uid`` values from texts: the same text, the same number, never 0.
-
-    Parameters
-    ----------
-    texts : sequence of str
-        All different.
-
-    Returns
-    -------
-    ndarray of uint64
-
-    Raises
-    ------
-    InputError
-        Two are equal.
-    """
-    import hashlib
-
+    """Make a ``uid`` of each text; the same text, the same number, never 0; all must differ."""
     digests = (hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest() for text in texts)
     numbers = np.array([int.from_bytes(d, "little") or 1 for d in digests], dtype=np.uint64)
     if len(np.unique(numbers)) < len(numbers):
         raise InputError("two minislabs or micrographs are the same, so they cannot have ids.")
     return numbers
+
+
+def is_group(path: str | os.PathLike[str]) -> bool:
+    """Tell by its name whether a file is a result group."""
+    return str(path).lower().endswith(".csg")
+
+
+def group_text(
+    *,
+    kind: str,
+    name: str,
+    title: str,
+    description: str,
+    slots: Iterable[str],
+    metafile: str,
+    rows: int,
+) -> str:
+    """Give a result group of a dataset with these slots; ``kind``: ``particle`` or ``exposure``."""
+    # A group has a date; a fixed one, so that the same input gives the same bytes.
+    lines = ["created: 2000-01-01 00:00:00.000000", "group:"]
+    lines += [f"  description: {_quoted(description)}", f"  name: {name}"]
+    lines += [f"  title: {_quoted(title)}", f"  type: {kind}", "results:"]
+    for slot in sorted(slots):
+        lines += [f"  {slot}:", f"    metafile: {_quoted('>' + metafile)}"]
+        lines += [f"    num_items: {rows}", f"    type: {kind}.{slot}"]
+    return "\n".join([*lines, "version: v4.0.0"]) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def group_files(path: str | os.PathLike[str]) -> list[Path]:
+    """Give the datasets, in the group's folder, that a result group names: each once, in order.
+
+    Raises
+    ------
+    FormatError
+        It names none, or is not text.
+    InputError
+        It cannot be read.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}: is not a text file, so no result group (.csg).") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    names = dict.fromkeys(match["name"].replace("''", "'") for match in _METAFILE.finditer(text))
+    if not names:
+        raise FormatError(f"{path}: names no metafile, so it is no result group (.csg).")
+    return [Path(path).parent / name for name in names]
+
+
+def groups_beside(path: str | os.PathLike[str]) -> list[Path]:
+    """Give the other datasets of the groups in the same folder that name this one.
+
+    CryoSPARC splits an output: what a job made is in one file, what it passed through in another,
+    and the group beside them names both.
+    """
+    here = Path(path)
+    others: dict[Path, None] = {}
+    for group in sorted(here.parent.glob("*.csg")):
+        try:
+            files = group_files(group)
+        except InputError:
+            continue  # another file's fault must not stop the reading of this one
+        if any(file.name == here.name for file in files):
+            others.update(
+                dict.fromkeys(file for file in files if file.name != here.name and file.is_file())
+            )
+    return list(others)

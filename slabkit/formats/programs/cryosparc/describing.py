@@ -6,8 +6,12 @@ import re
 
 from slabkit.errors import SlabkitError
 from slabkit.formats.description import FileDescription, named
-from slabkit.formats.programs.cryosparc.dataset import STREAM_MAGIC, parse_dataset
-from slabkit.formats.programs.cryosparc.group import group_files, is_group
+from slabkit.formats.programs.cryosparc.dataset import (
+    STREAM_MAGIC,
+    group_files,
+    is_group,
+    parse_dataset,
+)
 from slabkit.formats.source import Source
 
 _PATHS = ("location/micrograph_path", "micrograph_blob/path", "blob/path")

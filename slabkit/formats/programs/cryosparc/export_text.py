@@ -22,26 +22,7 @@ def gallery_steps(
     stacks: bool,
     exposures: str | None,
 ) -> str:
-    """Write the steps for minislabs.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the export.
-    layout : GalleryLayout
-    pixel_size : float
-        In Å.
-    bright : bool
-        Whether protein is bright in the galleries.
-    stacks : bool
-        Whether there are stacks.
-    exposures : str, optional
-        Dataset of the galleries already imported.
-
-    Returns
-    -------
-    str
-    """
+    """Say what to type for minislabs; ``bright``: protein is bright in the galleries."""
     at = folder.absolute().as_posix()
     box = layout.tile_px
     parts = [_HEAD]
@@ -99,21 +80,7 @@ def gallery_steps(
 
 
 def slab_steps(folder: Path, pixel_sizes: Mapping[str, float], *, bright: bool) -> str:
-    """Write the steps for slabs.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the export.
-    pixel_sizes : mapping of str to float
-        Folder of micrographs to its pixel size in Å.
-    bright : bool
-        Whether protein is bright in them.
-
-    Returns
-    -------
-    str
-    """
+    """Say what to type for slabs; ``pixel_sizes``: of each folder of micrographs, in Å."""
     at = folder.absolute().as_posix()
     imports = "\n".join(
         _import_micrographs(at, name, size) for name, size in sorted(pixel_sizes.items())

@@ -1,9 +1,14 @@
-"""What the particles of a CryoSPARC output say: their places, classes and scores."""
+"""What the particles of a CryoSPARC output say: their places, classes and scores.
+
+An output is split: a job writes what it made to one file and what it passed through to another,
+and the rows need not be in one order. The files are joined by ``uid``.
+"""
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
-from slabkit.formats.programs.cryosparc.dataset import Columns
+from slabkit.formats.programs.cryosparc.dataset import (
+    Columns,
+    group_files,
+    groups_beside,
+    is_group,
+    parse_dataset,
+)
+from slabkit.formats.source import Source
 
 FIELDS = re.compile(
     r"uid|blob/(path|idx)|location/(micrograph_(path|shape)|center_[xy]_frac)|"
@@ -21,20 +33,13 @@ FIELDS = re.compile(
 """What is read of a dataset."""
 
 _MULTI = ("alignments3D_multi", "class_posterior")
+_PASSED_THROUGH = re.compile("passthrough", re.IGNORECASE)
 _ONE_CLASS = re.compile(r"(?<![A-Za-z])class_(\d+)(?!\d)")
 
 
 @dataclass(frozen=True)
 class Particles:
-    """The particles of one output.
-
-    Parameters
-    ----------
-    where : str
-        The file that lists them.
-    columns : dict of str to ndarray
-        Its fields, and those that other files have of the same particles.
-    """
+    """The particles that one file lists; fields that other files have of them are added."""
 
     where: str
     columns: Columns
@@ -43,19 +48,13 @@ class Particles:
         return len(next(iter(self.columns.values()), ()))
 
     def require(self, fields: Sequence[str], purpose: str) -> None:
-        """Refuse particles that lack a field.
-
-        Raises
-        ------
-        InputError
-            Lists the fields found and needed.
-        """
+        """Refuse particles that lack a field; lists the fields found and needed."""
         missing = [field for field in fields if field not in self.columns]
         if missing:
             raise InputError(
                 f"{self.where}: lacks {', '.join(missing)}, without which {purpose}; it has "
                 f"{', '.join(self.columns) or 'none of the fields that are read'}. What a job "
-                "passed through stands in a second file (passthrough_...cs): give that too, or "
+                "passed through is in a second file (passthrough_...cs): give that too, or "
                 "the .csg of the output."
             )
 
@@ -76,24 +75,9 @@ class Particles:
     def places(
         self, shapes: Sequence[tuple[int, int]], what: str = "micrographs"
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Give the places on the micrographs in pixels, 0 at the centre of the first pixel.
+        """Give x and y on the micrographs in pixels, 0 at the first's centre, y as the file has it.
 
-        Parameters
-        ----------
-        shapes : sequence of (int, int)
-            Size in pixels of each particle's micrograph as we know it, ``(y, x)``.
-        what : str, optional
-            What the micrographs are, for messages.
-
-        Returns
-        -------
-        x, y : ndarrays of float64
-            y as the file counts it.
-
-        Raises
-        ------
-        InputError
-            A field is missing, a place is not finite, or the file has another size.
+        ``shapes``: the size of each particle's micrograph as we know it, ``(y, x)``.
         """
         fields = ["location/center_x_frac", "location/center_y_frac"]
         self.require(fields, "it is not known where the particles are")
@@ -148,12 +132,9 @@ class Particles:
         return None if declared is None else [str(int(declared[1]))] * len(self)
 
     def scores(self) -> tuple[npt.NDArray[np.float64], str] | None:
-        """Give the probability of each particle's class, else the score of its pick, else None.
+        """Give the probability of each particle's class, else the score of its pick; and its kind.
 
-        Returns
-        -------
-        (ndarray of float64, {"cryosparc-posterior", "cryosparc-pick"}) or None
-            NaN where there is none.
+        NaN where there is none; None where no particle has any.
         """
         values, kind = None, "cryosparc-posterior"
         for slots in self._aligned():
@@ -174,7 +155,7 @@ class Particles:
         return values, kind
 
     def _aligned(self) -> list[list[str]]:
-        """Slots that speak of classes, in the file's order; those of one job in one list."""
+        """Give the slots that hold classes, in the file's order; those of one job in one list."""
         groups: dict[str, list[str]] = {}
         for name in self.columns:
             slot, _, field = name.partition("/")
@@ -198,3 +179,116 @@ class Particles:
             raise InputError(f"{self.where}: {fields[0]} has no classes.")
         best = np.argmax(np.nan_to_num(table, nan=-np.inf), axis=1)
         return numbers[best], table[np.arange(len(table)), best]
+
+
+def referenced_files(source: Source) -> list[Path]:
+    """Give the other files of a dataset's or group's particles, by groups that name both."""
+    return group_files(source.where) if is_group(source.where) else groups_beside(source.where)
+
+
+def read_particles(sources: Sequence[Source]) -> list[Particles]:
+    """Read datasets and groups: one item for each file that lists particles; none is in two."""
+    named: dict[Path, Source | None] = {}
+    for source in sources:
+        if is_group(source.where):
+            named.update((path, named.get(path)) for path in group_files(source.where))
+        else:
+            named[Path(source.where)] = source
+    helpers = {
+        path: None
+        for source in sources
+        if not is_group(source.where)
+        for path in groups_beside(source.where)
+        if path not in named
+    }
+    given = {str(path): _load(path, source) for path, source in named.items()}
+    joined = join_by_uid(given, {str(path): _load(path, None) for path in helpers})
+    return [Particles(where, columns) for where, columns in joined.items()]
+
+
+def _load(path: Path, source: Source | None) -> Columns:
+    return parse_dataset((source or Source.load(path)).data, str(path), FIELDS)
+
+
+def join_by_uid(
+    datasets: Mapping[str, Columns], helpers: Mapping[str, Columns] | None = None
+) -> dict[str, Columns]:
+    """Join datasets whose rows are the same particles; what is left lists particles.
+
+    A file that was passed through (its name says so), or has all particles of another and more,
+    only adds fields to others; so does a helper, which is left out where it cannot.
+    """
+    helpers = helpers or {}
+    if len(datasets) + len(helpers) == 1:
+        return dict(datasets)
+    uids = {name: _uids(columns, name) for name, columns in datasets.items()}
+    adding = _adding(uids)
+    listing = [name for name in datasets if name not in adding]
+    joined = {name: dict(datasets[name]) for name in listing}
+    for other in adding:
+        added = [
+            _add(joined[name], uids[name], datasets[other], uids[other], f"{other} and {name}")
+            for name in listing
+        ]
+        if not any(added) and len(uids[other]):
+            raise InputError(f"{other}: has none of the particles of {', '.join(listing)}.")
+    for other, columns in helpers.items():
+        known = _uids(columns, other)
+        for name in listing:
+            if np.isin(uids[name], known).all():
+                _add(joined[name], uids[name], columns, known, other)
+    return joined
+
+
+def _uids(columns: Columns, name: str) -> npt.NDArray[np.uint64]:
+    uids = columns.get("uid")
+    if uids is None or uids.dtype.kind not in "iu" or uids.ndim != 1:
+        raise InputError(f"{name}: has no uid, by which it could be joined to the other files.")
+    if len(np.unique(uids)) < len(uids):
+        raise InputError(f"{name}: two rows have the same uid.")
+    return uids.astype(np.uint64)
+
+
+def _adding(uids: Mapping[str, npt.NDArray[np.uint64]]) -> list[str]:
+    """Tell which files only add fields to others, and that no two share just some particles."""
+    names = list(uids)
+    passed = {name for name in names if _PASSED_THROUGH.search(Path(name).name)}
+    if len(passed) == len(names):
+        passed = set()
+    adding = set(passed)
+    for first, second in itertools.combinations(names, 2):
+        common = len(np.intersect1d(uids[first], uids[second]))
+        if not common or {first, second} & passed:
+            continue
+        if common == len(uids[first]):
+            adding.add(second)
+        elif common == len(uids[second]):
+            adding.add(first)
+        else:
+            raise InputError(
+                f"{first} and {second} share {common} particles, and each has others; label "
+                "or map them one at a time."
+            )
+    return [name for name in names if name in adding]
+
+
+def _add(
+    columns: Columns,
+    uids: npt.NDArray[np.uint64],
+    other: Columns,
+    known: npt.NDArray[np.uint64],
+    names: str,
+) -> bool:
+    """Add the fields of another file in the order of this one's rows; tell whether it has them."""
+    import pandas as pd
+
+    rows = pd.Index(known).get_indexer(pd.Index(uids))
+    there = rows >= 0
+    if not there.any():
+        return False
+    if not there.all():
+        raise InputError(
+            f"{names} share {int(there.sum())} of {len(uids)} particles; are they of one job?"
+        )
+    columns.update({name: values[rows] for name, values in other.items() if name not in columns})
+    return True

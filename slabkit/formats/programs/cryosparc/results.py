@@ -1,7 +1,7 @@
-"""Results of CryoSPARC on minislabs: selections, picks and reconstructions, with their classes.
+"""What CryoSPARC found: 2D picks on slabs, results on minislabs (selections, picks, classes).
 
-Which minislab a particle is stands in its ``uid`` where slabkit gave it one (`slabkit export
-cryosparc`), else in the stack and the number of its image, else in its place on the gallery.
+A minislab is told by the ``uid`` of a particle where slabkit gave it one (`slabkit export
+cryosparc`), else by the stack and the number of its image, else by its place on the gallery.
 """
 
 from __future__ import annotations
@@ -15,10 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.file_format import Minislabs
-from slabkit.formats.programs.cryosparc.dataset import plain_name, unique_ids
-from slabkit.formats.programs.cryosparc.joining import read_particles
-from slabkit.formats.programs.cryosparc.particles import Particles
+from slabkit.formats.file_format import FileFormat, Minislabs, Slabs, checked, pooled
+from slabkit.formats.programs.cryosparc.dataset import (
+    NUMPY_MAGIC,
+    STREAM_MAGIC,
+    is_group,
+    plain_name,
+    unique_ids,
+)
+from slabkit.formats.programs.cryosparc.describing import describe
+from slabkit.formats.programs.cryosparc.particles import (
+    Particles,
+    read_particles,
+    referenced_files,
+)
 from slabkit.formats.source import Source
 
 if TYPE_CHECKING:
@@ -30,19 +40,36 @@ _AT_CENTRE_PX = 0.01
 _LEFT_OUT = re.compile(r"(?<![A-Za-z])(excluded|rejected)(?![A-Za-z])", re.IGNORECASE)
 
 
+def _sniff(source: Source) -> bool:
+    return source.data.startswith((NUMPY_MAGIC, STREAM_MAGIC)) or is_group(source.where)
+
+
+def read_picks2d(sources: Sequence[Source], slabs: Slabs) -> pd.DataFrame:
+    """Read 2D picks on slabs, of whatever picker, extracted or not; y as in the file."""
+    return pooled([_picks2d(part, slabs) for part in read_particles(sources)])
+
+
+def _picks2d(part: Particles, slabs: Slabs) -> pd.DataFrame:
+    import pandas as pd
+
+    part.require(["location/micrograph_path"], "it is not known where the particles are")
+    paths = [path.lstrip(">") for path in part.texts("location/micrograph_path")]
+    known = slabs.names.match(paths, part.where)
+    names = [known[path] for path in paths]
+    sizes = [slabs.values(f"slabkitTomogramSize{axis}", names) for axis in "YX"]
+    x, y = part.places([(int(h), int(w)) for h, w in zip(*sizes, strict=True)], "slabs")
+    found = {"rlnMicrographName": names, "rlnCoordinateX": x, "rlnCoordinateY": y}
+    table = pd.DataFrame(found, index=range(len(part)))
+    score, classes = part.scores(), part.classes()
+    if score is not None:
+        table["rlnAutopickFigureOfMerit"], table["slabkitScoreKind"] = score
+    if classes is not None:
+        table["rlnClassNumber"] = [int(number) for number in classes]
+    return checked(table, part.where)
+
+
 def minislab_uids(minislabs: pd.DataFrame) -> Any:
-    """Give the ``uid`` under which each minislab is exported.
-
-    Parameters
-    ----------
-    minislabs : DataFrame
-        Columns of `slabkit.tables.MINISLABS`.
-
-    Returns
-    -------
-    ndarray of uint64, shape (rows,)
-        The same for the same pick, tilt and set of galleries.
-    """
+    """Give the ``uid`` of each minislab: the same for the same pick, tilt and set of galleries."""
     return unique_ids(
         [
             f"minislab\0{set_id}\0{pick}\0{tilt:.3f}"
@@ -57,35 +84,11 @@ def minislab_uids(minislabs: pd.DataFrame) -> Any:
 
 
 def read_cryosparc(sources: Sequence[Source], known: Minislabs) -> pd.DataFrame:
-    """Read what CryoSPARC says of minislabs.
+    """Read what CryoSPARC says of minislabs, by ids, images or places (y as in the file).
 
-    Parameters
-    ----------
-    sources : sequence of Source
-        Datasets and result groups. A file whose name says ``passthrough``, or that has all
-        particles of another and more, adds fields to the others by ``uid``; so do the files that a
-        group beside a dataset names. One whose name says ``excluded`` or ``rejected`` lists what
-        was rejected.
-    known : Minislabs
-        The table is needed to know our ids and stacks again, the layout for places on galleries.
-
-    Returns
-    -------
-    DataFrame
-        As `slabkit.formats.results.Results` has it. ``rlnCoordinateX`` and ``rlnCoordinateY`` are
-        pixels of the gallery, y as the file counts it. ``slabkitClass`` counts from 0, as
-        CryoSPARC does. ``slabkitDecision`` only if some of the files list what was rejected.
-
-    Raises
-    ------
-    FormatError, InputError, MissingDependencyError
-        A file cannot be read, or nothing in it says which minislab a particle is; the fields
-        found and needed are listed.
-
-    Warns
-    -----
-    SlabkitWarning
-        The places are those that slabkit wrote, and nothing is said about y.
+    A file whose name says ``passthrough``, or that has all particles of another and more, adds
+    fields to the others by ``uid``; so do the files that a group beside a dataset names. One whose
+    name says ``excluded`` or ``rejected`` lists what was rejected.
     """
     import pandas as pd
 
@@ -198,3 +201,17 @@ def _by_image(part: Particles, minislabs: pd.DataFrame | None) -> dict[str, Any]
         for path, index in zip(paths, indices.tolist(), strict=True)
     ]
     return {"rlnImageName": images}
+
+
+DATASET = FileFormat(
+    name="cryosparc",
+    title="CryoSPARC picks or particles (.cs, or .csg of an output)",
+    unit="fraction of the slab",
+    origin="centre of the first pixel",
+    sniff=_sniff,
+    read_picks2d=read_picks2d,
+    read_results=read_cryosparc,
+    describe=describe,
+    y_settled=False,
+    files=referenced_files,
+)

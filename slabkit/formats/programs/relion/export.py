@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
-from slabkit.formats.tables.native import optics_table, read_minislabs, read_slabs, read_text
+from slabkit.formats.programs.shared.export import Export, exported_kind
+from slabkit.formats.tables.native import optics_table, read_minislabs, read_slabs
 from slabkit.formats.tables.paths import path_for_table, resolve_path
-from slabkit.formats.tables.star import format_star, parse_star
+from slabkit.formats.tables.star import format_star
 from slabkit.units import voxel_sizes_equal
 
 if TYPE_CHECKING:
@@ -21,28 +21,9 @@ _JOB = re.compile(r"^.*?/job\d{3}[^/]*/")
 _KEPT = ("rlnParticleName", "slabkitPickId", "slabkitTilt", "slabkitGallerySet")
 
 
-@dataclass(frozen=True)
-class Exported:
-    """What is to be written.
-
-    Parameters
-    ----------
-    files : dict of Path to str
-        Text of each file; the first is what RELION is given.
-    counts : dict of str to int
-        For the report.
-    next_command : str
-        A command of RELION that takes them.
-    """
-
-    files: dict[Path, str]
-    counts: dict[str, int]
-    next_command: str
-
-
 def export_relion(
     table: str | os.PathLike[str], folder: str | os.PathLike[str], suffix: str = "slabkit"
-) -> Exported:
+) -> Export:
     """Make the STAR files for RELION of a minislab table or a slab table.
 
     Parameters
@@ -54,10 +35,6 @@ def export_relion(
     suffix : str, optional
         Ending of the coordinate files' names.
 
-    Returns
-    -------
-    Exported
-
     Raises
     ------
     InputError
@@ -65,18 +42,12 @@ def export_relion(
     """
     if not re.fullmatch(r"[A-Za-z0-9.-]+", suffix):
         raise InputError(f"--suffix must be of letters, digits, dots and hyphens, not {suffix!r}.")
-    blocks = parse_star(read_text(table), str(table))
-    if "galleries" in blocks:
+    if exported_kind(table) == "galleries":
         return _galleries(table, Path(folder), suffix)
-    if "micrographs" in blocks:
-        return _slabs(table, Path(folder))
-    raise InputError(
-        f"{table}: has neither a block data_galleries nor data_micrographs (it has "
-        f"{', '.join(blocks)}), so it is neither a minislab nor a slab table."
-    )
+    return _slabs(table, Path(folder))
 
 
-def _galleries(table: str | os.PathLike[str], folder: Path, suffix: str) -> Exported:
+def _galleries(table: str | os.PathLike[str], folder: Path, suffix: str) -> Export:
     import pandas as pd
 
     minislabs, geometry = read_minislabs(table)
@@ -87,7 +58,9 @@ def _galleries(table: str | os.PathLike[str], folder: Path, suffix: str) -> Expo
     names = _project_paths(minislabs["rlnMicrographName"].tolist(), table)
     minislabs = minislabs.assign(rlnMicrographName=minislabs["rlnMicrographName"].map(names))
     galleries = list(dict.fromkeys(minislabs["rlnMicrographName"]))
-    files = {folder / "galleries.star": _micrographs(galleries, pixel_size)}
+    files: dict[Path, str | bytes] = {
+        folder / "galleries.star": _micrographs(galleries, pixel_size)
+    }
     listed = []
     for name in galleries:
         own = minislabs[minislabs["rlnMicrographName"] == name]
@@ -105,10 +78,11 @@ def _galleries(table: str | os.PathLike[str], folder: Path, suffix: str) -> Expo
     )
     at = path_for_table(folder)
     invert = " --invert_contrast" if row["slabkitContrast"] == "dark" else ""
-    return Exported(
+    return Export(
+        table,
         files,
-        {"galleries": len(galleries), "coordinates": len(minislabs)},
-        f"relion_preprocess --i {at}/galleries.star --coord_dir {at}/ "
+        counts={"galleries": len(galleries), "coordinates": len(minislabs)},
+        next_step=f"relion_preprocess --i {at}/galleries.star --coord_dir {at}/ "
         f"--coord_suffix _{suffix}.star --part_star Extract/particles.star --part_dir Extract/ "
         f"--extract --extract_size {tile} --norm --bg_radius {max(1, tile // 2 - 1)}{invert}",
     )
@@ -127,7 +101,7 @@ def _coordinates(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _slabs(table: str | os.PathLike[str], folder: Path) -> Exported:
+def _slabs(table: str | os.PathLike[str], folder: Path) -> Export:
     slabs = read_slabs(table)
     if not len(slabs):
         raise InputError(f"{table}: has no slabs, so there is nothing to export.")
@@ -142,16 +116,17 @@ def _slabs(table: str | os.PathLike[str], folder: Path) -> Exported:
                 break
         else:
             groups.append((size, shapes[position], [position]))
-    files: dict[Path, str] = {}
+    files: dict[Path, str | bytes] = {}
     for edge, (width, height), rows in groups:
         file = f"micrographs_{width}x{height}_{edge:g}A.star"
         path = folder / ("micrographs.star" if len(groups) == 1 else file)
         files[path] = _micrographs(slabs["rlnMicrographName"].iloc[rows].tolist(), edge)
     invert = " --Log_invert" if slabs["slabkitContrast"].iloc[0] == "bright" else ""
-    return Exported(
+    return Export(
+        table,
         files,
-        {"slabs": len(slabs), "files": len(groups)},
-        f"relion_autopick --i {path_for_table(next(iter(files)))} --odir AutoPick/ "
+        counts={"slabs": len(slabs), "files": len(groups)},
+        next_step=f"relion_autopick --i {path_for_table(next(iter(files)))} --odir AutoPick/ "
         f"--pickname autopick --LoG --LoG_diam_min MIN --LoG_diam_max MAX --shrink 0 --lowpass 20"
         f"{invert}",
     )

@@ -54,6 +54,8 @@ def csv_columns(
     FormatError
         It is not well-formed, a column is missing or doubled, or a row is short or long.
     """
+    if "\0" in text:  # csv passes it on, and no path may have it
+        raise FormatError(f"{where}: is not well-formed (it has a NUL character).")
     rows = [[value.strip() for value in row] for _, row in csv_rows(text, delimiter, where)]
     header = rows[0] if rows else []
     missing = [name for name in needed if name not in header]

@@ -17,23 +17,7 @@ _COLUMNS = Columns(needed=("rlnTomoName", *CORNER), scores=("rlnScore",))
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
-    """Read coordinates in Å.
-
-    Parameters
-    ----------
-    source : Source
-    context : Context
-
-    Returns
-    -------
-    ParsedPicks
-        The angles are left out: slabpick writes 0 for all.
-
-    Raises
-    ------
-    InputError
-        The file is not of this kind, or a number is none.
-    """
+    """Read coordinates in Å; the angles are left out: slabpick writes 0 for all."""
     star = RelionStar.read(source, _COLUMNS)
     found = placed(star.names(context), star.numbers(CORNER))
     return ParsedPicks(found | star.score("slabpick"))

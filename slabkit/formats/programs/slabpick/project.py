@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slabkit.formats.tables.native import PickList
+    from slabkit.tomogram import Tomogram
     from slabkit.units import Contrast
 
 PathLike = str | os.PathLike[str]
@@ -48,28 +49,14 @@ CENTRES = ("slabkitCentreX", "slabkitCentreY", "slabkitCentreZ")
 
 @dataclass(frozen=True)
 class ParticleMap:
-    """What `read_particle_map` found.
+    """What `read_particle_map` found."""
 
-    Parameters
-    ----------
-    minislabs : DataFrame
-        Columns of `slabkit.tables.MINISLABS`, with the ids of the picks; no gallery set yet.
-    layout : GalleryLayout
-    pixel_size, box, depth : float
-        In Å.
-    contrast : {"dark", "bright"}
-        Of the images.
-    """
-
-    minislabs: pd.DataFrame
+    minislabs: pd.DataFrame  # columns of `slabkit.tables.MINISLABS`; no gallery set yet
     layout: GalleryLayout
-    pixel_size: float
+    pixel_size: float  # this and the next two in Å
     box: float
     depth: float
-    contrast: Contrast
-
-    def __repr__(self) -> str:
-        return f"<ParticleMap: {len(self.minislabs)} minislabs>"
+    contrast: Contrast  # of the images
 
 
 def read_slab_map(
@@ -85,11 +72,6 @@ def read_slab_map(
     contrast : {"dark", "bright"}, optional
         Of the tomograms, and so of the slabs, which are sums of their planes.
 
-    Returns
-    -------
-    DataFrame
-        Columns of `slabkit.tables.SLABS`.
-
     Raises
     ------
     FormatError, InputError
@@ -101,36 +83,45 @@ def read_slab_map(
     starts = whole_numbers(columns["zstart"], "zstart", where)
     depths = whole_numbers(columns["zdepth"], "zdepth", where)
     if len(set(columns["slab"])) < len(starts):
-        raise FormatError(f"{where}: a slab stands there twice.")
-    rows: list[dict[str, Any]] = []
-    opened: dict[str, Any] = {}
+        raise FormatError(f"{where}: a slab appears twice.")
+    opened: dict[str, Tomogram] = {}
     for written, slab, start, depth in zip(
         columns["tomogram"], columns["slab"], starts, depths, strict=True
     ):
         if written not in opened:
-            opened[written] = _tomogram(written, path, voxel_size, contrast)
+            opened[written] = open_tomogram(
+                resolve_path(written, path), voxel_size=voxel_size, contrast=contrast
+            )
             _check_width(resolve_path(slab, path), opened[written])
-        known = opened[written]
-        if depth < 1 or start < 0 or start + depth > known["slabkitTomogramSizeZ"]:
+        planes = opened[written].shape[0]
+        if depth < 1 or start < 0 or start + depth > planes:
             raise InputError(
                 f"{where}: {slab} has planes {start} to {start + depth - 1} of a tomogram with "
-                f"{known['slabkitTomogramSizeZ']}."
+                f"{planes}."
             )
-        rows.append(
-            {
-                "rlnMicrographName": path_for_table(resolve_path(slab, path)),
-                "slabkitZStart": start,
-                "slabkitZCount": depth,
-                "slabkitThickness": depth * known["slabkitVoxelSize"],
-                "slabkitContrast": contrast,
-                **known,
-            }
-        )
-    names = [known["rlnTomoName"] for known in opened.values()]
-    if len(set(names)) < len(names):
+    files = {written: resolve_path(written, path) for written in opened}
+    if len(set(map(tomogram_name, files.values()))) < len(files):
         raise InputError(f"{where}: two tomograms have the same name; rename one.")
-    keys = rows[0] if rows else [column.name for column in SLABS.columns if column.required]
-    return make_table(SLABS, {key: [row[key] for row in rows] for key in keys})
+    own = [opened[written] for written in columns["tomogram"]]
+    sizes = np.array([tomogram.voxel_size for tomogram in own])
+    shapes = np.array([tomogram.shape for tomogram in own], dtype=np.int64).reshape(-1, 3)
+    return make_table(
+        SLABS,
+        {
+            "rlnMicrographName": [
+                path_for_table(resolve_path(slab, path)) for slab in columns["slab"]
+            ],
+            "rlnTomoName": [tomogram_name(files[written]) for written in columns["tomogram"]],
+            "slabkitTomogramFile": [path_for_table(files[name]) for name in columns["tomogram"]],
+            "slabkitZStart": starts,
+            "slabkitZCount": depths,
+            "slabkitThickness": np.array(depths) * sizes,
+            "slabkitVoxelSize": sizes,
+            "slabkitContrast": [contrast] * len(own),
+            "slabkitTomogramContrast": [contrast] * len(own),
+            **{f"slabkitTomogramSize{axis}": shapes[:, n] for n, axis in enumerate("ZYX")},
+        },
+    )
 
 
 def read_particle_map(
@@ -154,10 +145,6 @@ def read_particle_map(
     contrast : {"dark", "bright"}, optional
         Of the tomograms; default: as the pick list says.
 
-    Returns
-    -------
-    ParticleMap
-
     Raises
     ------
     FormatError, InputError
@@ -177,7 +164,7 @@ def read_particle_map(
         images: Any = ""
         micrographs: Any = [files[number] for number in gallery.tolist()]
     else:
-        layout, stack, pixel_size = _stack(path, len(ids))
+        layout, stack, pixel_size = _stack(path, len(ids), settings)
         images = [f"{number:06d}@{stack}" for number in range(1, len(ids) + 1)]
         row = column = np.zeros(len(ids), dtype=np.int64)
         micrographs = images  # each image is a gallery of one tile
@@ -215,30 +202,12 @@ def read_particle_map(
     )
 
 
-def _tomogram(
-    written: str, table: PathLike, voxel_size: float | None, contrast: Contrast
-) -> dict[str, Any]:
-    path = resolve_path(written, table)
-    tomogram = open_tomogram(path, voxel_size=voxel_size, contrast=contrast)
-    z, y, x = tomogram.shape
-    return {
-        "rlnTomoName": tomogram_name(path),
-        "slabkitTomogramFile": path_for_table(path),
-        "slabkitVoxelSize": tomogram.voxel_size,
-        "slabkitTomogramContrast": contrast,
-        "slabkitTomogramSizeX": x,
-        "slabkitTomogramSizeY": y,
-        "slabkitTomogramSizeZ": z,
-    }
-
-
-def _check_width(slab: Path, known: dict[str, Any]) -> None:
-    _, rows, columns = read_header(slab).shape
-    size = (known["slabkitTomogramSizeX"], known["slabkitTomogramSizeY"])
-    if (columns, rows) != size:
+def _check_width(slab: Path, tomogram: Tomogram) -> None:
+    (_, rows, columns), (_, y, x) = read_header(slab).shape, tomogram.shape
+    if (rows, columns) != (y, x):
         raise InputError(
-            f"{slab}: has {columns} × {rows} pixels, and its tomogram "
-            f"{size[0]} × {size[1]}; they do not belong together."
+            f"{slab}: has {columns} × {rows} pixels, and its tomogram {x} × {y}; they do not "
+            "belong together."
         )
 
 
@@ -333,7 +302,9 @@ def _grid(
     )
 
 
-def _stack(path: PathLike, count: int) -> tuple[GalleryLayout, str, float]:
+def _stack(
+    path: PathLike, count: int, settings: dict[str, Any]
+) -> tuple[GalleryLayout, str, float]:
     file = Path(path).parent / "particles.mrcs"
     header = read_header(file)
     sections, rows, columns = header.shape
@@ -342,7 +313,6 @@ def _stack(path: PathLike, count: int) -> tuple[GalleryLayout, str, float]:
             f"{file}: has {sections} images of {columns} × {rows} pixels, and "
             f"{path} {count} rows; they do not belong together."
         )
-    settings = _settings(Path(path).parent / "make_minislabs.json")
     pixel_size = _pixel_size(header.voxel_sizes[0], settings, str(path))
     return GalleryLayout(columns, 1, 1), path_for_table(file), pixel_size
 
@@ -364,15 +334,11 @@ def _pixel_size(in_header: float, settings: dict[str, Any], where: str) -> float
 def _settings(path: Path) -> dict[str, Any]:
     """Give the parameters that slabpick recorded; none where it did not."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        parameters = content["parameters"]
+        return dict(json.loads(path.read_text(encoding="utf-8"))["parameters"].items())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"{path}: is not slabpick's record of its parameters.") from error
-    if not isinstance(parameters, dict):
-        raise FormatError(f"{path}: is not slabpick's record of its parameters.")
-    return parameters
 
 
 def _contrast(picks: PickList, where: str) -> Contrast:

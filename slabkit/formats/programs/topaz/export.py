@@ -10,17 +10,17 @@ import os
 import re
 import shlex
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slabkit.arrays.tiling import GalleryLayout
 from slabkit.errors import InputError, SlabkitWarning
+from slabkit.formats.programs.shared.export import Export, exported_kind
 from slabkit.formats.programs.topaz.names import safe_names
-from slabkit.formats.tables.native import read_labels, read_minislabs, read_slabs, read_text
-from slabkit.formats.tables.paths import path_for_table, resolve_path
-from slabkit.formats.tables.star import parse_star
+from slabkit.formats.tables.native import read_labels, read_minislabs, read_slabs
+from slabkit.formats.tables.paths import path_for_table
 from slabkit.tables import require_unique
 from slabkit.units import length_to_voxels
 
@@ -34,28 +34,6 @@ _MIDDLE_OF_BOX = 5  # the region Topaz takes for the particle: a fifth of the bo
 _MOST_DRIFT = 0.1  # of a tile
 
 
-@dataclass(frozen=True)
-class Exported:
-    """What is to be written.
-
-    Parameters
-    ----------
-    files : dict of Path to str
-        Text of each file; the first is the list of images.
-    links : dict of Path to Path
-        Images under names that Topaz keeps, and where they are.
-    counts : dict
-        For the report.
-    commands : Path
-        The script among the files that runs Topaz.
-    """
-
-    files: dict[Path, str]
-    links: dict[Path, Path]
-    counts: dict[str, int | float]
-    commands: Path
-
-
 def export_topaz(
     table: str | os.PathLike[str],
     folder: str | os.PathLike[str],
@@ -63,7 +41,7 @@ def export_topaz(
     labels: str | os.PathLike[str] | None = None,
     downsample: int | None = None,
     radius: float | None = None,
-) -> Exported:
+) -> Export:
     """Make a training set of labelled galleries, or what the pretrained detectors need of slabs.
 
     Parameters
@@ -71,7 +49,7 @@ def export_topaz(
     table : path-like
         A minislab table or a slab table.
     folder : path-like
-        Where the files shall stand.
+        Where the files are to be.
     labels : path-like, optional
         Label table; for minislabs.
     downsample : int, optional
@@ -80,10 +58,6 @@ def export_topaz(
     radius : float, optional
         In Å. For galleries how far about a tile's middle its particle reaches for Topaz, default a
         fifth of the box; for slabs that of the particles.
-
-    Returns
-    -------
-    Exported
 
     Raises
     ------
@@ -106,19 +80,13 @@ def export_topaz(
             f"{target}: Topaz splits its lists at spaces, and the script has the name plain; give "
             "a folder of letters, digits, dots, hyphens and underscores."
         )
-    blocks = parse_star(read_text(table), str(table))
-    if "galleries" in blocks:
+    if exported_kind(table) == "galleries":
         if labels is None:
             raise InputError(f"{table}: a training set needs --labels; slabkit label makes them.")
         return _training_set(table, labels, target, downsample or _USUAL_DOWNSAMPLE, radius)
-    if "micrographs" in blocks:
-        if labels is not None:
-            raise InputError(f"{table}: is a slab table; --labels goes with a minislab table.")
-        return _slabs(table, target, downsample, radius)
-    raise InputError(
-        f"{table}: has neither a block data_galleries nor data_micrographs (it has "
-        f"{', '.join(blocks)}), so it is neither a minislab nor a slab table."
-    )
+    if labels is not None:
+        raise InputError(f"{table}: is a slab table; --labels goes with a minislab table.")
+    return _slabs(table, target, downsample, radius)
 
 
 def _training_set(
@@ -127,13 +95,12 @@ def _training_set(
     folder: Path,
     downsample: int,
     radius: float | None,
-) -> Exported:
+) -> Export:
     minislabs, geometry = read_minislabs(table)
     row = geometry.iloc[0]
     pixel_size, box = float(row["slabkitPixelSize"]), float(row["slabkitBox"])
-    tile_px, border_px = int(row["slabkitTileSize"]), int(row["slabkitGalleryBorder"])
-    rows, columns = int(row["slabkitGalleryRows"]), int(row["slabkitGalleryColumns"])
-    shape = rows * tile_px + 2 * border_px, columns * tile_px + 2 * border_px
+    layout = GalleryLayout.from_table(row, str(table))
+    tile_px, shape = layout.tile_px, layout.shape
     decisions = _decisions(minislabs, labels, str(table))
     galleries = minislabs["rlnMicrographName"]
     names = safe_names(galleries)
@@ -162,9 +129,6 @@ def _training_set(
     reach = max(1, length_to_voxels(radius or box / _MIDDLE_OF_BOX, pixel_size * downsample))
     # So close, and down to such scores, that every tile has a hit near its middle.
     apart = max(1, tile_px // (4 * downsample))
-    listed = "".join(
-        f"{names[name]}\t{(folder / 'normalized' / names[name]).as_posix()}.mrc\n" for name in seen
-    )
     label = f"slabkit label {folder / 'extracted.txt'} --minislabs {shlex.quote(str(table))}"
     commands = [
         f"rm -rf {folder}/normalized",
@@ -177,29 +141,28 @@ def _training_set(
         f"    -o {folder}/extracted.txt {folder}/normalized/*.mrc",
         f"# then: {label} --threshold 0 --y-axis down \\\n#    -o topaz_labels.star",
     ]
-    return Exported(
-        {
-            folder / "images.txt": "image_name\tpath\n" + listed,
-            folder / "targets.txt": "\n".join(["image_name\tx_coord\ty_coord", *targets]) + "\n",
-            folder / "names.txt": _name_table(names),
-            folder / "topaz.sh": _script("train, and score every tile of the galleries", commands),
-        },
-        _links(names, table, folder),
-        {
-            "galleries": len(names),
-            "training_galleries": len(seen),
-            "targets": len(targets),
-            "expected_per_gallery": round(expected, 2),
-            "radius_px": reach,
-            "downsample": downsample,
-        },
-        folder / "topaz.sh",
+    export = _export(
+        table,
+        folder,
+        names,
+        seen,
+        _script("train, and score every tile of the galleries", commands),
+        {folder / "targets.txt": "\n".join(["image_name\tx_coord\ty_coord", *targets]) + "\n"},
     )
+    export.counts = {
+        "galleries": len(names),
+        "training_galleries": len(seen),
+        "targets": len(targets),
+        "expected_per_gallery": round(expected, 2),
+        "radius_px": reach,
+        "downsample": downsample,
+    }
+    return export
 
 
 def _slabs(
     table: str | os.PathLike[str], folder: Path, downsample: int | None, radius: float | None
-) -> Exported:
+) -> Export:
     slabs = read_slabs(table)
     if radius is None:
         raise InputError(f"{table}: give --radius Å, that of the particles; Topaz wants it.")
@@ -223,19 +186,35 @@ def _slabs(
         ]
     mapped = f"slabkit map {folder}/picks_*.txt --slabs {shlex.quote(str(table))}"
     commands.append(f"# then: {mapped} --diameter {2 * radius:g} -o picks.star")
-    listed = "".join(
-        f"{safe}\t{(folder / 'normalized' / safe).as_posix()}.mrc\n" for safe in names.values()
-    )
-    return Exported(
-        {
-            folder / "images.txt": "image_name\tpath\n" + listed,
-            folder / "names.txt": _name_table(names),
-            folder / "topaz.sh": _script("pick with the detector that Topaz ships", commands),
-        },
-        _links(names, table, folder),
-        {"slabs": len(names), "pixel_sizes": len(set(sizes.tolist()))},
-        folder / "topaz.sh",
-    )
+    script = _script("pick with the detector that Topaz ships", commands)
+    export = _export(table, folder, names, list(names), script, {})
+    export.counts = {"slabs": len(names), "pixel_sizes": len(set(sizes.tolist()))}
+    return export
+
+
+def _export(
+    table: str | os.PathLike[str],
+    folder: Path,
+    names: dict[str, str],
+    listed: list[str],
+    script: str,
+    further: dict[Path, str],
+) -> Export:
+    """Give the files and links to all images; ``listed``: those that Topaz is told of."""
+    at = (folder / "normalized").as_posix()
+    images = "".join(f"{names[name]}\t{at}/{names[name]}.mrc\n" for name in listed)
+    named = "".join(f"{safe}\t{name}\n" for name, safe in names.items())
+    commands = folder / "topaz.sh"
+    files: dict[Path, str | bytes] = {
+        folder / "images.txt": "image_name\tpath\n" + images,
+        **further,
+        folder / "names.txt": "image_name\tmicrograph\n" + named,
+        commands: script,
+    }
+    export = Export(table, files, next_step=f"bash {commands}", script=commands)
+    for name, safe in names.items():
+        export.link(folder / "micrographs" / f"{safe}.mrc", name)
+    return export
 
 
 def _decisions(
@@ -281,20 +260,6 @@ def _warn_of_contrast(contrasts: set[str], where: str) -> None:
         SlabkitWarning,
         stacklevel=4,
     )
-
-
-def _name_table(names: dict[str, str]) -> str:
-    return "image_name\tmicrograph\n" + "".join(f"{s}\t{name}\n" for name, s in names.items())
-
-
-def _links(names: dict[str, str], table: str | os.PathLike[str], folder: Path) -> dict[Path, Path]:
-    links = {}
-    for name, safe in names.items():
-        path = resolve_path(name, table)
-        if not path.is_file():
-            raise InputError(f"{table}: names {name}, which is not there.")
-        links[folder / "micrographs" / f"{safe}.mrc"] = path
-    return links
 
 
 def _script(purpose: str, commands: list[str]) -> str:

@@ -20,16 +20,9 @@ _NO_NAMES = {"na", "nan", "null", "none", "inf", "infinity", "true", "false", "n
 def safe_names(micrographs: Iterable[str]) -> dict[str, str]:
     """Give each micrograph a name that Topaz keeps, and that no other has.
 
-    Parameters
-    ----------
-    micrographs : iterable of str
-        Paths or names. The result depends on all of them and their order.
-
-    Returns
-    -------
-    dict of str to str
-        The base name without the suffix of an image, where that will do; else with ``_`` for what
-        Topaz cannot hold, ``image_`` before what is no name, and a number behind what is taken.
+    The base name without the suffix of an image, where that will do; else with ``_`` for what
+    Topaz cannot hold, ``image_`` before what is no name, and a number after what is taken. The
+    result depends on all micrographs and their order.
     """
     found: dict[str, str] = {}
     taken: set[str] = set()
@@ -49,26 +42,9 @@ def safe_names(micrographs: Iterable[str]) -> dict[str, str]:
 
 
 def restored_names(written: Sequence[str], micrographs: Sequence[str], where: str) -> list[str]:
-    """Give names that Topaz wrote as the table has them.
+    """Give names that Topaz wrote as the table has them; other names stay as they are.
 
-    Parameters
-    ----------
-    written : sequence of str
-        Made by `safe_names`, or cut at their last dot, as Topaz does with names of other tables.
-    micrographs : sequence of str
-        Those that the table has, in its order.
-    where : str
-        What messages begin with.
-
-    Returns
-    -------
-    list of str
-        A name that is none of these stays as it is.
-
-    Raises
-    ------
-    InputError
-        A cut name could be of several micrographs.
+    Topaz has names of `safe_names`, and cuts those of other tables at their last dot.
     """
     stems = {_stem(name) for name in micrographs}
     made = {safe: name for name, safe in safe_names(micrographs).items() if safe not in stems}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slabkit.errors import FormatError, InputError
+from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.file_format import FileFormat, Minislabs, Slabs, one_by_one
+from slabkit.formats.programs.shared.csv_columns import csv_columns
+from slabkit.formats.programs.shared.micrograph_names import image_stem
 from slabkit.formats.programs.shared.result_values import (
     pooled_results,
     read_result_table,
@@ -16,12 +19,12 @@ from slabkit.formats.programs.shared.result_values import (
 )
 from slabkit.formats.programs.shared.values import coordinates, optional_numbers
 from slabkit.formats.programs.topaz.names import restored_names
-from slabkit.formats.programs.topaz.places import look_for_scale, warn_of_shrunk
 from slabkit.formats.source import Source
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_FEW = 20  # of fewer places it cannot be told
 _NEEDED = ["image_name", "x_coord", "y_coord"]
 
 
@@ -33,49 +36,18 @@ def sniff(source: Source) -> bool:
 
 
 def read(source: Source, slabs: Slabs) -> pd.DataFrame:
-    """Read the picks of a table.
-
-    Parameters
-    ----------
-    source : Source
-    slabs : Slabs
-
-    Returns
-    -------
-    DataFrame
-        The score is Topaz's, a log-likelihood ratio.
-
-    Raises
-    ------
-    FormatError
-        A row has too few or too many values.
-    InputError
-        A value is no number, or the picks are of tomograms.
-
-    Warns
-    -----
-    SlabkitWarning
-        All picks lie in one quarter of the images, as coordinates of downsampled images do.
-    """
+    """Read the picks of a table; the score is a log-likelihood ratio."""
     import pandas as pd
 
     where = source.where
-    lines = [(n, line) for n, line in enumerate(source.text.split("\n"), 1) if line.strip()]
-    header = [name.strip() for name in lines[0][1].split("\t")]
-    if "z_coord" in header:
+    columns = csv_columns(source.text, _NEEDED, "Topaz's table", where, "\t")
+    if "z_coord" in columns:
         raise InputError(
             f"{where}: has a z_coord, so its picks were made in tomograms, not on slabs."
         )
-    rows = [[value.strip() for value in line.split("\t")] for _, line in lines[1:]]
-    for (number, _), row in zip(lines[1:], rows, strict=True):
-        if len(row) != len(header) or not row[0]:
-            raise FormatError(
-                f"{where}, line {number}: has {len(row)} values for {len(header)} columns"
-                f"{'' if row[0] else ', the name empty'}."
-            )
-    columns = dict(
-        zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True)
-    )
+    if "" in columns["image_name"]:
+        row = columns["image_name"].index("") + 1
+        raise FormatError(f"{where}: row {row} has no image_name.")
     names = restored_names(columns["image_name"], slabs.names.names, where)
     found: dict[str, object] = {
         "rlnMicrographName": names,
@@ -84,7 +56,7 @@ def read(source: Source, slabs: Slabs) -> pd.DataFrame:
     }
     if "score" in columns:
         found["rlnAutopickFigureOfMerit"] = optional_numbers(columns["score"], "score", where)
-        found["slabkitScoreKind"] = ["topaz"] * len(rows)
+        found["slabkitScoreKind"] = ["topaz"] * len(names)
     table = pd.DataFrame(found)
     _look_for_scale(table, slabs, where)
     return table
@@ -98,7 +70,32 @@ def _look_for_scale(table: pd.DataFrame, slabs: Slabs, where: str) -> None:
     width = np.array(slabs.values("slabkitTomogramSizeX", micrographs))
     height = np.array(slabs.values("slabkitTomogramSizeY", micrographs))
     part = max((table["rlnCoordinateX"] / width).max(), (table["rlnCoordinateY"] / height).max())
-    warn_of_shrunk(float(part), len(table), "slabs", where)
+    _warn_of_shrunk(float(part), len(table), "slabs", where)
+
+
+def _look_for_scale_of_tiles(table: pd.DataFrame, minislabs: pd.DataFrame, where: str) -> None:
+    """Compare places on galleries with where their last tiles are."""
+
+    def stems(rows: pd.DataFrame) -> pd.Series[str]:
+        return rows["rlnMicrographName"].map(lambda name: image_stem(name.rpartition("/")[2]))
+
+    names, axes = stems(table), ["rlnCoordinateX", "rlnCoordinateY"]
+    last = minislabs.groupby(stems(minislabs))[axes].max()
+    known = names.isin(last.index)
+    if known.any():
+        part = max((table[axis] / names.map(last[axis])).max() for axis in axes)
+        _warn_of_shrunk(float(part), int(known.sum()), "galleries", where)
+
+
+def _warn_of_shrunk(part: float, count: int, what: str, where: str) -> None:
+    """Warn where all places lie in one quarter of the images; ``part``: where the last one is."""
+    if count >= _FEW and part < 0.5:
+        warnings.warn(
+            f"{where}: all {count} places lie in the first {part:.0%} of their {what} along x and "
+            "y; were they made on downsampled images, and topaz extract without -x?",
+            SlabkitWarning,
+            stacklevel=4,
+        )
 
 
 def _is_result(source: Source) -> bool:
@@ -117,7 +114,7 @@ def _read_results(sources: Sequence[Source], minislabs: Minislabs) -> pd.DataFra
         table["rlnMicrographName"] = restored_names(
             table["rlnMicrographName"].tolist(), names, where
         )
-        look_for_scale(table, known, where)
+        _look_for_scale_of_tiles(table, known, where)
     return table
 
 
