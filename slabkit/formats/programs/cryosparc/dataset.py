@@ -31,15 +31,6 @@ _METAFILE = re.compile(r"^\s+metafile:\s*['\"]?>?(?P<name>[^'\"\n]+?)['\"]?\s*$"
 _UID_PREFIX = re.compile(r"^\d{21}_")
 
 
-def is_dataset(path: str | os.PathLike[str]) -> bool:
-    """Tell by its first bytes whether a file is a dataset; False for what cannot be read."""
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(len(NUMPY_MAGIC)) in (NUMPY_MAGIC, STREAM_MAGIC)
-    except OSError:
-        return False
-
-
 def read_dataset(path: str | os.PathLike[str], fields: re.Pattern[str] | None = None) -> Columns:
     """Read a dataset as `parse_dataset` does."""
     try:
