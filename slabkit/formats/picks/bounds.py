@@ -17,31 +17,35 @@ from slabkit.errors import InputError, SlabkitWarning
 if TYPE_CHECKING:
     import pandas as pd
 
+    from slabkit.formats.file_format import ParsedPicks
+    from slabkit.formats.picks.given import Context
+
 _FIT = 0.95
 _BINNINGS = (2, 4, 6, 8)
 _FEW_PICKS = 10
 _READINGS = {"angstrom": ("Å", "px"), "px": ("px", "Å"), "fraction": ("fractions", "px")}
 
 
-def check_bounds(
-    positions: npt.NDArray[np.float64],
-    sizes: npt.NDArray[np.float64],
-    voxel_size: npt.NDArray[np.float64],
-    unit_length: npt.NDArray[np.float64] | float,
-    zero: npt.NDArray[np.float64] | float,
-    unit: str,
-    where: str,
-) -> None:
-    """Refuse positions of which more than 5 % lie outside their tomograms."""
+def check_bounds(parsed: ParsedPicks, unit: str, context: Context, where: str) -> None:
+    """Refuse positions of which more than 5 % lie outside their tomograms.
+
+    Where the size or voxel size of a tomogram is not known, only negative positions count as
+    outside. ``unit`` is the file's: angstrom, px or fraction.
+    """
+    names = list(parsed.columns["slabkitTomogram"])
+    if not names:
+        return
+    positions = np.column_stack([parsed.columns[f"slabkit{axis}"] for axis in "XYZ"])
+    sizes, voxel_size = context.known_sizes(names), context.known_voxel_sizes(names)
     known = np.isfinite(voxel_size) & (sizes > 0).all(axis=1)
     _refuse_negative(positions[~known], voxel_size[~known], where)
     if not known.any():
         return
     p, size, voxel = positions[known], sizes[known], voxel_size[known, None]
-    length = np.asarray(unit_length, dtype=float)
+    length = np.asarray(parsed.unit_length, dtype=float)
     length = length[:, None] if length.ndim == 1 else length
     length = np.broadcast_to(length, positions.shape)[known]
-    origin = np.broadcast_to(np.asarray(zero, dtype=float), positions.shape)[known]
+    origin = np.broadcast_to(np.asarray(parsed.zero, dtype=float), positions.shape)[known]
     in_file_units = (p - origin) / length
     fits = _inside(p, size, voxel)
     other_length = np.ones_like(voxel) if unit == "px" else voxel

@@ -29,12 +29,12 @@ _SIZES = ("slabkitTomogramSizeX", "slabkitTomogramSizeY", "slabkitTomogramSizeZ"
 
 @dataclass(frozen=True)
 class Context:
-    """What is known besides the file.
+    """What is known besides the file; refuses values that options cannot have.
 
     Parameters
     ----------
     tomograms : DataFrame, optional
-        Columns of `slabkit.tables.TOMOGRAMS`, ``voxel_size`` applied already.
+        Columns of `slabkit.tables.TOMOGRAMS`, to which ``voxel_size`` is applied.
     tomogram : str, optional
         Tomogram of picks whose format holds no name.
     voxel_size : float, optional
@@ -62,6 +62,28 @@ class Context:
     unit: Unit | None = None
     index_base: int | None = None
     tomogram_index: dict[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        from slabkit.tables import TOMOGRAMS, require_unique, validate_table
+
+        for option, value in (("--voxel-size", self.voxel_size), ("--binning", self.binning)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"{option} must be a positive number, not {value!r}.")
+        if self.centre not in CENTRES:
+            raise InputError(f"--centre must be {' or '.join(CENTRES)}, not {self.centre!r}.")
+        if self.unit not in (None, "angstrom", "px"):
+            raise InputError(f"--unit must be angstrom or px, not {self.unit!r}.")
+        if self.index_base not in (None, 0, 1):
+            raise InputError(f"--index-base must be 0 or 1, not {self.index_base!r}.")
+        for what, name in (("tomogram", self.tomogram), ("species", self.species)):
+            if name is not None:
+                check_names([name], what, f"--{what}")
+        if self.tomograms is not None:
+            table = validate_table(self.tomograms, TOMOGRAMS)
+            require_unique(table, "slabkitTomogram", "table of tomograms")
+            if self.voxel_size is not None:
+                table = table.assign(slabkitVoxelSize=float(self.voxel_size))
+            object.__setattr__(self, "tomograms", table)
 
     def names(
         self, named: Iterable[str] | None, count: int, where: str, kind: str = "this format"
@@ -126,18 +148,25 @@ class Context:
 
     def sizes(self, names: Sequence[str], where: str) -> npt.NDArray[np.float64]:
         """Give the size in voxels, x, y, z, of each pick's tomogram; shape (picks, 3)."""
+        sizes = self.known_sizes(names)
+        unknown = (sizes < 1).any(axis=1)
+        if unknown.any():
+            name = names[int(np.flatnonzero(unknown)[0])]
+            self._require_known(name, where)
+            raise InputError(
+                f"{where}: the size of {name} is not known, and this format counts from the "
+                "tomogram's centre; give --tomograms."
+            )
+        return sizes
+
+    def known_sizes(self, names: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Give the sizes as `sizes` does, 0 where not known."""
         known: dict[str, list[int]] = {}
         if self.tomograms is not None:
             rows = self.tomograms[list(_SIZES)].to_numpy().tolist()
             known = dict(zip(self.tomograms["slabkitTomogram"], rows, strict=True))
-        for name in dict.fromkeys(names):
-            if min(known.get(name, [0])) < 1:
-                self._require_known(name, where)
-                raise InputError(
-                    f"{where}: the size of {name} is not known, and this format counts from the "
-                    "tomogram's centre; give --tomograms."
-                )
-        return np.array([known[name] for name in names], dtype=float).reshape(-1, 3)
+        nothing = [0, 0, 0]
+        return np.array([known.get(name, nothing) for name in names], dtype=float).reshape(-1, 3)
 
     def unbinned(
         self, names: Sequence[str]
@@ -162,51 +191,6 @@ class Context:
     def _require_known(self, name: str, where: str) -> None:
         if self.tomograms is not None:
             require_known_tomograms([name], self.tomograms["slabkitTomogram"], where)
-
-
-def make_context(
-    tomograms: pd.DataFrame | None,
-    tomogram: str | None,
-    voxel_size: float | None,
-    binning: float | None,
-    centre: Centre,
-    species: str | None,
-    unit: Unit | None,
-    index_base: int | None = None,
-    tomogram_index: dict[str, str] | None = None,
-) -> Context:
-    """Make a `Context`, which says what the options are."""
-    from slabkit.tables import TOMOGRAMS, require_unique, validate_table
-
-    for option, value in (("--voxel-size", voxel_size), ("--binning", binning)):
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise InputError(f"{option} must be a positive number, not {value!r}.")
-    if centre not in CENTRES:
-        raise InputError(f"--centre must be {' or '.join(CENTRES)}, not {centre!r}.")
-    if unit not in (None, "angstrom", "px"):
-        raise InputError(f"--unit must be angstrom or px, not {unit!r}.")
-    if index_base not in (None, 0, 1):
-        raise InputError(f"--index-base must be 0 or 1, not {index_base!r}.")
-    if tomogram is not None:
-        check_names([tomogram], "tomogram", "--tomogram")
-    if species is not None:
-        check_names([species], "species", "--species")
-    if tomograms is not None:
-        tomograms = validate_table(tomograms, TOMOGRAMS)
-        require_unique(tomograms, "slabkitTomogram", "table of tomograms")
-        if voxel_size is not None:
-            tomograms = tomograms.assign(slabkitVoxelSize=float(voxel_size))
-    return Context(
-        tomograms,
-        tomogram,
-        voxel_size,
-        binning,
-        centre,
-        species,
-        unit,
-        index_base,
-        tomogram_index,
-    )
 
 
 def require_known_tomograms(names: Iterable[str], known: Iterable[str], where: str) -> None:

@@ -46,7 +46,11 @@ def give_ids(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def drop_duplicates(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Drop picks that stand there twice; of two scores the higher stays."""
+    """Drop picks that appear twice; of two scores the higher stays.
+
+    Without ids, picks of one tomogram and species at exactly one position are the same; with ids,
+    only rows that are equal in everything are.
+    """
     if "slabkitPickId" in table.columns:
         kept = table[~table.duplicated()]
     else:
@@ -82,7 +86,7 @@ def set_species(table: pd.DataFrame, species: str, where: str) -> pd.DataFrame:
 
 
 def check_extra_names(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Give the columns that slabkit does not know names that every table can hold."""
+    """Rename unknown columns that tables cannot hold (``_`` for odd characters), and say so."""
     taken = set(PICKS.names)
     reserved = {name.lower() for name in TEXT_NAMES.values()}
     names: dict[str, str] = {}

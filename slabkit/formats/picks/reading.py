@@ -15,9 +15,9 @@ import numpy as np
 
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.file_format import FileFormat, ParsedPicks
-from slabkit.formats.picks.bounds import check_bounds, count_outside
+from slabkit.formats.picks import bounds
 from slabkit.formats.picks.context import PickReading
-from slabkit.formats.picks.given import Centre, Context, Unit, make_context
+from slabkit.formats.picks.given import Centre, Context, Unit
 from slabkit.formats.picks.normalise import (
     check_extra_names,
     drop_duplicates,
@@ -94,7 +94,7 @@ def read_picks(
     check_bounds : bool, optional
         Whether to refuse a list of which more than 5 % lies outside known volumes.
     keep_duplicates : bool, optional
-        Whether picks that stand there twice stay, each with an id of its own.
+        Whether picks that appear twice stay, each with its own id.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def read_picks(
         sources = [source]
     else:
         sources = list(source)
-    context = make_context(
+    context = Context(
         tomograms, tomogram, voxel_size, binning, centre, species, unit, index_base, tomogram_index
     )
     chosen = format_named(format) if format is not None else None
@@ -126,7 +126,8 @@ def read_picks(
     for item in load_sources(sources, folder_formats(chosen)):
         reading, pick_format = _read(item, chosen, context)
         if check_bounds and pick_format.in_corner_unit:
-            _check_bounds(reading, item.where, pick_format, context)
+            in_unit = "px" if context.unit == "px" else pick_format.in_corner_unit
+            bounds.check_bounds(reading, in_unit, context, item.where)
         parts.append(_columns(reading, item.where))
         if reading.tomograms is not None:
             lists.append(reading.tomograms)
@@ -141,7 +142,7 @@ def read_picks(
     table = give_ids(table, where)
     known = known_tomograms(table["slabkitTomogram"].unique(), lists, context, where)
     picks = check_pick_list(PickList(table, known), where)
-    outside = count_outside(picks.picks, picks.tomograms) if check_bounds else 0
+    outside = bounds.count_outside(picks.picks, picks.tomograms) if check_bounds else 0
     if outside:
         warnings.warn(
             f"{where}: {outside} of {len(table)} picks lie outside their tomograms; they are kept.",
@@ -203,11 +204,10 @@ def _read(
 ) -> tuple[ParsedPicks, FileFormat]:
     if source.empty and source.where == "-":  # the program before it in the pipe has failed
         raise InputError("standard input: is empty, not even a table without picks.")
+    pick_format = chosen or detect_format(source)
     if source.empty:
-        pick_format = chosen or detect_format(source)
         nothing: dict[str, Any] = {column.name: [] for column in PICKS.columns if column.required}
         return ParsedPicks(nothing), pick_format
-    pick_format = chosen or detect_format(source)
     return pick_format.reading(source, context), pick_format
 
 
@@ -232,48 +232,14 @@ def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
 
     if len(parts) == 1:
         return parts[0]
-    defaults: dict[str, Any] = {column.name: column.default for column in PICKS.columns}
-    names = dict.fromkeys(name for part in parts for name in part.columns)
+    missing: dict[str, Any] = {
+        column.name: np.nan if column.kind == "real" else column.default or ""
+        for column in PICKS.columns
+    }
+    names = list(dict.fromkeys(name for part in parts for name in part.columns))
     whole = [
-        part.assign(
-            **{
-                n: defaults.get(n) or "" if n not in _REAL else np.nan
-                for n in names
-                if n not in part.columns
-            }
-        )
+        part.assign(**{n: missing.get(n, "") for n in names if n not in part.columns})[names]
         for part in parts
         if len(part)
     ]
-    if not whole:
-        return parts[0]
-    return pd.concat([part[list(names)] for part in whole], ignore_index=True)
-
-
-_REAL = {column.name for column in PICKS.columns if column.kind == "real"}
-
-
-def _check_bounds(
-    reading: ParsedPicks, where: str, pick_format: FileFormat, context: Context
-) -> None:
-    names = list(reading.columns["slabkitTomogram"])
-    if not names:
-        return
-    positions = np.column_stack([reading.columns[f"slabkit{axis}"] for axis in "XYZ"])
-    sizes = np.zeros((len(names), 3))
-    if context.tomograms is not None:
-        rows = context.tomograms.set_index("slabkitTomogram")
-        known = np.array([name in rows.index for name in names])
-        inside = [name for name in names if name in rows.index]
-        columns = [f"slabkitTomogramSize{axis}" for axis in "XYZ"]
-        sizes[known] = rows.loc[inside, columns].to_numpy()
-    unit = "px" if context.unit == "px" else pick_format.in_corner_unit
-    check_bounds(
-        positions,
-        sizes,
-        context.known_voxel_sizes(names),
-        reading.unit_length,
-        reading.zero,
-        unit,
-        where,
-    )
+    return pd.concat(whole, ignore_index=True) if whole else parts[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.file_format import FileFormat
-from slabkit.formats.picks.given import Centre, Context, make_context
+from slabkit.formats.picks.given import Centre, Context
 from slabkit.formats.picks.normalise import set_species
 from slabkit.formats.programs.shared.values import TEXT_NAMES, check_names
 from slabkit.formats.registry import format_named, format_to_write
@@ -67,7 +67,9 @@ def write_picks(
     picks = check_pick_list(picks)
     if species is not None:
         picks = PickList(set_species(picks.picks, species, "pick list"), picks.tomograms)
-    context = make_context(picks.tomograms, None, None, binning, centre, species, None, index_base)
+    context = Context(
+        picks.tomograms, binning=binning, centre=centre, species=species, index_base=index_base
+    )
     chosen.require_meant(context, str(target))
     check_names(picks.picks["slabkitTomogram"].unique(), "tomogram", "pick list")
     _say_what_is_lost(picks, chosen)
