@@ -37,12 +37,28 @@ def test_the_python_tour_is_the_example():
 
 
 def test_the_demo_takes_the_same_way():
-    from slabkit.cli.demo import _commands
+    from slabkit.steps.demo import commands
 
-    commands = [" ".join(["slabkit", *words]) for words in _commands(2, 1)]
+    lines = [f"slabkit {command.line}" for command in commands(2, 1)]
     for line in block("## A tour\n"):
         if line.startswith(("slabkit pick", "slabkit map", "slabkit minislab", "slabkit classify")):
-            assert line in commands
+            assert line in lines
+
+
+def test_the_demo_runs_the_commands_that_it_prints(monkeypatch):
+    import slabkit.cli.main as cli
+    from slabkit.cli import classify, curate, label, map, minislab, pick, score, simulate, slab
+    from slabkit.steps.demo import commands
+
+    typed = []
+    for module in (classify, curate, label, map, minislab, pick, score, simulate, slab):
+        monkeypatch.setattr(
+            module, "execute", lambda run, options, **_: typed.append((run, options))
+        )
+    chain = commands(2, 1)
+    for command in chain:
+        cli.app(command.line.split(), standalone_mode=False)
+    assert typed == [(command.run, command.options) for command in chain]
 
 
 def test_pages_and_pictures_that_are_named_are_there():

@@ -1,0 +1,155 @@
+"""Minislabs with classes or scores, and labels so far, to the minislabs to label next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slabkit.errors import InputError
+from slabkit.execution.frame import Frame, Work, parameters
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.curation import Suggestion
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `run` is told.
+
+    Parameters
+    ----------
+    minislabs : str
+        Minislab table.
+    out : str
+        Its rows in the order in which to label them.
+    classified, picks : str, optional
+        Classes of the minislabs (a result on them), and the pick list with scores: one or both.
+    labels : tuple of str
+        Label tables so far, oldest first.
+    number, beta
+        See `slabkit.suggest_labels`.
+    decide : str, optional
+        Label table to write: a label for every minislab.
+    gallery : str, optional
+        Folder for galleries of the suggested tiles.
+    """
+
+    minislabs: str
+    out: str
+    classified: str | None = None
+    picks: str | None = None
+    labels: tuple[str, ...] = ()
+    number: int = 240
+    beta: float = 4.0
+    decide: str | None = None
+    gallery: str | None = None
+
+
+def run(options: Options, frame: Frame) -> None:
+    """Write the suggested minislabs and, where asked for, decisions and galleries."""
+    from slabkit.formats.tables.paths import check_given_once
+
+    check_given_once(options.labels, "label table")
+    if options.classified is None and options.picks is None:
+        raise InputError("give --classified, --picks or both: classes or scores to go by.")
+    given = (options.minislabs, options.classified, options.picks, *options.labels)
+    inputs = [name for name in given if name is not None]
+    if "-" in inputs or options.decide == "-":
+        raise InputError("suggest reads and writes files; only -o may be - here.")
+    further = {"--decide": options.decide, "--gallery": options.gallery}
+    taken = {Path(name).resolve() for name in (*inputs, options.out) if name != "-"}
+    for option, name in further.items():
+        if name is not None and Path(name).resolve() in taken:
+            raise InputError(f"{name}: {option} is an input or -o already.")
+    with frame.work(
+        "suggest",
+        options.out,
+        inputs=inputs,
+        parameters={**parameters(options, "minislabs", "out", "decide", "gallery"), **further},
+    ) as work:
+        if work.finished:
+            return
+        import pandas as pd
+
+        from slabkit.curation import suggest_labels
+        from slabkit.formats.tables.curation import read_any_labels
+        from slabkit.formats.tables.native import read_minislabs
+        from slabkit.tables import LABELS, empty_table
+
+        table, geometry = read_minislabs(options.minislabs)
+        # Tilted views of a pick are one decision: the image that was tilted least is shown.
+        upright = table.iloc[table["slabkitTilt"].abs().argsort(kind="stable")]
+        upright = upright.drop_duplicates("slabkitPickId").sort_index(ignore_index=True)
+        candidates = upright[["slabkitPickId", "slabkitTomogram"]].copy()
+        if options.classified is not None:
+            candidates["slabkitClass"] = _classes(candidates, table, geometry, options.classified)
+        if options.picks is not None:
+            candidates["slabkitScore"] = _scores(candidates, options.picks)
+        tables = [read_any_labels(name) for name in options.labels]
+        known = pd.concat(tables, ignore_index=True) if tables else empty_table(LABELS)
+        result = suggest_labels(candidates, known, count=options.number, beta=options.beta)
+        _write(work, upright, geometry, result, options)
+        said = result.decisions["slabkitDecision"].value_counts()
+        work.summary.update(
+            minislabs=len(result.decisions),
+            labelled=result.labelled,
+            suggested=len(result.order),
+            expected_f_beta=result.expected_f_beta,
+            would_accept=int(said.get("accepted", 0)),
+        )
+
+
+def _classes(
+    candidates: pd.DataFrame, minislabs: pd.DataFrame, geometry: pd.DataFrame, classified: str
+) -> list[str]:
+    """Give each candidate its class in a result on the minislabs, empty for none."""
+    from slabkit.formats.results import read_results
+    from slabkit.labels import join_results
+    from slabkit.minislabs.galleries import layout_of
+
+    layout = layout_of(geometry, classified)
+    found = read_results([classified], minislabs, layout).table
+    if "slabkitClass" not in found.columns:
+        raise InputError(f"{classified}: has no classes (rlnClassNumber).")
+    tile = join_results(found, minislabs, layout).tile
+    ids = minislabs["slabkitPickId"].to_numpy(dtype=object)[tile[tile >= 0]]
+    if len(found) and not len(ids):
+        raise InputError(f"{classified}: none of its rows is one of the minislabs.")
+    names = found["slabkitClass"].to_numpy(dtype=object)[tile >= 0]
+    classes = dict(zip(ids[::-1], names[::-1], strict=True))  # the first row of a pick counts
+    return [classes.get(name, "") for name in candidates["slabkitPickId"]]
+
+
+def _scores(candidates: pd.DataFrame, picks: str) -> list[float]:
+    """Give each candidate its score in a pick list, NaN for none."""
+    from slabkit.formats.picks.reading import read_picks
+
+    table = read_picks(picks, check_bounds=False).picks
+    scores = dict(zip(table["slabkitPickId"], table["slabkitScore"], strict=True))
+    if len(candidates) and not set(scores) & set(candidates["slabkitPickId"]):
+        raise InputError(f"{picks}: has none of the picks of the minislabs.")
+    return [scores.get(name, float("nan")) for name in candidates["slabkitPickId"]]
+
+
+def _write(
+    work: Work, upright: pd.DataFrame, geometry: pd.DataFrame, result: Suggestion, options: Options
+) -> None:
+    from slabkit.formats.tables.native import write_labels, write_minislabs
+    from slabkit.steps.shared.galleries import planned_tile_files, write_tiles
+
+    columns = ["slabkitSuggestion", "slabkitProbability", "slabkitGain"]
+    order = result.order[["slabkitPickId", *columns]]
+    rows = order.merge(upright, on="slabkitPickId", how="left")[[*upright.columns, *columns]]
+    decide = None if options.decide is None else Path(options.decide)
+    folder = None if options.gallery is None else Path(options.gallery)
+    planned = planned_tile_files(len(rows), geometry, folder) if folder else []
+    work.check_free([*([decide] if decide else []), *planned])
+    if folder:
+        work.outputs += write_tiles(rows, geometry, folder, options.minislabs)
+    if decide:
+        write_labels(decide, result.decisions)
+        work.outputs.append(decide)
+    write_minislabs(options.out, rows, geometry)
