@@ -51,10 +51,5 @@ def agree(
     Kappa is 1 for raters who always agree and 0 for raters who agree as often as chance would.
     What a rater left undecided does not count; of two verdicts on one pick the later one does.
     """
-    execute(
-        run,
-        Options(tuple(labels), common.choice(by, "--by", By), out, minislabs),
-        overwrite=overwrite,
-        quiet=quiet,
-        json_=json_,
-    )
+    options = Options(tuple(labels), common.choice(by, "--by", By), out, minislabs)
+    execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_)

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from slabkit.cli.merge import parse_distances
 from slabkit.cli.options import common
 from slabkit.cli.running import execute
 from slabkit.steps.conflicts import Options, run
@@ -63,16 +62,11 @@ def conflicts(
         contrast=common.parse_contrast(contrast),
         voxel_size=common.positive(voxel_size, "--voxel-size"),
     )
-    execute(
-        run,
-        Options(
-            tuple(picks),
-            out,
-            gallery,
-            distance=parse_distances(distance or []),
-            tomograms=None if tomograms is None else tuple(tomograms),
-        ),
-        overwrite=overwrite,
-        quiet=quiet,
-        json_=json_,
+    options = Options(
+        tuple(picks),
+        out,
+        gallery,
+        distance=common.parse_distances(distance or []),
+        tomograms=None if tomograms is None else tuple(tomograms),
     )
+    execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_)

@@ -25,12 +25,5 @@ def demo(
 
     Every step is printed as the command that a user would type.
     """
-    execute(
-        run,
-        Options(out, count, seed),
-        overwrite=overwrite,
-        jobs=jobs,
-        quiet=quiet,
-        json_=json_,
-        show=score_text,
-    )
+    options = Options(out, count, seed)
+    execute(run, options, overwrite=overwrite, jobs=jobs, quiet=quiet, json_=json_, show=score_text)

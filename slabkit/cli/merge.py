@@ -8,7 +8,6 @@ import typer
 
 from slabkit.cli.options import common
 from slabkit.cli.running import execute
-from slabkit.errors import InputError
 from slabkit.steps.merge import Between, Options, Position, run
 
 
@@ -64,31 +63,13 @@ def merge(
     of different kinds are never compared: the kind of the earlier list stays. Only picks of one
     species are merged. The pick that stays records the others: slabkit history shows them.
     """
-    execute(
-        run,
-        Options(
-            tuple(picks),
-            out,
-            distance=parse_distances(distance or []),
-            preset=preset,
-            between=common.choice(between, "--between", Between),
-            position=common.choice(position, "--position", Position),
-            weights=common.parse_pairs(weights or [], "--weights"),
-        ),
-        overwrite=overwrite,
-        quiet=quiet,
-        json_=json_,
+    options = Options(
+        tuple(picks),
+        out,
+        distance=common.parse_distances(distance or []),
+        preset=preset,
+        between=common.choice(between, "--between", Between),
+        position=common.choice(position, "--position", Position),
+        weights=common.parse_pairs(weights or [], "--weights"),
     )
-
-
-def parse_distances(values: list[str]) -> dict[str, float]:
-    """Read ``--distance``: numbers and NAME=NUMBER, the number alone under the empty name."""
-    plain = [value for value in values if "=" not in value]
-    try:
-        numbers = [float(value) for value in plain]
-    except ValueError:
-        raise InputError(f"--distance takes Å or SPECIES=Å, not {', '.join(plain)!r}.") from None
-    if len(numbers) > 1:
-        raise InputError("--distance takes one number for all species; others need SPECIES=Å.")
-    pairs = common.parse_pairs([value for value in values if "=" in value], "--distance")
-    return {**pairs, **({"": numbers[0]} if numbers else {})}
+    execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_)

@@ -36,10 +36,5 @@ def rescue(
     Nothing is changed: the picks keep ids, decisions and recorded labels. Make minislabs of what
     is chosen, label them as a round of its own, and curate the whole list with those labels too.
     """
-    execute(
-        run,
-        Options(tuple(picks), out, tuple(which or ["rejected"]), seed),
-        overwrite=overwrite,
-        quiet=quiet,
-        json_=json_,
-    )
+    options = Options(tuple(picks), out, tuple(which or ["rejected"]), seed)
+    execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_)

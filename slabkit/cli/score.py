@@ -102,29 +102,23 @@ def score(
     The options from --from on say what PICKS do not say themselves. --tomograms is for TRUTH too;
     a truth that needs more is for `slabkit convert`.
     """
-    execute(
-        run,
-        Options(
-            picks,
-            truth,
-            radii=common.parse_pairs(radius or [], "--radius"),
-            beta=beta,
-            mode=common.choice(mode, "--mode", Mode),
-            bootstrap=bootstrap,
-            seed=seed,
-            curve=curve,
-            plot=plot,
-            reading=pick_options.pick_reading(
-                from_, binning, centre, tomogram, unit, index_base, tomogram_index
-            ),
-            tomograms=tuple(tomograms or []),
-            voxel_size=voxel_size,
+    options = Options(
+        picks,
+        truth,
+        radii=common.parse_pairs(radius or [], "--radius"),
+        beta=beta,
+        mode=common.choice(mode, "--mode", Mode),
+        bootstrap=bootstrap,
+        seed=seed,
+        curve=curve,
+        plot=plot,
+        reading=pick_options.pick_reading(
+            from_, binning, centre, tomogram, unit, index_base, tomogram_index
         ),
-        overwrite=overwrite,
-        quiet=quiet,
-        json_=json_,
-        show=score_text,
+        tomograms=tuple(tomograms or []),
+        voxel_size=voxel_size,
     )
+    execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_, show=score_text)
 
 
 def score_text(results: list[Scored]) -> str:

@@ -47,21 +47,15 @@ def simulate(
     45 degrees in steps of 3. The truth has each particle's centre of mass in Å. A tomogram of the
     preset czii takes about 1 GB of memory a worker.
     """
-    execute(
-        run,
-        Options(
-            out,
-            preset=common.choice(preset, "--preset", Preset),
-            count=count,
-            seed=seed,
-            maps=tuple(_parse_map(text) for text in map_ or []),
-            noise=noise,
-        ),
-        overwrite=overwrite,
-        jobs=jobs,
-        quiet=quiet,
-        json_=json_,
+    options = Options(
+        out,
+        preset=common.choice(preset, "--preset", Preset),
+        count=count,
+        seed=seed,
+        maps=tuple(_parse_map(text) for text in map_ or []),
+        noise=noise,
     )
+    execute(run, options, overwrite=overwrite, jobs=jobs, quiet=quiet, json_=json_)
 
 
 def _parse_map(text: str) -> MapFile:

@@ -77,10 +77,5 @@ def split(
     if not sources:
         raise InputError("no pick list is given.")
     subsets = PRESETS[preset] if preset else parse_subsets(texts)
-    execute(
-        run,
-        Options(sources, out, subsets, bins, draws, seed, lists),
-        overwrite=overwrite,
-        quiet=quiet,
-        json_=json_,
-    )
+    options = Options(sources, out, subsets, bins, draws, seed, lists)
+    execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_)

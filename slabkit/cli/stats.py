@@ -55,10 +55,5 @@ def stats(
     images and labels were made; where the CSV that a person filled in has a column time, its times
     are used.
     """
-    execute(
-        run,
-        Options(tuple(picks), out, tuple(labels or []), pause, title),
-        overwrite=overwrite,
-        quiet=quiet,
-        json_=json_,
-    )
+    options = Options(tuple(picks), out, tuple(labels or []), pause, title)
+    execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_)

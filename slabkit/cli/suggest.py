@@ -64,20 +64,15 @@ def suggest(
     rows of the minislabs in the order in which to label them: a particle STAR like any other. The
     more a label is expected to improve F-beta of the list, the earlier its minislab comes.
     """
-    execute(
-        run,
-        Options(
-            minislabs,
-            out,
-            classified=classified,
-            picks=picks,
-            labels=tuple(labels or []),
-            number=number,
-            beta=beta,
-            decide=decide,
-            gallery=gallery,
-        ),
-        overwrite=overwrite,
-        quiet=quiet,
-        json_=json_,
+    options = Options(
+        minislabs,
+        out,
+        classified=classified,
+        picks=picks,
+        labels=tuple(labels or []),
+        number=number,
+        beta=beta,
+        decide=decide,
+        gallery=gallery,
     )
+    execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_)

@@ -16,22 +16,10 @@ By = Literal["author", "round", "source"]
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    labels : tuple of str
-        Label tables, or pick lists that hold labels; one may be ``-``.
-    by : {"author", "round", "source"}, optional
-        What makes a rater; default: each table is one.
-    out : str, optional
-        Table of the contradictions.
-    minislabs : str, optional
-        ``out`` becomes this table's rows of the contradictory picks.
-    """
+    """The options of ``slabkit agree``; see also `slabkit.measure_agreement`."""
 
     labels: tuple[str, ...]
-    by: By | None = None
+    by: By | None = None  # None: each table is a rater
     out: str | None = None
     minislabs: str | None = None
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from slabkit.errors import InputError
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.shared.galleries import GalleryOptions, plan_galleries, write_galleries
-from slabkit.tomogram import Reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,25 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    picks : tuple of str
-        Pick lists in any format, of several species together.
-    out : str
-        Folder for ``conflicts.star``, ``minislabs.star``, its galleries and ``decide.csv``.
-    gallery : GalleryOptions
-    distance : mapping of str to float
-        See `slabkit.find_conflicts`; empty: half the larger of the two diameters.
-    tomograms : tuple of str, optional
-        Where the tomograms are, by name; default: the files that the pick lists name.
-    """
+    """The options of ``slabkit conflicts``; see also `slabkit.find_conflicts`."""
 
     picks: tuple[str, ...]
     out: str
     gallery: GalleryOptions
-    distance: Mapping[str, float] = field(default_factory=dict)
+    distance: Mapping[str, float] = field(default_factory=dict)  # empty: by the diameters
     tomograms: tuple[str, ...] | None = None
 
 
@@ -63,7 +49,7 @@ def run(options: Options, frame: Frame) -> None:
         places,
         options.picks[0],
         options.tomograms,
-        reading=Reading(voxel_size=gallery.voxel_size),
+        reading=gallery.reading,
         contrast=gallery.contrast,
     )
     plan, failures = plan_galleries(places, volumes, gallery)

@@ -22,17 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    out : str
-        Folder for all results and ``report.html``.
-    count : int
-        How many tomograms.
-    seed : int
-        Of the simulation.
-    """
+    """The options of ``slabkit demo``."""
 
     out: str
     count: int = 3
@@ -49,17 +39,7 @@ class Command:
 
 
 def commands(count: int, seed: int) -> list[Command]:
-    """Give the commands of the demo, in order.
-
-    Parameters
-    ----------
-    count, seed : int
-        Of `Options`.
-
-    Returns
-    -------
-    list of Command
-    """
+    """Give the commands of the demo, in order."""
     return [
         Command(
             f"simulate -o tomograms --preset small --count {count} --seed {seed}",

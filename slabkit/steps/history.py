@@ -13,17 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    pick_id : str
-        The pick's, or that of a pick that was merged into another.
-    picks : str
-        Pick list; may be ``-``.
-    minislabs : str, optional
-        Minislab table, for tiles that nobody labelled.
-    """
+    """The options of ``slabkit history``; see also `slabkit.pick_history`."""
 
     pick_id: str
     picks: str

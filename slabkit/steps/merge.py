@@ -19,26 +19,12 @@ Position = Literal["best", "score", "rank", "source"]
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    picks : tuple of str
-        Pick lists in any format; one may be ``-``.
-    out : str
-        Pick list to write.
-    distance : mapping of str to float
-        In Å, by species; the key ``""`` is for all others.
-    preset : str, optional
-        Further distances, of `slabkit.merging.PRESETS`.
-    between, position, weights
-        See `slabkit.merge_picks`.
-    """
+    """The options of ``slabkit merge``; see also `slabkit.merge_picks`."""
 
     picks: tuple[str, ...]
     out: str
-    distance: Mapping[str, float] = field(default_factory=dict)
-    preset: str | None = None
+    distance: Mapping[str, float] = field(default_factory=dict)  # Å; "" is for all other species
+    preset: str | None = None  # of `slabkit.merging.PRESETS`
     between: Between = "one-to-one"
     position: Position = "best"
     weights: Mapping[str, float] = field(default_factory=dict)

@@ -10,19 +10,7 @@ from slabkit.execution.frame import Frame, parameters
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    picks : tuple of str
-        Curated pick lists; one may be ``-``.
-    out : str
-        Pick list to write.
-    which : tuple of str
-        See `slabkit.rescue_picks`.
-    seed : int
-        Of the random choice.
-    """
+    """The options of ``slabkit rescue``; see also `slabkit.rescue_picks`."""
 
     picks: tuple[str, ...]
     out: str

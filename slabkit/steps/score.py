@@ -36,36 +36,14 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    picks, truth : str
-        In any format; one may be ``-``.
-    radii : mapping of str to float
-        In Å, by species, where they are not the challenge's.
-    beta : float
-        Recall counts this many times as much as precision.
-    mode : {"strict", "czii", "both"}
-        See `slabkit.score_picks`.
-    bootstrap, seed : int
-        How often tomograms are drawn for intervals, 0 for none, and the seed of the draws.
-    curve, plot : str, optional
-        Table (``.star``, ``.csv``) and picture (``.png``) of the scores over thresholds.
-    reading : PickReading
-        What ``picks`` do not say themselves.
-    tomograms : tuple of str
-        Volumes or tables: sizes and voxel sizes, for both lists.
-    voxel_size : float, optional
-        In Å, of the tomograms.
-    """
+    """The options of ``slabkit score``; see also `slabkit.score_picks`."""
 
     picks: str
     truth: str
     radii: Mapping[str, float] = field(default_factory=dict)
     beta: float = 4.0
     mode: Mode = "strict"
-    bootstrap: int = 0
+    bootstrap: int = 0  # 0: no intervals
     seed: int = 0
     curve: str | None = None
     plot: str | None = None
@@ -172,18 +150,7 @@ def _summary(score: Score, intervals: ScoreIntervals | None) -> dict[str, Any]:
 
 
 def interval_ends(intervals: ScoreIntervals | None) -> dict[str, dict[str, list[float | None]]]:
-    """Give the ends of each interval by species and measure.
-
-    Parameters
-    ----------
-    intervals : ScoreIntervals, optional
-        None: there are no ends.
-
-    Returns
-    -------
-    dict of str to dict of str to list
-        Low and high end; None where they are not defined.
-    """
+    """Give the ends of each interval by species and measure; None where they are not defined."""
     return {
         row["species"]: {
             name: [defined(row[f"{name}_low"]), defined(row[f"{name}_high"])]

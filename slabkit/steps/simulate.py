@@ -30,19 +30,7 @@ class MapFile:
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    out : str
-        Folder for the tomograms, ``truth.star`` and ``truth.csv``.
-    preset, seed, noise
-        See `slabkit.simulate_tomogram`.
-    count : int
-        How many tomograms.
-    maps : tuple of MapFile
-        Instead of the built-in species of that name, or further ones.
-    """
+    """The options of ``slabkit simulate``; see also `slabkit.simulate_tomogram`."""
 
     out: str
     preset: Preset = "small"

@@ -16,21 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    picks : tuple of str
-        Pick lists in any format; one may be ``-``.
-    out : str
-        Table to write.
-    subsets : mapping of str to int or float
-        See `slabkit.splitting.parse_subsets`.
-    bins, draws, seed
-        See `slabkit.split_tomograms`.
-    lists : str, optional
-        Folder for the picks of each subset.
-    """
+    """The options of ``slabkit split``; see also `slabkit.split_tomograms`."""
 
     picks: tuple[str, ...]
     out: str

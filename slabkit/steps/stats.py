@@ -19,26 +19,12 @@ _DECISIONS = ("accepted", "rejected", "undecided")
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    picks : tuple of str
-        Pick lists in any format; one may be ``-``.
-    out : str, optional
-        Folder for the page, the plots and ``stats.star``.
-    labels : tuple of str
-        Label tables with their records beside them.
-    pause : float
-        Seconds; see `slabkit.labelling_pace`.
-    title : str
-        Of the page.
-    """
+    """The options of ``slabkit stats``; see also `slabkit.pick_statistics`."""
 
     picks: tuple[str, ...]
     out: str | None = None
     labels: tuple[str, ...] = ()
-    pause: float = 300.0
+    pause: float = 300.0  # seconds
     title: str = "Curation"
 
 

@@ -17,25 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What `run` is told.
-
-    Parameters
-    ----------
-    minislabs : str
-        Minislab table.
-    out : str
-        Its rows in the order in which to label them.
-    classified, picks : str, optional
-        Classes of the minislabs (a result on them), and the pick list with scores: one or both.
-    labels : tuple of str
-        Label tables so far, oldest first.
-    number, beta
-        See `slabkit.suggest_labels`.
-    decide : str, optional
-        Label table to write: a label for every minislab.
-    gallery : str, optional
-        Folder for galleries of the suggested tiles.
-    """
+    """The options of ``slabkit suggest``; see also `slabkit.suggest_labels`."""
 
     minislabs: str
     out: str

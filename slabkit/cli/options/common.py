@@ -40,6 +40,7 @@ __all__ = [
     "emit",
     "format_table",
     "parse_contrast",
+    "parse_distances",
     "parse_numbers",
     "parse_pairs",
     "parse_range",
@@ -266,6 +267,19 @@ def parse_pairs(values: Sequence[str], option: str) -> dict[str, float]:
             raise InputError(f"{option} names {name} twice.")
         pairs[name] = parsed
     return pairs
+
+
+def parse_distances(values: list[str]) -> dict[str, float]:
+    """Read ``--distance``: numbers and NAME=NUMBER, the number alone under the empty name."""
+    plain = [value for value in values if "=" not in value]
+    try:
+        numbers = [float(value) for value in plain]
+    except ValueError:
+        raise InputError(f"--distance takes Å or SPECIES=Å, not {', '.join(plain)!r}.") from None
+    if len(numbers) > 1:
+        raise InputError("--distance takes one number for all species; others need SPECIES=Å.")
+    pairs = parse_pairs([value for value in values if "=" in value], "--distance")
+    return {**pairs, **({"": numbers[0]} if numbers else {})}
 
 
 def all_failed(failures: Mapping[str, str], items: int) -> SlabkitError | None:
