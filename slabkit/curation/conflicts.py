@@ -190,8 +190,10 @@ def settle_conflicts(conflicts: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFr
             f"conflict {one['slabkitPickId']} ({rows_named(stray)} of the decisions) goes to "
             f"{one['slabkitSpecies']}, which does not claim it; {' and '.join(there)} do."
         )
-    said = np.where(yes & right, "accepted", np.where(yes, "rejected", votes["slabkitDecision"]))
-    votes["slabkitDecision"] = said.astype(object)
+    decision = np.where(
+        yes & right, "accepted", np.where(yes, "rejected", votes["slabkitDecision"])
+    )
+    votes["slabkitDecision"] = decision.astype(object)
     votes["slabkitPickId"] = votes["_claim"]
     votes["slabkitSpecies"] = np.where(yes & right, votes["_claimed"], "")
     # The image is about the middle of the claims: where it says the particle is moves no claim.

@@ -1,4 +1,4 @@
-"""The life of one pick, from voxel to verdict, as its row tells it."""
+"""The history of one pick, from voxel to verdict, as its row tells it."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _read_number(text: str, name: str) -> float:
         return float(text)
     except ValueError:
         raise FormatError(
-            f"pick {name}: its ledger says it was moved, and {text!r} is no place it was at."
+            f"pick {name}: its ledger says it was moved, and {text!r} is not a coordinate."
         ) from None
 
 

@@ -130,11 +130,11 @@ def _chosen_by(picks: pd.DataFrame, name: str) -> npt.NDArray[np.bool_]:
             "all first."
         )
     labels = recorded_labels(picks)
-    said = [
+    ids_of = [
         set(labels.loc[labels["slabkitDecision"] == word, "slabkitPickId"])
         for word in ("accepted", "rejected")
     ]
-    return np.asarray(picks["slabkitPickId"].isin(said[0] & said[1]))
+    return np.asarray(picks["slabkitPickId"].isin(ids_of[0] & ids_of[1]))
 
 
 def _random_keys(ids: npt.NDArray[np.object_], seed: int) -> list[bytes]:

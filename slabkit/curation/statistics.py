@@ -119,7 +119,7 @@ def _measured(table: pd.DataFrame, tomograms: pd.DataFrame | None) -> pd.DataFra
 
 
 def _nearest(table: pd.DataFrame, keys: list[str]) -> pd.Series:
-    """Give the distance of each pick to the nearest other that is alike in the keys."""
+    """Give the distance of each pick to the nearest other with the same keys."""
     import pandas as pd
     from scipy.spatial import cKDTree
 
@@ -153,8 +153,8 @@ def _labelling(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     keys = ["slabkitAuthor", "slabkitRound"]
     rows = []
     for (author, round_name), group in labels.groupby(keys):
-        said = group["slabkitDecision"].value_counts()
-        words = (int(said.get(word, 0)) for word in ("accepted", "rejected", "undecided"))
+        decisions = group["slabkitDecision"].value_counts()
+        words = (int(decisions.get(word, 0)) for word in ("accepted", "rejected", "undecided"))
         rows.append((author, round_name, len(group), group["slabkitPickId"].nunique(), *words))
     columns = ["Author", "Round", "Labels", "Picks", "Accepted", "Rejected", "Undecided"]
     return pd.DataFrame(rows, columns=[f"slabkit{name}" for name in columns])

@@ -212,13 +212,13 @@ def _decisions(
     import pandas as pd
 
     ids = candidates["slabkitPickId"]
-    said = labels[
+    given = labels[
         labels["slabkitPickId"].isin(set(ids)) & (labels["slabkitDecision"] != "undecided")
     ]
-    said = said.drop_duplicates("slabkitPickId", keep="last")
+    given = given.drop_duplicates("slabkitPickId", keep="last")
     open_ = posterior.verdict < 0
     if not open_.any():
-        return make_table(LABELS, {name: said[name] for name in said.columns})
+        return make_table(LABELS, {name: given[name] for name in given.columns})
     classes = candidates["slabkitClass"] if "slabkitClass" in candidates.columns else ""
     inferred = make_table(
         LABELS,
@@ -232,7 +232,7 @@ def _decisions(
             "slabkitRound": "propagated",
         },
     )
-    return pd.concat([said, inferred], ignore_index=True) if len(said) else inferred
+    return pd.concat([given, inferred], ignore_index=True) if len(given) else inferred
 
 
 @dataclass(frozen=True)
@@ -300,7 +300,7 @@ def best_acceptance(probability: Floats, beta: float) -> tuple[npt.NDArray[np.bo
         return np.zeros(len(order), dtype=bool), 0.0
     f_beta = (1 + beta**2) * right / (np.arange(1, len(order) + 1) + beta**2 * right[-1])
     best = int(np.argmax(f_beta))
-    # Equal picks are treated alike.
+    # Picks of equal probability are all accepted or all not.
     return probability >= probability[order[best]], float(f_beta[best])
 
 
@@ -308,8 +308,9 @@ def _verdicts(candidates: pd.DataFrame, labels: pd.DataFrame) -> Indices:
     table = validate_table(labels, LABELS, "labels")
     table = table[table["slabkitDecision"] != "undecided"]
     table = table.drop_duplicates("slabkitPickId", keep="last")
-    said = dict(zip(table["slabkitPickId"], table["slabkitDecision"] == "accepted", strict=True))
-    return np.array([int(said.get(name, -1)) for name in candidates["slabkitPickId"]], np.int64)
+    accepted = table["slabkitDecision"] == "accepted"
+    known = dict(zip(table["slabkitPickId"], accepted, strict=True))
+    return np.array([int(known.get(name, -1)) for name in candidates["slabkitPickId"]], np.int64)
 
 
 def _groups(scores: Floats, groups: int) -> Indices:

@@ -125,9 +125,9 @@ def _named(labels: pd.DataFrame, name: str) -> npt.NDArray[np.bool_]:
 def tally(votes: pd.DataFrame, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Count the votes for and against each of ``count`` picks."""
     pick = votes["pick"].to_numpy()
-    said = votes["slabkitDecision"].to_numpy(dtype=object)
+    decision = votes["slabkitDecision"].to_numpy(dtype=object)
     yes, no = (
-        np.bincount(pick[said == word], minlength=count).astype(np.int64)
+        np.bincount(pick[decision == word], minlength=count).astype(np.int64)
         for word in ("accepted", "rejected")
     )
     return yes, no
@@ -159,11 +159,11 @@ def outcome(
 def _balance(
     votes: pd.DataFrame, count: int, weight: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    said = votes["slabkitDecision"].to_numpy(dtype=object)
-    signed = np.where(said == "accepted", weight, -weight)
+    decision = votes["slabkitDecision"].to_numpy(dtype=object)
+    signed = np.where(decision == "accepted", weight, -weight)
     pick = votes["pick"].to_numpy()
     balance = np.bincount(pick, signed, minlength=count)
-    # 0.1 + 0.2 against 0.3 is a tie, whatever the last bit says.
+    # 0.1 + 0.2 against 0.3 is a tie, in spite of rounding.
     size = np.bincount(pick, weight, minlength=count)
     return np.where(np.abs(balance) <= 1e-9 * size, 0.0, balance)
 
@@ -241,13 +241,13 @@ def confidences(
     round rejected; NaN where the first round has no verdict.
     """
     score = np.full(count, np.nan)
-    standing = np.ones(count, dtype=bool)
+    passed = np.ones(count, dtype=bool)
     later = np.zeros(count, dtype=bool)
     for step, (name, value) in enumerate(rule.items()):
         of_round = votes[votes["slabkitRound"] == name]
         verdict = outcome(of_round, count, policy, weights)
-        standing &= verdict == "accepted"
-        score[standing] = value
+        passed &= verdict == "accepted"
+        score[passed] = value
         if step == 0:
             score[verdict == "rejected"] = 0.0
         else:

@@ -54,7 +54,7 @@ class LabelReport:
     undecided : int
         Picks without a decision: not listed, listed without one, or views that tie.
     tied : int
-        Picks whose views say both and balance.
+        Picks whose views say both, equally often.
     placed : int
         Picks of which the result says where in the tomogram they are.
     """

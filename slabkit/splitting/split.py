@@ -36,7 +36,7 @@ _ROUNDED = 2e-3  # 33.3 % three times is meant to be all
 
 @dataclass(frozen=True)
 class Split:
-    """Which tomogram is in which subset, and how alike the subsets are.
+    """Which tomogram is in which subset, and how similar the subsets are.
 
     Parameters
     ----------
@@ -320,13 +320,13 @@ def _draw(counts: Indices, group: Indices, sizes: list[int], draws: int, seed: i
     generator = np.random.default_rng(seed)
     expected = np.outer(sizes, counts.mean(axis=0))
     best, least = np.zeros(len(group), dtype=np.int64), np.inf
-    dealt = _deal(sizes)
+    turns = _take_turns(sizes)
     for _ in range(draws):
         # At random within the bins, similar bins side by side, begun anywhere: every tomogram is as
         # likely as the others to come into a subset.
         order = np.lexsort((generator.random(len(group)), group))
         chosen = np.empty(len(group), dtype=np.int64)
-        chosen[order] = np.roll(dealt, generator.integers(len(group)))
+        chosen[order] = np.roll(turns, generator.integers(len(group)))
         found = np.stack([counts[chosen == subset].sum(axis=0) for subset in range(len(sizes))])
         unbalance = float(((found - expected) ** 2 / np.maximum(expected, 1e-9)).sum())
         if unbalance < least - 1e-9:
@@ -334,17 +334,17 @@ def _draw(counts: Indices, group: Indices, sizes: list[int], draws: int, seed: i
     return best
 
 
-def _deal(sizes: list[int]) -> Indices:
+def _take_turns(sizes: list[int]) -> Indices:
     """Deal subsets out in turn, so that any stretch has its share of each."""
     total = sum(sizes)
     given = np.zeros(len(sizes))
-    dealt = np.empty(total, dtype=np.int64)
+    turns = np.empty(total, dtype=np.int64)
     for turn in range(total):
-        behind = (turn + 1) * np.array(sizes) / total - given
-        behind[given >= sizes] = -np.inf
-        dealt[turn] = int(np.argmax(behind))
-        given[dealt[turn]] += 1
-    return dealt
+        lacking = (turn + 1) * np.array(sizes) / total - given
+        lacking[given >= sizes] = -np.inf
+        turns[turn] = int(np.argmax(lacking))
+        given[turns[turn]] += 1
+    return turns
 
 
 def _subsets(

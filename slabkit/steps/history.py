@@ -1,4 +1,4 @@
-"""The life of one pick, from voxel to verdict."""
+"""The history of one pick, from voxel to verdict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Options:
 
 
 def run(options: Options, frame: Frame) -> pd.DataFrame:
-    """Give the events of the pick's life, as `slabkit.pick_history` does."""
+    """Give the events, as `slabkit.pick_history` does."""
     from slabkit.curation import pick_history
     from slabkit.formats.tables.native import read_minislabs, read_native_picks
 

@@ -117,12 +117,12 @@ def _report(work: Work, found: PickStatistics, pace: pd.DataFrame) -> None:
             ("label table", "labels", "hours since images", "an hour, at least", "an hour"),
             pace[[*speed, "labels_per_hour"]].itertuples(index=False, name=None),
         )
-    said = found.picks["slabkitDecision"].value_counts()
+    decisions = found.picks["slabkitDecision"].value_counts()
     tables = {"neighbours": found.neighbours, "labelling": found.labelling, "pace": pace}
     summary: dict[str, Any] = {
         "picks": len(found.picks),
         "tomograms": int(found.counts["slabkitTomogram"].nunique()),
-        **{word: int(said.get(word, 0)) for word in _DECISIONS},
+        **{word: int(decisions.get(word, 0)) for word in _DECISIONS},
         "labels": int(found.labelling["slabkitLabels"].sum()),
         **counted,
         **{name: records_of(table) for name, table in tables.items()},

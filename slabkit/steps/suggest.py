@@ -74,13 +74,13 @@ def run(options: Options, frame: Frame) -> None:
         known = pd.concat(tables, ignore_index=True) if tables else empty_table(LABELS)
         result = suggest_labels(candidates, known, count=options.number, beta=options.beta)
         _write(work, upright, geometry, result, options)
-        said = result.decisions["slabkitDecision"].value_counts()
+        decisions = result.decisions["slabkitDecision"].value_counts()
         work.summary.update(
             minislabs=len(result.decisions),
             labelled=result.labelled,
             suggested=len(result.order),
             expected_f_beta=result.expected_f_beta,
-            would_accept=int(said.get("accepted", 0)),
+            would_accept=int(decisions.get("accepted", 0)),
         )
 
 
