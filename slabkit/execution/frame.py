@@ -33,6 +33,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from slabkit.errors import InputError, OutputExistsError, SlabkitError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from slabkit.execution.records import Record
 
 T = TypeVar("T")
@@ -194,6 +196,17 @@ def raise_if_all_failed(failures: Mapping[str, str], items: int) -> None:
     if items and len(failures) == items:
         first = next(iter(failures.values()))
         raise InputError(first if items == 1 else f"none of {items} could be done; {first}")
+
+
+def summary_rows(table: pd.DataFrame) -> list[dict[str, object]]:
+    """Give the rows of a table for a summary: NaN is None, and names have no ``slabkit``."""
+    return [
+        {
+            str(name).removeprefix("slabkit"): None if value != value else value
+            for name, value in row.items()
+        }
+        for row in table.astype(object).to_dict("records")
+    ]
 
 
 class Work(contextlib.AbstractContextManager["Work"]):

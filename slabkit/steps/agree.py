@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from slabkit.errors import InputError
-from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.execution.frame import Frame, Work, parameters, summary_rows
 
 if TYPE_CHECKING:
     from slabkit.curation import Agreement
@@ -65,8 +65,6 @@ def _write(result: Agreement, options: Options) -> None:
 
 
 def _report(work: Work, result: Agreement) -> None:
-    from slabkit.steps.shared.pick_lists import records_of
-
     raters = list(result.raters.itertuples(index=False, name=None))
     work.table("", ("rater", "picks", "accepted", "rejected"), raters)
     work.table(
@@ -84,6 +82,6 @@ def _report(work: Work, result: Agreement) -> None:
             kind: None if result.kappa != result.kappa else result.kappa,
             "picks": result.picks,
             "contradictions": len(result.contradictions),
-            "pairs": records_of(result.pairs),
+            "pairs": summary_rows(result.pairs),
         }
     )

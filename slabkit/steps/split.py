@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.execution.frame import Frame, Work, parameters, summary_rows
 
 if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList
@@ -75,8 +75,6 @@ def _write_lists(work: Work, folder: Path, result: Split, pooled: PickList) -> N
 
 
 def _report(work: Work, result: Split) -> None:
-    from slabkit.steps.shared.pick_lists import records_of
-
     wide = result.subsets.pivot(
         index="slabkitSubset", columns="slabkitSpecies", values="slabkitPicks"
     )
@@ -108,5 +106,5 @@ def _report(work: Work, result: Split) -> None:
         )
         work.summary["smallest_p"] = float(tests["slabkitP"].min())
     work.summary["tests"] = [
-        {name.lower(): value for name, value in row.items()} for row in records_of(tests)
+        {name.lower(): value for name, value in row.items()} for row in summary_rows(tests)
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
-from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.execution.frame import Frame, Work, parameters, summary_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,8 +89,6 @@ def _write(work: Work, folder: Path, found: PickStatistics, pace: pd.DataFrame, 
 
 
 def _report(work: Work, found: PickStatistics, pace: pd.DataFrame) -> None:
-    from slabkit.steps.shared.pick_lists import records_of
-
     counted: dict[str, dict[str, dict[str, int]]] = {}
     for what in ("tomogram", "species", "source"):
         by = [f"slabkit{what.capitalize()}", "slabkitDecision"]
@@ -125,6 +123,6 @@ def _report(work: Work, found: PickStatistics, pace: pd.DataFrame) -> None:
         **{word: int(decisions.get(word, 0)) for word in _DECISIONS},
         "labels": int(found.labelling["slabkitLabels"].sum()),
         **counted,
-        **{name: records_of(table) for name, table in tables.items()},
+        **{name: summary_rows(table) for name, table in tables.items()},
     }
     work.summary.update(summary)

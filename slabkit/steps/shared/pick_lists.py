@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from slabkit.formats.source import Source
     from slabkit.formats.tables.native import PickList
 
@@ -59,14 +57,3 @@ def put_together(lists: Sequence[PickList], names: Sequence[str]) -> PickList:
 
     pooled, _ = merge_picks([one.picks for one in lists], 0.0, names=names)
     return PickList(pooled, merge_tomograms([one.tomograms for one in lists]))
-
-
-def records_of(table: pd.DataFrame) -> list[dict[str, object]]:
-    """Give rows as JSON has them: NaN is None, and names have no ``slabkit``."""
-    return [
-        {
-            str(name).removeprefix("slabkit"): None if value != value else value
-            for name, value in row.items()
-        }
-        for row in table.astype(object).to_dict("records")
-    ]
