@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slabkit.cli.console import emit
 from slabkit.cli.options import common
 from slabkit.cli.running import execute
 from slabkit.steps.history import Options, run
@@ -32,9 +33,9 @@ def history(
     if json_:
         report = {"command": "history", "status": "done", "pick": pick_id}
         rows = events.to_dict("records")
-        common.emit(json.dumps({**report, "events": rows}, ensure_ascii=False))
+        emit(json.dumps({**report, "events": rows}, ensure_ascii=False))
         return
-    common.emit(f"{pick_id}\n" + "\n".join(_lines(events)))
+    emit(f"{pick_id}\n" + "\n".join(_lines(events)))
 
 
 def _lines(events: pd.DataFrame) -> list[str]:

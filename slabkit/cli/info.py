@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slabkit.cli.console import emit, say
 from slabkit.cli.options import common
 from slabkit.errors import SlabkitError
 from slabkit.steps.info import Options, run
@@ -32,11 +33,11 @@ def info(
     for path, found in run(Options(tuple(files), full)):
         if isinstance(found, SlabkitError):
             failures[path] = str(found)
-            common.say(f"error: {found}")
+            say(f"error: {found}")
             continue
         known.append(found)
         if not json_:
-            common.emit(_text(found))
+            emit(_text(found))
     if json_:
         report: dict[str, Any] = {
             "command": "info",
@@ -44,7 +45,7 @@ def info(
             "files": [one.as_dict() for one in known],
             "failures": failures,
         }
-        common.emit(json.dumps(report, ensure_ascii=False))
+        emit(json.dumps(report, ensure_ascii=False))
     if failures:
         raise typer.Exit(1 if known else 2)
 

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 import slabkit
-from slabkit.cli.options.common import WARNINGS, emit, say
+from slabkit.cli.console import WARNINGS, emit, say
 from slabkit.errors import SlabkitError, SlabkitWarning
 
 # Command name, and the module and function (or Typer group) it is; in the order of the pipeline.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slabkit.cli.console import format_table
 from slabkit.cli.options import common
 from slabkit.cli.options import picks as pick_options
 from slabkit.cli.running import execute
@@ -140,7 +141,7 @@ def score_text(results: list[Scored]) -> str:
 
 def _one_rule(score: Score, ends: Ends) -> str:
     total = {"species": "all", "radius": math.nan, "weight": math.nan, **score.total}
-    return common.format_table(
+    return format_table(
         f"{_RULES[score.mode]}; within half a radius; beta {score.beta:g}",
         ("species", *(_TITLES[measure] for measure in MEASURES)),
         [
@@ -178,7 +179,7 @@ def _both_rules(scores: list[Score], ends: list[Ends]) -> str:
         rows.append((name, *(_shown(count, known[count]) for count in ("truth", "picks")), *cells))
     modes = [score.mode for score in scores]
     titles = [f"{mode} {_TITLES[measure]}" for mode in modes for measure in measures]
-    return common.format_table(
+    return format_table(
         f"{'; '.join(_RULES[mode] for mode in modes)}; within half a radius; "
         f"beta {scores[0].beta:g}",
         ("species", "truth", "picks", *titles),

@@ -4,52 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, get_args, overload
 
 import typer
 
-from slabkit.cli.console import WARNINGS, emit, format_table, say
-from slabkit.cli.step import Step
-from slabkit.errors import InputError, SlabkitError
+from slabkit.errors import InputError
 from slabkit.units import Contrast
-
-__all__ = [
-    "WARNINGS",
-    "AllowMissingChunks",
-    "AxisOrder",
-    "ContrastOption",
-    "Device",
-    "FillNonfinite",
-    "FlipZ",
-    "Jobs",
-    "Json",
-    "Level",
-    "Out",
-    "OutFolder",
-    "OutTable",
-    "Overwrite",
-    "Quiet",
-    "Step",
-    "Tiles",
-    "TomoType",
-    "Uint8",
-    "VoxelSizeOption",
-    "all_failed",
-    "choice",
-    "emit",
-    "format_table",
-    "parse_contrast",
-    "parse_distances",
-    "parse_numbers",
-    "parse_pairs",
-    "parse_range",
-    "parse_tiles",
-    "parse_z_range",
-    "positive",
-    "say",
-    "worker_count",
-]
 
 Out = Annotated[str, typer.Option("--out", "-o", help="Where the result goes.", show_default=False)]
 OutTable = Annotated[
@@ -135,33 +96,10 @@ def positive(value: float, option: str) -> float: ...
 @overload
 def positive(value: float | None, option: str) -> float | None: ...
 def positive(value: float | None, option: str) -> float | None:
-    """Check that a length is a positive number of Å; None passes.
-
-    Parameters
-    ----------
-    value : float or None
-    option : str
-        Its name, for the message.
-
-    Returns
-    -------
-    float or None
-
-    Raises
-    ------
-    InputError
-        It is not.
-    """
+    """Check that a length is a positive number of Å; None passes."""
     if value is not None and not (math.isfinite(value) and value > 0):
         raise InputError(f"{option} must be a positive number of Å, not {value:g}.")
     return value
-
-
-def worker_count(jobs: int) -> int:
-    """Give the number of workers for ``--jobs`` (0: one a processor)."""
-    from slabkit.arrays.parallel import available_cores
-
-    return jobs or available_cores()
 
 
 def choice(value: str | None, option: str, choices: Any) -> Any:
@@ -179,26 +117,7 @@ def parse_contrast(value: str | None) -> Any:
 
 
 def parse_range(value: str, option: str, open_ended: bool = False) -> tuple[float, float]:
-    """Read ``MIN:MAX`` (or one number for both) in Å.
-
-    Parameters
-    ----------
-    value : str
-        What stands behind the option.
-    option : str
-        Its name, for the message.
-    open_ended : bool, optional
-        Whether either side may be empty, meaning no limit.
-
-    Returns
-    -------
-    (float, float)
-
-    Raises
-    ------
-    InputError
-        It is not of that form, or MIN is above MAX.
-    """
+    """Read ``MIN:MAX`` in Å, or one number for both; ``open_ended``: either may be empty."""
     parts = value.split(":")
     if open_ended and len(parts) == 2:
         parts = [part or default for part, default in zip(parts, ("-inf", "inf"), strict=True)]
@@ -237,23 +156,7 @@ def parse_tiles(value: str) -> tuple[int, int]:
 
 
 def parse_pairs(values: Sequence[str], option: str) -> dict[str, float]:
-    """Read repeated ``NAME=NUMBER`` options, commas allowed between pairs.
-
-    Parameters
-    ----------
-    values : sequence of str
-    option : str
-        The option's name, for the message.
-
-    Returns
-    -------
-    dict of str to float
-
-    Raises
-    ------
-    InputError
-        One is not of that form, or a name comes twice.
-    """
+    """Read repeated ``NAME=NUMBER`` options, commas allowed between pairs."""
     pairs: dict[str, float] = {}
     for item in (part for value in values for part in value.split(",") if part):
         name, equals, number = item.rpartition("=")
@@ -280,22 +183,3 @@ def parse_distances(values: list[str]) -> dict[str, float]:
         raise InputError("--distance takes one number for all species; others need SPECIES=Å.")
     pairs = parse_pairs([value for value in values if "=" in value], "--distance")
     return {**pairs, **({"": numbers[0]} if numbers else {})}
-
-
-def all_failed(failures: Mapping[str, str], items: int) -> SlabkitError | None:
-    """Give the error of a run in which nothing could be done, else None.
-
-    Parameters
-    ----------
-    failures : mapping of str to str
-    items : int
-        How many were tried.
-
-    Returns
-    -------
-    SlabkitError or None
-    """
-    if items and len(failures) == items:
-        first = next(iter(failures.values()))
-        return InputError(first if items == 1 else f"none of {items} could be done; {first}")
-    return None
