@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -276,10 +276,6 @@ class Reading:
     def but(self, other: Reading) -> Reading:
         """Give this reading with what `other` says otherwise than the default."""
         return replace(self, **other.changes())
-
-    def keywords(self) -> dict[str, Any]:
-        """Give the keywords of `slabkit.open_tomogram`."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

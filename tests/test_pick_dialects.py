@@ -111,8 +111,8 @@ def test_dynamo_needs_to_know_its_tomograms(tmp_path: Path) -> None:
     vll = read_tomogram_index(write(tmp_path, "a/TS_1.rec\n* apix = 7\n\nb/00255.mrc\n", "i.vll"))
     assert vll == {"1": "TS_1", "2": "00255"}
     for text, message in (
-        ("1 a.mrc\n1 b.mrc\n", "number 1 stands there twice"),
-        ("1 a.mrc\n2 x/a.rec\n", "tomogram a stands there twice"),
+        ("1 a.mrc\n1 b.mrc\n", "number 1 appears twice"),
+        ("1 a.mrc\n2 x/a.rec\n", "tomogram a appears twice"),
         ("one a.mrc\n", "is not a number and a path"),
         ("7\n", "is not a number and a path"),
         ("\n", "lists no tomograms"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import mrcfile
@@ -31,7 +32,7 @@ def test_options_survive_the_table():
         "allow_missing_chunks": True,
         "fill_nonfinite": "median",
     }
-    assert Reading.parse(Reading(**options).text()).keywords() == options
+    assert asdict(Reading.parse(Reading(**options).text())) == options
     assert Reading(uint8=None, level=0).text() == ""
     assert Reading.parse("") == Reading()
     with pytest.raises(InputError, match="has 'mirror=1', which slabkit does not know"):

@@ -102,7 +102,7 @@ def test_without_binning_the_volume_or_the_unbinned_size_counts(project):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"rlnTomoName": ["a", "a"]}, "the tomogram a stands there twice"),
+        ({"rlnTomoName": ["a", "a"]}, "the tomogram a appears twice"),
         ({"rlnTomoName": ["a", "x/y"]}, "cannot be used as a name"),
         ({"rlnTomoTiltSeriesPixelSize": None}, "has no rlnTomoTiltSeriesPixelSize"),
         ({"rlnTomoTiltSeriesPixelSize": ["1.8", "0"]}, "is 0; it must be positive"),

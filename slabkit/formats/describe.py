@@ -19,7 +19,7 @@ from slabkit.formats.volumes.opening import file_kind, open_volume
 from slabkit.formats.volumes.statistics import RunningStatistics
 from slabkit.formats.volumes.tiff import open_tiff
 from slabkit.formats.volumes.voxel_size import choose_voxel_size
-from slabkit.tomogram import VoxelSource
+from slabkit.tomogram import Reading, VoxelSource
 
 _STREAMED_BYTES = 512 << 20
 _SAMPLED_PLANES = 16
@@ -67,7 +67,7 @@ def _describe_volume(
     if tiff:
         volume = open_tiff(path, single_image=True)
     else:
-        volume = open_volume(path, allow_missing_chunks=True)
+        volume = open_volume(path, Reading(allow_missing_chunks=True))
     said = list(volume.warnings)
     notes = list(volume.notes)
     voxel_size = None

@@ -171,7 +171,7 @@ def _to_project(options: Options, frame: Frame) -> None:
             work.summary.update(files=len(files), user=user, session=session)
             work.summary.update(_summary(picks), to="copick")
         elif project.overlay is None:  # outputs that a record cannot look after
-            gone = sorted(set(files) - set(project.standing(files)))
+            gone = sorted(set(files) - set(project.existing(files)))
             if gone:
                 raise InputError(
                     f"{gone[0]}: was written earlier and is not there now; remove {table} to write "

@@ -84,29 +84,18 @@ class LocalPart:
         """Give the path that a picks file has or would have."""
         return self.root / RUNS / run / "Picks" / file_name
 
-    def standing(self, run: str, file_name: str) -> bool:
+    def existing(self, run: str, file_name: str) -> bool:
         """Tell whether there is such a picks file."""
         return os.path.lexists(self.picks_path(run, file_name))
 
 
 @dataclass(frozen=True)
 class CopickProject:
-    """A project: where its parts are.
+    """A project: its JSON file, and where its parts are.
 
-    Parameters
-    ----------
-    config : Path
-        Its JSON file.
-    overlay : Path or None
-        Where picks are written; None: not on this machine.
-    static : Path or None
-        What is only read; None: there is none, or it is not on this machine.
-    remote : str
-        What of it is elsewhere, for messages; empty: nothing.
-    elsewhere : tuple of str
-        Those of ``static`` and ``overlay`` that are.
-    objects : tuple of str
-        Names of what can be picked.
+    Picks are written to ``overlay``, ``static`` is only read; None: not on this machine, or not
+    there. ``elsewhere`` names those of them that are elsewhere, and ``remote`` says so in messages.
+    ``objects`` are the names of what can be picked.
     """
 
     config: Path
@@ -255,14 +244,14 @@ class CopickProject:
     def _overlay_part(self) -> LocalPart | RemotePart:
         return LocalPart(self.overlay) if self.overlay is not None else self.parts[-1]
 
-    def standing(self, paths: Iterable[Path]) -> list[Path]:
+    def existing(self, paths: Iterable[Path]) -> list[Path]:
         """Give those picks files that are there already, in any of the roots."""
         parts = self.parts if self.runs_known else [self._overlay_part()]
         return [
             part.picks_path(path.parent.parent.name, path.name)
             for path in paths
             for part in parts
-            if part.standing(path.parent.parent.name, path.name)
+            if part.existing(path.parent.parent.name, path.name)
         ]
 
     def _searched(self) -> str:

@@ -84,7 +84,7 @@ class RemotePart:
         """Give the path that a picks file has or would have."""
         return make_reference(self.config, f"{RUNS}/{run}/Picks/{file_name}")
 
-    def standing(self, run: str, file_name: str) -> bool:
+    def existing(self, run: str, file_name: str) -> bool:
         """Tell whether there is such a picks file."""
         with _asking(f"{self.where}, run {run}"):
             if self.static:

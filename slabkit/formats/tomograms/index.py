@@ -29,7 +29,7 @@ def read_tomogram_index(path: str | os.PathLike[str]) -> dict[str, str]:
     Raises
     ------
     FormatError
-        A line is neither, or a number or name stands there twice.
+        A line is neither, or a number or name appears twice.
     """
     where = str(path)
     index: dict[str, str] = {}
@@ -50,7 +50,7 @@ def read_tomogram_index(path: str | os.PathLike[str]) -> dict[str, str]:
         name = tomogram_name(file.strip().strip("'\""))
         if number in index or name in index.values():
             twice = f"number {number}" if number in index else f"tomogram {name}"
-            raise FormatError(f"{where}, line {line_number}: {twice} stands there twice.")
+            raise FormatError(f"{where}, line {line_number}: {twice} appears twice.")
         index[number] = name
     if not index:
         raise FormatError(f"{where}: lists no tomograms.")

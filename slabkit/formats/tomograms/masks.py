@@ -14,15 +14,7 @@ from slabkit.tomogram import TomogramRef
 
 @dataclass(frozen=True)
 class MaskFiles:
-    """Masks that were given, by the name of what they are of.
-
-    Parameters
-    ----------
-    of_slab : dict of str to Path
-        Name of a slab's image (as the table has it) to its 2D mask.
-    of_tomogram : dict of str to TomogramRef
-        Name of a tomogram to its mask volume.
-    """
+    """Masks that were given: by the name of a slab's image, and by that of a tomogram."""
 
     of_slab: dict[str, Path]
     of_tomogram: dict[str, TomogramRef]

@@ -44,17 +44,9 @@ _VOLUMES = (
 class RelionTomogram:
     """One row of ``tomograms.star``.
 
-    Parameters
-    ----------
-    name : str
-    path : Path or None
-        Of the reconstructed volume, the denoised one where there is one.
-    pixel_size : float
-        Of the tilt series, in Å.
-    size : (float, float, float)
-        x, y, z in pixels of the tilt series; NaN where not known.
-    binning : float
-        Voxel size of the volume over pixel size; NaN where not known.
+    The path is that of the reconstructed volume, the denoised one where there is one. Pixels are of
+    the tilt series, their size in Å; ``size`` (x, y, z) is in pixels, and ``binning`` is the voxel
+    size of the volume over the pixel size; NaN where not known.
     """
 
     name: str
@@ -89,7 +81,7 @@ def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> lis
     check_names(names, "tomogram", where)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"{where}: the tomogram {twice[0]} stands there twice.")
+        raise InputError(f"{where}: the tomogram {twice[0]} appears twice.")
     if UNBINNED_PIXEL not in block.columns:
         raise InputError(
             f"{where}: has no {UNBINNED_PIXEL}, without which sizes mean nothing; is it RELION's "

@@ -35,13 +35,8 @@ _PIECE_BYTES = 1 << 22
 class DecompressedVoxels(MappedVoxels):
     """Voxels of a compressed file, decompressed once to a temporary file when first read.
 
-    The temporary file (in ``TMPDIR``) has no name and vanishes with this object or the process.
-
-    Parameters
-    ----------
-    path, shape, dtype, offset
-        As `MappedVoxels`; the offset counts decompressed bytes.
-    compression : {"gzip", "bzip2"}
+    That file (in ``TMPDIR``) has no name and vanishes with this object or the process; the offset
+    counts decompressed bytes.
     """
 
     def __init__(
@@ -66,17 +61,9 @@ class ChunkedVoxels:
     """Voxels that a file holds in encoded blocks: each is decoded at most once.
 
     A decoded block goes to an unnamed temporary file (in ``TMPDIR``) and is read from there, so
-    that reading plane by plane or box by box neither decodes again nor fills the memory.
-
-    Parameters
-    ----------
-    where : str
-        What messages begin with.
-    shape, block_shape : (int, int, int)
-        Size of the volume and of its blocks, ``(z, y, x)``; blocks at the far faces are cut off.
-    dtype : dtype
-    decode : BlockDecoder
-        Called with one block's slices; may be called from several threads.
+    that reading plane by plane or box by box neither decodes again nor fills the memory. Sizes are
+    ``(z, y, x)``; blocks at the far faces are cut off. ``decode`` is called with one block's
+    slices, perhaps from several threads.
     """
 
     def __init__(
@@ -194,7 +181,7 @@ def read_decompressed(
                 keep = piece[max(0, offset - position) :]
                 position += len(piece)
                 _write_spool(into, keep, path)
-            # Reading on to the end verifies the check sum, which stands there.
+            # Reading on to the end verifies the check sum, which is at the end.
             extra = 0
             while piece := file.read(_PIECE_BYTES):
                 extra += len(piece)
@@ -203,7 +190,7 @@ def read_decompressed(
             f"{path}: its {compression} compression is broken after {position} of "
             f"{offset + size} bytes ({error})."
         ) from error
-    except OSError as error:  # bzip2 has no error of its own
+    except OSError as error:  # bzip2 raises nothing else
         raise FormatError(f"{path}: cannot be decompressed ({error}).") from error
     into.flush()
     if extra:

@@ -32,13 +32,8 @@ from slabkit.formats.volumes.voxels import FileVolume, MappedVoxels, check_axis_
 class ImageStack:
     """A stack of images of one size, opened but not loaded.
 
-    Parameters
-    ----------
-    path : str
-    source : MappedVoxels
-        Indexed ``[image, y, x]``.
-    pixel_size : float
-        In Å; NaN where the file does not say.
+    ``source`` is indexed ``[image, y, x]``; ``pixel_size`` is in Å, NaN where the file does not
+    say.
     """
 
     path: str
@@ -234,7 +229,7 @@ def write_mrc(
     pixel_size : float
         In Å, written on all axes.
     label : str
-        What made it, 80 characters; stands where others write the time.
+        What made it, 80 characters; in the place where others write the time.
     stack : bool, optional
         Whether three axes are images ``(image, y, x)`` (space group 0) rather than a volume (1).
     dtype : dtype, optional

@@ -39,16 +39,10 @@ _MOST_EXTENDED = 1 << 30
 
 @dataclass(frozen=True)
 class MrcHeader:
-    """What an MRC header says.
+    """What an MRC header says, its fields named as mrcfile does.
 
-    Parameters
-    ----------
-    fields : np.void
-        The header, as mrcfile names its fields.
-    dtype : dtype
-        Of the voxels as stored, byte order included.
-    warnings, notes : tuple of str
-        What was found and decided, without the file's name.
+    ``dtype`` is that of the voxels as stored, byte order included; ``warnings`` and ``notes`` are
+    what was found and decided, without the file's name.
     """
 
     fields: np.void

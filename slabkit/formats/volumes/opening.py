@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,7 +88,7 @@ def open_tomogram(
     Returns
     -------
     Tomogram
-        What was overridden or decided stands in its ``notes``.
+        Its ``notes`` say what was overridden or decided.
 
     Raises
     ------
@@ -103,39 +104,54 @@ def open_tomogram(
     SlabkitWarning
         What a user should know of the file: see BAD_INPUTS and `FileVolume.warnings`.
     """
-    where = str(path)
-    volume = open_volume(
-        path,
-        axis_order=axis_order,
-        uint8=uint8,
-        level=level,
-        allow_missing_chunks=allow_missing_chunks,
+    reading = Reading(
+        voxel_size, axis_order, uint8, flip_z, level, allow_missing_chunks, fill_nonfinite
     )
+    return _open(path, name, reading, expected_voxel_size, contrast)
+
+
+def open_reference(reference: TomogramRef) -> Tomogram:
+    """Open a tomogram that was listed; the opener of every `TomogramRef`."""
+    assert reference.path is not None
+    contrast = reference.contrast or "dark"
+    tomogram = _open(
+        reference.path, reference.name, reference.reading, reference.voxel_size, contrast
+    )
+    check_size(reference, tomogram)
+    return tomogram
+
+
+def _open(
+    path: str | os.PathLike[str],
+    name: str | None,
+    reading: Reading,
+    expected_voxel_size: float | None,
+    contrast: Contrast,
+) -> Tomogram:
+    where = str(path)
+    volume = open_volume(path, reading)
     chosen = choose_voxel_size(
         where,
         volume.voxel_sizes,
-        override=voxel_size,
+        override=reading.voxel_size,
         expected=expected_voxel_size,
         unset_reason=volume.unset_reason,
     )
     notes = [*volume.notes, *volume.warnings, *chosen.notes]
     notes += [text for text in chosen.warnings if text not in notes]
     fill_value = None
-    if fill_nonfinite is not None:
-        if fill_nonfinite != "median":
-            raise InputError(f"--fill-nonfinite takes median, not {fill_nonfinite!r}.")
+    if reading.fill_nonfinite is not None:
+        if reading.fill_nonfinite != "median":
+            raise InputError(f"--fill-nonfinite takes median, not {reading.fill_nonfinite!r}.")
         fill_value = _sampled_median(volume.source, where)
         if fill_value is not None:
             notes.append(f"NaN and infinite voxels are replaced by the median, {fill_value:g}")
     source = volume.source
-    if flip_z:
+    if reading.flip_z:
         source = FlippedVoxels(source)
         notes.append("planes are read from the last to the first (--flip-z)")
-    reading = Reading(
-        voxel_size, axis_order, uint8, flip_z, level, allow_missing_chunks, fill_nonfinite
-    )
     for text in (*volume.warnings, *chosen.warnings):
-        warnings.warn(f"{where}: {text}.", SlabkitWarning, stacklevel=2)
+        warnings.warn(f"{where}: {text}.", SlabkitWarning, stacklevel=3)
     return Tomogram(
         name=tomogram_name(path) if name is None else name,
         data=source,
@@ -145,33 +161,6 @@ def open_tomogram(
         fill_value=fill_value,
         notes=tuple(notes),
         reading=reading.text(),
-    )
-
-
-def open_reference(reference: TomogramRef) -> Tomogram:
-    """Open a tomogram that was listed; the opener of every `TomogramRef`."""
-    assert reference.path is not None
-    tomogram = open_tomogram(
-        reference.path,
-        name=reference.name,
-        expected_voxel_size=reference.voxel_size,
-        contrast=reference.contrast or "dark",
-        **reference.reading.keywords(),
-    )
-    check_size(reference, tomogram)
-    return tomogram
-
-
-def open_volume_of(reference: TomogramRef) -> FileVolume:
-    """Open the volume of a tomogram without judging its voxel size."""
-    assert reference.path is not None
-    reading = reference.reading
-    return open_volume(
-        reference.path,
-        axis_order=reading.axis_order,
-        uint8=reading.uint8,
-        level=reading.level,
-        allow_missing_chunks=reading.allow_missing_chunks,
     )
 
 
@@ -200,20 +189,14 @@ def check_size(reference: TomogramRef, tomogram: Tomogram) -> None:
             )
 
 
-def open_volume(
-    path: str | os.PathLike[str],
-    *,
-    axis_order: str | None = None,
-    uint8: bool | None = None,
-    level: int | str = 0,
-    allow_missing_chunks: bool = False,
-) -> FileVolume:
+def open_volume(path: str | os.PathLike[str], reading: Reading = Reading()) -> FileVolume:
     """Open the volume in a file without judging its voxel size.
 
     Parameters
     ----------
-    path, axis_order, uint8, level, allow_missing_chunks
-        As `open_tomogram`.
+    path : path-like
+    reading : Reading, optional
+        Axis order, bytes, level and missing chunks; its other options are not looked at.
 
     Returns
     -------
@@ -225,15 +208,19 @@ def open_volume(
         As `open_tomogram`.
     """
     kind = file_kind(path)
+    axis_order = reading.axis_order
     if kind == "zarr":
         volume = open_ome_zarr(
-            path, level=level, allow_missing_chunks=allow_missing_chunks, axis_order=axis_order
+            path,
+            level=reading.level,
+            allow_missing_chunks=reading.allow_missing_chunks,
+            axis_order=axis_order,
         )
     elif kind == "tiff":
         volume = open_tiff(path, axis_order=axis_order)
     else:
         compression: Compression | None = None if kind == "mrc" else kind
-        volume = open_mrc(path, compression=compression, uint8=uint8, axis_order=axis_order)
+        volume = open_mrc(path, compression=compression, uint8=reading.uint8, axis_order=axis_order)
     depth, height, width = (int(size) for size in volume.source.shape)
     if axis_order is None and (depth > max(height, width) or height < min(depth, width)):
         text = (
@@ -241,7 +228,7 @@ def open_volume(
             "z: if y and z are swapped, as in an IMOD volume that was not rotated, give "
             "--axis-order yzx"
         )
-        return FileVolume(**{**vars(volume), "warnings": (*volume.warnings, text)})
+        return replace(volume, warnings=(*volume.warnings, text))
     return volume
 
 

@@ -36,14 +36,7 @@ _TO_ANGSTROM = {
 
 @dataclass(frozen=True)
 class ChosenVoxelSize:
-    """A voxel size with what a user should know about it.
-
-    Parameters
-    ----------
-    value : float
-        In Å.
-    warnings, notes : tuple of str
-    """
+    """A voxel size in Å with what a user should know about it."""
 
     value: float
     warnings: tuple[str, ...] = field(default=())

@@ -31,20 +31,9 @@ _mapped_lock = threading.Lock()
 class FileVolume:
     """The voxels of one file and what the file says of them, before any rule is applied.
 
-    Parameters
-    ----------
-    source : VoxelSource
-        Voxels, indexed ``[z, y, x]``.
-    voxel_sizes : (float, float, float) or None
-        Å along z, y, x; None where the file does not say.
-    stored_as : str
-        Format and type, for people.
-    unset_reason : str, optional
-        Why `voxel_sizes` is None.
-    warnings : tuple of str, optional
-        What a user should know, without the file's name.
-    notes : tuple of str, optional
-        What was decided on reading.
+    ``source`` is indexed ``[z, y, x]``; ``voxel_sizes`` are Å along z, y, x, None where the file
+    does not say (``unset_reason``: why). ``warnings`` are what a user should know, without the
+    file's name, and ``notes`` what was decided on reading.
     """
 
     source: VoxelSource
@@ -58,16 +47,8 @@ class FileVolume:
 class MappedVoxels:
     """Uncompressed voxels of a file, memory-mapped when first read.
 
-    Parameters
-    ----------
-    path : str
-        The file.
-    shape : (int, int, int)
-        Size in the file's own order, slowest first.
-    dtype : dtype
-        As stored, byte order included.
-    offset : int
-        Where the voxels begin, in bytes.
+    The shape is in the file's own order, slowest first, the type includes the byte order, and the
+    voxels begin at ``offset`` bytes.
     """
 
     def __init__(
@@ -119,14 +100,7 @@ class MappedVoxels:
 
 
 class TransposedVoxels:
-    """Another order of axes over a source, without copying it.
-
-    Parameters
-    ----------
-    source : VoxelSource
-    order : (int, int, int)
-        Which axis of the source becomes z, y and x.
-    """
+    """Another order of axes over a source, without copying it: which of its axes are z, y, x."""
 
     def __init__(self, source: VoxelSource, order: tuple[int, int, int]) -> None:
         self.source = source
@@ -141,12 +115,7 @@ class TransposedVoxels:
 
 
 class FlippedVoxels:
-    """The planes of a source from the last to the first, without copying it.
-
-    Parameters
-    ----------
-    source : VoxelSource
-    """
+    """The planes of a source from the last to the first, without copying it."""
 
     def __init__(self, source: VoxelSource) -> None:
         self.source = source

@@ -35,13 +35,13 @@ def open_mask(
 
     A mask of as many voxels has the tomogram's voxel size, whatever the mask's header says.
     """
-    from slabkit.formats.volumes.opening import open_volume_of
+    from slabkit.formats.volumes.opening import open_volume
     from slabkit.picking.masking import check_mask_size
     from slabkit.tomogram import Reading
 
     # Zarr leaves out empty chunks, and masks have many.
     ref = replace(ref, name=name).but(reading=Reading(allow_missing_chunks=True))
-    same = tuple(open_volume_of(ref).source.shape) == shape
+    same = ref.path is not None and open_volume(ref.path, ref.reading).source.shape == shape
     mask = ref.but(reading=Reading(voxel_size=voxel_size if same else None)).open()
     found, expected = (
         tuple(n * edge for n in reversed(sides))

@@ -72,7 +72,7 @@ def require_new(project: CopickProject, files: Iterable[Path]) -> None:
     OutputExistsError
         They are never replaced.
     """
-    there = project.standing(files)
+    there = project.existing(files)
     if there:
         raise _refusal(there[0], len(there))
 
