@@ -109,6 +109,11 @@ Picks2dReader = Callable[[Sequence[Source], Slabs], "pd.DataFrame"]
 ResultsReader = Callable[[Sequence[Source], Minislabs], "pd.DataFrame"]
 
 
+def never(source: Source) -> bool:
+    """Tell no file by its content: nothing in it says whose it is."""
+    return False
+
+
 @dataclass(frozen=True)
 class FileFormat:
     """One format of 3D picks, 2D picks or results.
@@ -164,7 +169,7 @@ class FileFormat:
 
     name: str
     title: str
-    sniff: Callable[[Source], bool]
+    sniff: Callable[[Source], bool] = never
     unit: str = ""
     origin: str = ""
     index_base: str = "0"
@@ -247,17 +252,7 @@ class FileFormat:
 def one_by_one(
     read: Callable[[Source, Slabs], pd.DataFrame],
 ) -> Callable[[Sequence[Source], Slabs], pd.DataFrame]:
-    """Make a reader of many files out of one for a single file.
-
-    Parameters
-    ----------
-    read : callable
-        Gives the picks of one file.
-
-    Returns
-    -------
-    callable
-    """
+    """Make a reader of the 2D picks of many files out of one for a single file."""
 
     def read_all(sources: Sequence[Source], slabs: Slabs) -> pd.DataFrame:
         return pooled([checked(read(source, slabs), source.where) for source in sources])

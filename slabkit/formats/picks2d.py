@@ -24,16 +24,7 @@ PathLike = str | os.PathLike[str]
 
 
 def load_picks2d(paths: Sequence[PathLike]) -> list[Source]:
-    """Load files of 2D picks.
-
-    Parameters
-    ----------
-    paths : sequence of path-like
-        One may be ``-`` for standard input.
-
-    Returns
-    -------
-    list of Source
+    """Load files of 2D picks, each given once; one may be ``-`` for standard input.
 
     Raises
     ------
@@ -45,16 +36,7 @@ def load_picks2d(paths: Sequence[PathLike]) -> list[Source]:
 
 
 def referenced_files(sources: Sequence[Source]) -> list[Path]:
-    """List the further files that lists of files name, RELION's for instance.
-
-    Parameters
-    ----------
-    sources : sequence of Source
-
-    Returns
-    -------
-    list of Path
-    """
+    """List the further files that lists of files name, RELION's for instance."""
     found: list[Path] = []
     for source in sources:
         files = None if source.empty else detect_format(source, "picks2d").files

@@ -90,16 +90,7 @@ def self_describing_formats() -> list[FileFormat]:
 
 
 def format_named(name: str) -> FileFormat:
-    """Give the format of 3D picks of a name.
-
-    Parameters
-    ----------
-    name : str
-        What ``--from`` and ``--to`` take.
-
-    Returns
-    -------
-    FileFormat
+    """Give the format of 3D picks that ``--from`` and ``--to`` call so.
 
     Raises
     ------
@@ -120,10 +111,6 @@ def detect_format(source: Source, kind: Kind = "picks") -> FileFormat:
     source : Source
     kind : {"picks", "picks2d", "results"}, optional
         What it is read as.
-
-    Returns
-    -------
-    FileFormat
 
     Raises
     ------
@@ -177,15 +164,7 @@ def folder_formats(chosen: FileFormat | None = None) -> dict[str, str]:
 
 
 def format_to_write(target: str | os.PathLike[str]) -> FileFormat:
-    """Tell the format a result is meant to have by its name; native for ``-``.
-
-    Parameters
-    ----------
-    target : path-like or "-"
-
-    Returns
-    -------
-    FileFormat
+    """Tell the format of 3D picks that a file's name says; native for ``-``.
 
     Raises
     ------

@@ -224,10 +224,6 @@ def load_sources(
     folder_globs : mapping of str to str
         Name of a format to the glob of its files in a folder.
 
-    Returns
-    -------
-    list of Source
-
     Raises
     ------
     InputError

@@ -88,17 +88,8 @@ def write_picks(
 def is_folder(target: PathLike, format: str | None = None) -> bool:
     """Tell whether picks written to this target become a folder of files.
 
-    Parameters
-    ----------
-    target : path-like or "-"
-        A name with a suffix is a file, unless a folder of that name is there.
-    format : str, optional
-        As for `write_picks`.
-
-    Returns
-    -------
-    bool
-        Only for formats of which one file holds a single tomogram or species.
+    Only for formats of which one file holds a single tomogram or species, where the target has no
+    suffix or is a folder.
 
     Raises
     ------
@@ -113,17 +104,7 @@ def is_folder(target: PathLike, format: str | None = None) -> bool:
 
 
 def companion_file(target: PathLike, format: str) -> Path | None:
-    """Give the second file that `write_picks` makes beside a file, if the format has one.
-
-    Parameters
-    ----------
-    target : path-like or "-"
-    format : str
-
-    Returns
-    -------
-    Path or None
-    """
+    """Give the second file that `write_picks` makes next to a file; None if the format has none."""
     companion = format_named(format).companion
     if companion is None or str(target) == "-":
         return None
@@ -131,23 +112,7 @@ def companion_file(target: PathLike, format: str) -> Path | None:
 
 
 def planned_files(folder: PathLike, picks: PickList, format: str) -> list[Path]:
-    """Give the files that `write_picks` would make in a folder.
-
-    Parameters
-    ----------
-    folder : path-like
-    picks : PickList
-    format : str
-
-    Returns
-    -------
-    list of Path
-
-    Raises
-    ------
-    InputError
-        Two parts of the list would have the same file.
-    """
+    """Give the files that `write_picks` would make in a folder, which must all be different."""
     return [Path(path) for path in _parts(Path(folder), picks, format_named(format))]
 
 

@@ -95,7 +95,7 @@ def write(picks: PickList, context: Context) -> str:
     count = len(table)
     names = table["slabkitTomogram"].tolist()
     unit = context.voxel_sizes(names, "dynamo")
-    numbers = {name: number for number, name in enumerate(_order(picks), 1)}
+    number_of = {name: number for number, name in enumerate(_order(picks), 1)}
     columns: dict[str, list[str]] = {name: ["0"] * count for name in _NAMES}
     columns |= {name: ["1"] * count for name in ("aligned", "averaged")}
     for name in _NAMES:
@@ -112,7 +112,7 @@ def write(picks: PickList, context: Context) -> str:
     if turned is not None:
         reals |= dict(zip(("tdrot", "tilt", "narot"), dynamo_angles(turned).T, strict=True))
     columns |= {name: [real_text(value) for value in values] for name, values in reals.items()}
-    columns["tomo"] = [str(numbers[name]) for name in names]
+    columns["tomo"] = [str(number_of[name]) for name in names]
     return "".join(" ".join(row) + "\n" for row in zip(*columns.values(), strict=True))
 
 
@@ -126,11 +126,6 @@ def write_index(picks: PickList, context: Context) -> str:
         file = files.get(name, "")
         lines.append(f"{number} {file if file and tomogram_name(file) == name else name}\n")
     return "".join(lines)
-
-
-def sniff(source: Source) -> bool:
-    """Never: bare numbers do not say whose they are; the suffix .tbl does."""
-    return False
 
 
 def _index_base(context: Context) -> int:
@@ -179,7 +174,6 @@ FORMAT = FileFormat(
     origin="centre of the first voxel = 1 (--index-base 0: 0); shifts dx, dy, dz are added",
     index_base="1",
     lost="ids, species, tomogram sizes; names stand in the .doc written beside it",
-    sniff=sniff,
     read=read,
     write=write,
     keeps=frozenset({"slabkitTomogram", "slabkitScore", ROTATION, *RELION_ANGLES, *_KEPT}),

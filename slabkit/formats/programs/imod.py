@@ -47,18 +47,12 @@ def write(picks: PickList, context: Context) -> str:
     return number_lines(points_in_voxels(picks, context, "imod") + _CORNER_PX)
 
 
-def sniff(source: Source) -> bool:
-    """Never: bare numbers do not say whose they are."""
-    return False
-
-
 FORMAT = FileFormat(
     name="imod",
     title="IMOD model2point text",
     unit="voxels",
     origin="x, y: corner of the first pixel = 0 (its centre 0.5); z: centre of the first section",
     lost="everything but x, y, z; one tomogram a file; never detected, say --from imod",
-    sniff=sniff,
     read=read,
     write=write,
     keeps=frozenset({"slabkitTomogram"}),

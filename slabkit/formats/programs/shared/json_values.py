@@ -23,22 +23,12 @@ _POSITION = ("slabkitX", "slabkitY", "slabkitZ")
 
 
 def load_json(text: str, where: str) -> Any:
-    """Parse JSON strictly.
-
-    Parameters
-    ----------
-    text : str
-    where : str
-        File, and line if there is one, for the message.
-
-    Returns
-    -------
-    object
+    """Parse JSON strictly; ``where`` is the file, and the line if there is one.
 
     Raises
     ------
     FormatError
-        It is not JSON; ``NaN`` and ``Infinity`` are not; a key stands twice.
+        It is not JSON; ``NaN`` and ``Infinity`` are not; a key appears twice.
     """
     try:
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique_keys)
@@ -90,12 +80,21 @@ def rotation_text(matrix: npt.NDArray[np.float64]) -> str:
 
 
 def rotation_matrix(text: str, where: str) -> list[list[float]]:
-    """Read what `rotation_text` wrote."""
-    numbers = parse_numbers(text.split(","))
-    if len(numbers) != 9 or not np.isfinite(numbers).all():
-        raise InputError(f"{where}: {ROTATION} {text!r} is not nine numbers.")
-    matrix: list[list[float]] = numbers.reshape(3, 3).tolist()
+    """Read what `rotation_text` wrote: three rows of three."""
+    matrix: list[list[float]] = rotation_matrices([text], where)[0].tolist()
     return matrix
+
+
+def rotation_matrices(texts: Sequence[str], where: str) -> npt.NDArray[np.float64]:
+    """Read a column of what `rotation_text` wrote, shape (picks, 3, 3)."""
+    rows = [text.split(",") for text in texts]
+    whole = all(len(row) == 9 for row in rows)
+    numbers = parse_numbers([value for row in rows for value in row]) if whole else np.empty(0)
+    if not whole or not np.isfinite(numbers).all():
+        for text, row in zip(texts, rows, strict=True):
+            if len(row) != 9 or not np.isfinite(parse_numbers(row)).all():
+                raise InputError(f"{where}: {ROTATION} {text!r} is not nine numbers.")
+    return numbers.reshape(-1, 3, 3)
 
 
 def extra_columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
@@ -145,5 +144,5 @@ def _no_constant(name: str) -> float:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("a key appears twice in one object")
     return result

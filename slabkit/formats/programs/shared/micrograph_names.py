@@ -1,4 +1,4 @@
-"""Which slab or gallery a name of another program means: exact rules, and no guess."""
+"""Which slab or gallery a name of another program means: by exact rules."""
 
 from __future__ import annotations
 

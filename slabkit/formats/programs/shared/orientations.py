@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
-from slabkit.formats.programs.shared.json_values import ROTATION, rotation_matrix, rotation_text
+from slabkit.formats.programs.shared.json_values import ROTATION, rotation_matrices, rotation_text
 from slabkit.formats.programs.shared.values import coordinates
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _ORTHOGONAL = 1e-3
 
 
 def euler_matrices(angles: npt.ArrayLike, axes: Axes) -> Matrices:
-    """Give Rz(a) R(b) Rz(c), the middle rotation about the middle axis."""
+    """Give Rz(a) R(b) Rz(c) of a, b, c in degrees, R about the middle axis; shape (picks, 3, 3)."""
     a, b, c = np.deg2rad(np.asarray(angles, dtype=float).reshape(-1, 3)).T
     zero, one = np.zeros_like(b), np.ones_like(b)
     cos, sin = np.cos(b), np.sin(b)
@@ -51,7 +51,10 @@ def euler_matrices(angles: npt.ArrayLike, axes: Axes) -> Matrices:
 
 
 def euler_angles(matrices: Matrices, axes: Axes) -> npt.NDArray[np.float64]:
-    """Give the angles of which `euler_matrices` makes these matrices."""
+    """Give a, b, c in degrees, of which `euler_matrices` makes these matrices; shape (picks, 3).
+
+    b is between 0 and 180; c is 0 where only a and c together are known.
+    """
     m = matrices
     sin = np.hypot(m[:, 0, 2], m[:, 1, 2])
     b = np.arctan2(sin, m[:, 2, 2])
@@ -105,7 +108,11 @@ def rotation_texts(matrices: Matrices) -> list[str]:
 
 
 def with_rotations(table: pd.DataFrame) -> pd.DataFrame:
-    """Give a pick table the column `ROTATION`, if anything in it says orientations."""
+    """Give a pick table the column `ROTATION`, if anything in it says orientations.
+
+    RELION's angles count where the column is missing or empty, unless all of them are 0, as
+    programs write them that know none.
+    """
     if not set(RELION_ANGLES) <= set(table.columns):
         return table
     angles, known = _angles(table, RELION_ANGLES)
@@ -124,14 +131,13 @@ def with_rotations(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def rotations(table: pd.DataFrame, where: str) -> Matrices | None:
-    """Give the orientation of each pick."""
+    """Give the orientation of each pick, the identity where it has none; None where no pick has."""
     table = with_rotations(table)
     if ROTATION not in table.columns or not (table[ROTATION] != "").any():
         return None
     found = np.tile(np.eye(3), (len(table), 1, 1))
-    for row, text in enumerate(table[ROTATION].tolist()):
-        if text:
-            found[row] = rotation_matrix(text, where)
+    known = (table[ROTATION] != "").to_numpy()
+    found[known] = rotation_matrices(table[ROTATION][known].tolist(), where)
     orthogonal = abs(found @ found.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
     wrong = (orthogonal > _ORTHOGONAL) | (np.linalg.det(found) < 0)
     if wrong.any():
@@ -146,18 +152,17 @@ def rotations(table: pd.DataFrame, where: str) -> Matrices | None:
 def settled_rotations(table: pd.DataFrame, where: str) -> list[str]:
     """Give `ROTATION` of a table of RELION that has both: RELION's angles win where they moved."""
     own = ["" if text in _NOTHING else text for text in table[ROTATION].tolist()]
+    # RELION writes 0 for what has no orientation, and so does slabkit.
+    none = rotation_text(np.eye(3))
     angles = with_rotations(table.drop(columns=ROTATION))
-    if ROTATION not in angles.columns:
-        # RELION writes 0 for what has no orientation, and so does slabkit.
-        theirs = rotation_texts(np.tile(np.eye(3), (len(table), 1, 1)))
-    else:
-        theirs = angles[ROTATION].tolist()
-    settled = []
-    for mine, other in zip(own, theirs, strict=True):
-        said = np.array(rotation_matrix(mine, where)) if mine else np.eye(3)
-        moved = other and abs(said - np.array(rotation_matrix(other, where))).max() > 1e-4
-        settled.append(other if moved else mine)
-    return settled
+    theirs = [none] * len(table) if ROTATION not in angles.columns else angles[ROTATION].tolist()
+    said = rotation_matrices([text or none for text in own], where)
+    other = rotation_matrices([text or none for text in theirs], where)
+    moved = abs(said - other).max(axis=(1, 2)) > 1e-4
+    return [
+        new if new and differs else old
+        for old, new, differs in zip(own, theirs, moved.tolist(), strict=True)
+    ]
 
 
 def _angles(

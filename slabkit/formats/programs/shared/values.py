@@ -41,14 +41,8 @@ def coordinates(values: Sequence[str], name: str, where: str) -> npt.NDArray[np.
 
     Parameters
     ----------
-    values : sequence of str
     name : str
         What the message calls the column.
-    where : str
-
-    Returns
-    -------
-    ndarray, shape (rows,)
 
     Raises
     ------
@@ -68,16 +62,6 @@ def coordinates(values: Sequence[str], name: str, where: str) -> npt.NDArray[np.
 
 def optional_numbers(values: Sequence[str], name: str, where: str) -> npt.NDArray[np.float64]:
     """Read numbers that may be missing (empty, ``nan``, ``<NA>``, ``none``): NaN there.
-
-    Parameters
-    ----------
-    values : sequence of str
-    name : str
-    where : str
-
-    Returns
-    -------
-    ndarray, shape (rows,)
 
     Raises
     ------
@@ -99,9 +83,10 @@ def optional_numbers(values: Sequence[str], name: str, where: str) -> npt.NDArra
 def parse_numbers(values: Sequence[str]) -> npt.NDArray[np.float64]:
     """Read decimal numbers; NaN for anything else."""
     try:
-        numbers = np.array([float(value) for value in values], dtype=float)
+        numbers = np.array(list(map(float, values)), dtype=float)
         # Python takes 1_000 and the digits of other scripts for numbers, and no other program does.
-        if all("_" not in value and value.isascii() for value in values):
+        together = "".join(values)
+        if "_" not in together and together.isascii():
             return numbers
     except ValueError:
         pass
@@ -147,14 +132,11 @@ def typed_columns(extras: dict[str, list[str]], where: str) -> dict[str, Any]:
             continue
         values = extras.pop(name)
         if column.kind == "string":
-            found[column.name] = _with_default(values, str(column.default or ""))
+            default = str(column.default or "")
+            found[column.name] = [value or default for value in values]
         else:
             numbers = optional_numbers(values, name, where)
             if column.kind == "integer":
                 numbers = np.where(np.isnan(numbers), float(column.default or 0), numbers)
             found[column.name] = numbers
     return found
-
-
-def _with_default(values: list[str], default: str) -> list[str]:
-    return [value or default for value in values] if default else values

@@ -23,17 +23,11 @@ def read(source: Source, context: Context) -> ParsedPicks:
     return ParsedPicks(found | star.score("slabpick"))
 
 
-def sniff(source: Source) -> bool:
-    """Never: the file cannot be told from RELION 4's, which is in pixels."""
-    return False
-
-
 FORMAT = FileFormat(
     name="slabpick",
     title="slabpick coordinates (STAR of its cs_map_* commands); its maps: `slabkit import`",
     unit="Å",
     origin="centre of the first voxel = 0",
     lost="only read; never detected, say --from slabpick",
-    sniff=sniff,
     read=read,
 )
