@@ -5,7 +5,7 @@
     SlabkitError                 one clear sentence; the command line exits with 2
     ├── InputError               a file, table or value that cannot be used
     │   └── FormatError          a file that is not what its format demands
-    ├── OutputExistsError        a result stands already and --overwrite was not given
+    ├── OutputExistsError        a result exists already and --overwrite was not given
     └── MissingDependencyError   an optional package is needed and not installed
 
     SlabkitWarning               something a user should know; the result is still right

@@ -1,4 +1,4 @@
-"""Lengths: ångström at every door, voxels inside, and the one rule between them."""
+"""Lengths: ångström at every interface, voxels inside, and how one becomes the other."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
 
 from slabkit.arrays import medians
 from slabkit.arrays import suppression as best_first
-from slabkit.arrays.blank import _as_all_beside, without_padding
 from slabkit.arrays.medians import exact_median
 from slabkit.arrays.mirrored_image import MirroredImage
 from slabkit.arrays.neighbours import group_neighbours
+from slabkit.arrays.padding import _equals_neighbours, without_padding
 from slabkit.arrays.peaks import find_peaks
 from slabkit.arrays.ridges import BEND_RADIUS, LOOKED_AT, SIDE_DISTANCE, Ridges, ridge_heights
-from slabkit.arrays.suppression import keep_best
+from slabkit.arrays.suppression import suppress_neighbours
 from slabkit.picking.blob import find_blobs, pick_blobs
 from slabkit.tables import SLABS, make_table
 
@@ -146,8 +146,8 @@ def test_values_asked_for_late_choose_as_all_values_do(seed, count, longest, lev
     with pytest.MonkeyPatch.context() as patch:
         if dense:
             patch.setattr(best_first, "_MOST_PAIRS", -1)
-        kept, best = keep_best(positions, distance, bound, value, lowest)
-        eager, _ = keep_best(positions, distance, values, lowest=lowest)
+        kept, best = suppress_neighbours(positions, distance, bound, value, lowest)
+        eager, _ = suppress_neighbours(positions, distance, values, lowest=lowest)
     rows = np.flatnonzero(values >= lowest)
     stands_for = group_neighbours(positions[rows], distance[rows], priority=values[rows])
     np.testing.assert_array_equal(kept, rows[stands_for == np.arange(len(rows))])
@@ -165,11 +165,15 @@ def test_what_a_better_point_drops_is_not_asked_for():
         asked.append(some.tolist())
         return values[some]
 
-    kept, best = keep_best(positions, np.full(4, 2.0), np.array([0.9, 0.55, 1.0, 0.8]), value)
+    kept, best = suppress_neighbours(
+        positions, np.full(4, 2.0), np.array([0.9, 0.55, 1.0, 0.8]), value
+    )
     assert (kept.tolist(), best.tolist()) == ([1, 3], [0.6, 0.7])
     assert asked == [[0, 2], [1, 3]]
     asked.clear()
-    kept, _ = keep_best(positions, np.full(4, 2.0), np.array([0.9, 0.4, 0.05, 0.8]), value)
+    kept, _ = suppress_neighbours(
+        positions, np.full(4, 2.0), np.array([0.9, 0.4, 0.05, 0.8]), value
+    )
     assert kept.tolist() == [0, 3]
     assert asked == [[0, 3]]
 
@@ -195,7 +199,7 @@ def test_flat_is_what_maximum_and_minimum_filters_say(seed, corner):
     image = random.integers(0, 2, random.integers(3, 11, 2)).astype(np.float32)
     image[: corner[0], : corner[1]] = 5
     highest, lowest = (f(image, size=3, mode="nearest") for f in (maximum_filter, minimum_filter))
-    flat = _as_all_beside(image)
+    flat = _equals_neighbours(image)
     np.testing.assert_array_equal(flat, highest == lowest)
     if not any(edge.any() for edge in (flat[0], flat[-1], flat[:, 0], flat[:, -1])):
         assert without_padding(image)[1] is None

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from slabkit.arrays.blank import without_padding
 from slabkit.arrays.filters import (
     BALL_SIGMA,
     angular_frequencies,
@@ -20,6 +19,7 @@ from slabkit.arrays.filters import (
     rim_transfer,
     shell_transfer,
 )
+from slabkit.arrays.padding import without_padding
 from slabkit.arrays.peaks import evenness, find_peaks
 
 SHAPE = (63, 90)

@@ -439,7 +439,7 @@ def test_position_1_is_not_position_10(one_ball):
         ({"slabkitTomogramSizeX": 70}, r"has 71 voxels along x, but its slabs .*of 70 \(rows 1, 2"),
         ({"slabkitVoxelSize": 7.84}, r"voxel size is 7.3 Å.*with 7.84 Å.*--voxel-size 7.84"),
         ({"slabkitZStart": 40}, "rows 1, 2, 3 of its slabs reach out of its 52 planes"),
-        ({"rlnTomoName": "T2"}, "slab table speaks of T2, the tomogram is T1"),
+        ({"rlnTomoName": "T2"}, "slab table names T2, the tomogram is T1"),
         (
             {"slabkitTomogramContrast": ["dark", "bright", "dark"]},
             r"slabs disagree on its contrast \(bright, dark\)",

@@ -22,7 +22,7 @@ from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.picking.masking import picks_inside, slab_mask
 from slabkit.picking.thresholds import (
     fit_threshold,
-    keep_best,
+    picks_above,
     threshold_for_precision,
     wilson_interval,
 )
@@ -155,8 +155,8 @@ def picks2d(names, x, y, scores):
 
 def test_the_best_of_each_slab_stay():
     table = picks2d(["a"] * 3 + ["b"] * 2, range(5), range(5), [9, 5, 2, 7, 1])
-    assert keep_best(table, 2)["rlnCoordinateX"].tolist() == [0, 1, 2, 3]
-    assert keep_best(table, 2, 1)["rlnCoordinateX"].tolist() == [0, 3]
+    assert picks_above(table, 2)["rlnCoordinateX"].tolist() == [0, 1, 2, 3]
+    assert picks_above(table, 2, 1)["rlnCoordinateX"].tolist() == [0, 3]
 
 
 def mask_volume(voxel_size=7.3, shape=(12, 20, 31), kind=np.int8):

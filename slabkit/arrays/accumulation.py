@@ -35,7 +35,7 @@ def window_starts(
     -------
     ndarray of int64, shape (windows,)
         First plane of each window, ascending. With neither step nor cover: as many windows as fit
-        side by side, the group centred (an odd plane left over goes behind the last).
+        side by side, the group centred (an odd plane left over goes after the last).
 
     Raises
     ------
@@ -74,8 +74,8 @@ class WindowSum:
     ----------
     total : ndarray of float64, shape (y, x)
     trusted : bool
-        False where the sum may have lost precision beside a far larger running total, or is not
-        finite: then it must be made anew from its planes alone.
+        False where the sum may have lost precision to a far larger running total, or is not
+        finite: then it must be computed again from its planes alone.
     """
 
     total: npt.NDArray[np.float64]
@@ -116,13 +116,13 @@ def sum_windows(
     """
     open_at = {start: index for index, start in enumerate(starts)}
     close_at = {start + count - 1: index for index, start in enumerate(starts)}
-    state = _State(starts, count)
+    state = _RunningTotals(starts, count)
     closed: list[int] = []
     running: Iterator[dict[int, float]] = iter(())
     for first, block in chunks:
         end = first + len(block)
         events = [(z, open_at.get(z), close_at.get(z)) for z in range(first, end)]
-        for _ in map_in_order(_will_need, np.array_split(block, max(1, jobs)), jobs):
+        for _ in map_in_order(_prefetch, np.array_split(block, max(1, jobs)), jobs):
             pass
         peaks = list(running)
         state.prepare([index for _, index, _ in events if index is not None], block)
@@ -145,7 +145,7 @@ def _bands(shape: tuple[int, ...]) -> list[slice]:
     return [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
 
 
-class _State:
+class _RunningTotals:
     """Running totals of groups of overlapping windows, and what they were at each start."""
 
     def __init__(self, starts: Sequence[int], count: int) -> None:
@@ -206,7 +206,7 @@ class _State:
                         peaks[closed] = _power(total) + _power(start)
                     np.subtract(total, start, out=start)
                 elif self._shared(group):
-                    # The first window of a group: its sum is the total itself, which goes on.
+                    # The first window of a group: its sum is the total itself, which keeps running.
                     np.copyto(self.at_start[closed][band], total)
             return peaks
 
@@ -264,7 +264,7 @@ def _power(array: npt.NDArray[np.float64]) -> float:
         return float(np.einsum("yx,yx->", array, array))
 
 
-def _will_need(block: npt.NDArray[Any]) -> None:
+def _prefetch(block: npt.NDArray[Any]) -> None:
     """Ask for a mapped block in one sweep, because bands touch its pages out of order."""
     base: Any = block
     while isinstance(base, np.ndarray) and base.base is not None:

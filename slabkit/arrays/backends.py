@@ -149,8 +149,8 @@ def backend_for(device: str) -> Backend:
 
 
 @contextmanager
-def full_memory_told(device: str) -> Iterator[None]:
-    """Say in a sentence that a graphics card's memory is full.
+def explain_full_memory(device: str) -> Iterator[None]:
+    """Turn a graphics card's out-of-memory error into one with a remedy.
 
     Parameters
     ----------

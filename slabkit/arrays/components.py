@@ -5,7 +5,7 @@ at the seam, their components are joined (two-pass labelling with equivalences: 
 1966, J. ACM 13:471). Memory holds one block and a few numbers a component; the result does not
 depend on how the planes were cut into blocks.
 
-Particles of one object are told apart at their necks: the distance of every voxel to the outside
+Particles of one object are separated at their necks: the distance of every voxel to the outside
 has its maxima in the middles of the particles; a watershed of it (Beucher & Lantuéjoul 1979; Meyer
 1994, Signal Process. 38:113) cuts where they touch. Maxima nearer than a share of the particle's
 diameter are one particle's.
@@ -218,7 +218,7 @@ def _climbed(
                 value = values[beside]
                 higher = value > best
                 best[higher], target[higher] = value[higher], beside[higher]
-    # From voxel numbers to rows; then every row jumps twice as far until all stand still.
+    # From voxel numbers to rows; then every row jumps twice as far until none moves.
     row = np.searchsorted(voxels, target)
     while True:
         further = row[row]

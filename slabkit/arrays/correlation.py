@@ -88,7 +88,7 @@ class TemplateMatcher:
         return np.stack([np.conj(rfft2(kernel, s=self._sides)) for kernel in kernels])
 
     def _chunks(self, count: int, values: int, on_processor: int) -> Iterator[slice]:
-        """Split what makes so many values each into what is worked on at a time."""
+        """Split items that make ``values`` values each into batches."""
         on_device = max(1, _DEVICE_VALUES // values)
         step = on_processor if type(self._backend) is Backend else on_device
         return (slice(start, min(start + step, count)) for start in range(0, count, step))
@@ -116,7 +116,7 @@ class TemplateMatcher:
             )
             variance[rows, columns] = (square - mean**2)[:height, :width]
         middle = float(np.median(variance))
-        # Rounding leaves something of a constant surround; nothing stands out there.
+        # Rounding leaves a little variance in a constant surround, which must not be divided by.
         smallest = max(1e-6 * float(variance.max()), 1e-30)
         deviation = np.sqrt(np.maximum(variance + self._softening**2 * middle, smallest))
         return MatchedImage(self, padded, spectra, deviation.astype(np.float32))
@@ -154,7 +154,7 @@ class TemplateMatcher:
         return result.reshape(shape)
 
     def _highest(self, coordinates: Any) -> Any:
-        """Give the highest product with a template, by so many of its first coordinates."""
+        """Give the highest product with a template, by its first coordinates."""
         used, count = coordinates.shape
         result = self._backend.empty((count,))
         if not self._parities:
@@ -312,7 +312,7 @@ class MatchedImage:
         Returns
         -------
         ndarray of float32, shape (y, x)
-            Right wherever it is ``floor`` or more, and beside such a place; elsewhere right or
+            Right wherever it is ``floor`` or more, and next to such a place; elsewhere right or
             -2.
         """
         matcher = self._matcher

@@ -106,7 +106,7 @@ def find_depths(
     highest = value[every, choice]
     prominence = _prominence(value, highest, within & (apart > half))
 
-    # Where a second particle is likely it must lie in the slab, else it is another slab's affair.
+    # A second particle must lie in the slab; outside, another slab finds it.
     in_slab = (z > slab_low_vox[:, None]) & (z < slab_high_vox[:, None])
     second_value = np.where(
         peak & in_slab & (apart >= _SECOND_DISTANCE * diameter_vox[:, None]), weighted, -np.inf
@@ -153,6 +153,6 @@ def _vertex(value: Floats, index: Indices) -> Floats:
 
 
 def _prominence(value: Floats, height: Floats, rest: Booleans) -> Floats:
-    rival = np.where(rest, value, 0.0).max(axis=1, initial=0.0)
+    competing = np.where(rest, value, 0.0).max(axis=1, initial=0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.clip(np.where(height > 0, 1 - rival / height, 0.0), 0.0, 1.0)
+        return np.clip(np.where(height > 0, 1 - competing / height, 0.0), 0.0, 1.0)

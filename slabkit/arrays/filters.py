@@ -248,8 +248,8 @@ def gaussian_transfer(q: npt.NDArray[Any], sigma: float) -> Image:
 def rim_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
     """Mean along a particle's rim less the mean of its surround.
 
-    Solid and hollow particles have a rim alike, where the Laplacian of Gaussian answers a hollow
-    one weakly and its wall strongly.
+    Solid and hollow particles both have a rim, whereas the Laplacian of Gaussian responds weakly to
+    a hollow one and strongly to its wall.
 
     Parameters
     ----------

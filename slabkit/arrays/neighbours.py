@@ -31,10 +31,10 @@ def group_neighbours(
     priority: npt.ArrayLike | None = None,
     labels: npt.ArrayLike | None = None,
 ) -> Indices:
-    """Give every point the point that stands for it.
+    """Give every point the point that represents it.
 
     Points are taken best first; one that lies closer than the distance to a point taken before
-    is merged, the others are kept. A merged point is stood for by the nearest kept point that
+    is merged, the others are kept. A merged point is represented by the nearest kept point that
     reaches it.
 
     Parameters
@@ -105,7 +105,7 @@ def _best_first(points: Floats, priority: npt.ArrayLike | None) -> Indices:
 
 
 def _greedy(points: Floats, reach: Floats) -> Indices:
-    """Give the indices that are kept of points that stand best first."""
+    """Give the indices that are kept of points sorted best first."""
     if len(points) <= _FEW:
         return _greedy_few(points, reach)
     half = len(points) // 2

@@ -49,7 +49,7 @@ def map_in_order(
         How many items beyond the one that the caller has may be in work or done, ``jobs`` by
         default: memory stays bounded.
     background : bool, optional
-        Use a thread even for one job, so that the work goes on beside the caller's. It starts with
+        Use a thread even for one job, so that the work runs alongside the caller's. It starts with
         this call, and closing the iterator waits for what is in work.
     """
     if jobs <= 1 and not background:

@@ -94,10 +94,10 @@ def evenness(
     outer: tuple[Floats, Floats],
     directions: int = 16,
 ) -> Floats:
-    """Tell how evenly a ring about each place stands out from what lies outside it.
+    """Tell how evenly a ring about each place differs from what lies outside it.
 
     In each direction the value on the inner ring is compared with the mean of the values on the
-    two outer rings. Where a blob stands out all round, the lower quartile of these contrasts is
+    two outer rings. Where a blob has contrast all round, the lower quartile of these contrasts is
     near their mean; for a ring lying on part of a membrane or between two neighbours it is far
     below.
 
@@ -148,8 +148,8 @@ def _local_maxima(stack: npt.NDArray[np.float32], floor: float) -> Voxels:
     if min(stack.shape) < 3:
         none = np.zeros(0, dtype=np.int64)
         return none, none, none
-    # Most voxels are below one beside them in the row or column: told for whole images at a time,
-    # whose rows follow each other without a gap.
+    # Most voxels are below a neighbour in the row or column: checked for whole images at a time,
+    # whose rows are contiguous.
     inside = slice(width + 1, height * width - width - 1)
     found = []
     for image in stack[1:-1].reshape(rungs - 2, -1):

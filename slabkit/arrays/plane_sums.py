@@ -114,7 +114,7 @@ def weighted_plane_sum(planes: Block, weights: Floats) -> Floats:
 def _running_sums(
     voxels: Voxels, columns: Sequence[Column], low: Corner, high: Sequence[int]
 ) -> tuple[list[Floats], npt.NDArray[np.bool_]]:
-    """Give the sums, and which of them are in doubt: not finite, or small beside the total."""
+    """Give the sums, and which are inexact: not finite, or small relative to the total."""
     shape = (high[1] - low[1], high[2] - low[2])
     total = np.zeros(shape)
     sums = [np.zeros(column.size) for column in columns]
@@ -137,7 +137,7 @@ def _running_sums(
                     largest[index] = max(abs(part.max()), abs(part.min()))
         error = (high[0] - low[0]) * np.finfo(np.float64).eps * largest
         size = np.array([max(abs(s.max()), abs(s.min())) for s in sums])
-        # Written so that a comparison with a value that is not a number leaves it in doubt
+        # Written so that a comparison with NaN leaves the sum untrusted.
         trusted = np.isfinite(size) & (error <= _SMALLEST_ERROR * size)
     if voxels.dtype.kind in "iub":
         trusted[:] = True

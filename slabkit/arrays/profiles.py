@@ -3,11 +3,11 @@
 About each position the volume is averaged over rings in every plane (sub-pixel centre, linear
 weights), which keeps all that an object round about the z axis can show. The rings are then
 correlated along z with a small bank of templates: balls and hollow shells of sizes about the
-particle's diameter, each less the mean of the ring of surroundings beside it, so that broad
+particle's diameter, each less the mean of the ring that surrounds it, so that broad
 background counts nothing, and each scaled to the same response to white noise (the largest balls to
 somewhat less), so that the best of the bank can be taken (a matched filter: North 1963, Proc. IEEE
 51:1016). A plain column average, by
-contrast, has its maximum wherever most matter lies in the column, neighbours included, and with a
+contrast, has its maximum where the column is densest, neighbours included, and with a
 missing wedge a broad column carries hardly any information about z at all.
 """
 
@@ -115,13 +115,13 @@ def depth_profiles(
         rows = order[first : first + _PORTION]
         chunks = [
             _Chunk(rows[members], shape, centres_vox, radius_vox, low_vox, high_vox, key)
-            for key, members in _alike(radius_vox[rows], shape)
+            for key, members in _by_size(radius_vox[rows], shape)
         ]
         _fill(chunks, read_planes, block_planes, jobs)
         yield from map_in_order(lambda chunk: chunk.profiles(sign), chunks, jobs, ahead=len(chunks))
 
 
-def _alike(radius_vox: Floats, shape: tuple[int, int, int]) -> Iterator[tuple[int, Indices]]:
+def _by_size(radius_vox: Floats, shape: tuple[int, int, int]) -> Iterator[tuple[int, Indices]]:
     """Split into chunks of (nearly) one radius, keeping the order."""
     sizes = np.round(np.log(radius_vox) / np.log(_SIZE_STEP)).astype(np.int64)
     for size in np.unique(sizes):

@@ -18,10 +18,10 @@ LINE_SIGMA = 20.0
 """Standard deviation (Å) of the Gaussian by which the image is smoothed: half a membrane."""
 
 SIDE_DISTANCE = 80.0
-"""How far (Å) beside a line its surround is looked at: beyond the wall of a membrane."""
+"""How far (Å) to the side of a line its surround is sampled: beyond the wall of a membrane."""
 
 LOOKED_AT = (20.0, 70.0, 120.0)
-"""Where (Å) a line is looked at, counted from the edge of the blob outwards."""
+"""Where (Å) a line is sampled, counted from the edge of the blob outwards."""
 
 BEND_RADIUS = 300.0
 """Lines are followed straight on and bent either way by this radius (Å): a small vesicle."""
@@ -39,9 +39,9 @@ def ridge_heights(
 ) -> Floats:
     """Tell how high a line is that runs into a blob on one side and out on another.
 
-    In each of 16 directions, straight and bent either way, a path is looked at in the middle of the
+    In each of 16 directions, straight and bent either way, a path is sampled in the middle of the
     blob and beyond its edge. The height of a line along it is the value on the path less the mean
-    of the two values beside it, where that is least: a line must pass through the blob, which it
+    of the two values to its sides, where that is least: a line must pass through the blob, which it
     does not where a shell is hollow. Of the directions two are taken that are 150° apart or more,
     such that the lower of their heights is greatest: it must come out on both sides.
 
@@ -100,8 +100,8 @@ def _heights(
     rows, columns = (np.repeat(place[:, None], half, axis=1) for place in (y, x))
     middle = above_sides(rows, columns, sine[:half], cosine[:half])
     height = np.broadcast_to(np.tile(middle, 2), (len(_BENDS), len(y), _DIRECTIONS))
-    # The least value counts, and it only matters above 0 and beside another one: what is neither
-    # need not be followed. The farthest value settles most.
+    # The least value counts, and only where it and another direction's are above 0: all else need
+    # not be followed. The farthest value excludes most.
     for away in (radius + distance for distance in sorted(LOOKED_AT, reverse=True)):
         bend, place, direction = np.nonzero((height > 0) & (_on_both_sides(height) > 0))
         # An arc of length s that leaves at an angle a and bends by k an Å ends in the direction

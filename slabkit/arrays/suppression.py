@@ -1,4 +1,4 @@
-"""Greedy choice, best first, of points whose exact values are asked for only where they matter.
+"""Greedy choice, best first, of points whose exact values are computed only where they matter.
 
 Non-maximum suppression takes the best point, drops all that are too close to it, and goes on. Where
 a value is costly, but cannot be above a bound that is cheap, most points that are dropped need no
@@ -22,7 +22,7 @@ Indices = npt.NDArray[np.int64]
 _MOST_PAIRS = 2_000_000  # bounds the memory, about 100 MB
 
 
-def keep_best(
+def suppress_neighbours(
     positions: Floats,
     distance: Floats,
     bound: Floats,
@@ -86,7 +86,7 @@ def _greedy(
     better, worse = np.where(swap, other, one), np.where(swap, one, other)
     free = alive.copy()
     while len(better):
-        # What is the worse of no pair that is left is kept, whatever comes of the others.
+        # What is the worse of no remaining pair is kept, however the others are decided.
         kept = np.ones(len(values), dtype=bool)
         kept[worse] = False
         free[worse[kept[better]]] = False

@@ -1,8 +1,8 @@
 """A bank of templates under one mask, compressed.
 
-Templates turned in the plane have far fewer dimensions than there are of them, a low-passed image
-under a mask having only so many. A singular value decomposition gives a basis that holds each of
-them to a stated tolerance.
+Templates turned in the plane span far fewer dimensions than there are templates, because a
+low-passed image under a mask has few degrees of freedom. A singular value decomposition gives a
+basis that holds each of them to a stated tolerance.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class TemplateBank:
     coefficients : ndarray of float32, shape (templates, dimensions)
         Coordinates of the templates, of length 1 less what was left out.
     first : int
-        So many dimensions hold every template to `_FIRST_TOLERANCE`.
+        This many dimensions hold every template to `_FIRST_TOLERANCE`.
     tail : float
         Largest length of a template in the other dimensions.
     residual : float
         Largest length of a template in the dimensions left out: the largest error of a
         coefficient.
     odd : ndarray of bool, shape (dimensions,), optional
-        If templates come in pairs that are each other's point reflections, as those turned by half
-        a turn are: which dimensions change sign with it.
+        Which dimensions change sign when a template is turned by half a turn (its point
+        reflection), if templates come in such pairs.
     turns : int, optional
-        Then the second half of so many successive templates are the reflections of the first.
+        Then the second half of each run of this many templates are the reflections of the first.
     """
 
     weights: Floats
@@ -80,7 +80,7 @@ def compress_templates(
     tolerance : float, optional
         Largest error of a coefficient that leaving out dimensions may make; 0 leaves out none.
     turns : int, optional
-        So many successive templates are evenly spaced turns of one.
+        Each run of this many templates are evenly spaced turns of one.
     """
     weights = np.asarray(weights, dtype=np.float64) / np.sum(weights, dtype=np.float64)
     inside = np.flatnonzero(weights)
@@ -158,7 +158,7 @@ def _principal(vectors: Floats) -> tuple[Floats, Floats]:
     else:
         _, mixed = np.linalg.eigh(vectors.T @ vectors)
         directions = mixed[:, ::-1]
-    # The sign of an eigenvector is the library's whim.
+    # The sign of an eigenvector is arbitrary and differs between libraries.
     largest = np.abs(directions).argmax(axis=0)
     sign = np.where(directions[largest, np.arange(directions.shape[1])] < 0, -1.0, 1.0)
     directions = directions * sign

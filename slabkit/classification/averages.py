@@ -161,8 +161,8 @@ def agreement_with_others(
     agreement = found.agreement.astype(float)
     without = count * agreement - 1
     norm = count**2 * square[own] - 2 * count * agreement + 1
-    # The references were made one step earlier: of a class that lost its other members since then,
-    # they would bear the last one out.
+    # The references were made one step earlier: they would still agree with the last member of a
+    # class that lost the others since then.
     others = np.bincount(own, minlength=len(square))[own] > 1
     return np.where(others & (norm > 1e-3), without / np.sqrt(np.maximum(norm, 1e-3)), 0.0)
 
@@ -190,9 +190,9 @@ def class_quality(
     side = averages.images.shape[1]
     radius = radius_px_of(side)
     signal = averages.images[:, radius <= WITHIN * side].var(1, dtype=np.float64)
-    borne_out = (np.clip(agreement, 0, 1) ** 2 - chance) / max(1 - chance, 1e-6)
+    supported = (np.clip(agreement, 0, 1) ** 2 - chance) / max(1 - chance, 1e-6)
     clear = signal - _CLUTTER * _variance_along_circles(averages.images, radius)
-    ratio = np.maximum(clear, 0) / np.maximum(averages.noise, 1e-30) * np.clip(borne_out, 0, 1)
+    ratio = np.maximum(clear, 0) / np.maximum(averages.noise, 1e-30) * np.clip(supported, 0, 1)
     return np.asarray(ratio / (1 + ratio), dtype=np.float64)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.backends import backend_for, full_memory_told
+from slabkit.arrays.backends import backend_for, explain_full_memory
 from slabkit.classification.averages import (
     agreement_of_noise,
     agreement_with_others,
@@ -161,7 +161,7 @@ def classify_images(
     Parameters
     ----------
     images : ndarray, shape (n, y, x), or ImageSource
-        Square; particles at index ``side // 2``. What is no array is read in batches.
+        Square; particles at index ``side // 2``. A source is read in batches.
     pixel_size : float
         In Å.
     settings : ClassificationSettings, optional
@@ -209,7 +209,7 @@ def classify_images(
             f"there is nothing to classify: none of {count} images has finite, varying values."
         )
     classes = min(settings.classes, len(prepared.order))
-    with full_memory_told(device):
+    with explain_full_memory(device):
         model, comparison, found = fit_mixture(
             prepared.coefficients,
             basis,
@@ -250,12 +250,12 @@ def classify_images(
     turned_y = np.cos(angle) * shift_y + np.sin(angle) * shift_x
     turned_x = np.cos(angle) * shift_x - np.sin(angle) * shift_y
     return Classification(
-        class_number=_spread(number[index], prepared.order, count),
-        angle=_spread(_relion_angle(angle), prepared.order, count),
-        origin_y=_spread(0.0 - turned_y * pixel_size, prepared.order, count),
-        origin_x=_spread(0.0 - turned_x * pixel_size, prepared.order, count),
-        probability=_spread(found.probability.astype(float), prepared.order, count),
-        log_likelihood=_spread(found.log_likelihood, prepared.order, count),
+        class_number=_in_source_order(number[index], prepared.order, count),
+        angle=_in_source_order(_relion_angle(angle), prepared.order, count),
+        origin_y=_in_source_order(0.0 - turned_y * pixel_size, prepared.order, count),
+        origin_x=_in_source_order(0.0 - turned_x * pixel_size, prepared.order, count),
+        probability=_in_source_order(found.probability.astype(float), prepared.order, count),
+        log_likelihood=_in_source_order(found.log_likelihood, prepared.order, count),
         averages=averages.images[rank],
         size=averages.members[rank],
         resolution=ring_resolution(averages, pixel_size, radius)[rank],
@@ -311,7 +311,7 @@ def _chance(
     for start in range(0, count, _BATCH):
         power += basis.ring_power(prepared.coefficients[start : start + _BATCH]).sum(0)
     noise = noise_images(basis, power / count, seed)
-    # Priors left out: whatever fits noise best, but for classes that emptied and are nothing.
+    # Without priors, so that noise is fitted as well as it can be; emptied classes are left out.
     alive = model.references[np.abs(model.references).any(1)]
     if not len(alive):
         return 1.0
@@ -327,7 +327,7 @@ def _relion_angle(angle: Floats) -> Floats:
     return np.where(degrees <= -180, degrees + 360, degrees)
 
 
-def _spread(values: npt.NDArray[Any], order: Indices, count: int) -> npt.NDArray[Any]:
+def _in_source_order(values: npt.NDArray[Any], order: Indices, count: int) -> npt.NDArray[Any]:
     """Put values back where their images are; 0 for images that took no part."""
     result = np.zeros(count, dtype=values.dtype)
     result[order] = values

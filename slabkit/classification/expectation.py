@@ -58,7 +58,7 @@ class Expectation:
     probability : ndarray of float32, shape (images,)
         Posterior of the best class, summed over its rotations and shifts.
     log_likelihood : ndarray of float64, shape (images,)
-        But for terms that are the same whatever the references are.
+        Less terms that do not depend on the references.
     agreement : ndarray of float32, shape (images,)
         Product of image and best reference, posed.
     sums : ndarray of complex128, shape (classes, shifts, coefficients)

@@ -1,4 +1,4 @@
-"""Images to be classified: read in batches, put in an order of their own, as white harmonics."""
+"""Images to be classified: read in batches, sorted by content, as white harmonics."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ArraySource:
 
 @dataclass(frozen=True)
 class PreparedImages:
-    """Images as white harmonics of unit norm, in an order that their content alone decides.
+    """Images as white harmonics of unit norm, in an order that depends on their content alone.
 
     Attributes
     ----------

@@ -26,7 +26,7 @@ from slabkit.classification.harmonics import (
 _COARSE_SHARE = 0.5  # of the iterations
 _COARSE_RINGS = 0.6
 _SETTLED = 3  # iterations at the end in which classes are left alone
-PRIOR_IMAGES = 1.0  # of zeros, that hold back averages of few images
+PRIOR_IMAGES = 1.0  # of zeros, which shrink averages of few images
 _SHARPNESS = 1.0
 
 
@@ -48,7 +48,7 @@ class Sampling:
 
 @dataclass
 class Mixture:
-    """Where the fit stands.
+    """The state of the fit.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The JSON record beside each result: what made it, from what.
+"""The JSON record of each result: what made it, from what.
 
 With it a result can be explained years later, and skipped when it would only be made again.
 """
@@ -25,7 +25,7 @@ _TEXT_SUFFIXES = {".star", ".csv", ".txt", ".json", ".ndjson", ".tsv", ".toml", 
 
 @dataclass
 class Record:
-    """What is written beside a result.
+    """What is written next to a result.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Record:
         inputs = {i["name"]: (i["size"], i["hash"]) for i in self.inputs}
         earlier = {i["name"]: (i["size"], i["hash"]) for i in other.inputs}
         found += [f"{name} is a new input" for name in inputs if name not in earlier]
-        found += [f"{name} is no input now" for name in earlier if name not in inputs]
+        found += [f"{name} is no longer an input" for name in earlier if name not in inputs]
         found += [
             f"{name} has changed"
             for name in inputs
@@ -100,7 +100,7 @@ def record_path(result: str | os.PathLike[str]) -> Path:
 
 
 def save_record(record: Record, result: str | os.PathLike[str]) -> None:
-    """Write the record beside its result."""
+    """Write the record next to its result."""
     record.working_directory = Path(os.path.relpath(".", Path(result).parent)).as_posix()
     text = json.dumps(_plain(asdict(record)), indent=1, ensure_ascii=False)
     write_text(record_path(result), text + "\n")
@@ -115,7 +115,7 @@ def finish_record(record: Record, result: str | os.PathLike[str]) -> None:
 
 
 def load_record(result: str | os.PathLike[str]) -> Record | None:
-    """Read the record beside a result; None if there is none that can be read."""
+    """Read the record of a result; None if there is none that can be read."""
     try:
         content = json.loads(record_path(result).read_text(encoding="utf-8"))
         return Record(**content)

@@ -1,13 +1,13 @@
-"""Hits that are one particle: which of them stands for it.
+"""Hits that are one particle: which of them represents it.
 
 A particle is hit in each of the overlapping slabs that hold it, and not always at one place: a
-small dense part of it, or something small beside it, may score higher in one slab than the whole
+small dense part of it, or something small next to it, may score higher in one slab than the whole
 does in any. Taking the best score first then loses the particle, for the whole lies within its
 radius and goes into the part. A blob's score is its contrast over the noise of a mean over its
 area, so score times diameter is the contrast summed over the area, the projected mass. The hit
-that accounts for most of it gathers the group, and more so the surer its depth is, for what is no
-particle of its own has rivals above and below. Among hits of its size, whose scores compare, the
-best has the position.
+that accounts for most of it gathers the group, and more so the surer its depth is, because spurious
+hits have competing peaks along z. Among hits of its size, whose scores are comparable, the best has
+the position.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Indices = npt.NDArray[np.int64]
 # Hits are of one size when their diameters differ by less than this factor: a picker is that unsure
 # of a particle, and parts of particles are smaller still.
 _ONE_SIZE = 1.3
-# Scores that compare between species: templates are scored against the noise of their own kind.
+# Scores that are comparable between species: templates are scored against their own noise.
 _COMPARABLE = "template"
-# A hit of sure depth counts up to three times as much as one with an equal rival in its column.
+# A hit of sure depth counts up to three times as much as one with an equal peak in its column.
 _SURE_DEPTH = 0.5
 
 
@@ -70,7 +70,7 @@ def merge_hits(
     prominence = candidates["_prominence"].to_numpy(dtype=float)
     evidence = weight_of_evidence(score, diameter, prominence)
     priority = np.column_stack([~border, evidence, score])
-    keeper = _stand_ins(
+    keeper = _representatives(
         candidates[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy(),
         distance,
         priority,
@@ -86,10 +86,10 @@ def merge_hits(
     picks.insert(0, "slabkitSlabCount", slab_count.loc[kept].to_numpy())
     picks.insert(0, "slabkitPickId", "")
     picks = picks.sort_values(order, ascending=ascending, kind="stable", ignore_index=True)
-    outdone = np.zeros(len(picks), dtype=bool)
+    beaten = np.zeros(len(picks), dtype=bool)
     if not all_species:
-        outdone = _outdone(picks, min_distance)
-        picks = picks[~outdone].reset_index(drop=True)
+        beaten = _beaten(picks, min_distance)
+        picks = picks[~beaten].reset_index(drop=True)
     ids: list[str] = []
     for (species, kind), rows in sorted(
         picks.groupby(["slabkitSpecies", "slabkitScoreKind"]).indices.items()
@@ -105,28 +105,28 @@ def merge_hits(
         )
         ids += new
         picks.iloc[rows, 0] = new
-    return validate_table(picks, PICKS), int(outdone.sum())
+    return validate_table(picks, PICKS), int(beaten.sum())
 
 
-def _outdone(picks: pd.DataFrame, min_distance: float | None) -> npt.NDArray[np.bool_]:
+def _beaten(picks: pd.DataFrame, min_distance: float | None) -> npt.NDArray[np.bool_]:
     """Tell which picks by templates have a better-scored one of another species at their place."""
-    outdone = np.zeros(len(picks), dtype=bool)
+    beaten = np.zeros(len(picks), dtype=bool)
     rows = np.flatnonzero(picks["slabkitScoreKind"].to_numpy() == _COMPARABLE)
     own = picks.iloc[rows]
     if own["slabkitSpecies"].nunique() < 2:
-        return outdone
+        return beaten
     diameter = own["slabkitDiameter"].to_numpy(dtype=float)
     distance = diameter / 2 if min_distance is None else np.full(len(own), min_distance)
     position = own[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy()
     better = group_neighbours(position, distance, own["slabkitScore"].to_numpy(dtype=float))
-    outdone[rows] = better != np.arange(len(rows))
-    return outdone
+    beaten[rows] = better != np.arange(len(rows))
+    return beaten
 
 
-def _stand_ins(
+def _representatives(
     position: Floats, distance: Floats, priority: Floats, groups: Indices, diameter: Floats
 ) -> Indices:
-    """Give each hit the one that stands for it; hits come with the best score first."""
+    """Give each hit the one that represents it; hits come with the best score first."""
     first = group_neighbours(position, distance, priority, groups)
     smaller, larger = np.sort([diameter, diameter[first]], axis=0)
     alike = ~(larger > _ONE_SIZE * smaller) & (priority[:, 0] == priority[first, 0])

@@ -30,7 +30,7 @@ def match_micrographs(
     """Find the slab of every 2D pick by ``rlnMicrographName``.
 
     Names must be equal; a pick whose name is not in the slab table belongs to the slab of the
-    same base name (the part behind the last slash), where there is just one.
+    same base name (the part after the last slash), where there is just one.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def check_slabs(slabs: pd.DataFrame, tomogram: Tomogram) -> pd.DataFrame:
     others = sorted(set(slabs["rlnTomoName"]) - {tomogram.name})
     if others:
         raise InputError(
-            f"the slab table speaks of {', '.join(others[:3])}, the tomogram is {tomogram.name}; "
+            f"the slab table names {', '.join(others[:3])}, the tomogram is {tomogram.name}; "
             "give the slabs of one tomogram."
         )
     for axis, size in zip("ZYX", tomogram.shape, strict=True):
@@ -120,13 +120,13 @@ def check_slabs(slabs: pd.DataFrame, tomogram: Tomogram) -> pd.DataFrame:
             raise InputError(
                 f"{tomogram.label}: has {size} voxels along {axis.lower()}, but its slabs were "
                 f"made of {int(said[said != size][0])} ({rows_named(said != size)} of the slab "
-                "table); make the slabs anew."
+                "table); make the slabs again."
             )
     for said in slabs["slabkitVoxelSize"].unique().tolist():
         if not voxel_sizes_equal(said, tomogram.voxel_size):
             raise InputError(
                 f"{tomogram.label}: its voxel size is {tomogram.voxel_size:g} Å, but its slabs "
-                f"were made with {said:g} Å; give --voxel-size {said:g} or make the slabs anew."
+                f"were made with {said:g} Å; give --voxel-size {said:g} or make the slabs again."
             )
     start, count = slabs["slabkitZStart"].to_numpy(), slabs["slabkitZCount"].to_numpy()
     wrong = (start < 0) | (count < 1) | (start + count > tomogram.shape[0])

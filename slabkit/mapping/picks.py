@@ -75,8 +75,8 @@ def map_picks(
     x and y are the pixel coordinates times the voxel size. z is the depth at which a ball or shell
     of about the particle's diameter fits the tomogram best, within the slab and ``margin`` beyond.
     Hits of one particle in several slabs are merged (`slabkit.mapping.grouping.merge_hits`): those
-    about the hit that explains most matter, by score, diameter and how sure its depth is, are one,
-    and the best-scored of its size stands for them with the best score of all. A hit whose search
+    about the hit that explains most density, by score, diameter and how sure its depth is, are one,
+    and the best-scored of its size represents them with the best score of all. A hit whose search
     ended while the score still rose (``z-border``) yields to one that is not. Only hits of one
     species and one kind of score are merged with each other; of picks by templates of several
     species at one place the best-scored is kept.
@@ -112,7 +112,7 @@ def map_picks(
     -------
     picks : DataFrame
         Columns of `slabkit.tables.PICKS`, then ``rlnMicrographName``, ``rlnCoordinateX`` and
-        ``rlnCoordinateY`` of the hit that stands for the pick, ``rlnAnglePsi``, ``rlnClassNumber``
+        ``rlnCoordinateY`` of the hit that represents the pick, ``rlnAnglePsi``, ``rlnClassNumber``
         and what else the 2D picks carry; all but the score is of that one hit. Best score first,
         ties by z, y, x. Flags: ``z-border``; ``z-flat``, nothing sticks out at any depth and z is
         the slab's middle; ``stacked``, one of two particles of one hit; ``near-face``, the particle
@@ -159,14 +159,14 @@ def map_picks(
     else:
         depths = slab_middles(z_start, z_count)
     candidates = _candidates(hits, slab, depths, tomogram, single)
-    picks, outdone = merge_hits(candidates, min_distance, all_species)
+    picks, beaten = merge_hits(candidates, min_distance, all_species)
     flags = picks["slabkitFlags"]
     counts = MapCounts(
         hits=len(picks2d),
         outside=int((~within).sum()),
         stacked=len(candidates) - len(hits),
-        merged=len(candidates) - len(picks) - outdone,
-        other_species=outdone,
+        merged=len(candidates) - len(picks) - beaten,
+        other_species=beaten,
         picks=len(picks),
         at_border=int(flags.str.contains("z-border").sum()),
         flat=int(flags.str.contains("z-flat").sum()),

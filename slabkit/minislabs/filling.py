@@ -49,8 +49,8 @@ def fill_galleries(
 ) -> Iterator[FilledGallery]:
     """Make the minislabs of picks from any number of tomograms, a gallery at a time.
 
-    Galleries fill continuously in the order of the table, and each pick's views stand one after
-    the other. The table is worked through in windows of some thousand picks; within a window each
+    Galleries fill continuously in the order of the table, and each pick's views follow one
+    another. The table is worked through in windows of some thousand picks; within a window each
     tomogram is opened once, so that picks of several tomograms may be mixed in any way, and memory
     does not grow with their number.
 

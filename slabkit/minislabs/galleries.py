@@ -41,7 +41,7 @@ def gallery_set_id(
 
     A position marked on a gallery means a pick only together with this: the pick and the tilt of
     each tile in order, and the layout. It is in every row of the table, and so comes back with
-    labels made elsewhere; labels made for another set are told by it.
+    labels made elsewhere; labels made for another set are recognised by it.
 
     Parameters
     ----------
@@ -196,5 +196,5 @@ def layout_of(geometry: pd.DataFrame, where: str = "minislab table") -> GalleryL
         If a column is missing or not a whole number.
     """
     if len(geometry) != 1:
-        raise InputError(f"{where}: the galleries block has {len(geometry)} rows, where 1 is due.")
+        raise InputError(f"{where}: the galleries block has {len(geometry)} rows instead of 1.")
     return GalleryLayout.from_table(geometry.iloc[0].to_dict(), where)

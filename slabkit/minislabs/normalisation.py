@@ -1,4 +1,4 @@
-"""Normalising minislabs, so that tiles side by side have one grey level and RELION is content."""
+"""Normalise minislabs: one grey level for tiles side by side, as RELION requires."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ a shell filter (less mean of the core as well). Maxima over place and scale are 
 
 The score of a candidate is the answer of its rim or shell filter in robust standard deviations
 (median and 1.4826 times the median absolute deviation) times its evenness: the lower quartile over
-directions of its contrast to the surround, as a share of the mean. So a score is, roughly, how many
-standard deviations a blob stands out on its weaker sides. There is one median and one deviation a
+directions of its contrast to the surround, as a share of the mean. So a score is, roughly, the
+contrast of a blob on its weaker sides in standard deviations. There is one median and one deviation a
 filter and diameter, pooled over all slabs of a tomogram.
 
 Where a line runs into the blob on one side and out on another, as a membrane does, its height
@@ -17,7 +17,7 @@ share over the largest one allowed, so that a faint line, which noise has everyw
 
 Border rule: beyond its border an image continues as its mirror image, and a pick may lie as near to
 the border as a fifth of the smallest diameter (a pixel of the grid searched); what is nearer may
-be half of something outside. Padding of one value is no image.
+be half of something outside. Padding of one value does not count as image.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ DEFAULT_MAX_ELONGATION = 4.0
 DEFAULT_MAX_RIDGE = 0.7
 
 _REACH = 0.5  # picks nearer than this share of the larger diameter are one
-_SHELL_REACH = 0.6  # a shell also stands for the peaks along its own wall
+_SHELL_REACH = 0.6  # a shell also suppresses the peaks along its own wall
 _SMALLEST_NOISE = 1e-3  # of the strongest answer: images without noise have finite scores
 
 
@@ -213,8 +213,8 @@ def find_blobs(
         blob's own contrast; a lower line lowers the score by the square of its part of that.
         Infinite: lines do not matter, as for particles that sit in membranes.
     method : {"rims", "laplacian"}, optional
-        ``laplacian``: only the Laplacian of Gaussian, its answer being the score, whatever lines
-        run past.
+        ``laplacian``: only the Laplacian of Gaussian, its response being the score, regardless of
+        lines that run past.
 
     Returns
     -------
@@ -317,7 +317,7 @@ def pick_blobs(
     return own.picks_table(picks, slabkitScoreKind=f"blob-{method}", slabkitSpecies=species)
 
 
-@lru_cache(maxsize=1)  # tomograms are alike as a rule; filters of large images are large
+@lru_cache(maxsize=1)  # tomograms usually have one size; filters of large images are large
 def _search(
     size: tuple[int, int],
     pixel_size: float,

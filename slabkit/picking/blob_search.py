@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.blank import without_padding
 from slabkit.arrays.filters import (
     angular_frequencies,
     binned_shape,
@@ -24,6 +23,7 @@ from slabkit.arrays.filters import (
     rim_transfer,
     shell_transfer,
 )
+from slabkit.arrays.padding import without_padding
 from slabkit.arrays.peaks import Peaks, find_peaks, parabola
 from slabkit.errors import InputError
 from slabkit.picking.surroundings import (
@@ -62,7 +62,7 @@ class Ladder:
     ----------
     diameters : ndarray of float64, shape (rungs,)
         In Å, a geometric series; the first and the last lie outside the range asked for, so that
-        what is smaller or larger can be told from what is just inside.
+        what is smaller or larger can be distinguished from what is just inside.
     smallest, largest : float
         Diameters that are accepted, Å.
     """
@@ -121,7 +121,7 @@ class Candidates:
     lines: Smoothed | None = None
 
     def evenness(self, rows: Indices) -> Floats:
-        """Give how evenly some candidates stand out all round, 0 to 1; 1 if that is not asked."""
+        """Give how even the contrast of candidates is all round, 0 to 1; 1 if not measured."""
         if self.rims is None:
             return np.ones(len(rows))
         return self.rims.evenness(self.y_px[rows], self.x_px[rows], self.diameter[rows])

@@ -175,7 +175,7 @@ class SegmentationCounts:
     Parameters
     ----------
     objects : int
-        Connected components of the labels that were looked at.
+        Connected components of the labels for which a diameter is given.
     small : int
         Objects, or parts of them, below the size cut-off.
     split : int
@@ -349,7 +349,7 @@ def _particles(
         sums = [weight.sum(axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
         inner = [float(np.arange(len(along)) @ along) / total for along in sums]
         middle = np.array(inner) + [side.start for side in box]
-        # The middle of a coarse voxel is that of the voxels it stands for.
+        # The middle of a coarse voxel is that of the voxels it covers.
         centre = (np.array(one.start) + middle * factor + (factor - 1) / 2) * reader.mask.voxel_size
         if reader.kind == "probability":
             score = total / int(part.sum())
@@ -360,7 +360,7 @@ def _particles(
 
 
 def _without_doubles(parts: list[_Part], diameter: float) -> list[_Part]:
-    """Drop what was found twice, where coarse boxes of two objects overlap."""
+    """Drop duplicates, where coarse boxes of two objects overlap."""
     if len(parts) < 2:
         return parts
     places = np.stack([part.centre for part in parts])

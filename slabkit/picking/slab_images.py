@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.suppression import keep_best
+from slabkit.arrays.suppression import suppress_neighbours
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.tables import PICKS2D, make_table
 from slabkit.units import Contrast
@@ -200,7 +200,7 @@ class Limits:
         if self.min_distance is not None:
             reach = np.full(len(score), self.min_distance)
         places = np.column_stack([x_px, y_px]) * pixel_size
-        kept, best = keep_best(places, reach, score, lowered, self.lowest)
+        kept, best = suppress_neighbours(places, reach, score, lowered, self.lowest)
         order = np.lexsort([y_px[kept], x_px[kept], -best])[: self.max_count]
         return kept[order], best[order]
 

@@ -1,4 +1,4 @@
-"""Smoothed images of a slab in which to look at what lies around candidates."""
+"""Smoothed images of a slab, to measure what surrounds candidates."""
 
 from __future__ import annotations
 

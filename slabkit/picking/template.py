@@ -15,10 +15,9 @@ look like a view of a particle. So the score is lowered where the contrast (rim 
 standard deviations too) is less: to their geometric mean. And it is lowered where a line runs past,
 as that of a blob is (`slabkit.arrays.ridges`).
 
-What cannot reach four fifths of the threshold, by correlation and contrast, is not looked at
-closely.
-Multiplying a slab by a positive number or adding one changes nothing. Beyond its border an image
-continues as its mirror image. Padding of one value is no image.
+Places that cannot reach four fifths of the threshold, by correlation and contrast, are skipped
+early. Multiplying a slab by a positive number or adding one changes nothing. Beyond its border an image
+continues as its mirror image. Padding of one value does not count as image.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.backends import TorchBackend, backend_for, full_memory_told
+from slabkit.arrays.backends import TorchBackend, backend_for, explain_full_memory
 from slabkit.arrays.parallel import map_in_order
 from slabkit.errors import InputError
 from slabkit.picking.slab_images import (
@@ -76,7 +75,7 @@ __all__ = [
 DEFAULT_LOWPASS = 40.0
 DEFAULT_ANGULAR_STEP = 10.0
 
-_SPECTRUM_SLABS = 4  # so many of a tomogram's first slabs give the spectrum of all
+_SPECTRUM_SLABS = 4  # a tomogram's first slabs, whose spectrum is used for all
 
 # What lowers scores lowers those of noise too; so these two let about as much of it pass.
 _DEFAULT_THRESHOLD, _DEFAULT_OF_CORRELATION = 2.5, 3.0
@@ -180,10 +179,10 @@ def find_templates(
         Of two matches closer than this (Å) the better is kept. Default: half the larger diameter
         of the two.
     max_ridge : float, optional
-        Drop matches on a line that goes on at two sides and is so high as a share of their
+        Drop matches on a line that continues on two sides and whose height is this share of their
         contrast; infinite: lines do not matter.
     correlation_only : bool, optional
-        Score by the correlation alone, however faint the place, and whatever runs past.
+        Score by the correlation alone, regardless of contrast and lines.
     device : str, optional
         ``cpu``: NumPy; ``cuda`` or another device of PyTorch; ``torch``: PyTorch on the processor.
 
@@ -219,7 +218,7 @@ def find_templates(
         threshold,
         backend,
     )
-    with full_memory_told(device):
+    with explain_full_memory(device):
         search.prepare(search.whitening([pixels]))
         sampled = search.sampled(pixels)
         noise = pooled_noise([sampled], len(sets), search.rims)
@@ -320,7 +319,7 @@ def pick_templates(
         return task[0].candidates(task[1], noise, correlation_only)
 
     workers = 1 if isinstance(backend, TorchBackend) else jobs
-    with full_memory_told(device):
+    with explain_full_memory(device):
         sampled = list(map_in_order(sample, tasks(), workers))
         rims = next(search.rims for search, _ in sampled)
         noise = pooled_noise([one for _, one in sampled], len(sets), rims)

@@ -5,7 +5,7 @@ sampled on any grid exactly. Angles are RELION's: turned by ``psi``, the templat
 ``(cos(psi) x - sin(psi) y, sin(psi) x + cos(psi) y)`` comes to ``(x, y)``.
 
 A slab shows of a molecule what the missing wedge leaves of it and what lies within the slab: the
-density's transform, cut to the tilts there were, weighted by the transform of the slab's thickness
+density's transform, cut to the tilts of the series, weighted by the transform of the slab's thickness
 and summed along kz. As the wedge stays where it is while the molecule turns, that is done for each
 in-plane angle.
 """
@@ -211,7 +211,7 @@ def _image_diameter(stack: Floats) -> float:
 
 
 def rim_diameters(templates: Templates) -> Floats:
-    """Give the diameters (Å) at which the contrast and the lines of matches are looked at.
+    """Give the diameters (Å) at which the contrast and the lines of matches are measured.
 
     Of the balls and shells to which `slabkit.arrays.filters.rim_transfer` can be fitted the one
     that fits a template best is taken and made larger by 0.4, so that smaller things have less

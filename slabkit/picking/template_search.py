@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import Backend
-from slabkit.arrays.blank import without_padding
 from slabkit.arrays.correlation import TemplateMatcher
 from slabkit.arrays.filters import (
     angular_frequencies,
@@ -21,6 +20,7 @@ from slabkit.arrays.filters import (
     filtered_image,
     fine_position,
 )
+from slabkit.arrays.padding import without_padding
 from slabkit.arrays.peaks import find_peaks
 from slabkit.arrays.template_bank import compress_templates, soft_disc
 from slabkit.errors import InputError
@@ -161,7 +161,7 @@ _EDGE = 0.2  # of the mask's radius: how far its edge falls off, outwards
 _SOFTENING = 0.5  # see `TemplateMatcher`
 _WHITENING = 0.5  # power of the slabs' amplitudes that is divided by
 _NOISE_SAMPLES = 4096  # an image
-_LOOSE = 0.8  # of the threshold: what a place must reach to be looked at closely
+_LOOSE = 0.8  # of the threshold: what a place must be able to reach to be a candidate
 _RINGS = 64  # of the spectrum
 
 
@@ -169,8 +169,8 @@ _RINGS = 64  # of the spectrum
 class Whitening:
     """Radial filter that evens out the spectrum of slabs.
 
-    A slab is strongest at low frequencies, where all its contents look alike; divided by a power
-    of its own amplitudes, finer detail counts.
+    A slab is strongest at low frequencies, where all its contents look similar; dividing by a power
+    of its amplitudes gives finer detail more weight.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ class TemplateSearch:
 
     @property
     def rims(self) -> int:
-        """How many rims contrast is looked at."""
+        """At how many rims contrast is measured."""
         return len(self._rims)
 
     def whitening(self, images: Sequence[npt.NDArray[Any]]) -> Whitening:
@@ -393,7 +393,7 @@ class TemplateSearch:
     def _floor(
         self, noise: Noise, number: int, contrasts: dict[int, Smoothed], unit: float
     ) -> Image:
-        """Give the coefficients of a set below which no place need be looked at.
+        """Give the coefficients of a set below which a place cannot become a candidate.
 
         A score is no more than the geometric mean of the coefficient's and the contrast's, in
         standard deviations: where there is little contrast, more correlation is needed.
@@ -420,7 +420,7 @@ class TemplateSearch:
     def _spectrum(
         self, image: npt.NDArray[Any]
     ) -> tuple[Image | None, float, npt.NDArray[np.bool_] | None]:
-        """Transform an image in units of its own: gives it, the unit, and where padding is."""
+        """Transform an image scaled to 1: gives its spectrum, the scale, and where padding is."""
         if not np.ptp(image) > 0:
             return None, 1.0, None
         level = np.float64(np.mean(image, dtype=np.float64))

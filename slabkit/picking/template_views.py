@@ -25,7 +25,7 @@ from slabkit.picking.template_images import (
 DEFAULT_VIEW_STEP = 30.0
 DEFAULT_TILT_RANGE = (-45.0, 45.0)
 
-_EXTENT_LEVEL = 0.1  # of the highest density; what is fainter is no part of a molecule
+_EXTENT_LEVEL = 0.1  # of the highest density; what is fainter is not part of a molecule
 _MOST = 0.98  # of its mass; a molecule's outermost parts matter little
 _HIGHEST_KZ = 3.0  # slab thicknesses' periods; beyond, its transform is below a tenth
 

@@ -247,7 +247,7 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     return (0.0 if hits == 0 else centre - half), (1.0 if hits == count else centre + half)
 
 
-def keep_best(
+def picks_above(
     picks2d: pd.DataFrame, threshold: float, max_per_slab: int | None = None
 ) -> pd.DataFrame:
     """Keep the 2D picks at and above a score, and the best of each slab.

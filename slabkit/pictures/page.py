@@ -1,4 +1,4 @@
-"""One HTML page with everything inside it: no script, no file beside it, no network."""
+"""One HTML page with everything inside it: no script, no other file, no network."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def statistics_drawings(
     Returns
     -------
     dict of str to Drawing
-        By file name without suffix; what there is nothing of is left out.
+        By file name without suffix; empty charts are left out.
     """
     found = {
         "tomograms": stacked_bars(

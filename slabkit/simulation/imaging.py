@@ -23,7 +23,7 @@ Real = npt.NDArray[np.float64]
 # the higher its frequency: half at `_HALF`.
 _CUTOFF, _HALF = 0.29, 0.12
 
-# Beyond the streak's end the filter's own tail is followed so many voxels, then dropped.
+# Beyond the streak's end the filter's own tail is followed for this many voxels.
 _TAIL_VOX = 16
 
 
@@ -65,7 +65,7 @@ def image_volume(
         plane = fft.fft2(planes[:, ky, :], s=(size_z, size_x), overwrite_x=True)
         plane *= (transfer * low_pass).astype(np.float32)
         if noise_sd > 0:
-            # Of the planes that stand alone in a real transform only the real part is kept.
+            # Planes without a conjugate in a real transform keep only the real part.
             alone = np.sqrt(2.0) if ky == 0 or 2 * ky == size_y else 1.0
             white = rng.standard_normal((size_z, size_x, 2), dtype=np.float32)
             plane += white.view(np.complex64)[..., 0] * (alone * amplitude * low_pass).astype(

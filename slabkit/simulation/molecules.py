@@ -129,7 +129,7 @@ class Molecule:
         half_vox: int,
         voxel_size: float,
     ) -> npt.NDArray[np.float32]:
-        """Draw it into a cube, in Da/Å³; see `Model.patch`."""
+        """Draw it into a cube, in Da/Å³; see `Model.draw`."""
         centres = self.subunits.centres @ rotation.T / voxel_size + offset_vox
         widths = _blurred(self.subunits.widths, voxel_size) / voxel_size
         weights = self.subunits.weights / voxel_size**3

@@ -92,7 +92,7 @@ _ICE_MARGIN = 120.0
 _ROTATIONS, _PLACES = 10, 150
 
 
-# Molecules that touch are so many diameters apart, as ribosomes of a polysome are.
+# Distance in diameters of molecules that touch, as ribosomes of a polysome do.
 _CONTACT = (0.98, 1.2)
 
 
@@ -184,7 +184,7 @@ class Sample:
     def put_in(
         self, model: Model, position: npt.NDArray[np.float64], rotation: Matrix
     ) -> Placement:
-        """Put a molecule at a place (Å), whatever is there (into a membrane)."""
+        """Put a molecule at a place (Å) even if it is occupied (into a membrane)."""
         place_vox = position / self.voxel_size
         middle = np.floor(place_vox + 0.5).astype(int)
         patch = self._patch(model, rotation, place_vox - middle)

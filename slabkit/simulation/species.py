@@ -165,7 +165,7 @@ def _lobe(
     rng = np.random.default_rng(seed)
     points: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
     for _ in range(count):
-        # Of a few uniform candidates, keep the one farthest from those that stand (Mitchell 1991).
+        # Of a few uniform candidates, keep the one farthest from those placed (Mitchell 1991).
         candidates = rng.standard_normal((60, 3))
         candidates *= (rng.random(60) ** (1 / 3) / np.linalg.norm(candidates, axis=1))[:, None]
         if points:

@@ -265,11 +265,11 @@ def _add_vesicles(sample: Sample, size: Preset, crowding: float) -> None:
             place[2] = rng.uniform(low + half_z, high - half_z)
             vesicle = Vesicle(place, semi_axes, rotation)
             if sample.add_vesicle(vesicle):
-                _stud(sample, vesicle)
+                _add_membrane_proteins(sample, vesicle)
                 break
 
 
-def _stud(sample: Sample, vesicle: Vesicle) -> None:
+def _add_membrane_proteins(sample: Sample, vesicle: Vesicle) -> None:
     """Put proteins across a vesicle's membrane."""
     area = 4 * math.pi * float(np.prod(vesicle.semi_axes)) ** (2 / 3)
     model = membrane_protein()
@@ -278,10 +278,10 @@ def _stud(sample: Sample, vesicle: Vesicle) -> None:
         point, normal = vesicle.surface_point(direction / np.linalg.norm(direction))
         top = (np.array(sample.shape[::-1]) - 1) * sample.voxel_size
         if (point >= 0).all() and (point <= top).all():
-            sample.put_in(model, point, _upright(normal, sample.rng))
+            sample.put_in(model, point, _rotation_onto(normal, sample.rng))
 
 
-def _upright(normal: npt.NDArray[np.float64], rng: np.random.Generator) -> Matrix:
+def _rotation_onto(normal: npt.NDArray[np.float64], rng: np.random.Generator) -> Matrix:
     """Give a rotation that turns z to a normal, at a random angle about it."""
     side = np.cross(normal, rng.standard_normal(3))
     side /= np.linalg.norm(side)

@@ -20,8 +20,8 @@ from slabkit.tomogram import Tomogram
 _SQUARE = 40.0  # Å
 _MOST_PLANES = 192
 _RISE = 0.25
-_HIGHEST_OUTSIDE = 0.7  # of the level inside; above it there is no face to be seen
-_SHORTEST = 0.1  # of the depth: less is no sample
+_HIGHEST_OUTSIDE = 0.7  # of the level inside; above it no face is visible
+_SHORTEST = 0.1  # of the depth: less is not a sample
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,7 @@ def slab_columns(
     micrographs : list of str, optional
         Paths of the images; default: the names of `slab_name`.
     tomogram_file : str, optional
-        Path of the tomogram as the table shall have it; default: the tomogram's.
+        Path of the tomogram for the table; default: the tomogram's.
 
     Returns
     -------
@@ -269,8 +269,8 @@ def iterate_slabs(
     """Project slab after slab, reading each plane once.
 
     Sums are in float64, exact for integer voxels, and rounded to float32 at the end. Memory holds
-    the slabs that overlap one another, in float64, and nothing of the volume beyond what its source
-    hands out.
+    the slabs that overlap one another, in float64, and a few tens of planes of the
+    volume.
 
     Parameters
     ----------

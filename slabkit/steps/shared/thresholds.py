@@ -93,7 +93,7 @@ def limit_picks(
     """
     import numpy as np
 
-    from slabkit.picking.thresholds import fit_threshold, keep_best
+    from slabkit.picking.thresholds import fit_threshold, picks_above
 
     if masks is not None:
         parts = _inside(work, parts, slabs, masks)
@@ -111,7 +111,7 @@ def limit_picks(
                 SlabkitWarning,
                 stacklevel=2,
             )
-    kept = {name: keep_best(one, threshold, max_per_slab) for name, one in parts.items()}
+    kept = {name: picks_above(one, threshold, max_per_slab) for name, one in parts.items()}
     if fit is not None:
         _report_fit(work, kept, fit, threshold)
     if choice.labels is not None:

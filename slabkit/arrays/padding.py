@@ -1,4 +1,4 @@
-"""Blank margins of an image: padding of one value, told from plain background."""
+"""Padding of images: margins of one value, distinguished from plain background."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SMALLEST_IMAGE = 0.1  # of all pixels
 def without_padding(
     image: npt.NDArray[np.float32],
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_] | None]:
-    """Replace the padding of an image by the level of the image beside it.
+    """Replace the padding of an image by the level of the image next to it.
 
     Padding is a region of exactly one value, three pixels wide at least, that touches the border
-    and leaves the rest of the image in one piece. Where the rest is many islands, or one that is
-    below a tenth of the image, the region is the plain background of an image without noise. Left
-    alone, the step from image to padding would outweigh every particle.
+    and leaves the rest of the image in one piece. Where the rest is many islands, or one smaller
+    than a tenth of the image, the region is the plain background of an image without noise.
+    Without this, the step from image to padding would score above every particle.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def without_padding(
     """
     if min(image.shape) < _SHORTEST_RUN or not _border_has_runs(image):
         return image, None
-    flat = _as_all_beside(image)
+    flat = _equals_neighbours(image)
     if not any(edge.any() for edge in (flat[0], flat[-1], flat[:, 0], flat[:, -1])):
         return image, None
     from scipy.ndimage import binary_dilation, label
@@ -61,7 +61,7 @@ def without_padding(
     return (filled, padding) if padding.any() and in_one_piece else (image, None)
 
 
-def _as_all_beside(image: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+def _equals_neighbours(image: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """Whether each pixel and its neighbours, eight or fewer at the border, have one value."""
     flat = np.ones(image.shape, dtype=bool)
     across = image[:, 1:] == image[:, :-1]
