@@ -8,8 +8,8 @@ a shell filter (less mean of the core as well). Maxima over place and scale are 
 The score of a candidate is the answer of its rim or shell filter in robust standard deviations
 (median and 1.4826 times the median absolute deviation) times its evenness: the lower quartile over
 directions of its contrast to the surround, as a share of the mean. So a score is, roughly, the
-contrast of a blob on its weaker sides in standard deviations. There is one median and one deviation a
-filter and diameter, pooled over all slabs of a tomogram.
+contrast of a blob on its weaker sides in standard deviations. There is one median and one deviation
+a filter and diameter, pooled over all slabs of a tomogram.
 
 Where a line runs into the blob on one side and out on another, as a membrane does, its height
 (`slabkit.arrays.ridges`) as a share of the filter's answer lowers the score: by the square of the

@@ -16,8 +16,8 @@ standard deviations too) is less: to their geometric mean. And it is lowered whe
 as that of a blob is (`slabkit.arrays.ridges`).
 
 Places that cannot reach four fifths of the threshold, by correlation and contrast, are skipped
-early. Multiplying a slab by a positive number or adding one changes nothing. Beyond its border an image
-continues as its mirror image. Padding of one value does not count as image.
+early. Multiplying a slab by a positive number or adding one changes nothing. Beyond its border an
+image continues as its mirror image. Padding of one value does not count as image.
 """
 
 from __future__ import annotations

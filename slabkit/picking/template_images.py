@@ -5,8 +5,8 @@ sampled on any grid exactly. Angles are RELION's: turned by ``psi``, the templat
 ``(cos(psi) x - sin(psi) y, sin(psi) x + cos(psi) y)`` comes to ``(x, y)``.
 
 A slab shows of a molecule what the missing wedge leaves of it and what lies within the slab: the
-density's transform, cut to the tilts of the series, weighted by the transform of the slab's thickness
-and summed along kz. As the wedge stays where it is while the molecule turns, that is done for each
+density's transform, cut to the tilts of the series, weighted by the transform of the slab's
+thickness and summed along kz. As the wedge does not turn with the molecule, that is done for each
 in-plane angle.
 """
 
