@@ -133,15 +133,8 @@ class TorchBackend(Backend):
 def backend_for(device: str) -> Backend:
     """Give the backend of a device.
 
-    Parameters
-    ----------
-    device : str
-        ``cpu`` is NumPy; ``torch`` is PyTorch on the processor; else a device as PyTorch names it.
-
-    Raises
-    ------
-    MissingDependencyError, InputError
-        See `TorchBackend`.
+    ``cpu`` is NumPy; ``torch`` is PyTorch on the processor; else a device as PyTorch names it.
+    Raises as `TorchBackend`.
     """
     if device == "cpu":
         return Backend()
@@ -150,18 +143,7 @@ def backend_for(device: str) -> Backend:
 
 @contextmanager
 def explain_full_memory(device: str) -> Iterator[None]:
-    """Turn a graphics card's out-of-memory error into one with a remedy.
-
-    Parameters
-    ----------
-    device : str
-        As for `backend_for`.
-
-    Raises
-    ------
-    InputError
-        In place of PyTorch's ``OutOfMemoryError``.
-    """
+    """Turn PyTorch's ``OutOfMemoryError`` into an InputError with a remedy."""
     try:
         yield
     except RuntimeError as error:

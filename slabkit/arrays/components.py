@@ -57,14 +57,7 @@ class ComponentFinder:
         self._seam_z = -1
 
     def add(self, block: npt.NDArray[np.bool_], z: int) -> None:
-        """Label a block.
-
-        Parameters
-        ----------
-        block : ndarray of bool, shape (planes, y, x)
-        z : int
-            Its first plane; the block before ended there.
-        """
+        """Label a block (planes, y, x) whose first plane is ``z``; the block before ended there."""
         from scipy.ndimage import find_objects, label
 
         before, self._seam = self._seam if self._seam_z == z else None, None
@@ -100,13 +93,7 @@ class ComponentFinder:
         self._count += found
 
     def components(self) -> list[Component]:
-        """Give all components.
-
-        Returns
-        -------
-        list of Component
-            In the order of their first voxels.
-        """
+        """Give all components in the order of their first voxels."""
         if not self._count:
             return []
         from scipy.sparse import coo_array
@@ -150,17 +137,7 @@ Booleans = npt.NDArray[np.bool_]
 
 
 def longest_extent(mask: Booleans) -> float:
-    """Give the length of an object along its principal axis, in voxels.
-
-    Parameters
-    ----------
-    mask : ndarray of bool, shape (z, y, x)
-
-    Returns
-    -------
-    float
-        From outer face to outer face; 0 for no voxel.
-    """
+    """Give the length (voxels) of an object along its principal axis, outer face to outer face."""
     places = np.argwhere(mask).astype(np.float64)
     if not len(places):
         return 0.0
@@ -171,19 +148,10 @@ def longest_extent(mask: Booleans) -> float:
 
 
 def split_object(mask: Booleans, diameter_vox: float) -> npt.NDArray[np.int32]:
-    """Split an object into particles.
+    """Split an object (z, y, x) into particles; hollows in it do not count as outside.
 
-    Parameters
-    ----------
-    mask : ndarray of bool, shape (z, y, x)
-        One object; hollows in it do not count as outside.
-    diameter_vox : float
-        Largest dimension of a particle in voxels.
-
-    Returns
-    -------
-    ndarray of int32, shape (z, y, x)
-        1, 2... for the parts, the one with the thickest middle first; 0 outside the mask.
+    Gives 1, 2... for the parts, the one with the thickest middle first, and 0 outside the mask.
+    ``diameter_vox`` is the largest dimension of a particle.
     """
     from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter
 

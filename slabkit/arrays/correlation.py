@@ -94,13 +94,7 @@ class TemplateMatcher:
         return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
     def image(self, image: Singles) -> MatchedImage:
-        """Prepare an image.
-
-        Parameters
-        ----------
-        image : ndarray of float32, shape (y, x)
-            Finite.
-        """
+        """Prepare a finite image of float32, shape (y, x)."""
         from scipy.fft import irfft2, rfft2
 
         reach = self.bank.reach_px
@@ -212,19 +206,10 @@ class MatchedImage:
         self.deviation = deviation
 
     def at(self, y: npt.ArrayLike, x: npt.ArrayLike) -> tuple[Singles, Indices]:
-        """Give the highest coefficient over all templates at some places, and whose it is.
+        """Give the highest coefficient over all templates at places (pixels), and whose it is.
 
-        Parameters
-        ----------
-        y, x : array-like, shape (places,)
-            In pixels; between pixels the image is interpolated (Lanczos), and its standard
-            deviation that of the nearest pixel.
-
-        Returns
-        -------
-        highest : ndarray of float32, shape (places,)
-        template : ndarray of int64, shape (places,)
-            The first of equal ones.
+        Between pixels the image is interpolated (Lanczos), and its standard deviation that of the
+        nearest pixel. Of equal templates the first counts.
         """
         backend = self._matcher._backend
         coefficients = self._matcher._coefficients.T
@@ -243,20 +228,7 @@ class MatchedImage:
     def refined(
         self, y: npt.ArrayLike, x: npt.ArrayLike, template: Indices
     ) -> tuple[Floats, Floats]:
-        """Give where near some places a template correlates best, by parabolas.
-
-        Parameters
-        ----------
-        y, x : array-like, shape (places,)
-            In pixels.
-        template : ndarray of int64, shape (places,)
-            Which template, for each place.
-
-        Returns
-        -------
-        y, x : ndarray of float64, shape (places,)
-            At most half a pixel from where they were.
-        """
+        """Give where, within half a pixel of places, a template correlates best, by parabolas."""
         from scipy.ndimage import map_coordinates
 
         backend, coefficients = self._matcher._backend, self._matcher._coefficients
@@ -302,18 +274,9 @@ class MatchedImage:
             yield part, patches.reshape(-1, side * side) @ matcher._kernels
 
     def highest(self, floor: float | Singles = -np.inf) -> Singles:
-        """Give the highest coefficient over all templates at every place.
+        """Give the highest coefficient over all templates at every place, shape (y, x).
 
-        Parameters
-        ----------
-        floor : float or ndarray of float32, shape (y, x), optional
-            Lower values need not be known.
-
-        Returns
-        -------
-        ndarray of float32, shape (y, x)
-            Right wherever it is ``floor`` or more, and next to such a place; elsewhere right or
-            -2.
+        Right wherever it is ``floor`` or more, and next to such a place; elsewhere right or -2.
         """
         matcher = self._matcher
         backend, sides, count = matcher._backend, matcher._sides, len(matcher.bank.kernels)

@@ -40,20 +40,9 @@ RIM_SOFTNESS = 0.08
 
 
 def binned_shape(shape: tuple[int, int], factor: float) -> tuple[int, int]:
-    """Give the size of an image whose pixels are about ``factor`` times coarser.
+    """Give a size ``(y, x)`` that transforms quickly, pixels about ``factor`` times coarser.
 
-    Parameters
-    ----------
-    shape : (int, int)
-        Size ``(y, x)`` in pixels.
-    factor : float
-        What is below 1 counts as 1.
-
-    Returns
-    -------
-    (int, int)
-        Sizes ``(y, x)`` that transform quickly, not smaller than asked and never larger than
-        ``shape``.
+    Not smaller than asked and never larger than ``shape``; a factor below 1 counts as 1.
     """
     from scipy.fft import next_fast_len
 
@@ -63,19 +52,10 @@ def binned_shape(shape: tuple[int, int], factor: float) -> tuple[int, int]:
 
 
 def cosine_spectrum(image: Image, binned: tuple[int, int]) -> Image:
-    """Transform an image, keeping the frequencies that a coarser grid can hold.
+    """Transform an image (y, x), keeping the frequencies that a coarser grid ``binned`` can hold.
 
-    Parameters
-    ----------
-    image : ndarray of float32, shape (y, x)
-        Best with its mean taken off, for precision.
-    binned : (int, int)
-        Size ``(y, x)`` of the coarser grid.
-
-    Returns
-    -------
-    ndarray of float32, shape ``binned``
-        For `filtered_image`.
+    Best with its mean taken off, for precision. The result, of shape ``binned``, is for
+    `filtered_image`.
     """
     from scipy.fft import dctn
 
@@ -85,19 +65,7 @@ def cosine_spectrum(image: Image, binned: tuple[int, int]) -> Image:
 
 
 def cropped_spectrum(spectrum: Image, binned: tuple[int, int]) -> Image:
-    """Give the spectrum of the same image on a still coarser grid.
-
-    Parameters
-    ----------
-    spectrum : ndarray of float32, shape (y, x)
-        From `cosine_spectrum`.
-    binned : (int, int)
-        Size ``(y, x)`` of the coarser grid, not larger than that of the spectrum.
-
-    Returns
-    -------
-    ndarray of float32, shape ``binned``
-    """
+    """Give the spectrum (from `cosine_spectrum`) of the same image on a still coarser grid."""
     if binned == spectrum.shape:
         return spectrum
     scale = np.sqrt(binned[0] * binned[1] / spectrum.size)
@@ -105,19 +73,9 @@ def cropped_spectrum(spectrum: Image, binned: tuple[int, int]) -> Image:
 
 
 def filtered_image(spectrum: Image, transfer: Image) -> Image:
-    """Filter and transform back.
+    """Filter a spectrum (from `cosine_spectrum`) and transform back to the coarser grid (y, x).
 
-    Parameters
-    ----------
-    spectrum : ndarray of float32, shape (y, x)
-        From `cosine_spectrum`.
-    transfer : ndarray of float32, shape (y, x)
-        Real transfer function at `angular_frequencies`.
-
-    Returns
-    -------
-    ndarray of float32, shape (y, x)
-        The filtered image on the coarser grid.
+    ``transfer`` is real and holds the transfer function at `angular_frequencies`.
     """
     from scipy.fft import idctn
 
@@ -128,38 +86,19 @@ def filtered_image(spectrum: Image, transfer: Image) -> Image:
 def angular_frequencies(
     shape: tuple[int, int], binned: tuple[int, int], pixel_size: float
 ) -> npt.NDArray[np.float64]:
-    """Give the angular frequency of each coefficient of `cosine_spectrum`.
+    """Give the angular frequency (radians an Å) of each coefficient of `cosine_spectrum`.
 
-    Parameters
-    ----------
-    shape, binned : (int, int)
-        Sizes ``(y, x)`` of the image and of the coarser grid, in pixels.
-    pixel_size : float
-        In Å, of the image.
-
-    Returns
-    -------
-    ndarray of float64, shape ``binned``
-        Radians an Å.
+    Sizes are ``(y, x)`` in pixels; ``pixel_size``, in Å, is that of the image.
     """
     q_y, q_x = (np.pi * np.arange(m) / (n * pixel_size) for n, m in zip(shape, binned, strict=True))
     return np.asarray(np.hypot(q_y[:, None], q_x[None, :]), dtype=np.float64)
 
 
 def fine_position(index: npt.ArrayLike, n: int, m: int) -> npt.NDArray[np.float64]:
-    """Turn places on a coarser grid into pixels of the image.
+    """Turn places on a coarser grid into pixels of the image, 0 = centre of the first.
 
-    Parameters
-    ----------
-    index : array-like of float
-        Places along one axis of the coarser grid, 0 = centre of its first pixel.
-    n, m : int
-        Pixels of the image and of the coarser grid along that axis.
-
-    Returns
-    -------
-    ndarray of float64
-        Pixels, 0 = centre of the first; not beyond the centres of the first and last pixel.
+    ``n`` and ``m`` are the pixels of the image and of the coarser grid along that axis. Not beyond
+    the centres of the first and last pixel.
     """
     place = (np.asarray(index, dtype=np.float64) + 0.5) * (n / m) - 0.5
     return np.clip(place, 0.0, n - 1.0)
@@ -175,21 +114,10 @@ def on_image_frequencies(
     q: npt.NDArray[np.float64],
     diameter: float,
 ) -> Image:
-    """Evaluate a costly transfer function along a line and interpolate it to all frequencies.
+    """Evaluate a costly transfer function along a line and interpolate it to all frequencies ``q``.
 
-    Parameters
-    ----------
-    transfer : callable
-        Of angular frequencies and a diameter, like `rim_transfer`.
-    q : ndarray of float64, shape (y, x)
-        Angular frequencies, radians an Å.
-    diameter : float
-        In Å.
-
-    Returns
-    -------
-    ndarray of float32, shape (y, x)
-        Right to about 1e-5 of a transfer function whose largest distance is the diameter.
+    ``transfer`` takes angular frequencies and a diameter, like `rim_transfer`. Right to about 1e-5
+    of a transfer function whose largest distance is the diameter.
     """
     highest = float(q.max())
     # Linear interpolation errs by an eighth of the square of the phase over one step.
@@ -206,80 +134,35 @@ def on_image_frequencies(
 
 
 def laplacian_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
-    """Scale-normalised Laplacian of Gaussian, sign such that bright blobs answer positively.
+    """Scale-normalised Laplacian of Gaussian [1]_, sign such that bright blobs answer positively.
 
-    Parameters
-    ----------
-    q : ndarray
-        Angular frequencies, radians an Å.
-    diameter : float
-        Of the projected ball that is answered most strongly, Å: sigma is `BALL_SIGMA` times it.
-
-    Returns
-    -------
-    ndarray of float32, shape of ``q``
+    Sigma is `BALL_SIGMA` times the diameter (Å) of the projected ball with the largest answer.
 
     References
     ----------
-    Lindeberg T. (1998) Feature detection with automatic scale selection. Int. J. Comput. Vis.
-    30:79-116.
+    .. [1] T. Lindeberg, Int. J. Comput. Vis. 30 (1998) 79-116.
     """
     square = (BALL_SIGMA * diameter * q) ** 2
     return np.asarray(square * np.exp(-square / 2), dtype=np.float32)
 
 
 def gaussian_transfer(q: npt.NDArray[Any], sigma: float) -> Image:
-    """Gaussian low-pass.
-
-    Parameters
-    ----------
-    q : ndarray
-        Angular frequencies, radians an Å.
-    sigma : float
-        Standard deviation in Å.
-
-    Returns
-    -------
-    ndarray of float32, shape of ``q``
-    """
+    """Gaussian low-pass; sigma in Å."""
     return np.asarray(np.exp(-((sigma * q) ** 2) / 2), dtype=np.float32)
 
 
 def rim_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
-    """Mean along a particle's rim less the mean of its surround.
+    """Mean along a particle's rim less the mean of its surround; diameter of the particle in Å.
 
     Solid and hollow particles both have a rim, whereas the Laplacian of Gaussian responds weakly to
     a hollow one and strongly to its wall.
-
-    Parameters
-    ----------
-    q : ndarray
-        Angular frequencies, radians an Å.
-    diameter : float
-        Of the particle, Å.
-
-    Returns
-    -------
-    ndarray of float32, shape of ``q``
     """
     ring, surround, _ = _ring_parts(q, diameter)
     return np.asarray((ring - surround) * _softening(q, diameter), dtype=np.float32)
 
 
 def shell_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
-    """Mean along a hollow particle's wall less the mean of its core and of its surround.
-
-    Parameters
-    ----------
-    q : ndarray
-        Angular frequencies, radians an Å.
-    diameter : float
-        Of the particle, Å.
-
-    Returns
-    -------
-    ndarray of float32, shape of ``q``
-    """
+    """Mean along a hollow particle's wall less the mean of its core and of its surround."""
     ring, surround, core = _ring_parts(q, diameter)
     return np.asarray((ring - (surround + core) / 2) * _softening(q, diameter), dtype=np.float32)
 

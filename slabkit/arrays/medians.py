@@ -10,15 +10,10 @@ _SHARE = 0.05  # of the sample on either side of its median; far more than chanc
 
 
 def exact_median(values: npt.NDArray[np.float32]) -> np.float32:
-    """Give the median, the mean of the two middle values where the number is even.
+    """Give the median of finite values, the mean of the two middle ones of an even number.
 
     Two values of a sample enclose it almost always, and only what lies between them is sorted
     (Floyd and Rivest 1975, Commun. ACM 18:165).
-
-    Parameters
-    ----------
-    values : ndarray of float32, shape (values,)
-        Finite, one at least.
     """
     count = len(values)
     sample = np.sort(values[:: count // _SAMPLE + 1])

@@ -26,17 +26,9 @@ class MirroredImage:
         self._values = padded.astype(np.float64).ravel()
 
     def at(self, rows: Floats, columns: Floats) -> Floats:
-        """Interpolate linearly.
+        """Interpolate linearly at places in pixels, quickest for some thousand at a time.
 
-        Parameters
-        ----------
-        rows, columns : ndarray of float64
-            In pixels, of one shape. Quickest for some thousand places at a time.
-
-        Returns
-        -------
-        ndarray of float64, the shape of ``rows``
-            Rounded as the image is, so that equal places have equal values.
+        Rounded as the image is, so that equal places have equal values.
         """
         above, left = np.floor(rows), np.floor(columns)
         down, across = rows - above, columns - left

@@ -200,14 +200,8 @@ def _is_highest(stack: npt.NDArray[np.float32], voxel: Voxels) -> npt.NDArray[np
 def parabola(before: Floats, centre: Floats, after: Floats) -> tuple[Floats, Floats, Floats]:
     """Find the vertex of the parabola through three equidistant values.
 
-    Returns
-    -------
-    shift : ndarray of float64
-        Place of the vertex from the centre in steps, within half a step; 0 where it is no peak.
-    gain : ndarray of float64
-        Height there over the centre.
-    curvature : ndarray of float64
-        Positive for a peak.
+    Gives its place from the centre in steps, within half a step and 0 where it is no peak; its
+    height over the centre; and the curvature, positive for a peak.
     """
     curvature = 2 * centre - before - after
     slope = (after - before) / 2

@@ -168,23 +168,10 @@ def _principal(vectors: Floats) -> tuple[Floats, Floats]:
 def soft_disc(
     reach_px: int, radius: float, softness: float, pixel_size: tuple[float, float]
 ) -> Floats:
-    """Draw a disc whose edge falls as half a cosine.
+    """Draw a disc of ``radius`` (Å) whose edge falls from 1 to 0 as half a cosine, outwards.
 
-    Parameters
-    ----------
-    reach_px : int
-        Pixels from the centre to the border of the image.
-    radius : float
-        Where the edge begins to fall, Å.
-    softness : float
-        Width of the edge, Å.
-    pixel_size : (float, float)
-        Along y and x, Å.
-
-    Returns
-    -------
-    ndarray of float64, shape (2 reach_px + 1, 2 reach_px + 1)
-        1 inside, 0 outside.
+    ``softness`` is the width of the edge (Å); pixel sizes (Å) are along y and x; the image has
+    ``2 * reach_px + 1`` pixels a side.
     """
     line = np.arange(-reach_px, reach_px + 1)
     away = np.hypot(line[:, None] * pixel_size[0], line[None, :] * pixel_size[1])

@@ -27,21 +27,11 @@ CONFIDENCE = (0.43, 0.74, 0.91, 0.96, 0.98, 0.99)
 
 
 def depth_confidence(prominence: npt.ArrayLike) -> Floats:
-    """Give the confidence of depths: a lower bound for the share that is right.
+    """Give the confidence of depths by their prominence (0 to 1; NaN stays): rises with it.
 
     Of hits with confidence c and more, at least the share c has its z within half the particle's
     radius, where there is a particle in the column at all. It is a bound: of hits with the highest
     confidence more are right.
-
-    Parameters
-    ----------
-    prominence : array_like
-        0 to 1; NaN stays NaN.
-
-    Returns
-    -------
-    ndarray of float64
-        Rises with the prominence.
     """
     return np.asarray(np.interp(np.asarray(prominence, dtype=np.float64), PROMINENCE, CONFIDENCE))
 

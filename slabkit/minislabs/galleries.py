@@ -181,20 +181,7 @@ def geometry_table(
 
 
 def layout_of(geometry: pd.DataFrame, where: str = "minislab table") -> GalleryLayout:
-    """Read the layout from a geometry table, the inverse of `geometry_table`.
-
-    Parameters
-    ----------
-    geometry : DataFrame
-        One row; values may be strings, as they are on disk.
-    where : str, optional
-        What the message begins with.
-
-    Raises
-    ------
-    InputError
-        If a column is missing or not a whole number.
-    """
+    """Read the layout from a geometry table of one row: the inverse of `geometry_table`."""
     if len(geometry) != 1:
         raise InputError(f"{where}: the galleries block has {len(geometry)} rows instead of 1.")
     return GalleryLayout.from_table(geometry.iloc[0].to_dict(), where)

@@ -62,22 +62,9 @@ def normalise_minislabs(
 
 
 def outside_circle(box_px: int, diameter_px: float | None = None) -> npt.NDArray[np.bool_]:
-    """Give the pixels of a box that are outside the particle circle.
+    """Give the pixels of a box that are outside the particle circle about pixel ``box_px // 2``.
 
-    Parameters
-    ----------
-    box_px : int
-    diameter_px : float, optional
-        Of the circle about pixel ``box_px // 2``; by default the inscribed circle.
-
-    Returns
-    -------
-    ndarray of bool, shape (box_px, box_px)
-
-    Raises
-    ------
-    InputError
-        If there is none.
+    By default the inscribed circle. Raises InputError if there is none.
     """
     diameter = float(box_px) if diameter_px is None else diameter_px
     offsets = np.arange(box_px) - box_px // 2

@@ -63,13 +63,7 @@ class Minislabs:
         )
 
     def joined(self, other: Minislabs) -> Minislabs:
-        """Give these and then the others.
-
-        Parameters
-        ----------
-        other : Minislabs
-            Images of the same size.
-        """
+        """Give these and then the others, of the same size."""
         return Minislabs(
             np.concatenate([self.images, other.images]),
             np.concatenate([self.inside_fraction, other.inside_fraction]),
@@ -177,18 +171,7 @@ def stack_minislabs(
 
 
 def check_tilts(tilts: Sequence[float]) -> tuple[float, ...]:
-    """Check a series of tilts.
-
-    Parameters
-    ----------
-    tilts : sequence of float
-        Degrees.
-
-    Raises
-    ------
-    InputError
-        There is none, one is beyond 75 degrees either way, or one is given twice.
-    """
+    """Check a series of tilts (degrees): at least one, 75 at most either way, all different."""
     checked = tuple(float(tilt) + 0.0 for tilt in tilts)
     for tilt in checked:
         if not abs(tilt) <= _LARGEST_TILT:

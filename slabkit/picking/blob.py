@@ -156,19 +156,7 @@ class PooledNoise:
 
 
 def default_threshold(method: Method, max_ridge: float) -> float:
-    """Give the lowest score by default: lower where lines that run past lower the scores.
-
-    Parameters
-    ----------
-    method : {"rims", "laplacian"}
-    max_ridge : float
-        As in `BlobLimits`.
-
-    Returns
-    -------
-    float
-        In standard deviations.
-    """
+    """Give the lowest score by default (SD): lower where lines that run past lower the scores."""
     if method == "rims" and max_ridge < math.inf:
         return _DEFAULT_THRESHOLD
     return _DEFAULT_WITHOUT_LINES

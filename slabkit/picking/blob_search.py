@@ -16,7 +16,6 @@ from slabkit.arrays.filters import (
     cosine_spectrum,
     cropped_spectrum,
     filtered_image,
-    fine_position,
     gaussian_transfer,
     laplacian_transfer,
     on_image_frequencies,
@@ -29,6 +28,7 @@ from slabkit.errors import InputError
 from slabkit.picking.surroundings import (
     RIM_FILTER_DIAMETER,
     GridFilter,
+    SearchGrid,
     Smoothed,
     finer_shape,
     line_filter,
@@ -134,22 +134,10 @@ class Candidates:
 
 
 def diameter_ladder(diameter: tuple[float, float] | float) -> Ladder:
-    """Lay the ladder of diameters to search.
+    """Lay the ladder of diameters to search, of one diameter or from smallest to largest (Å).
 
-    Parameters
-    ----------
-    diameter : (float, float) or float
-        Smallest and largest diameter in Å, or the one there is.
-
-    Returns
-    -------
-    Ladder
-        Ratio of neighbours 1.2 at most, one rung beyond either end.
-
-    Raises
-    ------
-    InputError
-        If a diameter is not positive and finite or the smallest is above the largest.
+    The ratio of neighbours is 1.2 at most, with one rung beyond either end. Raises InputError if a
+    diameter is not positive and finite or the smallest is above the largest.
     """
     smallest, largest = (
         (float(diameter), float(diameter))
@@ -211,6 +199,7 @@ class BlobSearch:
         self.shape, self.pixel_size, self.ladder = shape, pixel_size, ladder
         self.sign = protein_sign(contrast)
         self.binned = binned_shape(shape, smallest / (_SMALLEST_PX * pixel_size))
+        self.grid = SearchGrid(shape, self.binned)
         q = angular_frequencies(shape, self.binned, pixel_size)
         self._transfers: dict[int, list[npt.NDArray[np.float32]]] = {
             BALL: [laplacian_transfer(q, d) for d in ladder.diameters * _FILTER_DIAMETER[BALL]]
@@ -244,7 +233,8 @@ class BlobSearch:
         rims = lines = None
         if RIM in self._transfers:
             rims, lines = self._smooth(whole), self._lines(whole)
-        places = self._sample_places(padding)
+        sample_y, sample_x = self.grid.sample_places(padding, _NOISE_SAMPLES)
+        places = sample_y * self.binned[1] + sample_x
         found: list[tuple[int, int, Peaks, Floats, Floats]] = []
         samples: dict[int, npt.NDArray[np.float32]] = {}
         stacks: dict[int, npt.NDArray[np.float32]] = {}
@@ -264,24 +254,6 @@ class BlobSearch:
                 value, rung = _highest_beside(stacks[scorer], peaks)
             found.append((kind, scorer, peaks, value, rung))
         return self._collected(found, samples, padding, rims, lines)
-
-    def _sample_places(self, padding: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int64]:
-        height, width = self.binned
-        every = max(1, math.isqrt(height * width // _NOISE_SAMPLES))
-        y, x = np.meshgrid(
-            np.arange(every // 2, height, every), np.arange(every // 2, width, every), indexing="ij"
-        )
-        places = (y * width + x).ravel()
-        if padding is not None:
-            places = places[~padding[self._nearest_pixels(y.ravel(), x.ravel())]]
-        return places
-
-    def _nearest_pixels(self, y: Any, x: Any) -> tuple[Any, Any]:
-        rows, columns = (
-            np.floor(fine_position(place, n, m) + 0.5).astype(np.int64)
-            for place, n, m in zip((y, x), self.shape, self.binned, strict=True)
-        )
-        return rows, columns
 
     def _collected(
         self,
@@ -308,14 +280,13 @@ class BlobSearch:
         }
         keep = (response > 0) & (diameter >= self.ladder.smallest)
         keep &= diameter <= self.ladder.largest
-        rows, cols = self._nearest_pixels(y, x)
         if padding is not None:
-            keep &= ~padding[rows, cols]
-        y, x = y[keep], x[keep]
+            keep &= ~padding[self.grid.nearest_pixels(y, x)]
+        y_px, x_px = self.grid.on_image(y[keep], x[keep])
         columns = {name: values[keep] for name, values in columns.items()}
         return Candidates(
-            x_px=fine_position(x, self.shape[1], self.binned[1]),
-            y_px=fine_position(y, self.shape[0], self.binned[0]),
+            x_px=x_px,
+            y_px=y_px,
             samples=samples,
             first_rung=self._first_rung,
             rims=rims,

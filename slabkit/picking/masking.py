@@ -26,20 +26,7 @@ Booleans = npt.NDArray[np.bool_]
 
 
 def picks_inside(picks: pd.DataFrame, mask: Tomogram) -> Booleans:
-    """Tell which 3D picks lie in a mask; reads only planes with picks.
-
-    Parameters
-    ----------
-    picks : DataFrame
-        Columns of `slabkit.tables.PICKS`, of the mask's tomogram.
-    mask : Tomogram
-        Mask volume, position 0 in the centre of its first voxel as always.
-
-    Returns
-    -------
-    ndarray of bool, shape (picks,)
-        What lies out of the mask volume is outside.
-    """
+    """Tell which 3D picks lie in a mask volume of their tomogram; reads only planes with picks."""
     position = picks[["slabkitZ", "slabkitY", "slabkitX"]].to_numpy(dtype=np.float64)
     index = np.floor(position / mask.voxel_size + 0.5).astype(np.int64)
     depth, height, width = mask.shape
@@ -91,18 +78,8 @@ def picks2d_inside(
 def slab_mask(mask: Tomogram, z_start: int, z_count: int, voxel_size: float) -> Booleans:
     """Project a mask volume along a slab: inside where any voxel of the slab's depth is.
 
-    Parameters
-    ----------
-    mask : Tomogram
-    z_start, z_count : int
-        First plane and number of planes of the slab, in voxels of the tomogram.
-    voxel_size : float
-        Of the tomogram in Å.
-
-    Returns
-    -------
-    ndarray of bool, shape (y, x)
-        At the mask's voxel size.
+    The slab is planes ``z_start`` and on, ``z_count`` of them, of a tomogram of ``voxel_size`` (Å).
+    The result, (y, x), has the mask's voxel size.
     """
     depth, height, width = mask.shape
     low = np.floor(z_start * voxel_size / mask.voxel_size + 0.5)

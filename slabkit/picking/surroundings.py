@@ -17,6 +17,7 @@ from slabkit.arrays.filters import (
     coarse_position,
     cropped_spectrum,
     filtered_image,
+    fine_position,
     gaussian_transfer,
     on_image_frequencies,
     rim_transfer,
@@ -38,6 +39,45 @@ between a solid ball (1.25), a flat disc (1.07) and a shell whose wall is 0.15 d
 def finer_shape(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
     """Give the size ``(y, x)`` of the coarsest grid that holds two others."""
     return max(one[0], other[0]), max(one[1], other[1])
+
+
+@dataclass(frozen=True)
+class SearchGrid:
+    """The coarser grid on which images of one size are searched.
+
+    Parameters
+    ----------
+    shape, binned : (int, int)
+        Pixels ``(y, x)`` of the images and of the grid.
+    """
+
+    shape: tuple[int, int]
+    binned: tuple[int, int]
+
+    def on_image(self, y: npt.ArrayLike, x: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Turn places on the grid into pixels of the image."""
+        return (
+            fine_position(y, self.shape[0], self.binned[0]),
+            fine_position(x, self.shape[1], self.binned[1]),
+        )
+
+    def nearest_pixels(self, y: npt.ArrayLike, x: npt.ArrayLike) -> tuple[Indices, Indices]:
+        """Turn places on the grid into the nearest pixels of the image."""
+        rows, columns = (np.floor(at + 0.5).astype(np.int64) for at in self.on_image(y, x))
+        return rows, columns
+
+    def sample_places(
+        self, padding: npt.NDArray[np.bool_] | None, count: int
+    ) -> tuple[Indices, Indices]:
+        """Give about ``count`` regular places (y, x) of the grid that are not padding."""
+        height, width = self.binned
+        every = max(1, math.isqrt(height * width // count))
+        lines = np.arange(every // 2, height, every), np.arange(every // 2, width, every)
+        rows, columns = (grid.ravel() for grid in np.meshgrid(*lines, indexing="ij"))
+        if padding is None:
+            return rows, columns
+        keep = ~padding[self.nearest_pixels(rows, columns)]
+        return rows[keep], columns[keep]
 
 
 @dataclass(frozen=True)

@@ -80,20 +80,9 @@ class Templates:
     def drawn(
         self, psi: float, y: Floats, x: Floats, transfer: Callable[[Floats], Floats]
     ) -> Floats:
-        """Draw all templates, turned.
+        """Draw all templates (templates, places), turned by RELION's ``psi`` (degrees).
 
-        Parameters
-        ----------
-        psi : float
-            RELION's angle in degrees.
-        y, x : ndarray of float64, shape (places,)
-            In Å from the centre.
-        transfer : callable
-            Radial filter, of frequencies in cycles an Å.
-
-        Returns
-        -------
-        ndarray of float64, shape (templates, places)
+        Places are in Å from the centre; ``transfer`` is a radial filter of cycles an Å.
         """
         sine, cosine = math.sin(math.radians(psi)), math.cos(math.radians(psi))
         plane = self._plane(cosine * self.x_frequency + sine * self.y_frequency)

@@ -18,13 +18,12 @@ from slabkit.arrays.filters import (
     cosine_spectrum,
     cropped_spectrum,
     filtered_image,
-    fine_position,
 )
 from slabkit.arrays.padding import without_padding
 from slabkit.arrays.peaks import find_peaks
 from slabkit.arrays.template_bank import compress_templates, soft_disc
 from slabkit.errors import InputError
-from slabkit.picking.surroundings import Smoothed, finer_shape, line_filter, rim_filter
+from slabkit.picking.surroundings import SearchGrid, Smoothed, finer_shape, line_filter, rim_filter
 from slabkit.picking.template_images import FALL, Templates, rim_diameters
 from slabkit.units import Contrast, protein_sign
 
@@ -253,6 +252,7 @@ class TemplateSearch:
         self.sign, self.lowpass = protein_sign(contrast), lowpass
         self.angles = in_plane_angles(angular_step)
         self.binned = binned_shape(shape, lowpass / finest)
+        self.grid = SearchGrid(shape, self.binned)
         self._frequency = angular_frequencies(shape, self.binned, pixel_size) / (2 * np.pi)
         self._templates, self._backend = list(templates), backend
         self._matchers: list[TemplateMatcher] = []
@@ -315,37 +315,22 @@ class TemplateSearch:
             self._matchers.append(TemplateMatcher(self.binned, bank, _SOFTENING, self._backend))
 
     def sampled(self, image: npt.NDArray[Any]) -> SampledImage:
-        """Look at places at large of an image, `prepare` having been called.
-
-        Parameters
-        ----------
-        image : ndarray, shape (y, x)
-            Finite; left as it is.
-        """
+        """Sample a finite image at places at large, `prepare` having been called."""
         spectrum, unit, padding = self._spectrum(image)
         samples: list[Image] = []
         contrasts: list[Floats] = []
         if spectrum is not None:
             filtered = self._filtered(spectrum)
-            rows, columns = self._sample_places(padding)
+            rows, columns = self.grid.sample_places(padding, _NOISE_SAMPLES)
             samples = [each.image(filtered).at(rows, columns)[0] for each in self._matchers]
-            places = self._on_image(rows, columns)
+            places = self.grid.on_image(rows, columns)
             contrasts = [rim(spectrum).at(*places) * unit for rim in self._rims]
         return SampledImage(spectrum, unit, padding, samples, contrasts)
 
     def candidates(
         self, image: SampledImage, noise: Noise, correlation_only: bool
     ) -> TemplateCandidates:
-        """Find the peaks of one image that can reach the threshold.
-
-        Parameters
-        ----------
-        image : SampledImage
-            From `sampled`.
-        noise : Noise
-        correlation_only : bool
-            Whether contrast does not matter.
-        """
+        """Find the peaks of one image that can reach the threshold."""
         if image.spectrum is None:
             return _joined([], self._rim_diameter, None, 1.0)
         filtered = self._filtered(image.spectrum)
@@ -363,10 +348,10 @@ class TemplateSearch:
             _, whole_y, whole_x = peaks.whole
             keep = highest[whole_y, whole_x] >= floor[whole_y, whole_x]
             if image.padding is not None:
-                keep &= ~image.padding[self._nearest_pixels(whole_y, whole_x)]
+                keep &= ~image.padding[self.grid.nearest_pixels(whole_y, whole_x)]
             best = matched.at(peaks.y[keep], peaks.x[keep])[1]
             peak_y, peak_x = matched.refined(peaks.y[keep], peaks.x[keep], best)
-            y_px, x_px = self._on_image(peak_y, peak_x)
+            y_px, x_px = self.grid.on_image(peak_y, peak_x)
             rim = rim_of[best // len(self.angles)]
             contrast = np.zeros(len(rim))
             for each in np.unique(rim).tolist():
@@ -403,7 +388,7 @@ class TemplateSearch:
         lowest = _LOOSE * max(self.threshold, 0.0)
         needed = np.full(self.binned, lowest)
         if contrasts and lowest > 0:
-            y, x = self._on_image(*(np.arange(n, dtype=np.float64) for n in self.binned))
+            y, x = self.grid.on_image(*(np.arange(n, dtype=np.float64) for n in self.binned))
             standing_out = [
                 (each.image * unit - noise.contrast_middle[rim]) / noise.contrast_deviation[rim]
                 for rim, each in contrasts.items()
@@ -428,33 +413,6 @@ class TemplateSearch:
         unit = max(float(np.abs(protein).max()), 1e-300)  # far from float32's limits
         filled, padding = without_padding((protein / unit).astype(np.float32))
         return cosine_spectrum(filled, finer_shape(self.binned, self._lines.grid)), unit, padding
-
-    def _sample_places(self, padding: npt.NDArray[np.bool_] | None) -> tuple[Indices, Indices]:
-        height, width = self.binned
-        every = max(1, math.isqrt(height * width // _NOISE_SAMPLES))
-        rows, columns = (
-            grid.ravel()
-            for grid in np.meshgrid(
-                np.arange(every // 2, height, every),
-                np.arange(every // 2, width, every),
-                indexing="ij",
-            )
-        )
-        if padding is None:
-            return rows, columns
-        keep = ~padding[self._nearest_pixels(rows, columns)]
-        return rows[keep], columns[keep]
-
-    def _on_image(self, y: Any, x: Any) -> tuple[Floats, Floats]:
-        """Turn places on the grid of the search into pixels of the image."""
-        return (
-            fine_position(y, self.shape[0], self.binned[0]),
-            fine_position(x, self.shape[1], self.binned[1]),
-        )
-
-    def _nearest_pixels(self, y: Any, x: Any) -> tuple[Any, Any]:
-        rows, columns = (np.floor(at + 0.5).astype(np.int64) for at in self._on_image(y, x))
-        return rows, columns
 
 
 def _joined(

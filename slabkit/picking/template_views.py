@@ -178,15 +178,8 @@ def _map_diameter(volume: Floats, centre: Floats) -> float:
 def view_directions(step: float) -> Floats:
     """Spread view directions evenly over the sphere, on a Fibonacci spiral.
 
-    Parameters
-    ----------
-    step : float
-        Each direction has the share of the sphere of a square of this side, degrees.
-
-    Returns
-    -------
-    ndarray of float64, shape (directions, 2)
-        RELION's angles rot and tilt, degrees.
+    ``step`` (degrees) is the side of the square that each direction has for itself. Gives RELION's
+    angles rot and tilt, (directions, 2), in degrees.
     """
     if not (math.isfinite(step) and 0 < step <= 180):
         raise InputError(f"--view-step must be above 0 and at most 180 degrees, not {step:g}.")

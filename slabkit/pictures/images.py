@@ -183,17 +183,9 @@ def class_sheet(
     qualities: Sequence[float] | npt.NDArray[Any],
     accepted: Sequence[bool] | npt.NDArray[Any],
 ) -> npt.NDArray[np.uint8]:
-    """Lay class averages out, numbered from 1, those that are accepted framed in green.
+    """Lay class averages out, numbered from 1 with images, resolution (Å) and quality.
 
-    Parameters
-    ----------
-    averages : ndarray, shape (classes, y, x)
-    sizes, resolutions, qualities, accepted : sequence
-        One value a class: images, Å, 0 to 1, and whether to frame it.
-
-    Returns
-    -------
-    ndarray of uint8, shape (y, x, 3)
+    Those that are accepted are framed in green.
     """
     from PIL import Image
 
@@ -259,17 +251,7 @@ def numbered_gallery(
 
 
 def png_bytes(picture: npt.NDArray[np.uint8]) -> bytes:
-    """Encode a picture as PNG, without a time stamp.
-
-    Parameters
-    ----------
-    picture : ndarray of uint8, shape (y, x) or (y, x, 3)
-
-    Returns
-    -------
-    bytes
-        The content of a ``.png`` file.
-    """
+    """Encode a picture, (y, x) or (y, x, 3), as PNG, without a time stamp."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -12,19 +12,9 @@ if TYPE_CHECKING:
 
 
 def curve_drawing(curve: pd.DataFrame, beta: float) -> Drawing:
-    """Draw F-beta over thresholds by species.
+    """Draw F-beta over thresholds by species, from a curve of `slabkit.score_curve`.
 
-    Parameters
-    ----------
-    curve : DataFrame
-        As `slabkit.score_curve` gives it.
-    beta : float
-
-    Returns
-    -------
-    Drawing
-        Species of which anything is found, then all (dashed); where picks have no species, all
-        alone.
+    Species of which anything is found, then all (dashed); where picks have no species, all alone.
     """
     lines = {
         str(name): (rows["threshold"].to_numpy(), rows["f_beta"].to_numpy())

@@ -242,19 +242,7 @@ def slab_columns(
 
 
 def slab_name(tomogram_name: str, index: int) -> str:
-    """Name a slab's image file.
-
-    Parameters
-    ----------
-    tomogram_name : str
-    index : int
-        From 0, upwards in z.
-
-    Returns
-    -------
-    str
-        ``<tomogram>_slab<NNN>.mrc``.
-    """
+    """Name a slab's image file: ``<tomogram>_slab<NNN>.mrc``, from 0, upwards in z."""
     return f"{tomogram_name}_slab{index:03d}.mrc"
 
 
