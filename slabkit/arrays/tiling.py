@@ -11,7 +11,7 @@
                                                 tile's size about it is the tile exactly.
 
 Row 0 of tiles has the lowest y. The two directions, `GalleryLayout.tile_centre` and
-`GalleryLayout.tile_of`, `GalleryLayout.place` and `GalleryLayout.number`, stand side by side here.
+`GalleryLayout.tile_of`, `GalleryLayout.place` and `GalleryLayout.number`, are inverse to each other.
 """
 
 from __future__ import annotations
