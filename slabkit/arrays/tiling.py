@@ -10,8 +10,8 @@
           ├──────────┼──────────┼───            pixel tile // 2 of its tile, so that a box of a
                                                 tile's size about it is the tile exactly.
 
-Row 0 of tiles has the lowest y. The two directions, `GalleryLayout.tile_centre` and
-`GalleryLayout.tile_of`, `GalleryLayout.place` and `GalleryLayout.number`, are inverse to each other.
+Row 0 of tiles has the lowest y. `GalleryLayout.tile_centre` and `GalleryLayout.tile_of`,
+`GalleryLayout.place` and `GalleryLayout.number`, are inverse to each other.
 """
 
 from __future__ import annotations
