@@ -23,7 +23,7 @@ demo: $(READY) ## Simulate, run the whole chain, score it, write demo/report.htm
 	$(BIN)/slabkit demo -o demo --overwrite
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest -n auto --ignore tests/clients
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/clients
 
 CLIENTS := $(patsubst tests/clients/requirements-%.txt,.venv-clients/%/.ready,\
 	$(wildcard tests/clients/requirements-*.txt))
