@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from curation_tables import ids, label_table, pick_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,42 +13,9 @@ from slabkit.curation import KEEPS, POLICIES, curate_picks
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.tables.native import PickList, read_native_picks, write_picks
 from slabkit.merging import merge_picks
-from slabkit.tables import LABELS, PICKS, TOMOGRAMS, empty_table, make_table
-
-
-def pick_table(decisions):
-    n = len(decisions)
-    if not n:
-        return empty_table(PICKS)
-    return make_table(
-        PICKS,
-        {
-            "slabkitPickId": [f"p{i}" for i in range(n)],
-            "slabkitTomogram": "a",
-            "slabkitX": np.arange(n) * 10.0,
-            "slabkitY": 0.0,
-            "slabkitZ": 0.0,
-            "slabkitScore": np.arange(n) / 4,
-            "slabkitDecision": list(decisions),
-        },
-    )
-
-
-def label_table(*rows, **columns):
-    """Rows of (pick number, decision)."""
-    if not rows:
-        return empty_table(LABELS)
-    ids, decisions = zip(*rows, strict=True)
-    names = [f"p{i}" if isinstance(i, int) else i for i in ids]
-    table = {"slabkitPickId": names, "slabkitDecision": list(decisions), **columns}
-    return make_table(LABELS, table)
-
+from slabkit.tables import PICKS, TOMOGRAMS, make_table
 
 YES, NO, OPEN = "accepted", "rejected", "undecided"
-
-
-def ids(table):
-    return table["slabkitPickId"].tolist()
 
 
 def test_labels_decide_and_no_label_is_no_rejection():
@@ -125,7 +93,7 @@ def test_the_deciding_label_is_carried():
     assert kept["slabkitLabelSource"].tolist() == ["ada.csv", "bob.csv", ""]
     assert kept["slabkitLabelRound"].tolist() == ["one", "", ""]
     assert kept["slabkitSpecies"].tolist() == ["ribosome", "", ""]
-    assert kept["slabkitScore"].tolist() == [0, 0.25, 0.5]  # the picker's own
+    assert kept["slabkitScore"].tolist() == [1, 1.25, 1.5]  # the picker's own
 
 
 def test_species_is_set_on_what_stays_and_is_not_rejected():

@@ -9,51 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from pick_files import SLOW, TWO_TOMOGRAMS, pick_list, read_or_refuse, tomogram_table, xyz
 
-from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.picks.reading import read_picks, write_picks
 from slabkit.formats.tables.native import PickList
 from slabkit.formats.tomograms.index import read_tomogram_index
 from slabkit.formats.tomograms.names import bare_name, known_names
-from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
+from slabkit.tables import PICKS, make_table
 
-SLOW = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-def tomograms(**sizes: tuple[int, int, int, float]) -> pd.DataFrame:
-    """Rows of name = (x, y, z, voxel size)."""
-    x, y, z, voxel = zip(*sizes.values(), strict=True)
-    columns = {"slabkitTomogram": list(sizes), "slabkitVoxelSize": list(voxel)}
-    for axis, values in zip("XYZ", (x, y, z), strict=True):
-        columns[f"slabkitTomogramSize{axis}"] = list(values)
-    return make_table(TOMOGRAMS, columns)
-
-
-T = tomograms(TS_1=(101, 80, 41, 7.3))  # odd and even sizes, three different sides
-TWO = tomograms(**{"TS_1": (101, 80, 41, 7.3), "00255": (64, 91, 30, 10.012)})
-
-
-def pick_list(
-    rows: list[tuple[str, str, float, float, float]], known: pd.DataFrame = TWO
-) -> PickList:
-    tomogram, species, x, y, z = zip(*rows, strict=True) if rows else ([], [], [], [], [])
-    columns = {
-        "slabkitPickId": new_pick_ids(tomogram, x, y, z),
-        "slabkitTomogram": list(tomogram),
-        "slabkitSpecies": list(species),
-        **{f"slabkit{a}": np.array(v, float) for a, v in zip("XYZ", (x, y, z), strict=True)},
-    }
-    return PickList(make_table(PICKS, columns), known)
-
-
-def xyz(picks: PickList) -> np.ndarray:
-    return picks.picks[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy()
+T = tomogram_table(TS_1=(101, 80, 41, 7.3))  # odd and even sizes, three different sides
 
 
 def write(folder: Path, text: str, name: str) -> Path:
@@ -98,16 +66,16 @@ def test_dynamo_needs_to_know_its_tomograms(tmp_path: Path) -> None:
     rows = [dynamo_row(x=2, y=3, z=4, tomo=number) for number in (1, 12)]
     path = write(tmp_path, "\n".join(rows), "t.tbl")
     with pytest.raises(InputError, match=r"numbers its tomograms \(1, 12\).*--tomogram-index"):
-        read_picks(path, tomograms=TWO)
+        read_picks(path, tomograms=TWO_TOMOGRAMS)
     index = read_tomogram_index(
         write(tmp_path, "12 /data/00255.mrc\n# a note\n1\tmy folder/TS_1.rec\n", "i.doc")
     )
     assert index == {"12": "00255", "1": "TS_1"}
-    picks = read_picks(path, tomograms=TWO, tomogram_index=index)
+    picks = read_picks(path, tomograms=TWO_TOMOGRAMS, tomogram_index=index)
     assert picks.picks["slabkitTomogram"].tolist() == ["TS_1", "00255"]
     np.testing.assert_allclose(xyz(picks)[1], np.array([1, 2, 3]) * 10.012, rtol=1e-12)
     with pytest.raises(InputError, match="tomogram number 12 is not in --tomogram-index"):
-        read_picks(path, tomograms=TWO, tomogram_index={"1": "TS_1"})
+        read_picks(path, tomograms=TWO_TOMOGRAMS, tomogram_index={"1": "TS_1"})
     vll = read_tomogram_index(write(tmp_path, "a/TS_1.rec\n* apix = 7\n\nb/00255.mrc\n", "i.vll"))
     assert vll == {"1": "TS_1", "2": "00255"}
     for text, message in (
@@ -148,7 +116,7 @@ def test_dynamo_is_written_with_its_map(tmp_path: Path) -> None:
     assert (tmp_path / "t.doc").read_text() == "1 TS_1\n2 00255\n"
     back = read_picks(
         tmp_path / "t.tbl",
-        tomograms=TWO,
+        tomograms=TWO_TOMOGRAMS,
         tomogram_index=read_tomogram_index(tmp_path / "t.doc"),
     )
     np.testing.assert_allclose(xyz(back), xyz(picks), atol=1e-9)
@@ -223,7 +191,7 @@ def test_eman_there_and_back(tmp_path: Path) -> None:
     assert content["apix_unbin"] == pytest.approx(7.3 / 4)
     place = (np.array([10.5, 20.25, 30]) - np.array([50, 40, 20]) * 7.3) / (7.3 / 4)
     np.testing.assert_allclose(content["boxes_3d"][0][:3], place)
-    back = read_picks(tmp_path / "project" / "info", format="eman", tomograms=TWO)
+    back = read_picks(tmp_path / "project" / "info", format="eman", tomograms=TWO_TOMOGRAMS)
     order = back.picks.sort_values(["slabkitTomogram", "slabkitX"], ignore_index=True)
     np.testing.assert_allclose(
         order[["slabkitX", "slabkitY", "slabkitZ"]],
@@ -308,7 +276,7 @@ def test_bare_coordinates_have_to_be_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="could be artiax, tomotwin, cryolo-coords; say which"):
         read_picks(path, tomograms=T)
     expected = np.array([[1, 2, 3], [4, 5.5, 6]]) * 7.3
-    cryolo = read_picks(path, format="cryolo-coords", tomograms=TWO)
+    cryolo = read_picks(path, format="cryolo-coords", tomograms=TWO_TOMOGRAMS)
     assert cryolo.picks["slabkitTomogram"].tolist() == ["TS_1", "TS_1"]
     artiax = read_picks(path, format="artiax", tomogram="X", voxel_size=7.3)
     twin = read_picks(
@@ -328,12 +296,12 @@ def test_folders_of_coords_are_read_where_their_names_say_something(tmp_path: Pa
     folder.mkdir()
     write(folder, "1 2 3\n4 5 6\n", "TS_1.coords")
     write(folder, "7 8 9\n", "00255.coords")
-    picks = read_picks(folder, format="cryolo-coords", tomograms=TWO).picks
+    picks = read_picks(folder, format="cryolo-coords", tomograms=TWO_TOMOGRAMS).picks
     assert sorted(picks["slabkitTomogram"]) == ["00255", "TS_1", "TS_1"]
     species = read_picks(folder, format="tomotwin", tomograms=T).picks
     assert sorted(species["slabkitSpecies"]) == ["00255", "TS_1", "TS_1"]
     with pytest.raises(InputError, match="holds files of tomotwin, cryolo-coords; give the files"):
-        read_picks(folder, tomograms=TWO)
+        read_picks(folder, tomograms=TWO_TOMOGRAMS)
     with pytest.raises(InputError, match="is a folder without pick files"):
         read_picks(folder, format="artiax", tomograms=T)
 
@@ -487,14 +455,14 @@ def test_deepfinder_objects(tmp_path: Path) -> None:
         ' <object tomo_idx="4" class_label="1" x="1" y="2" z="3" cluster_size="80"/>\n</objlist>\n'
     )
     path = write(tmp_path, text, "o.xml")
-    picks = read_picks(path, tomograms=TWO, tomogram_index={"0": "TS_1", "4": "00255"})
+    picks = read_picks(path, tomograms=TWO_TOMOGRAMS, tomogram_index={"0": "TS_1", "4": "00255"})
     np.testing.assert_allclose(xyz(picks), [[73, 146, 219], [10.012, 20.024, 30.036]])
     assert picks.picks["slabkitScore"].tolist() == [120, 80]
     assert picks.picks["slabkitScoreKind"].tolist() == ["deepfinder-cluster-size"] * 2
     assert picks.picks["deepfinderClass"].tolist() == ["2", "1"]
     assert picks.picks["deepfinderPsi"].tolist() == ["1", ""]
     with pytest.raises(InputError, match=r"numbers its tomograms \(0, 4\)"):
-        read_picks(path, tomograms=TWO)
+        read_picks(path, tomograms=TWO_TOMOGRAMS)
     single = "<objlist><object class_label='1' x='1' y='2' z='3'/></objlist>"
     path = write(tmp_path, single, "s.xml")
     assert read_picks(path, tomograms=T).picks["slabkitTomogram"].tolist() == ["TS_1"]
@@ -523,7 +491,7 @@ def test_polnet_motifs(tmp_path: Path) -> None:
     voxels = read_picks(path, voxel_size=2.0, unit="px")
     np.testing.assert_array_equal(xyz(voxels), [[200, 400, 500]])
     old = "Density\tMicrographs\tPolyData\tTomo3D\t" + header + "a\tb\tc\t/x/00255.mrc\t" + row
-    both = read_picks(write(tmp_path, old, "tomos_motif_list.csv"), tomograms=TWO)
+    both = read_picks(write(tmp_path, old, "tomos_motif_list.csv"), tomograms=TWO_TOMOGRAMS)
     assert both.picks["slabkitTomogram"].tolist() == ["00255"]
     with pytest.raises(InputError, match="row 1 has 1 values for 11"):
         read_picks(write(tmp_path, header + "1\n", "b_motif_list.csv"), format="polnet")
@@ -615,7 +583,7 @@ def test_an_empty_value_of_an_unknown_column_stays_empty(tmp_path: Path) -> None
 @st.composite
 def drawn_lists(draw: st.DrawFn) -> PickList:
     size, voxel = st.integers(1, 500), st.sampled_from([7.3, 10.012, 1.0])
-    known = tomograms(T=(draw(size), draw(size), draw(size), draw(voxel)))
+    known = tomogram_table(T=(draw(size), draw(size), draw(size), draw(voxel)))
     row = known.iloc[0]
     sides = [(row[f"slabkitTomogramSize{a}"] - 1) * row["slabkitVoxelSize"] for a in "XYZ"]
     place = st.tuples(*(st.floats(0, side) for side in sides))
@@ -663,30 +631,13 @@ BASES = {
 }
 
 
-def read_or_refuse(path: Path, data: bytes, name: str | None) -> None:
-    path.write_bytes(data)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SlabkitWarning)
-        try:
-            picks = read_picks(path, format=name, tomograms=T, tomogram="TS_1")
-            write_picks(path.with_name("again.csv"), picks)
-            write_picks(path.with_name("again.star"), picks)
-            again = read_picks(path.with_name("again.star"))
-        except SlabkitError:
-            return
-    assert np.isfinite(xyz(picks)).all()
-    assert picks.picks["slabkitPickId"].is_unique
-    assert set(picks.picks["slabkitTomogram"]) <= {"TS_1"}
-    np.testing.assert_array_equal(xyz(again), xyz(picks))
-
-
 @pytest.mark.parametrize("name", [*BASES, None])
 @SLOW
 @given(
     data=st.binary(max_size=60) | st.text(max_size=60).map(lambda t: t.encode("utf-8", "replace"))
 )
 def test_fuzz_random_bytes(tmp_path: Path, name: str | None, data: bytes) -> None:
-    read_or_refuse(tmp_path / "TS_1.fuzz", data, name)
+    read_or_refuse(tmp_path / "TS_1.fuzz", data, name, T, tomogram="TS_1")
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -711,7 +662,9 @@ def test_fuzz_damaged_files(tmp_path: Path, name: str, draw: st.DataObject) -> N
         b"1e9",
     ]
     middle = draw.draw(st.binary(max_size=4) | st.sampled_from([*pieces, b"<NA>", b"../x", b"#"]))
-    read_or_refuse(tmp_path / "TS_1.fuzz", base[:start] + middle + base[stop:], name)
+    read_or_refuse(
+        tmp_path / "TS_1.fuzz", base[:start] + middle + base[stop:], name, T, tomogram="TS_1"
+    )
 
 
 values = st.recursive(
@@ -730,4 +683,6 @@ values = st.recursive(
     )
 )
 def test_fuzz_eman_of_wrong_types(tmp_path: Path, changes: dict[str, Any]) -> None:
-    read_or_refuse(tmp_path / "TS_1_info.json", eman(**changes).encode(), "eman")
+    read_or_refuse(
+        tmp_path / "TS_1_info.json", eman(**changes).encode(), "eman", T, tomogram="TS_1"
+    )

@@ -10,60 +10,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from pick_files import SLOW, TWO_TOMOGRAMS, pick_list, read_or_refuse, tomogram_table, xyz
 
-from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.picks.reading import read_picks, write_picks
 from slabkit.formats.registry import add_format, format_named, format_table, formats_of
 from slabkit.formats.tables.native import PickList
-from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
+from slabkit.tables import PICKS, make_table
 
-SLOW = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def tomogram_table(**sizes: tuple[int, int, int, float]) -> pd.DataFrame:
-    """Rows of name = (x, y, z, voxel size)."""
-    x, y, z, voxel = (np.array(v) for v in zip(*sizes.values(), strict=True))
-    return make_table(
-        TOMOGRAMS,
-        {
-            "slabkitTomogram": list(sizes),
-            "slabkitTomogramSizeX": x,
-            "slabkitTomogramSizeY": y,
-            "slabkitTomogramSizeZ": z,
-            "slabkitVoxelSize": voxel,
-        },
-    )
-
-
-TOMOGRAMS_TWO = tomogram_table(**{"TS_1": (101, 80, 41, 7.3), "00255": (64, 91, 30, 10.012)})
-
-
-def pick_list(rows: list[tuple[Any, ...]], tomograms: pd.DataFrame = TOMOGRAMS_TWO) -> PickList:
-    """Rows of tomogram, species, x, y, z."""
-    tomogram, species, x, y, z = zip(*rows, strict=True) if rows else ([], [], [], [], [])
-    columns = {
-        "slabkitPickId": new_pick_ids(tomogram, x, y, z),
-        "slabkitTomogram": list(tomogram),
-        "slabkitSpecies": list(species),
-        "slabkitX": np.array(x, dtype=float),
-        "slabkitY": np.array(y, dtype=float),
-        "slabkitZ": np.array(z, dtype=float),
-    }
-    return PickList(make_table(PICKS, columns), tomograms)
 
 
 TWO = pick_list(
     [("TS_1", "ribosome", 10.5, 20.25, 30.0), ("00255", "apo-ferritin", 600.0, 0.0, 290.1)]
 )
-
-
-def xyz(picks: PickList) -> np.ndarray:
-    return picks.picks[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy()
 
 
 def write(folder: Path, text: str, name: str = "picks.txt") -> Path:
@@ -106,7 +68,7 @@ def test_csv_reads_by_name_and_keeps_other_columns(tmp_path: Path) -> None:
 
 def test_csv_in_pixels_needs_the_option(tmp_path: Path) -> None:
     path = write(tmp_path, "tomogram,x,y,z\nTS_1,10,20,30\n00255,1,2,3\n", "p.csv")
-    picks = read_picks(path, tomograms=TOMOGRAMS_TWO, unit="px")
+    picks = read_picks(path, tomograms=TWO_TOMOGRAMS, unit="px")
     np.testing.assert_allclose(xyz(picks), [[73, 146, 219], [10.012, 20.024, 30.036]], rtol=1e-12)
 
 
@@ -279,13 +241,13 @@ CORNER = "rlnTomoName rlnCoordinateX rlnCoordinateY rlnCoordinateZ"
 
 def test_relion5_centre_of_odd_and_even_sizes(tmp_path: Path) -> None:
     path = write(tmp_path, relion(CENTRED, "TS_1 0 0 0", "00255 -10 20 3.5"), "p.star")
-    picks = read_picks(path, tomograms=TOMOGRAMS_TWO)
+    picks = read_picks(path, tomograms=TWO_TOMOGRAMS)
     expected = [
         [101 / 2 * 7.3, 80 / 2 * 7.3, 41 / 2 * 7.3],
         [64 / 2 * 10.012 - 10, 91 / 2 * 10.012 + 20, 30 / 2 * 10.012 + 3.5],
     ]
     np.testing.assert_allclose(xyz(picks), expected, rtol=0, atol=1e-9)
-    other = read_picks(path, tomograms=TOMOGRAMS_TWO, centre="size/2-1", binning=4)
+    other = read_picks(path, tomograms=TWO_TOMOGRAMS, centre="size/2-1", binning=4)
     shift = np.array([[7.3 / 4], [10.012 / 4]])
     np.testing.assert_allclose(xyz(other), np.array(expected) - shift, rtol=0, atol=1e-9)
 
@@ -293,7 +255,7 @@ def test_relion5_centre_of_odd_and_even_sizes(tmp_path: Path) -> None:
 def test_relion5_other_centre_needs_the_pixel_size(tmp_path: Path) -> None:
     path = write(tmp_path, relion(CENTRED, "TS_1 0 0 0"), "p.star")
     with pytest.raises(InputError, match="give --binning"):
-        read_picks(path, tomograms=TOMOGRAMS_TWO, centre="size/2-1")
+        read_picks(path, tomograms=TWO_TOMOGRAMS, centre="size/2-1")
     with pytest.raises(InputError, match="the voxel size of TS_1 is not known"):
         read_picks(path)
     with pytest.raises(InputError, match="the size of TS_1 is not known"):
@@ -306,10 +268,10 @@ def test_relion4_pixel_size_from_optics_or_binning(tmp_path: Path) -> None:
     path = write(tmp_path, text, "p.star")
     expected = [[73, 146, 219], [10.012, 20.024, 30.036]]
     np.testing.assert_allclose(xyz(read_picks(path)), expected, rtol=1e-12)
-    binned = read_picks(path, tomograms=TOMOGRAMS_TWO, binning=4)
+    binned = read_picks(path, tomograms=TWO_TOMOGRAMS, binning=4)
     np.testing.assert_allclose(xyz(binned), expected, rtol=1e-12)
     with pytest.warns(SlabkitWarning, match="--binning was followed"):
-        twice = read_picks(path, tomograms=TOMOGRAMS_TWO, binning=8)
+        twice = read_picks(path, tomograms=TWO_TOMOGRAMS, binning=8)
     np.testing.assert_allclose(xyz(twice), np.array(expected) / 2, rtol=1e-12)
 
 
@@ -325,7 +287,7 @@ def test_relion4_subtomogram_binning_and_unknown_groups(tmp_path: Path) -> None:
         read_picks(no_size)
     small = relion(CORNER + " rlnTomoTiltSeriesPixelSize", "TS_1 1 2 3 9")
     with pytest.raises(InputError, match="less than the tilt series' 9 Å"):
-        read_picks(write(tmp_path, small, "s.star"), tomograms=TOMOGRAMS_TWO)
+        read_picks(write(tmp_path, small, "s.star"), tomograms=TWO_TOMOGRAMS)
 
 
 def test_relion_shifts_are_subtracted_and_counted(tmp_path: Path) -> None:
@@ -352,10 +314,10 @@ def test_relion_with_both_coordinates(tmp_path: Path) -> None:
     row = f"TS_1 0 0 0 {centre[0] / 1.825 + 2} {centre[1] / 1.825} {centre[2] / 1.825} 1.825"
     path = write(tmp_path, relion(both, row), "p.star")
     with pytest.warns(SlabkitWarning, match=r"differ by up to 3\.65 Å"):
-        picks = read_picks(path, tomograms=TOMOGRAMS_TWO)
+        picks = read_picks(path, tomograms=TWO_TOMOGRAMS)
     np.testing.assert_allclose(xyz(picks), [centre])
     with pytest.warns(SlabkitWarning, match="left out as --from relion4 says"):
-        other = read_picks(path, tomograms=TOMOGRAMS_TWO, format="relion4")
+        other = read_picks(path, tomograms=TWO_TOMOGRAMS, format="relion4")
     np.testing.assert_allclose(xyz(other), centre[None] + [[3.65, 0, 0]])
 
 
@@ -383,14 +345,14 @@ def test_relion_keeps_optics_and_unknown_columns(tmp_path: Path) -> None:
     text = relion(
         CORNER + " rlnOpticsGroup rlnAngleRot rlnLCCmax", "TS_1 40 80 120 1 33.5 0.5", optics=optics
     )
-    picks = read_picks(write(tmp_path, text, "p.star"), tomograms=TOMOGRAMS_TWO)
+    picks = read_picks(write(tmp_path, text, "p.star"), tomograms=TWO_TOMOGRAMS)
     assert picks.picks["slabkitScore"].tolist() == [0.5]
     assert picks.picks["slabkitScoreKind"].tolist() == ["rlnLCCmax"]
     write_picks(tmp_path / "q.star", picks, format="relion5")
     written = (tmp_path / "q.star").read_text()
     assert "200" in written
     assert "1.825" in written
-    again = read_picks(tmp_path / "q.star", tomograms=TOMOGRAMS_TWO)
+    again = read_picks(tmp_path / "q.star", tomograms=TWO_TOMOGRAMS)
     np.testing.assert_allclose(xyz(again), xyz(picks), atol=1e-9)
     assert again.picks["rlnAngleRot"].tolist() == ["33.5"]
 
@@ -557,7 +519,7 @@ def test_content_says_the_format_whatever_the_name(tmp_path: Path, name: str, su
     one = PickList(TWO.picks.iloc[:1], TWO.tomograms)
     path = tmp_path / f"p.{suffix}"
     write_picks(path, one, format=name, binning=1)
-    back = read_picks(path, tomograms=TOMOGRAMS_TWO)
+    back = read_picks(path, tomograms=TWO_TOMOGRAMS)
     np.testing.assert_allclose(xyz(back), xyz(one), atol=1e-9)
 
 
@@ -600,12 +562,12 @@ def test_tomogram_name_given_or_contradicted(tmp_path: Path) -> None:
 def test_unknown_tomogram_lists_the_closest(tmp_path: Path) -> None:
     path = write(tmp_path, "tomogram,x,y,z\nTS_01,1,2,3\n", "p.csv")
     with pytest.raises(InputError, match=r"tomogram TS_01 is not among the 2.*closest: TS_1"):
-        read_picks(path, tomograms=TOMOGRAMS_TWO)
+        read_picks(path, tomograms=TWO_TOMOGRAMS)
 
 
 def test_native_takes_sizes_and_refuses_other_voxels(tmp_path: Path) -> None:
     write_picks(tmp_path / "p.star", TWO)
-    other = TOMOGRAMS_TWO.assign(slabkitVoxelSize=[7.3, 5.0])
+    other = TWO_TOMOGRAMS.assign(slabkitVoxelSize=[7.3, 5.0])
     with pytest.raises(InputError, match=r"voxel size of 00255 is 10\.012 Å in the file and 5 Å"):
         read_picks(tmp_path / "p.star", tomograms=other)
     with pytest.warns(SlabkitWarning, match="1 of 2 picks lie outside"):
@@ -613,8 +575,8 @@ def test_native_takes_sizes_and_refuses_other_voxels(tmp_path: Path) -> None:
     assert settled.tomograms["slabkitVoxelSize"].tolist() == [9.0, 9.0]
     bare = PickList(TWO.picks, TWO.tomograms.assign(slabkitTomogramSizeX=0))
     write_picks(tmp_path / "q.star", bare)
-    filled = read_picks(tmp_path / "q.star", tomograms=TOMOGRAMS_TWO)
-    pd.testing.assert_frame_equal(filled.tomograms, TOMOGRAMS_TWO)
+    filled = read_picks(tmp_path / "q.star", tomograms=TWO_TOMOGRAMS)
+    pd.testing.assert_frame_equal(filled.tomograms, TWO_TOMOGRAMS)
     pd.testing.assert_frame_equal(filled.picks, TWO.picks)
 
 
@@ -822,21 +784,6 @@ BASES = {
     "imod": b"1 2 3\n4 5 6\n",
     "native": b"",
 }
-
-
-def read_or_refuse(path: Path, data: bytes, name: str | None, **options: Any) -> PickList | None:
-    path.write_bytes(data)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SlabkitWarning)
-        try:
-            picks = read_picks(path, format=name, tomograms=TOMOGRAMS_TWO, **options)
-            write_picks(path.with_name("again.csv"), picks)
-        except SlabkitError:
-            return None
-    assert np.isfinite(xyz(picks)).all()
-    assert picks.picks["slabkitPickId"].is_unique
-    assert set(picks.picks["slabkitTomogram"]) <= set(TOMOGRAMS_TWO["slabkitTomogram"])
-    return picks
 
 
 @pytest.mark.parametrize("name", [*BASES, None])

@@ -216,7 +216,7 @@ def test_command(slabkit, tmp_path):
     curve = pd.read_csv(tmp_path / "c.csv")
     np.testing.assert_allclose(curve["recall"], score_curve(picks, truth)["recall"])
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
-    slabkit("score", "p.star", "t.star", "--curve", "c.star")
+    slabkit("score", "t.star", "t.star", "--curve", "c.star")  # one score, so one threshold
     assert "_slabkitTruePositives" in (tmp_path / "c.star").read_text()
     for options, message in (
         (("--curve", "c.csv"), "exists already"),
