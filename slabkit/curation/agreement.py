@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 By = Literal["author", "round", "source"]
 
-RATERS = ("author", "round", "source")
-
 _COLUMNS = {"author": "slabkitAuthor", "round": "slabkitRound", "source": "slabkitSource"}
 
 
@@ -90,8 +88,8 @@ def measure_agreement(
     """
     import pandas as pd
 
-    if by is not None and by not in RATERS:
-        raise InputError(f"raters are told by {', '.join(RATERS)}, not by {by!r}.")
+    if by is not None and by not in _COLUMNS:
+        raise InputError(f"raters are told by {', '.join(_COLUMNS)}, not by {by!r}.")
     if isinstance(label_tables, Mapping):
         named = dict(label_tables)
     else:

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 Between = Literal["one-to-one", "groups"]
 
-BETWEEN: tuple[str, ...] = get_args(Between)
-POSITIONS: tuple[str, ...] = get_args(Position)
 PRESETS = {"czii": {"thyroglobulin": 185.0, "beta-galactosidase": 125.0}}
 """Distances in Å by species; ``czii`` are those with which the challenge's lists were merged."""
 
@@ -172,10 +170,11 @@ def merge_picks(
 
 
 def _check_choices(between: str, position: str, weights: Mapping[str, float] | None) -> None:
-    if between not in BETWEEN:
-        raise InputError(f"between must be {' or '.join(BETWEEN)}, not {between!r}.")
-    if position not in POSITIONS:
-        raise InputError(f"position must be one of {', '.join(POSITIONS)}, not {position!r}.")
+    if between not in get_args(Between):
+        raise InputError(f"between must be {' or '.join(get_args(Between))}, not {between!r}.")
+    if position not in get_args(Position):
+        known = ", ".join(get_args(Position))
+        raise InputError(f"position must be one of {known}, not {position!r}.")
     if weights and position != "source":
         raise InputError(f"weights are for the position source, and it is {position}.")
 

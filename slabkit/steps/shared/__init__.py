@@ -1,1 +1,1 @@
-"""What several steps share: slabs and masks in, limits of picks, galleries out."""
+"""What several steps share: slabs, masks and pick lists in, limits of picks, galleries out."""
