@@ -131,7 +131,7 @@ def fitting_formats(source: Source, kind: Kind) -> list[FileFormat]:
 def _detected(source: Source, kind: Kind) -> FileFormat:
     if kind == "picks":
         _ = source.text  # says of some files that are no text what to do
-    if kind == "results":  # whatever no program's format fits is a CSV that a person filled in
+    if kind == "results":  # what no program's format fits is a CSV that a person filled in
         return next(known for known in formats_of(kind) if known.sniff(source))
     fitting = fitting_formats(source, kind)
     if len(fitting) == 1:

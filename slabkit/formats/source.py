@@ -42,7 +42,7 @@ class Source:
         What messages begin with: the path as given, or ``-``.
     data : bytes
     tomogram : str, optional
-        The tomogram that the file's place in a project says, whatever the file says.
+        The tomogram by the file's place in a project, which counts more than what the file says.
     """
 
     where: str

@@ -80,7 +80,7 @@ def are_inside(
 ) -> npt.NDArray[np.bool_]:
     """Tell which positions are between the outer faces of the first and the last voxel."""
     index = positions / voxel_size
-    # The faces themselves belong to the volume, whatever rounding does to them.
+    # The faces themselves belong to the volume, also after rounding.
     inside = (index >= -0.5 - 1e-6) & (index <= sizes - 0.5 + 1e-6)
     return np.asarray(inside.all(axis=1))
 

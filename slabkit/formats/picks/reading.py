@@ -1,4 +1,4 @@
-"""Pick lists of every format, in and out: what no dialect has to think about stands here.
+"""Pick lists of every format, in and out: what is the same for all formats.
 
 Reading checks names, drops exact duplicates, compares positions with the volumes and gives ids.
 Writing is in `slabkit.formats.picks.writing`.

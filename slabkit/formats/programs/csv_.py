@@ -88,7 +88,7 @@ def _column_names(header: list[str], where: str) -> list[str]:
         )
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise InputError(f"{where}: the column {doubled[0]!r} stands there more than once.")
+        raise InputError(f"{where}: the column {doubled[0]!r} appears more than once.")
     return names
 
 

@@ -173,7 +173,7 @@ FORMAT = FileFormat(
     unit="voxels",
     origin="centre of the first voxel = 1 (--index-base 0: 0); shifts dx, dy, dz are added",
     index_base="1",
-    lost="ids, species, tomogram sizes; names stand in the .doc written beside it",
+    lost="ids, species, tomogram sizes; names are in the .doc written next to it",
     read=read,
     write=write,
     keeps=frozenset({"slabkitTomogram", "slabkitScore", ROTATION, *RELION_ANGLES, *_KEPT}),

@@ -70,7 +70,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
 
 
 def write(picks: PickList, context: Context) -> str:
-    """Write one object a line; what the portal does not know stands in further keys."""
+    """Write one object a line; what the portal does not know is in further keys."""
     return "".join(json.dumps(item) + "\n" for item in _items(picks, context))
 
 
@@ -101,7 +101,7 @@ FORMAT = FileFormat(
     suffixes=(".ndjson", ".jsonl"),
     unit="voxels of the annotated tomogram",
     origin="centre of the first voxel = 0",
-    lost="tomogram sizes and voxel sizes; one tomogram a file; ids, species and scores stand in "
+    lost="tomogram sizes and voxel sizes; one tomogram a file; ids, species and scores are in "
     "keys that only slabkit reads",
     sniff=sniff,
     read=read,

@@ -1,4 +1,4 @@
-"""PolNet's lists of the molecules it placed: tab-separated, in Å, whatever the suffix says."""
+"""PolNet's lists of the molecules it placed: tab-separated though called .csv, in Å."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
 
 
 def sniff(source: Source) -> bool:
-    """Tell by the pixel size of the detector beside z and the micrograph's name."""
+    """Tell by the pixel size of the detector, z and the micrograph's name."""
     return {*_COLUMNS.needed} <= source.labels and "rlnTomoName" not in source.labels
 
 

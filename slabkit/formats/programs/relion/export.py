@@ -30,7 +30,7 @@ def export_relion(
     ----------
     table : path-like
     folder : path-like
-        Where the files shall stand. Images stay where they are; RELION finds them by paths
+        Where the files are to be. Images stay where they are; RELION finds them by paths
         relative to the working directory, its project.
     suffix : str, optional
         Ending of the coordinate files' names.
@@ -64,7 +64,7 @@ def _galleries(table: str | os.PathLike[str], folder: Path, suffix: str) -> Expo
     listed = []
     for name in galleries:
         own = minislabs[minislabs["rlnMicrographName"] == name]
-        # RELION leaves out what stands up to the number of a job, and the image's suffix.
+        # RELION leaves out the path up to the number of a job, and the image's suffix.
         short = _JOB.sub("", name).rsplit(".", 1)[0]
         path = folder / f"{short}_{suffix}.star"
         files[path] = format_star({"": _coordinates(own)})

@@ -162,7 +162,7 @@ def _parsed(
 ) -> ParsedPicks:
     particles = star.table
     found = placed(names, positions - star.shift())
-    for column in PICKS.columns:  # what slabkit wrote beside RELION's columns
+    for column in PICKS.columns:  # what slabkit wrote next to RELION's columns
         if column.name in particles.columns and column.name not in found:
             values = particles[column.name]
             if column.kind == "string":
@@ -236,7 +236,7 @@ def _unmoved(table: pd.DataFrame) -> bool:
 
 
 _COMMON: dict[str, Any] = {
-    "lost": "tomogram sizes; slabkit's own columns stand beside RELION's, which keeps them",
+    "lost": "tomogram sizes; slabkit's own columns are next to RELION's, which keeps them",
     "keeps": frozenset(PICKS.names),
     "keeps_extra": True,
 }

@@ -38,7 +38,7 @@ _MARKER = re.compile(r"coords_suffix_(.+)\.star")
 
 
 def sniff_particles(source: Source) -> bool:
-    """Tell by coordinates beside a micrograph's name."""
+    """Tell by coordinates and a micrograph's name."""
     return {"rlnMicrographName", *_PLACE} <= source.labels and not source.labels & _NOT_2D
 
 

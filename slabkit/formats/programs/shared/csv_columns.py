@@ -13,7 +13,7 @@ from slabkit.formats.programs.shared.values import coordinates
 
 
 def csv_rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:
-    """Give the rows of a table, each with its line; blank rows and those behind ``#`` pass.
+    """Give the rows of a table, each with its line; blank rows and those after ``#`` are left out.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from slabkit.errors import InputError
 
-# What programs put before and behind the names of micrographs that they import or align.
+# What programs put before and after the names of micrographs that they import or align.
 _UID_PREFIX = re.compile(r"^\d{21}_")
 _ALIGNED = re.compile(r"_(patch|rigid)_aligned(_doseweighted)?$")
 _IMAGE_SUFFIXES = (".mrcs", ".mrc", ".tiff", ".tif", ".png", ".jpeg", ".jpg")
@@ -83,7 +83,7 @@ class MicrographNames:
         ----------
         path : str
             Of the file. Its name is the micrograph's without suffix, perhaps with ``_`` and a word
-            behind, as RELION has it.
+            after it, as RELION has it.
         suffixes : sequence of str
             Endings of such files.
 
