@@ -608,7 +608,7 @@ def test_rows_are_counted_from_the_file_start(tmp_path: Path) -> None:
         ("tomogram,x,y,z\nT,1,2\n", "row 1 has 3 values for 4 columns"),
         ("tomogram,x,y,z\nT,12,5,13,6,14,7\n", "a decimal comma"),
         ("tomogram;x;y;z\nT;12,5;1;2\n", "'12,5' in row 1"),
-        ("tomogram,x,y,z,x\nT,1,2,3,4\n", "'x' stands there more than once"),
+        ("tomogram,x,y,z,x\nT,1,2,3,4\n", "'x' appears more than once"),
         ("tomogram,x,y\nT,1,2\n", "has no column z"),
         ("tomogram,x,y,z,score\nT,1,2,3,high\n", "score is 'high' in row 1"),
         ("tomogram,x,y,z,decision\nT,1,2,3,yes\n", "it must be one of accepted"),
