@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList
 
 _HEADER = ("pickable_object_name", "user_id", "session_id", "run_name", "voxel_spacing", "unit")
-_OWN_KEYS = ("location", "transformation_", "instance_id", "score", "points", *_HEADER)
+_OWN_KEYS = ("location", "transformation_", "score", "points", *_HEADER)
 _POINT_KEYS = ("location", "transformation_", "score")
 _READ_KEYS = ("pickable_object_name", "run_name", "voxel_spacing", "unit", "points")
 _FILE_COLUMNS = ("user_id", "session_id", "trust_orientation")
@@ -160,21 +160,16 @@ def write(picks: PickList, context: Context) -> str:
     points = []
     positions = table[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy().tolist()
     scores = table["slabkitScore"].tolist()
-    instances = (
-        table["instance_id"].tolist() if "instance_id" in table.columns else [0] * len(table)
-    )
     taken = (*_OWN_KEYS, *_FILE_COLUMNS, "slabkitScore", "slabkitTomogram", "slabkitSpecies")
-    for place, score, instance, others in zip(
-        positions, scores, instances, pick_objects(table, taken), strict=True
-    ):
-        matrix = np.eye(4)
-        if others.get(ROTATION):
-            matrix[:3, :3] = rotation_matrix(others[ROTATION], "copick")
-        others.pop(ROTATION, None)
+    objects = pick_objects(table, taken)
+    for place, score, others in zip(positions, scores, objects, strict=True):
+        matrix, rotation = np.eye(4), others.pop(ROTATION, "")
+        if rotation:
+            matrix[:3, :3] = rotation_matrix(rotation, "copick")
         point: dict[str, Any] = {
             "location": dict(zip("xyz", place, strict=True)),
             "transformation_": matrix.tolist(),
-            "instance_id": whole_number(instance or 0, "instance_id"),
+            "instance_id": whole_number(others.pop("instance_id", 0), "instance_id"),
         }
         if np.isfinite(score):
             point["score"] = score

@@ -41,27 +41,10 @@ def read_dataset(path: str | os.PathLike[str], fields: re.Pattern[str] | None = 
 
 
 def parse_dataset(data: bytes, where: str, fields: re.Pattern[str] | None = None) -> Columns:
-    """Read the content of a dataset.
+    """Give each field's values, rows first: texts as objects of str, ``uid`` as uint64.
 
-    Parameters
-    ----------
-    data : bytes
-    where : str
-        The file, for messages.
-    fields : pattern, optional
-        Read only the fields whose whole names match.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Field to its values, rows first; texts as ``object`` arrays of ``str``; ``uid`` as uint64.
-
-    Raises
-    ------
-    FormatError
-        It is no dataset, is cut short, or has Python objects in it, which could run code.
-    MissingDependencyError
-        It is the compressed form, and cryosparc-tools is not installed.
+    ``fields``: read only those whose whole names match. Python objects are refused, because they
+    could run code; the compressed form needs cryosparc-tools.
     """
     if data.startswith(STREAM_MAGIC):
         columns = _parse_stream(data, where)
@@ -228,15 +211,7 @@ def _quoted(text: str) -> str:
 
 
 def group_files(path: str | os.PathLike[str]) -> list[Path]:
-    """Give the datasets, in the group's folder, that a result group names: each once, in order.
-
-    Raises
-    ------
-    FormatError
-        It names none, or is not text.
-    InputError
-        It cannot be read.
-    """
+    """Give the datasets, in the group's folder, that a result group names: each once, in order."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ FIELDS = re.compile(
 )
 """What is read of a dataset."""
 
+_Numbers = npt.NDArray[np.float64]
 _MULTI = ("alignments3D_multi", "class_posterior")
 _PASSED_THROUGH = re.compile("passthrough", re.IGNORECASE)
 _ONE_CLASS = re.compile(r"(?<![A-Za-z])class_(\d+)(?!\d)")
@@ -116,19 +117,15 @@ class Particles:
         it passed through.
         """
         declared = _ONE_CLASS.search(Path(self.where).name)
-        for slots in self._aligned():
-            if len(slots) > 1 or slots[0] == "alignments3D_multi":
-                numbers, _ = self._likeliest(slots)
-                return [str(number) for number in numbers]
-            if f"{slots[0]}/class" not in self.columns:
+        for slot, numbers, _ in self._jobs():
+            if numbers is None:
                 continue
-            written = self.numbers(f"{slots[0]}/class")
-            if not np.isfinite(written).all():
-                raise InputError(f"{self.where}: {slots[0]}/class is not finite.")
+            if not np.isfinite(numbers).all():
+                raise InputError(f"{self.where}: {slot}/class is not finite.")
             # The file of one class says which in its name, and may count it as 0 inside.
-            if declared and slots[0] != "alignments2D" and not written.any():
+            if declared and slot == "alignments3D" and not numbers.any():
                 break
-            return [str(int(number)) for number in written.tolist()]
+            return [str(int(number)) for number in numbers.tolist()]
         return None if declared is None else [str(int(declared[1]))] * len(self)
 
     def scores(self) -> tuple[npt.NDArray[np.float64], str] | None:
@@ -136,14 +133,8 @@ class Particles:
 
         NaN where there is none; None where no particle has any.
         """
-        values, kind = None, "cryosparc-posterior"
-        for slots in self._aligned():
-            if len(slots) > 1 or slots[0] == "alignments3D_multi":
-                values = self._likeliest(slots)[1]
-            elif f"{slots[0]}/class_posterior" in self.columns:
-                values = self.numbers(f"{slots[0]}/class_posterior")
-            if values is not None:
-                break
+        kind = "cryosparc-posterior"
+        values = next((found for *_, found in self._jobs() if found is not None), None)
         if values is None and "pick_stats/ncc_score" in self.columns:
             values, kind = self.numbers("pick_stats/ncc_score"), "cryosparc-pick"
         if values is None:
@@ -154,8 +145,8 @@ class Particles:
             )
         return values, kind
 
-    def _aligned(self) -> list[list[str]]:
-        """Give the slots that hold classes, in the file's order; those of one job in one list."""
+    def _jobs(self) -> Iterator[tuple[str, _Numbers | None, _Numbers | None]]:
+        """Give slot, class and its probability from each job with classes, in the file's order."""
         groups: dict[str, list[str]] = {}
         for name in self.columns:
             slot, _, field = name.partition("/")
@@ -163,18 +154,24 @@ class Particles:
                 groups.setdefault("several", []).append(slot)
             elif slot in ("alignments2D", "alignments3D") or (slot, field) == _MULTI:
                 groups[slot] = [slot]
-        return [slots for name, slots in groups.items() if name != "several" or len(slots) > 1]
+        for name, slots in groups.items():
+            if len(slots) > 1 or name == "alignments3D_multi":
+                yield name, *self._likeliest(slots)
+            elif name != "several":
+                fields = (f"{name}/class", f"{name}/class_posterior")
+                number, posterior = (
+                    self.numbers(field) if field in self.columns else None for field in fields
+                )
+                yield name, number, posterior
 
-    def _likeliest(
-        self, slots: Sequence[str]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    def _likeliest(self, slots: Sequence[str]) -> tuple[_Numbers, _Numbers]:
         fields = [f"{slot}/class_posterior" for slot in slots]
         if len(slots) > 1:
             table = np.stack([self.numbers(field) for field in fields], axis=1)
-            numbers = np.array([int(slot.rpartition("_")[2]) for slot in slots], dtype=np.int64)
+            numbers = np.array([float(slot.rpartition("_")[2]) for slot in slots])
         else:
             table = self.numbers(fields[0], 2)
-            numbers = np.arange(table.shape[1])
+            numbers = np.arange(table.shape[1], dtype=np.float64)
         if not len(numbers):
             raise InputError(f"{self.where}: {fields[0]} has no classes.")
         best = np.argmax(np.nan_to_num(table, nan=-np.inf), axis=1)
