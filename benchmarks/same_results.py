@@ -36,10 +36,12 @@ slabkit map picks2d.star --slabs slabs/slabs.star -o picks.star
 slabkit map template2d.star --slabs slabs/slabs.star -o template.star --all-species
 slabkit map picks2d.star --slabs slabs/slabs.star -o middle.star --no-refine-z
 slabkit minislab picks.star -o minislabs --box 400 --depth 300 --stack --png
-slabkit minislab picks.star -o tilted --box 300 --depth 200 --tilts -20,0,20 --pixel-size 8 --border 50
+slabkit minislab picks.star -o tilted --box 300 --depth 200 --tilts -20,0,20 \
+    --pixel-size 8 --border 50
 slabkit classify minislabs/minislabs.star -o classes --classes 40
 slabkit label classes/classified.star --minislabs minislabs/minislabs.star --auto -o labels.star
-slabkit label classes/classified.star --minislabs minislabs/minislabs.star --classes 1-7 -o seven.star
+slabkit label classes/classified.star --minislabs minislabs/minislabs.star --classes 1-7 \
+    -o seven.star
 slabkit curate picks.star labels.star -o curated.star --rejected rejected.star
 slabkit curate picks.star labels.star seven.star -o both.star --policy any --keep all
 slabkit agree labels.star seven.star -o disputed.star
@@ -52,7 +54,8 @@ slabkit convert template.star apo.star
 slabkit merge ribosome.star apo.star -o claimed.star --preset czii --distance ribosome=150
 slabkit conflicts claimed.star -o conflicts --png
 slabkit stats curated.star rejected.star -o stats --labels labels.star
-slabkit score curated.star $DATA/tomograms/truth.csv --mode both --bootstrap 50 --curve curve.csv --plot curve.png
+slabkit score curated.star $DATA/tomograms/truth.csv --mode both --bootstrap 50 \
+    --curve curve.csv --plot curve.png
 slabkit score template.star $DATA/tomograms/truth.csv --json
 slabkit split $DATA/tomograms/truth.csv -o split.star --fractions train=2,test=2
 slabkit history $(awk '/^[a-z0-9]+\\t/ {print $1; exit}' curated.star) curated.star
@@ -74,8 +77,8 @@ slabkit export relion minislabs/minislabs.star -o relion
 slabkit export cryosparc minislabs/minislabs.star -o cryosparc
 slabkit export topaz minislabs/minislabs.star --labels labels.star -o topaz
 slabkit export topaz slabs/slabs.star -o topaz_slabs --radius 120
-slabkit info slabs/slabs.star picks.star picks2d.star minislabs/minislabs.star classes/classified.star \
-    labels.star c.csv c.tbl c.relion5.star $DATA/tomograms/TS_901.mrc $DATA/real/13pf_MT.tif
+slabkit info slabs/slabs.star picks.star picks2d.star minislabs/minislabs.star \
+    classes/classified.star labels.star c.csv c.tbl c.relion5.star $DATA/tomograms/TS_901.mrc $DATA/real/13pf_MT.tif
 slabkit simulate -o simulated --preset small --seed 3 --map ribosome=$DATA/maps/10A/6qzp.mrc:4
 slabkit pick segmentation simulated/*_labels.mrc -o segmented.star --diameter 1=300
 slabkit slab $DATA/tomograms/TS_901.mrc -o big --step 150

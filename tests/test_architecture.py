@@ -34,7 +34,7 @@ ALLOWED = {
     "tables": BASE,
     "tomogram": BASE,
     "pictures": BELOW,
-    **{stage: BELOW for stage in STAGES},
+    **dict.fromkeys(STAGES, BELOW),
     "formats": BELOW,
     "execution": BELOW | {"formats", "__init__"},
     "steps": BELOW | STAGES | {"pictures", "formats", "execution", "__init__"},
