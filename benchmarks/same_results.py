@@ -78,7 +78,8 @@ slabkit export cryosparc minislabs/minislabs.star -o cryosparc
 slabkit export topaz minislabs/minislabs.star --labels labels.star -o topaz
 slabkit export topaz slabs/slabs.star -o topaz_slabs --radius 120
 slabkit info slabs/slabs.star picks.star picks2d.star minislabs/minislabs.star \
-    classes/classified.star labels.star c.csv c.tbl c.relion5.star $DATA/tomograms/TS_901.mrc $DATA/real/13pf_MT.tif
+    classes/classified.star labels.star c.csv c.tbl c.relion5.star \
+    $DATA/tomograms/TS_901.mrc $DATA/real/13pf_MT.tif
 slabkit simulate -o simulated --preset small --seed 3 --map ribosome=$DATA/maps/10A/6qzp.mrc:4
 slabkit pick segmentation simulated/*_labels.mrc -o segmented.star --diameter 1=300
 slabkit slab $DATA/tomograms/TS_901.mrc -o big --step 150
