@@ -105,6 +105,7 @@ def test_a_flipped_reading_gives_the_mirrored_depth(tmp_path):
 
 SHAPE = (6, 16, 18)
 MRC_OPTIONS = [
+    Reading(),
     Reading(voxel_size=7.84),
     Reading(axis_order="yzx"),
     Reading(uint8=True),
@@ -113,6 +114,7 @@ MRC_OPTIONS = [
     Reading(voxel_size=7.84, axis_order="zxy", flip_z=True, fill_nonfinite="median"),
 ]
 ZARR_OPTIONS = [
+    Reading(),
     Reading(voxel_size=7.84),
     Reading(axis_order="yzx"),
     Reading(flip_z=True),

@@ -185,11 +185,16 @@ def pick_tomograms(
     if arguments is not None:
         found = list_tomograms(arguments, reading=reading, tomo_type=tomo_type, trust_tables=True)
         given = {ref.name: ref for ref in found}
-    rows = picks.tomograms.set_index("slabkitTomogram")
+    rows = {row["slabkitTomogram"]: row for row in picks.tomograms.to_dict("records")}
     volumes = {}
     for name in dict.fromkeys(picks.picks["slabkitTomogram"].tolist()):
-        own, size_vox = _of_pick_list(name, rows.loc[name], source)
+        own, size_vox = _of_row(rows[name], source)
         if given is None:
+            if own.path is None:
+                problem = (
+                    f"{source}: names no file for the tomogram {name}; give it with --tomograms."
+                )
+                own = replace(own, problem=problem)
             ref = own.but(reading=Reading(voxel_size=own.voxel_size)).but(reading=reading)
         elif name in given:
             ref = _instead(own, given[name], size_vox, source)
@@ -204,24 +209,21 @@ def pick_tomograms(
     return volumes
 
 
-def _of_pick_list(
-    name: str, row: pd.Series, source: str | os.PathLike[str]
+def _of_row(
+    row: Mapping[str, Any], source: str | os.PathLike[str]
 ) -> tuple[TomogramRef, tuple[int, ...]]:
-    """Give a tomogram as a pick list has it, and its size in voxels along x, y, z (0: unknown)."""
+    """Give a tomogram as a table has it, and its size in voxels along x, y, z (0: unknown)."""
     stated = float(row["slabkitVoxelSize"])
     edge = stated if math.isfinite(stated) and stated > 0 else None
     x, y, z = (int(row[f"slabkitTomogramSize{axis}"]) for axis in "XYZ")
-    written = str(row["slabkitTomogramFile"])
+    written = row["slabkitTomogramFile"]
     ref = TomogramRef(
-        name,
+        row["slabkitTomogram"],
         resolve_path(written, source) if written else None,
         edge,
         expected_size=(x * edge, y * edge, z * edge) if edge and min(x, y, z) > 0 else None,
         contrast=row["slabkitTomogramContrast"],
-        reading=Reading.parse(str(row["slabkitTomogramReading"])),
-        problem=""
-        if written
-        else f"{source}: names no file for the tomogram {name}; give it with --tomograms.",
+        reading=Reading.parse(row["slabkitTomogramReading"]),
         opener=open_reference,
     )
     return ref, (x, y, z)
@@ -252,7 +254,6 @@ def _instead(
         voxel_size=None if "level" in kept else given.voxel_size,  # which is of the full volume
         contrast=given.contrast or own.contrast,
         reading=held.but(given.reading),
-        problem="",
         opener=opener,
     )
 
@@ -385,9 +386,10 @@ def _holds_labels(path: Path) -> bool:
 
 
 def _from_table(path: Path) -> list[TomogramRef]:
+    from slabkit.formats.tables.blocks import table_block
     from slabkit.formats.tables.star import read_star
     from slabkit.formats.tomograms.relion import is_relion_tomograms
-    from slabkit.tables import TOMOGRAMS, validate_table
+    from slabkit.tables import TOMOGRAMS
 
     blocks = read_star(path)
     if is_relion_tomograms(blocks):
@@ -397,25 +399,13 @@ def _from_table(path: Path) -> list[TomogramRef]:
             f"{path}: has no block data_tomograms (it has {', '.join(blocks)}), so it lists no "
             "tomograms; give the files themselves."
         )
-    block = blocks["tomograms"]
-    if "slabkitTomogramFile" in block.columns:
-        block["slabkitTomogramFile"] = block["slabkitTomogramFile"].replace("none", "")
-    table = validate_table(block, TOMOGRAMS, str(path))
     found = []
-    for row in table.itertuples(index=False):
-        if not row.slabkitTomogramFile:
-            raise InputError(f"{path}: has no file for the tomogram {row.slabkitTomogram}.")
-        size = float(row.slabkitVoxelSize)
-        found.append(
-            TomogramRef(
-                str(row.slabkitTomogram),
-                resolve_path(str(row.slabkitTomogramFile), path),
-                None if math.isnan(size) else size,
-                contrast=row.slabkitTomogramContrast,
-                reading=Reading.parse(row.slabkitTomogramReading),
-                opener=open_reference,
-            )
-        )
+    table = table_block(blocks, "tomograms", TOMOGRAMS, str(path), "")
+    for row in table.to_dict("records"):
+        ref, _ = _of_row(row, path)
+        if ref.path is None:
+            raise InputError(f"{path}: has no file for the tomogram {ref.name}.")
+        found.append(replace(ref, expected_size=None))
     return found
 
 

@@ -214,7 +214,7 @@ def _zarr_version(where: str) -> str:
 
 def _chunk_name(array: Any) -> Callable[[tuple[int, ...]], str]:
     if hasattr(array, "_dimension_separator"):  # zarr 2
-        separator = str(array._dimension_separator)
+        separator = str(array._dimension_separator or ".")
         return lambda index: separator.join(map(str, index))
     encode: Callable[[tuple[int, ...]], str] = array.metadata.encode_chunk_key
     return encode
