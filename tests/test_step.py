@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 import typer
+from curation_tables import NO, YES, pick_table
 
 from slabkit.arrays.parallel import attempt_in_order, map_in_order
 from slabkit.cli.console import format_table
@@ -26,6 +27,9 @@ from slabkit.execution.frame import Frame, Reporter, raise_if_all_failed
 from slabkit.execution.locks import output_lock
 from slabkit.execution.records import describe_input, load_record
 from slabkit.formats.tables.atomic import atomic_path, write_text
+from slabkit.formats.tables.native import PickList, write_picks
+from slabkit.steps import curate
+from slabkit.tables import TOMOGRAMS, make_table
 
 
 def work(out, source, *, parameters=None, overwrite=False, reporter=None):
@@ -407,3 +411,16 @@ def test_without_file_locks_the_file_itself_is_the_lock(paths, monkeypatch, numb
         with pytest.raises(OutputExistsError, match=f"another run {name} .* or remove .*lock if"):
             run(out, source)
     assert run(out, source) is False
+
+
+def test_a_step_is_called_without_a_command_line_and_says_nothing(tmp_path, capsys):
+    tomograms = make_table(TOMOGRAMS, {"slabkitTomogram": ["a"]})
+    picks = PickList(pick_table([YES, NO, YES]), tomograms)
+    write_picks(tmp_path / "picks.star", picks)
+    frame = Frame()
+    options = curate.Options(str(tmp_path / "picks.star"), str(tmp_path / "curated.star"))
+    curate.run(options, frame)
+    assert (frame.result.status, frame.result.summary["kept"]) == ("done", 2)
+    curate.run(options, frame)
+    assert frame.result.status == "skipped"
+    assert capsys.readouterr() == ("", "")

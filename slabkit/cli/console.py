@@ -24,20 +24,7 @@ def emit(text: str) -> None:
 
 
 def format_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Lay out a table in plain text: first column left, the others right.
-
-    Parameters
-    ----------
-    title : str
-        Printed above; may be empty.
-    columns : sequence of str
-    rows : iterable of sequences
-        Floats are shown with three digits, None and NaN as a dash.
-
-    Returns
-    -------
-    str
-    """
+    """Lay out a table in plain text, the title (if any) above: first column left, others right."""
     cells = [list(columns)] + [[short(value) for value in row] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     lines = [

@@ -129,28 +129,9 @@ def execute(
     json_: bool = False,
     show: Callable[[Any], str] | None = None,
 ) -> R:
-    """Run a step as a command: `Exit` with 1 if some of its items failed.
+    """Run a step as a command, and give what it returned: `Exit` with 1 if some items failed.
 
-    Parameters
-    ----------
-    run : callable
-        The step's ``run(options, frame)``.
-    options : object
-        The step's ``Options``.
-    overwrite, jobs, quiet, json_
-        The options that all commands share.
-    show : callable, optional
-        Makes the text to print of what the step gives to `Reporter.result`.
-
-    Returns
-    -------
-    object
-        What the step returned.
-
-    Raises
-    ------
-    InputError
-        Both the result and the summary are to go to standard output.
+    ``show`` makes the text to print of what the step gives to `Reporter.result`.
     """
     if json_ and getattr(options, "out", None) == "-":
         raise InputError("--json and -o - both want standard output; give a file to -o.")
