@@ -20,6 +20,19 @@ _RATIO_TOLERANCE = 1e-6
 _VOXEL_SIZE_TOLERANCE = 1e-3
 
 
+def positive_length(length: Angstrom, name: str) -> Angstrom:
+    """Check that a length is a positive finite number of Å, and give it.
+
+    Raises
+    ------
+    InputError
+        It is not; ``name`` is what the message calls it, ``the voxel size`` for instance.
+    """
+    if not (math.isfinite(length) and length > 0):
+        raise InputError(f"{name} must be a positive number of Å, not {length}.")
+    return length
+
+
 def length_to_voxels(length: Angstrom, voxel_size: Angstrom) -> int:
     """Round a length to whole voxels: nearest, halves upwards, at least one.
 
@@ -143,7 +156,4 @@ def opposite_contrast(contrast: Contrast) -> Contrast:
 
 
 def _ratio(length: Angstrom, voxel_size: Angstrom) -> float:
-    for name, value in (("length", length), ("voxel size", voxel_size)):
-        if not (math.isfinite(value) and value > 0):
-            raise InputError(f"the {name} must be a positive number of Å, not {value!r}.")
-    return length / voxel_size
+    return positive_length(length, "the length") / positive_length(voxel_size, "the voxel size")

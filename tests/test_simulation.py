@@ -530,8 +530,8 @@ def test_bad_parameters(change, message):
 @pytest.mark.parametrize(
     ("density", "voxel_size", "message"),
     [
-        (np.ones((4, 4)), 10.0, r"a density map has three axes, not the shape \(4, 4\)"),
-        (BALL, 0.0, r"voxel size must be positive, not 0\.0"),
+        (np.ones((4, 4)), 10.0, r"the density map must have three axes, not the shape \(4, 4\)"),
+        (BALL, 0.0, r"voxel size of the density map must be a positive number of Å, not 0"),
         (np.full((4, 4, 4), np.nan), 10.0, r"the density map has NaN or infinite voxels"),
         (-BALL, 10.0, r"no positive density; the molecule must be bright in it"),
     ],

@@ -363,7 +363,7 @@ def test_view_directions_are_even():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image": np.zeros((3, 4, 5))}, "particles are picked on real images"),
+        ({"image": np.zeros((3, 4, 5))}, r"a real image \(y, x\) is needed"),
         (
             {"image": np.array([[0, np.nan]] * 60)},
             "60 pixels are NaN or infinite, the first at y=0",
@@ -429,7 +429,7 @@ def test_bad_images(images, options, message):
         ({"density": np.ones((4, 4))}, "must have three axes"),
         ({"density": -np.ones((4, 4, 4))}, "has no positive density"),
         ({"density": np.full((4, 4, 4), np.nan)}, "NaN or infinite voxels"),
-        ({"voxel_size": 0.0}, "must have a positive voxel size"),
+        ({"voxel_size": 0.0}, "the voxel size of the map must be a positive"),
         ({"lowpass": -1.0}, "--lowpass must be"),
         ({"thickness": 0.0}, "the slabs' thickness must be"),
         ({"tilt_range": (50, -50)}, "--tilt-range takes MIN:MAX"),

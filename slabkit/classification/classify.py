@@ -33,6 +33,7 @@ from slabkit.classification.images import (
 )
 from slabkit.classification.mixture import PRIOR_IMAGES, Mixture, Sampling, fit_mixture
 from slabkit.errors import InputError
+from slabkit.units import positive_length
 
 _RADIUS = 0.34  # of the box: the mask
 _RINGS = 12  # periods in a box
@@ -85,9 +86,8 @@ class ClassificationSettings:
             )
         for name in ("shift_step", "diameter", "resolution"):
             value = getattr(self, name)
-            if value is not None and not (np.isfinite(value) and value > 0):
-                option = name.replace("_", "-")
-                raise InputError(f"--{option} must be a positive number of Å, not {value:g}.")
+            if value is not None:
+                positive_length(value, f"--{name.replace('_', '-')}")
         if self.shift_range is not None and not (
             np.isfinite(self.shift_range) and self.shift_range >= 0
         ):

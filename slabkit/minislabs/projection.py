@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from slabkit.arrays.projections import BoxShape, project_boxes
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.tomogram import Tomogram
-from slabkit.units import Angstrom, length_to_even_voxels, voxel_sizes_equal
+from slabkit.units import Angstrom, length_to_even_voxels, positive_length, voxel_sizes_equal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,9 +189,8 @@ def _box_in(
         pixel_size, step_vox = pixel_size or voxel_size, 1.0
     else:
         step_vox = pixel_size / voxel_size
-    if not (math.isfinite(depth) and depth > 0):
-        raise InputError(f"the depth must be a positive number of Å, not {depth!r}.")
-    return BoxShape(length_to_even_voxels(box, pixel_size), depth / voxel_size, step_vox)
+    depth_vox = positive_length(depth, "the depth") / voxel_size
+    return BoxShape(length_to_even_voxels(box, pixel_size), depth_vox, step_vox)
 
 
 def _positions_vox(tomogram: Tomogram, picks: pd.DataFrame) -> Floats:

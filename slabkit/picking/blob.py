@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.checks import checked_image
 from slabkit.arrays.medians import exact_median
 from slabkit.arrays.parallel import map_in_order
 from slabkit.errors import InputError
@@ -47,12 +48,10 @@ from slabkit.picking.slab_images import (
     Limits,
     SlabSet,
     check_max_ridge,
-    checked_image,
     lowered_by_lines,
-    positive_length,
 )
 from slabkit.tables import PICKS2D, empty_table
-from slabkit.units import Contrast
+from slabkit.units import Contrast, positive_length
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -215,10 +214,10 @@ def find_blobs(
     """
     threshold = default_threshold(method, max_ridge) if threshold is None else threshold
     limits = BlobLimits(threshold, max_count, min_distance, max_elongation, max_ridge)
-    pixels = checked_image(image)
+    pixels = checked_image(image, "the image")
     search = BlobSearch(
         _size(pixels),
-        positive_length(pixel_size, "pixel size"),
+        positive_length(pixel_size, "the pixel size"),
         diameter_ladder(diameter),
         contrast,
         method,

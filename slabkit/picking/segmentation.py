@@ -25,6 +25,7 @@ from slabkit.arrays.neighbours import group_neighbours
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.tables import PICKS, empty_table, make_table, new_pick_ids
 from slabkit.tomogram import Tomogram
+from slabkit.units import positive_length
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -288,9 +289,8 @@ def _checked_diameters(diameter: Mapping[int, float] | float) -> dict[int, float
     if not given:
         raise InputError("give the particles' diameter in Å, by label or one for all.")
     for label, value in given.items():
-        if not (math.isfinite(value) and value > 0):
-            of = f" of label {label}" if isinstance(diameter, Mapping) else ""
-            raise InputError(f"the diameter{of} must be a positive number of Å, not {value:g}.")
+        of = f" of label {label}" if isinstance(diameter, Mapping) else ""
+        positive_length(value, f"the diameter{of}")
     return given if isinstance(diameter, Mapping) else given[0]
 
 

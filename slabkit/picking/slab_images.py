@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.checks import checked_image
 from slabkit.arrays.suppression import suppress_neighbours
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.tables import PICKS2D, make_table
-from slabkit.units import Contrast
+from slabkit.units import Contrast, positive_length
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Floats: TypeAlias = npt.NDArray[np.float64]
 Indices: TypeAlias = npt.NDArray[np.int64]
 
+_REMEDY = "; make the slab again with --fill-nonfinite median"
 LOWEST_SCORE = float(np.finfo(np.float64).tiny)
 """Picks have positive scores, whatever the threshold."""
 
@@ -55,12 +57,12 @@ class SlabSet:
                 )
         return cls(
             [str(name) for name in slabs["rlnMicrographName"]],
-            positive_length(float(slabs["slabkitVoxelSize"].iloc[0]), "voxel size"),
+            positive_length(float(slabs["slabkitVoxelSize"].iloc[0]), "the voxel size"),
             slabs["slabkitContrast"].iloc[0] if contrast is None else contrast,
         )
 
     def checked_images(self, images: Iterable[npt.NDArray[Any]]) -> Iterator[npt.NDArray[Any]]:
-        """Pass one image for each slab through `checked_image`."""
+        """Check one image for each slab."""
         iterator = iter(images)
         for number, name in enumerate(self.names):
             try:
@@ -70,7 +72,7 @@ class SlabSet:
                     f"the slab table has {len(self.names)} slabs, but there are only {number} "
                     "images."
                 ) from None
-            yield checked_image(image, name)
+            yield checked_image(image, name, _REMEDY)
         if next(iterator, None) is not None:
             raise InputError(
                 f"there are more images than the {len(self.names)} slabs of the table."
@@ -121,30 +123,6 @@ class Found(Protocol):
     @property
     def diameter(self) -> Floats:
         """In Å."""
-
-
-def checked_image(image: npt.NDArray[Any], name: str = "the image") -> npt.NDArray[Any]:
-    """Check that an image has two axes and finite, real values."""
-    pixels = np.asarray(image)
-    if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype.kind not in "iufb":
-        raise InputError(
-            f"{name}: particles are picked on real images (y, x), not on {pixels.dtype} of shape "
-            f"{pixels.shape}."
-        )
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        bad = np.argwhere(~np.isfinite(pixels))
-        raise InputError(
-            f"{name}: {len(bad)} pixels are NaN or infinite, the first at y={bad[0][0]}, "
-            f"x={bad[0][1]}; make the slab again with --fill-nonfinite median."
-        )
-    return pixels
-
-
-def positive_length(value: float, name: str) -> float:
-    """Check that a length is a positive, finite number of Å."""
-    if not (math.isfinite(value) and value > 0):
-        raise InputError(f"the {name} must be a positive number of Å, not {value!r}.")
-    return value
 
 
 @dataclass(frozen=True)

@@ -32,15 +32,14 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import TorchBackend, backend_for, explain_full_memory
+from slabkit.arrays.checks import checked_image
 from slabkit.arrays.parallel import map_in_order
 from slabkit.errors import InputError
 from slabkit.picking.slab_images import (
     Limits,
     SlabSet,
     check_max_ridge,
-    checked_image,
     lowered_by_lines,
-    positive_length,
 )
 from slabkit.picking.template_images import Templates, image_templates
 from slabkit.picking.template_search import (
@@ -57,7 +56,7 @@ from slabkit.picking.template_search import (
 )
 from slabkit.picking.template_views import map_templates
 from slabkit.tables import PICKS2D, empty_table
-from slabkit.units import Contrast
+from slabkit.units import Contrast, positive_length
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,8 +206,8 @@ def find_templates(
     limits = TemplateLimits(threshold, max_count, min_distance, max_ridge, correlation_only)
     sets = _sets(templates)
     backend = backend_for(device)
-    pixels = checked_image(image)
-    pixel_size = positive_length(pixel_size, "pixel size")
+    pixels = checked_image(image, "the image")
+    pixel_size = positive_length(pixel_size, "the pixel size")
     search = TemplateSearch(
         (pixels.shape[0], pixels.shape[1]),
         pixel_size,

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from slabkit.arrays.filters import rim_transfer
 from slabkit.errors import InputError
 from slabkit.picking.surroundings import RIM_FILTER_DIAMETER
-from slabkit.units import Contrast, protein_sign
+from slabkit.units import Contrast, positive_length, protein_sign
 
 Floats = npt.NDArray[np.float64]
 Coefficients = npt.NDArray[np.complex128]
@@ -151,7 +151,7 @@ def image_templates(
             f"the templates' pixel size must be a positive number of Å, not {pixel_size:g}; give "
             "--template-pixel-size."
         )
-    check_lowpass(lowpass)
+    positive_length(lowpass, "--lowpass")
     for number, image in enumerate(stack, 1):
         if not np.isfinite(image).all():
             raise InputError(f"template {number} has NaN or infinite pixels; leave it out.")
@@ -222,12 +222,6 @@ def rim_diameters(templates: Templates) -> Floats:
         answer[:] = answer.mean(axis=1, keepdims=True)
     best = tried[answer.argmax(axis=0)]
     return np.asarray(np.minimum(_WIDER * best, _WIDEST * templates.diameter))
-
-
-def check_lowpass(lowpass: float) -> None:
-    """Check that a low-pass is a positive length."""
-    if not (math.isfinite(lowpass) and lowpass > 0):
-        raise InputError(f"--lowpass must be a positive number of Å, not {lowpass:g}.")
 
 
 def half_plane(

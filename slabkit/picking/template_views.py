@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.checks import checked_density
 from slabkit.errors import InputError
 from slabkit.picking.template_images import (
     FALL,
     ROOM,
     Floats,
     Templates,
-    check_lowpass,
     half_plane,
 )
+from slabkit.units import positive_length
 
 DEFAULT_VIEW_STEP = 30.0
 DEFAULT_TILT_RANGE = (-45.0, 45.0)
@@ -74,12 +75,11 @@ def map_templates(
     """
     from scipy import ndimage
 
-    volume = _checked_density(density, voxel_size, species)
-    check_lowpass(lowpass)
-    if not (math.isfinite(thickness) and thickness > 0):
-        raise InputError(f"the slabs' thickness must be a positive number of Å, not {thickness:g}.")
-    if diameter is not None and not (math.isfinite(diameter) and diameter > 0):
-        raise InputError(f"--diameter must be a positive number of Å, not {diameter:g}.")
+    volume = checked_density(density, voxel_size, f"the map of {species}" if species else "the map")
+    positive_length(lowpass, "--lowpass")
+    positive_length(thickness, "the slabs' thickness")
+    if diameter is not None:
+        positive_length(diameter, "--diameter")
     if tilt_range is not None and not -90 < tilt_range[0] < tilt_range[1] < 90:
         raise InputError(
             "--tilt-range takes MIN:MAX in degrees between -90 and 90, not "
@@ -160,8 +160,8 @@ def map_diameter(density: npt.NDArray[Any], voxel_size: float, *, lowpass: float
     """
     from scipy import ndimage
 
-    volume = _checked_density(density, voxel_size, "")
-    check_lowpass(lowpass)
+    volume = checked_density(density, voxel_size, "the map")
+    positive_length(lowpass, "--lowpass")
     volume, voxel_size = _coarsened(volume, voxel_size, lowpass)
     return _map_diameter(volume, np.array(ndimage.center_of_mass(volume))) * voxel_size
 
@@ -195,20 +195,6 @@ def view_matrix(rot: float, tilt: float) -> Floats:
     a, b = math.radians(rot), math.radians(tilt)
     ca, sa, cb, sb = math.cos(a), math.sin(a), math.cos(b), math.sin(b)
     return np.array([[cb * ca, cb * sa, -sb], [-sa, ca, 0], [sb * ca, sb * sa, cb]])
-
-
-def _checked_density(density: npt.NDArray[Any], voxel_size: float, species: str) -> Floats:
-    of = f" of {species}" if species else ""
-    volume = np.asarray(density, dtype=np.float64)
-    if volume.ndim != 3 or min(volume.shape) < 2:
-        raise InputError(f"the map{of} must have three axes, not the shape {volume.shape}.")
-    if not (math.isfinite(voxel_size) and voxel_size > 0):
-        raise InputError(f"the map{of} must have a positive voxel size, not {voxel_size:g}.")
-    if not np.isfinite(volume).all():
-        raise InputError(f"the map{of} has NaN or infinite voxels; repair it first.")
-    if not volume.max() > 0:
-        raise InputError(f"the map{of} has no positive density; the molecule must be bright in it.")
-    return np.maximum(volume, 0)
 
 
 def _low_passed(volume: Floats, voxel_size: float, step: float) -> tuple[Floats, float]:

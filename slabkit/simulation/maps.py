@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.arrays.checks import checked_density
+from slabkit.errors import SlabkitWarning
 from slabkit.simulation.molecules import EXTENT_LEVEL, greatest_extent
 from slabkit.simulation.symmetry import Matrix
 
@@ -53,16 +54,7 @@ class PlacedMap:
     count: int
 
     def __post_init__(self) -> None:
-        if self.density.ndim != 3 or min(self.density.shape) < 2:
-            raise InputError(f"a density map has three axes, not the shape {self.density.shape}.")
-        if not (np.isfinite(self.voxel_size) and self.voxel_size > 0):
-            raise InputError(f"a density map's voxel size must be positive, not {self.voxel_size}.")
-        if not np.isfinite(self.density).all():
-            raise InputError("the density map has NaN or infinite voxels; repair it first.")
-        if self.density.max() <= 0:
-            raise InputError(
-                "the density map has no positive density; the molecule must be bright in it."
-            )
+        checked_density(self.density, self.voxel_size, "the density map")
 
 
 @dataclass(eq=False)

@@ -27,6 +27,7 @@ from slabkit.simulation.species import (
 from slabkit.simulation.symmetry import Matrix, random_rotation, relion_angles
 from slabkit.tables import PICKS, make_table, new_pick_ids
 from slabkit.tomogram import Tomogram
+from slabkit.units import positive_length
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,9 +181,7 @@ def _size(preset: str, shape: tuple[int, int, int] | None, voxel_size: float | N
         z, y, x = (int(n) for n in shape)
         size = replace(size, shape=(z, y, x))
     if voxel_size is not None:
-        if not (math.isfinite(voxel_size) and voxel_size > 0):
-            raise InputError(f"the voxel size must be a positive number of Å, not {voxel_size}.")
-        size = replace(size, voxel_size=float(voxel_size))
+        size = replace(size, voxel_size=float(positive_length(voxel_size, "the voxel size")))
     return size
 
 
