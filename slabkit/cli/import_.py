@@ -20,7 +20,7 @@ app = typer.Typer(
 
 @app.callback()
 def _group() -> None:
-    """Keep `slabpick` a word of its own while it is the only one."""
+    """Make `slabpick` a command that must be typed, though it is the only one."""
 
 
 @app.command(name="slabpick")

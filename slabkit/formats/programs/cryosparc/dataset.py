@@ -99,7 +99,7 @@ def _parse_header(data: bytes, where: str) -> tuple[np.dtype[Any], int, int]:
         (rows,) = header["shape"]
         if type(rows) is not int or rows < 0:
             raise ValueError(f"the shape is {header['shape']}")
-    except Exception as error:  # whatever a damaged header makes Python and NumPy stumble over
+    except Exception as error:  # a damaged header can raise errors of any kind
         raise FormatError(
             f"{where}: is damaged or no CryoSPARC dataset: its header cannot be read "
             f"({_short(error)})."

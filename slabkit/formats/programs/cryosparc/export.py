@@ -58,7 +58,7 @@ def export_cryosparc(
         Dataset of galleries that the project has imported already; the places are then linked to
         those, and no micrographs are written.
     y_axis : {"down", "up"}, optional
-        How y shall count in the places of tiles: down from the first row of the file, or up from
+        How y counts in the places of tiles: down from the first row of the file, or up from
         the last one.
 
     Raises

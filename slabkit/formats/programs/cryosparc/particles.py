@@ -199,7 +199,7 @@ def read_particles(sources: Sequence[Source]) -> list[Particles]:
         if path not in named
     }
     given = {str(path): _load(path, source) for path, source in named.items()}
-    joined = join_by_uid(given, {str(path): _load(path, None) for path in helpers})
+    joined = _join_by_uid(given, {str(path): _load(path, None) for path in helpers})
     return [Particles(where, columns) for where, columns in joined.items()]
 
 
@@ -207,15 +207,14 @@ def _load(path: Path, source: Source | None) -> Columns:
     return parse_dataset((source or Source.load(path)).data, str(path), FIELDS)
 
 
-def join_by_uid(
-    datasets: Mapping[str, Columns], helpers: Mapping[str, Columns] | None = None
+def _join_by_uid(
+    datasets: Mapping[str, Columns], helpers: Mapping[str, Columns]
 ) -> dict[str, Columns]:
     """Join datasets whose rows are the same particles; what is left lists particles.
 
     A file that was passed through (its name says so), or has all particles of another and more,
     only adds fields to others; so does a helper, which is left out where it cannot.
     """
-    helpers = helpers or {}
     if len(datasets) + len(helpers) == 1:
         return dict(datasets)
     uids = {name: _uids(columns, name) for name, columns in datasets.items()}

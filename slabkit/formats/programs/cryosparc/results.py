@@ -45,7 +45,7 @@ def _sniff(source: Source) -> bool:
 
 
 def read_picks2d(sources: Sequence[Source], slabs: Slabs) -> pd.DataFrame:
-    """Read 2D picks on slabs, of whatever picker, extracted or not; y as in the file."""
+    """Read 2D picks on slabs, of any picker or extraction; y as in the file."""
     return pooled([_picks2d(part, slabs) for part in read_particles(sources)])
 
 

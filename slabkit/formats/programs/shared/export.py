@@ -25,7 +25,7 @@ class Export:
     table : path-like
         The minislab or slab table, which names the images.
     files : dict of Path to str or bytes
-        Content of each file; the first is the one that speaks for all.
+        Content of each file; the first is written last, and the record is kept beside it.
     links : dict of Path to Path
         Link to image; images are not copied where the disk knows links.
     counts : dict
