@@ -13,7 +13,7 @@ from volume_files import write_ome_zarr
 
 import slabkit as api
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.tables.native import PickList, write_picks
+from slabkit.formats.tables.native import PickList, write_picks, write_slabs
 from slabkit.formats.tomograms.listing import list_tomograms, pick_tomograms, slab_tomograms
 from slabkit.formats.tomograms.table import read_tomograms
 from slabkit.mapping import tomogram_table
@@ -203,7 +203,9 @@ def test_every_option_on_every_road_to_an_mrc_file(tmp_path, monkeypatch, readin
         "data_tomograms\n\nloop_\n_slabkitTomogram\n_slabkitTomogramFile\nTS_1 b/TS_1.mrc\n"
     )
     made = recorded([file], reading, "p.star")
-    roads = [file, "a", other, "b", "b/*.mrc", "p.star", relion, plain]
+    slab_table = tmp_path / "slabs.star"
+    write_slabs(slab_table, made[1])
+    roads = [file, "a", other, "b", "b/*.mrc", "p.star", slab_table, relion, plain]
     check_roads(*made, "p.star", roads)
 
 

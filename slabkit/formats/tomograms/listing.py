@@ -385,23 +385,33 @@ def _holds_labels(path: Path) -> bool:
     return len(values) > 1 and min(values) == 0
 
 
-def _from_table(path: Path) -> list[TomogramRef]:
+def slabkit_tomograms(blocks: dict[str, pd.DataFrame], where: str) -> pd.DataFrame:
+    """Give the tomograms of a pick list or slab table, columns of `slabkit.tables.TOMOGRAMS`."""
     from slabkit.formats.tables.blocks import table_block
+    from slabkit.tables import SLABS, TOMOGRAMS
+
+    if "tomograms" in blocks:
+        hint = "`slabkit map` writes one"
+        return table_block(blocks, "tomograms", TOMOGRAMS, where, hint)[TOMOGRAMS.names]
+    if "micrographs" in blocks:
+        slabs = table_block(blocks, "micrographs", SLABS, where, "`slabkit slab` writes one")
+        slabs = slabs.rename(columns={"rlnTomoName": "slabkitTomogram"})
+        return slabs[TOMOGRAMS.names].drop_duplicates(ignore_index=True)
+    raise InputError(
+        f"{where}: has no block data_tomograms (it has {', '.join(blocks)}), so it lists no "
+        "tomograms; give the files themselves."
+    )
+
+
+def _from_table(path: Path) -> list[TomogramRef]:
     from slabkit.formats.tables.star import read_star
     from slabkit.formats.tomograms.relion import is_relion_tomograms
-    from slabkit.tables import TOMOGRAMS
 
     blocks = read_star(path)
     if is_relion_tomograms(blocks):
         return _from_relion(blocks, path)
-    if "tomograms" not in blocks:
-        raise InputError(
-            f"{path}: has no block data_tomograms (it has {', '.join(blocks)}), so it lists no "
-            "tomograms; give the files themselves."
-        )
     found = []
-    table = table_block(blocks, "tomograms", TOMOGRAMS, str(path), "")
-    for row in table.to_dict("records"):
+    for row in slabkit_tomograms(blocks, str(path)).to_dict("records"):
         ref, _ = _of_row(row, path)
         if ref.path is None:
             raise InputError(f"{path}: has no file for the tomogram {ref.name}.")

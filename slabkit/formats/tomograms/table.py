@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
-from slabkit.formats.tables.blocks import read_text, table_block
+from slabkit.formats.tables.blocks import read_text
 from slabkit.formats.tables.paths import path_for_table
 from slabkit.formats.tables.star import parse_star
-from slabkit.formats.tomograms.listing import list_tomograms
+from slabkit.formats.tomograms.listing import list_tomograms, slabkit_tomograms
 from slabkit.formats.tomograms.names import is_project
 from slabkit.formats.tomograms.relion import is_relion_tomograms, relion_tomogram_table
-from slabkit.tables import SLABS, TOMOGRAMS, empty_table, make_table, require_unique
+from slabkit.tables import TOMOGRAMS, empty_table, make_table, require_unique
 from slabkit.tomogram import Reading
 
 if TYPE_CHECKING:
@@ -73,16 +73,9 @@ def read_tomograms(
 def _from_table(path: Path, voxel_size: float | None) -> pd.DataFrame:
     where = str(path)
     blocks = parse_star(read_text(path), where)
-    if "tomograms" in blocks:
-        table = table_block(blocks, "tomograms", TOMOGRAMS, where, "`slabkit map` writes one")
-    elif "micrographs" in blocks:
-        slabs = table_block(blocks, "micrographs", SLABS, where, "`slabkit slab` writes one")
-        slabs = slabs.rename(columns={"rlnTomoName": "slabkitTomogram"})
-        table = slabs[TOMOGRAMS.names].drop_duplicates(ignore_index=True)
-    elif is_relion_tomograms(blocks):
+    if is_relion_tomograms(blocks):
         return relion_tomogram_table(blocks, where, voxel_size)
-    else:
-        raise InputError(f"{where}: has no block data_tomograms, so it is no table of tomograms.")
+    table = slabkit_tomograms(blocks, where)
     if voxel_size is not None:
         given = Reading(voxel_size=float(voxel_size))
         readings = [Reading.parse(text).but(given).text() for text in table[_READING]]
