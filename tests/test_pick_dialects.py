@@ -395,6 +395,27 @@ def test_pytom_has_its_voxel_size(tmp_path: Path) -> None:
         read_picks(wrong)
 
 
+@pytest.mark.parametrize("columns", ["rlnOrigin{}Angst", "rlnOrigin{}"])
+def test_origin_shifts_are_subtracted_and_counted(tmp_path: Path, columns: str) -> None:
+    shift = "25 -10 30" if "Angst" in columns else "2.5 -1 3"
+    labels = [columns.format(axis) for axis in "XYZ"]
+    rows = (f"60 50 30 TS_1.tomostar {shift}", "80 70 35 TS_1.tomostar 0 0 0")
+    path = write(tmp_path, star([*XYZ, "rlnMicrographName", *labels], *rows), "w.star")
+    known = T.assign(slabkitVoxelSize=10.0)
+    with pytest.warns(SlabkitWarning, match="1 of 2 particles had an origin shift"):
+        picks = read_picks(path, format="warp-px", tomograms=known)
+    np.testing.assert_allclose(xyz(picks), [[575, 510, 270], [800, 700, 350]])
+    assert not set(labels) & set(picks.picks.columns)
+    rows = tuple(row.replace(".tomostar", "") + " 10 0.41" for row in rows)
+    score = "ptmLCCmax"  # as older versions call it
+    names = [*XYZ, "rlnMicrographName", *labels, "rlnDetectorPixelSize", score]
+    with pytest.warns(SlabkitWarning, match="had an origin shift"):
+        picks = read_picks(write(tmp_path, star(names, *rows), "p.star"))
+    np.testing.assert_allclose(xyz(picks), [[575, 510, 270], [800, 700, 350]])
+    assert picks.picks["slabkitScore"].tolist() == [0.41, 0.41]
+    assert picks.picks["slabkitScoreKind"].tolist() == [score, score]
+
+
 def test_pytom_for_relion5_is_relion5(tmp_path: Path) -> None:
     columns = [f"rlnCenteredCoordinate{axis}Angst" for axis in "XYZ"]
     columns += ["rlnTomoName", "rlnTomoTiltSeriesPixelSize", "rlnLCCmax", "rlnSearchStd"]

@@ -8,14 +8,22 @@ from __future__ import annotations
 from slabkit.errors import FormatError
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
-from slabkit.formats.programs.shared.relion_star import CORNER, Columns, RelionStar
+from slabkit.formats.programs.shared.relion_star import (
+    CORNER,
+    SHIFTS,
+    SHIFTS_PX,
+    Columns,
+    RelionStar,
+)
 from slabkit.formats.programs.shared.rows import placed
 from slabkit.formats.source import Source
 from slabkit.tables import TOMOGRAMS, make_table
 
 _NAME, _PIXEL = "rlnMicrographName", "rlnDetectorPixelSize"
-_SCORES = ("rlnLCCmax", "rlnAutopickFigureOfMerit")
-_COLUMNS = Columns(needed=(*CORNER, _NAME, _PIXEL), used=_SCORES, scores=_SCORES)
+_SCORES = ("rlnLCCmax", "ptmLCCmax", "rlnAutopickFigureOfMerit")
+_COLUMNS = Columns(
+    needed=(*CORNER, _NAME, _PIXEL), used=(*_SCORES, *SHIFTS, *SHIFTS_PX), scores=_SCORES
+)
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
@@ -34,7 +42,8 @@ def read(source: Source, context: Context) -> ParsedPicks:
     if sizes:
         columns = {"slabkitTomogram": list(sizes), "slabkitVoxelSize": list(sizes.values())}
         tomograms = make_table(TOMOGRAMS, columns)
-    found = placed(names, star.numbers(CORNER) * unit[:, None]) | star.score()
+    positions = star.numbers(CORNER) * unit[:, None] - star.shift(unit)
+    found = placed(names, positions) | star.score()
     return ParsedPicks(found | star.kept(found), unit, 0.0, tomograms)
 
 

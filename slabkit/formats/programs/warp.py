@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
-from slabkit.formats.programs.shared.relion_star import CORNER, Columns, RelionStar
+from slabkit.formats.programs.shared.relion_star import (
+    CORNER,
+    SHIFTS,
+    SHIFTS_PX,
+    Columns,
+    Numbers,
+    RelionStar,
+)
 from slabkit.formats.programs.shared.rows import placed
 from slabkit.formats.source import Source
 
 _NAME = "rlnMicrographName"
 _SCORES = ("rlnLCCmax", "rlnAutopickFigureOfMerit")
-_COLUMNS = Columns(needed=(*CORNER, _NAME), used=_SCORES, scores=_SCORES)
+_COLUMNS = Columns(needed=(*CORNER, _NAME), used=(*_SCORES, *SHIFTS, *SHIFTS_PX), scores=_SCORES)
 
 
 def read_fractions(source: Source, context: Context) -> ParsedPicks:
@@ -21,7 +25,8 @@ def read_fractions(source: Source, context: Context) -> ParsedPicks:
     star = RelionStar.read(source, _COLUMNS)
     names = star.names(context, _NAME)
     voxel_size = context.voxel_sizes(names, star.where)
-    return _parsed(star, names, context.sizes(names, star.where) * voxel_size[:, None])
+    unit = context.sizes(names, star.where) * voxel_size[:, None]
+    return _parsed(star, names, unit, voxel_size)
 
 
 def read_px(source: Source, context: Context) -> ParsedPicks:
@@ -29,12 +34,13 @@ def read_px(source: Source, context: Context) -> ParsedPicks:
     star = RelionStar.read(source, _COLUMNS)
     names = star.names(context, _NAME)
     unit = context.voxel_sizes(names, star.where) / (context.binning or 1.0)
-    return _parsed(star, names, unit)
+    return _parsed(star, names, unit, unit)
 
 
-def _parsed(star: RelionStar, names: list[str], unit: npt.NDArray[np.float64]) -> ParsedPicks:
+def _parsed(star: RelionStar, names: list[str], unit: Numbers, pixel_size: Numbers) -> ParsedPicks:
     length = unit if unit.ndim == 2 else unit[:, None]
-    found = placed(names, star.numbers(CORNER) * length) | star.score()
+    positions = star.numbers(CORNER) * length - star.shift(pixel_size)
+    found = placed(names, positions) | star.score()
     return ParsedPicks(found | star.kept(found), unit)
 
 

@@ -135,12 +135,17 @@ class RelionStar:
             if name not in taken
         }
 
-    def shift(self) -> Numbers:
+    def shift(self, pixel_size: Numbers | None = None) -> Numbers:
         """Give the origin shifts in Å in the tomogram's frame, to be subtracted; says how many.
 
-        They are turned by the subtomogram's angles, as RELION does; shape (particles, 3).
+        Shifts in pixels count where there are none in Å and ``pixel_size``, of each particle in Å,
+        says of which pixels they are. All are turned by the subtomogram's angles, as RELION does;
+        shape (particles, 3).
         """
-        shift = shifts(self.table, SHIFTS, self.where)
+        shift, label = shifts(self.table, SHIFTS, self.where), "rlnOrigin*Angst"
+        if pixel_size is not None and not any(map(self.has, SHIFTS)):
+            shift = shifts(self.table, SHIFTS_PX, self.where) * pixel_size[:, None]
+            label = "rlnOrigin*"
         moved = int(shift.any(axis=1).sum())
         if moved:
             if self.has(*SUBTOMOGRAM_ANGLES):
@@ -149,7 +154,7 @@ class RelionStar:
                 shift = np.einsum("nij,nj->ni", euler_matrices(-angles[:, ::-1], "zyz"), shift)
             warnings.warn(
                 f"{self.where}: {moved} of {len(self)} particles had an origin shift "
-                "(rlnOrigin*Angst); it was applied to their positions.",
+                f"({label}); it was applied to their positions.",
                 SlabkitWarning,
                 stacklevel=5,
             )
