@@ -8,11 +8,11 @@ import pytest
 from scipy.stats import ks_2samp
 
 from slabkit.errors import InputError, SlabkitWarning
+from slabkit.formats.tables.blocks import read_table
 from slabkit.formats.tables.native import PickList, write_picks
-from slabkit.formats.tables.splits import read_split
 from slabkit.splitting import parse_subsets, split_tomograms
 from slabkit.splitting.split import group_similar, ks_p_value, ks_statistics
-from slabkit.tables import PICKS, TOMOGRAMS, empty_table, make_table
+from slabkit.tables import PICKS, SPLIT, TOMOGRAMS, empty_table, make_table
 
 SPECIES = ("ribosome", "thyroglobulin", "apo-ferritin")
 # Four kinds of tomogram: mean number of each species.
@@ -201,7 +201,7 @@ def test_command(slabkit, tmp_path):
     )))  # fmt: skip
     slabkit("split", "p.star", "-o", "s.star", "--fractions", "train=0.8", "val=0.1", "test=0.1",
             "--lists", "sub")  # fmt: skip
-    table = read_split(tmp_path / "s.star")
+    table = read_table(tmp_path / "s.star", SPLIT)
     assert table["slabkitSubset"].value_counts().to_dict() == {"train": 17, "val": 2, "test": 2}
     assert "empty" in set(table["slabkitTomogram"])
     from slabkit.formats.tables.native import read_native_picks

@@ -27,7 +27,7 @@ class Options:
 def run(options: Options, frame: Frame) -> None:
     """Measure the agreement of raters and write the picks on which they contradict."""
     from slabkit.curation import measure_agreement
-    from slabkit.formats.tables.curation import read_any_labels
+    from slabkit.formats.tables.native import read_any_labels
     from slabkit.formats.tables.paths import check_given_once
 
     check_given_once(options.labels, "label table")
@@ -52,8 +52,9 @@ def run(options: Options, frame: Frame) -> None:
 
 
 def _write(result: Agreement, options: Options) -> None:
-    from slabkit.formats.tables.curation import write_contradictions
+    from slabkit.formats.tables.blocks import write_table
     from slabkit.formats.tables.native import read_minislabs, write_minislabs
+    from slabkit.tables import CONTRADICTIONS
 
     found = result.contradictions
     if options.out is not None and options.minislabs is not None:
@@ -61,7 +62,7 @@ def _write(result: Agreement, options: Options) -> None:
         rows = table.merge(found.drop(columns="slabkitTile"), on="slabkitPickId")
         write_minislabs(options.out, rows, geometry)
     elif options.out is not None:
-        write_contradictions(options.out, found)
+        write_table(options.out, found, CONTRADICTIONS)
 
 
 def _report(work: Work, result: Agreement) -> None:

@@ -32,10 +32,11 @@ def run(options: Options, frame: Frame) -> None:
     """Find the conflicts and write them, one tile of each, and the form to fill in."""
     from slabkit.curation import conflict_positions, find_conflicts
     from slabkit.formats.tables.atomic import write_text
-    from slabkit.formats.tables.curation import write_conflicts
+    from slabkit.formats.tables.blocks import write_table
     from slabkit.formats.tables.native import PickList
     from slabkit.formats.tomograms.listing import pick_tomograms
     from slabkit.steps.shared.pick_lists import PickFiles, put_together
+    from slabkit.tables import CONFLICTS
 
     folder, gallery, distances = Path(options.out), options.gallery, options.distance or None
     if options.out == "-":
@@ -68,7 +69,7 @@ def run(options: Options, frame: Frame) -> None:
         work.check_free(beside)
         write_galleries(work, folder, places, volumes, plan)
         write_text(folder / "decide.csv", _form(found))
-        write_conflicts(folder / "conflicts.star", found)
+        write_table(folder / "conflicts.star", found, CONFLICTS)
         work.outputs += beside
         _report(work, len(pooled.picks), found)
 

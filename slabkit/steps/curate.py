@@ -104,16 +104,17 @@ def _check_files(sources: list[str], options: Options) -> None:
 def _read(options: Options) -> tuple[PickList, list[pd.DataFrame], dict[str, str]]:
     """Read the picks and the labels; gives the text of what came through a pipe too."""
     from slabkit.curation import settle_conflicts
-    from slabkit.formats.tables.curation import read_conflicts
+    from slabkit.formats.tables.blocks import read_table
     from slabkit.formats.tables.native import read_labels, read_native_picks
     from slabkit.formats.tables.paths import with_paths_from_here
+    from slabkit.tables import CONFLICTS
 
     picks = read_native_picks(options.picks)
     with_paths_from_here(picks.tomograms, options.picks)
     tables = [read_labels(name) for name in options.labels]
     given = dict(zip((options.picks, *options.labels), (picks.picks, *tables), strict=True))
     if options.conflicts is not None:
-        claims = read_conflicts(options.conflicts)
+        claims = read_table(options.conflicts, CONFLICTS)
         given[options.conflicts] = claims
         tables = [settle_conflicts(claims, table) for table in tables]
     return picks, tables, {"-": given["-"].to_csv()} if "-" in given else {}

@@ -40,7 +40,7 @@ def run(options: Options, frame: Frame) -> None:
 
         if any(source.empty for source in sources):
             raise InputError("a pick list is empty, not even a table without picks.")
-        lists = [parse_native_picks(source.text, source.where) for source in sources]
+        lists = [parse_native_picks(source.data, source.where) for source in sources]
         for one, path in zip(lists, options.picks, strict=True):
             with_paths_from_here(one.tomograms, path)
         pooled = put_together(lists, options.picks)

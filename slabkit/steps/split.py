@@ -41,8 +41,9 @@ def run(options: Options, frame: Frame) -> None:
     ) as work:
         if work.finished:
             return
-        from slabkit.formats.tables.splits import write_split
+        from slabkit.formats.tables.blocks import write_blocks
         from slabkit.splitting import split_tomograms
+        from slabkit.tables import SPLIT, validate_table
 
         pooled = files.read_as_one()
         result = split_tomograms(
@@ -55,7 +56,13 @@ def run(options: Options, frame: Frame) -> None:
         )
         if options.lists is not None:
             _write_lists(work, Path(options.lists), result, pooled)
-        write_split(options.out, result.tomograms, result.subsets, result.bins, result.tests)
+        blocks = {
+            "split": validate_table(result.tomograms, SPLIT),
+            "subsets": result.subsets,
+            "bins": result.bins,
+            "tests": result.tests,
+        }
+        write_blocks(options.out, blocks)
         _report(work, result)
 
 

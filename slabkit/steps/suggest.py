@@ -57,8 +57,7 @@ def run(options: Options, frame: Frame) -> None:
         import pandas as pd
 
         from slabkit.curation import suggest_labels
-        from slabkit.formats.tables.curation import read_any_labels
-        from slabkit.formats.tables.native import read_minislabs
+        from slabkit.formats.tables.native import read_any_labels, read_minislabs
         from slabkit.tables import LABELS, empty_table
 
         table, geometry = read_minislabs(options.minislabs)

@@ -16,6 +16,8 @@ from slabkit.tables.ledger import (
     with_entries,
 )
 from slabkit.tables.schemas import (
+    CONFLICTS,
+    CONTRADICTIONS,
     DECISIONS,
     LABELS,
     MINISLABS,
@@ -23,13 +25,16 @@ from slabkit.tables.schemas import (
     PICKS2D,
     SLABS,
     SPECIES,
+    SPLIT,
     TOMOGRAMS,
     Column,
     Schema,
 )
 from slabkit.tables.validation import (
+    block_of,
     empty_table,
     make_table,
+    parse_real,
     require_unique,
     require_values,
     rows_named,
@@ -37,6 +42,8 @@ from slabkit.tables.validation import (
 )
 
 __all__ = [
+    "CONFLICTS",
+    "CONTRADICTIONS",
     "DECISIONS",
     "LABELS",
     "LEDGER",
@@ -45,9 +52,11 @@ __all__ = [
     "PICKS2D",
     "SLABS",
     "SPECIES",
+    "SPLIT",
     "TOMOGRAMS",
     "Column",
     "Schema",
+    "block_of",
     "empty_table",
     "label_entries",
     "ledger_entries",
@@ -55,6 +64,7 @@ __all__ = [
     "make_table",
     "new_pick_ids",
     "parse_ledger",
+    "parse_real",
     "recorded_labels",
     "require_unique",
     "require_values",

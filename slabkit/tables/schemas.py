@@ -55,10 +55,16 @@ class Schema:
         What messages call the table.
     columns : tuple of Column
         In the order they are written.
+    block : str
+        Of a STAR file.
+    written_by : str
+        The hint of messages for another file.
     """
 
     name: str
     columns: tuple[Column, ...]
+    block: str
+    written_by: str
 
     def __getitem__(self, name: str) -> Column:
         """Look a column up by name.
@@ -104,6 +110,8 @@ SLABS = Schema(
         Column("slabkitTomogramSizeZ", "integer"),
         Column("slabkitTomogramReading", "string", ""),
     ),
+    block="micrographs",
+    written_by="`slabkit slab` writes one",
 )
 
 PICKS2D = Schema(
@@ -119,6 +127,8 @@ PICKS2D = Schema(
         Column("slabkitScoreKind", "string", ""),
         Column("slabkitSpecies", "string", ""),
     ),
+    block="particles",
+    written_by="`slabkit pick` writes one",
 )
 
 TOMOGRAMS = Schema(
@@ -133,6 +143,8 @@ TOMOGRAMS = Schema(
         Column("slabkitTomogramContrast", "string", "dark"),
         Column("slabkitTomogramReading", "string", ""),
     ),
+    block="tomograms",
+    written_by="`slabkit map` and `slabkit convert` write one",
 )
 
 PICKS = Schema(
@@ -154,6 +166,8 @@ PICKS = Schema(
         Column("slabkitSource", "string", ""),
         Column("slabkitSlabCount", "integer", 0),
     ),
+    block="picks",
+    written_by="`slabkit map` and `slabkit convert` write one",
 )
 
 MINISLABS = Schema(
@@ -177,6 +191,8 @@ MINISLABS = Schema(
         Column("slabkitCentreY", "real", _NAN),
         Column("slabkitCentreZ", "real", _NAN),
     ),
+    block="particles",
+    written_by="`slabkit minislab` writes one",
 )
 
 LABELS = Schema(
@@ -198,4 +214,54 @@ LABELS = Schema(
         Column("slabkitCentreY", "real", _NAN),
         Column("slabkitCentreZ", "real", _NAN),
     ),
+    block="labels",
+    written_by="`slabkit label` writes one, and the pick list of `slabkit curate` holds them",
 )
+
+CONFLICTS = Schema(
+    "conflicts",
+    (
+        Column("slabkitConflict", "string"),
+        Column("slabkitPickId", "string"),
+        Column("slabkitTomogram", "string"),
+        Column("slabkitX", "real"),
+        Column("slabkitY", "real"),
+        Column("slabkitZ", "real"),
+        Column("slabkitScore", "real", _NAN),
+        Column("slabkitScoreKind", "string", ""),
+        Column("slabkitSpecies", "string"),
+        Column("slabkitDecision", "string", "undecided"),
+        Column("slabkitDistance", "real", _NAN),
+    ),
+    block="conflicts",
+    written_by="`slabkit conflicts` writes one",
+)
+"""One row a claim of a position; see `slabkit.curation.find_conflicts`."""
+
+CONTRADICTIONS = Schema(
+    "contradictions",
+    (
+        Column("slabkitPickId", "string"),
+        Column("slabkitVotesAccepted", "integer"),
+        Column("slabkitVotesRejected", "integer"),
+        Column("slabkitVerdicts", "string"),
+        Column("slabkitTile", "string", ""),
+    ),
+    block="contradictions",
+    written_by="`slabkit agree` writes one",
+)
+"""One row a pick; see `slabkit.curation.Agreement`."""
+
+SPLIT = Schema(
+    "split",
+    (
+        Column("slabkitTomogram", "string"),
+        Column("slabkitSubset", "string"),
+        Column("slabkitBin", "integer", 0),
+        Column("slabkitPicks", "integer", 0),
+        Column("slabkitKSStatistic", "real", _NAN),
+    ),
+    block="split",
+    written_by="`slabkit split` writes one",
+)
+"""One row a tomogram; see `slabkit.splitting.Split`."""

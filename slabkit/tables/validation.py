@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,17 +18,7 @@ _DTYPES = {"string": "str", "integer": "int64", "real": "float64"}
 
 
 def empty_table(schema: Schema) -> pd.DataFrame:
-    """Make the table with no rows.
-
-    Parameters
-    ----------
-    schema : Schema
-
-    Returns
-    -------
-    DataFrame
-        All columns of the schema with their types, no rows.
-    """
+    """Make the table with no rows: all columns of the schema with their types."""
     return make_table(schema, {column.name: [] for column in schema.columns})
 
 
@@ -56,13 +46,15 @@ def make_table(schema: Schema, columns: dict[str, Any]) -> pd.DataFrame:
     return validate_table(pd.DataFrame(columns), schema)
 
 
-def validate_table(table: pd.DataFrame, schema: Schema, where: str = "") -> pd.DataFrame:
+def validate_table(
+    table: pd.DataFrame | Mapping[str, pd.DataFrame], schema: Schema, where: str = ""
+) -> pd.DataFrame:
     """Check a table against its schema and give it in canonical form.
 
     Parameters
     ----------
-    table : DataFrame
-        Left as it is.
+    table : DataFrame or mapping of str to DataFrame
+        Left as it is. All blocks of a file, as `starfile.read` gives them, are taken too.
     schema : Schema
     where : str, optional
         What the message begins with, a file name for instance.
@@ -82,32 +74,47 @@ def validate_table(table: pd.DataFrame, schema: Schema, where: str = "") -> pd.D
     import pandas as pd
 
     where = where or f"{schema.name} table"
+    table = block_of(table, schema, where)
     names = [str(name) for name in table.columns]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise InputError(f"{where}: column {_listed(doubled)} appears more than once.")
+        raise InputError(f"{where}: column {', '.join(doubled)} appears more than once.")
     missing = [c.name for c in schema.columns if c.required and c.name not in names]
     if missing:
         raise InputError(
-            f"{where}: a {schema.name} table needs the column {_listed(missing)}; it has "
-            f"{_listed(names) or 'none'}."
+            f"{where}: a {schema.name} table needs the column {', '.join(missing)}; it has "
+            f"{', '.join(names) or 'none'}."
         )
-    result: dict[str, Any] = {}
+    result: dict[str, pd.Series] = {}
     for column in schema.columns:
-        if column.name in names:
-            result[column.name] = _typed(table[column.name].to_numpy(), column, where)
+        if column.name not in names:
+            default = np.full(len(table), column.default, dtype=object)
+            result[column.name] = pd.Series(default, dtype=_DTYPES[column.kind])
         else:
-            value = np.full(len(table), column.default, dtype=object)
-            result[column.name] = _typed(value, column, where)
+            read = _strings if column.kind == "string" else _numbers
+            result[column.name] = read(table[column.name], column, where)
     for name in names:
         if name not in result:
-            result[name] = table[name].to_numpy()
-    checked = pd.DataFrame(result)
-    for column in schema.columns:
-        checked[column.name] = checked[column.name].astype(_DTYPES[column.kind])
+            result[name] = _as_it_is(table[name])
+    checked = pd.DataFrame(result, copy=False)
     if "slabkitDecision" in schema.names:
         require_values(checked, "slabkitDecision", DECISIONS, where)
     return checked
+
+
+def block_of(
+    table: pd.DataFrame | Mapping[str, pd.DataFrame], schema: Schema, where: str
+) -> pd.DataFrame:
+    """Give a schema's block of all the blocks of a file; a single table as it is."""
+    if not isinstance(table, Mapping):
+        return table
+    if schema.block not in table:
+        there = ", ".join(filter(None, table)) or "none"
+        raise InputError(
+            f"{where}: has no block data_{schema.block} (it has {there}), so it is not a "
+            f"{schema.name} table; {schema.written_by}."
+        )
+    return table[schema.block]
 
 
 def require_values(
@@ -179,69 +186,6 @@ def rows_named(wrong: npt.NDArray[np.bool_], most: int = 5) -> str:
     return f"{'rows' if len(rows) > 1 else 'row'} {named}{more}"
 
 
-def _typed(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[Any]:
-    if column.kind == "string":
-        return _strings(values, column, where)
-    try:
-        if not _plain(values):
-            raise ValueError
-        numbers = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        numbers = np.array([parse_real(value) for value in values], dtype=np.float64)
-        unreadable = np.array([parse_real(v) is None for v in values], dtype=bool)
-        if unreadable.any():
-            value = values[int(np.flatnonzero(unreadable)[0])]
-            raise InputError(
-                f"{where}: {column.name} is {_shown(value)} in {rows_named(unreadable)}; it must "
-                "be a number (with a decimal point)."
-            ) from None
-    if column.kind == "integer":
-        wrong = ~np.isfinite(numbers) | (numbers != np.round(numbers))
-        if wrong.any():
-            value = values[int(np.flatnonzero(wrong)[0])]
-            raise InputError(
-                f"{where}: {column.name} is {_shown(value)} in {rows_named(wrong)}; it must be a "
-                "whole number."
-            )
-        return numbers.astype(np.int64)
-    if column.required and not np.isfinite(numbers).all():
-        wrong = ~np.isfinite(numbers)
-        value = values[int(np.flatnonzero(wrong)[0])]
-        raise InputError(
-            f"{where}: {column.name} is {_shown(value)} in {rows_named(wrong)}; it must be a "
-            "finite number."
-        )
-    return numbers
-
-
-def _strings(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[Any]:
-    listed = values.tolist()
-    if set(map(type, listed)) <= {str} and not (column.required and "" in listed):
-        return np.asarray(listed, dtype=object)
-    result = np.empty(len(values), dtype=object)
-    for row, value in enumerate(listed):
-        if not isinstance(value, str):
-            if column.required or value is None or value != value:  # NaN is not itself
-                raise InputError(
-                    f"{where}: {column.name} in row {row + 1} is {_shown(value)}, which is not a "
-                    "string."
-                )
-            value = str(value)
-        result[row] = value
-    if column.required and len(values) and (result == "").any():
-        wrong = result == ""
-        raise InputError(f"{where}: {column.name} is empty in {rows_named(wrong)}.")
-    return result
-
-
-def _plain(values: npt.NDArray[Any]) -> bool:
-    """Tell whether no text has ``_`` or the digits of other scripts, which Python reads."""
-    if values.dtype.kind not in "OUST":
-        return True
-    text = "".join(value for value in values.tolist() if isinstance(value, str))
-    return "_" not in text and text.isascii()
-
-
 def parse_real(value: object) -> float | None:
     """Read a number as every program does; None for what is none.
 
@@ -255,8 +199,74 @@ def parse_real(value: object) -> float | None:
         return None
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
+def _as_it_is(values: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    if values.dtype.kind in "iuf" or isinstance(values.dtype, pd.StringDtype):
+        return values.reset_index(drop=True)
+    return pd.Series(values.to_numpy(), copy=True)
+
+
+def _numbers(series: pd.Series, column: Column, where: str) -> pd.Series:
+    import pandas as pd
+
+    values, about = series.to_numpy(), f"{where}: {column.name}"
+    if values.dtype.kind in "iufb":
+        numbers = values
+    else:
+        read = [parse_real(value) for value in values]
+        wrong = np.array([number is None for number in read], dtype=bool)
+        _refuse(wrong, values, about, "it must be a number (with a decimal point)")
+        numbers = np.array(read, dtype=np.float64)
+    if column.kind == "integer" and numbers.dtype.kind not in "iub":
+        wrong = ~np.isfinite(numbers) | (numbers != np.round(numbers))
+        _refuse(wrong, values, about, "it must be a whole number")
+    if column.kind == "real" and column.required:
+        _refuse(~np.isfinite(numbers), values, about, "it must be a finite number")
+    if series.dtype == _DTYPES[column.kind]:
+        return series.reset_index(drop=True)
+    return pd.Series(numbers.astype(_DTYPES[column.kind]))
+
+
+def _refuse(wrong: npt.NDArray[np.bool_], values: npt.NDArray[Any], about: str, due: str) -> None:
+    if wrong.any():
+        value = values[int(np.flatnonzero(wrong)[0])]
+        raise InputError(f"{about} is {_shown(value)} in {rows_named(wrong)}; {due}.")
+
+
+def _strings(values: pd.Series, column: Column, where: str) -> pd.Series:
+    """Give texts; in optional columns ``none`` and missing values are the empty text."""
+    import pandas as pd
+
+    texts = values.reset_index(drop=True)
+    if not isinstance(texts.dtype, pd.StringDtype) or texts.hasnans:
+        objects = texts.to_numpy(dtype=object)
+        if pd.api.types.infer_dtype(objects, skipna=False) not in ("string", "empty"):
+            objects = _as_text(objects, column, where)
+        texts = pd.Series(objects, dtype="str")
+    if column.default == "":
+        none = (texts == "none").to_numpy(dtype=bool)
+        return texts.mask(none, "") if none.any() else texts
+    empty = (texts == "").to_numpy(dtype=bool)
+    if column.required and empty.any():
+        raise InputError(f"{where}: {column.name} is empty in {rows_named(empty)}.")
+    return texts
+
+
+def _as_text(objects: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[Any]:
+    listed = objects.tolist()
+    for row, value in enumerate(listed):
+        if isinstance(value, str):
+            continue
+        missing = value is None or value != value  # NaN is not itself
+        if column.required or (missing and column.default != ""):
+            raise InputError(
+                f"{where}: {column.name} in row {row + 1} is {_shown(value)}, which is not a "
+                f"string; if starfile read it, starfile.read(..., parse_as_string="
+                f"['{column.name}']) keeps names as they are."
+            )
+        listed[row] = "" if missing else str(value)
+    return np.array(listed, dtype=object)
 
 
 def _shown(value: object) -> str:

@@ -19,7 +19,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
     """Read a native pick list; see `slabkit.formats.tables.native.read_native_picks`."""
     from slabkit.formats.tables.native import parse_native_picks
 
-    picks = parse_native_picks(source.text, source.where)
+    picks = parse_native_picks(source.data, source.where)
     written = picks.picks["slabkitTomogram"].tolist()
     names = context.names(written, len(written), source.where)
     columns = {name: picks.picks[name].to_numpy() for name in picks.picks.columns}

@@ -1,23 +1,25 @@
-"""Blocks of STAR text to checked tables and back."""
+"""The one way from STAR files to checked tables and back."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.tables.atomic import write_pieces
-from slabkit.formats.tables.star import parse_star
-from slabkit.formats.tables.star_writing import star_pieces
-from slabkit.tables import Schema, validate_table
+from slabkit.formats.tables.star import Columns, cut, parse_columns, pieces_of
+from slabkit.formats.tables.star_writing import Blocks, star_pieces
+from slabkit.tables import Schema, block_of, validate_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+PathLike = str | os.PathLike[str]
 
-def read_text(source: str | os.PathLike[str]) -> str:
+
+def read_text(source: PathLike) -> str:
     """Read a text file, or standard input for ``-``.
 
     Parameters
@@ -47,35 +49,128 @@ def read_text(source: str | os.PathLike[str]) -> str:
         raise FormatError(f"{source}: is not a text file.") from error
 
 
-def read_block(
-    source: str | os.PathLike[str], block: str, schema: Schema, hint: str
-) -> pd.DataFrame:
-    """Read one block of a STAR file (or ``-``) as a checked table; ``hint`` says who writes one."""
-    where = str(source)
-    return table_block(parse_star(read_text(source), where), block, schema, where, hint)
+def read_table(source: PathLike, schema: Schema) -> pd.DataFrame:
+    """Read one table.
+
+    Parameters
+    ----------
+    source : path-like or "-"
+    schema : Schema
+
+    Returns
+    -------
+    DataFrame
+        As `slabkit.tables.validate_table` gives it; unknown columns as text.
+
+    Raises
+    ------
+    FormatError, InputError
+        Not STAR or not such a table.
+    """
+    return table_block(read_blocks(source, schema), schema, str(source))
+
+
+def read_blocks(source: PathLike | bytes, *schemas: Schema, where: str = "") -> dict[str, Columns]:
+    """Read every block of a STAR file, numbers where the schema of a block has them.
+
+    Parameters
+    ----------
+    source : path-like, "-" or bytes
+        A file, or what was in it.
+    *schemas : Schema
+    where : str, optional
+        What messages begin with; default: the path.
+
+    Returns
+    -------
+    dict of str to dict of str to array
+        Of each block the values of its columns.
+
+    Raises
+    ------
+    FormatError, InputError
+        As `slabkit.formats.tables.star.read_star`.
+    """
+    pieces = cut(source) if isinstance(source, bytes) else pieces_of(source)
+    kinds = {one.block: {column.name: column.kind for column in one.columns} for one in schemas}
+    return parse_columns(
+        pieces, where or str(source), lambda block: kinds.get(block, {}), objects=False
+    )
 
 
 def table_block(
-    blocks: dict[str, pd.DataFrame], block: str, schema: Schema, where: str, hint: str
+    blocks: dict[str, Columns] | dict[str, pd.DataFrame], schema: Schema, where: str
 ) -> pd.DataFrame:
-    """Take one of the parsed blocks as a checked table; ``none`` becomes the empty string."""
-    if block not in blocks:
-        there = ", ".join(filter(None, blocks)) or "none"
-        raise InputError(
-            f"{where}: has no block data_{block} (it has {there}), so it is not a "
-            f"{schema.name} table; {hint}."
-        )
-    table = blocks[block]
-    known = {column.name: column for column in schema.columns}
-    for name in table.columns:
-        column = known.get(name)
-        if column is None or (column.kind == "string" and column.default == ""):
-            table[name] = table[name].replace("none", "")
-    return validate_table(table, schema, where)
+    """Take a schema's block of those of a file as a checked table.
+
+    Parameters
+    ----------
+    blocks : dict of str to dict or DataFrame
+        Of `read_blocks` or `slabkit.formats.tables.star.parse_star`.
+    schema : Schema
+    where : str
+
+    Returns
+    -------
+    DataFrame
+        As `slabkit.tables.validate_table` gives it; ``none`` in further columns is empty as well.
+
+    Raises
+    ------
+    InputError
+        The block is missing, or is not such a table.
+    """
+    import pandas as pd
+
+    block = block_of(blocks, schema, where)
+    if isinstance(block, pd.DataFrame):
+        block = dict(block.items())
+    known = set(schema.names)
+    columns = {}
+    for name in list(block):
+        values = block.pop(name)  # column by column, to need less memory
+        text = name not in known or schema[name].kind == "string"
+        dtype = "str" if text and values.dtype == object else None
+        columns[name] = pd.Series(values, dtype=dtype, copy=False)
+        if name not in known:
+            none = (columns[name] == "none").to_numpy(dtype=bool)
+            columns[name] = columns[name].mask(none, "") if none.any() else columns[name]
+    return validate_table(pd.DataFrame(columns, copy=False), schema, where)
 
 
-def write_blocks(
-    target: str | os.PathLike[str], blocks: dict[str, Any], lists: tuple[str, ...] = ()
-) -> None:
-    """Write tables as a STAR file, or to standard output for ``-``."""
+def write_table(target: PathLike, table: pd.DataFrame, schema: Schema) -> None:
+    """Write one table as its schema's block.
+
+    Parameters
+    ----------
+    target : path-like or "-"
+    table : DataFrame
+    schema : Schema
+
+    Raises
+    ------
+    InputError
+        It is not such a table.
+    """
+    write_blocks(target, {schema.block: validate_table(table, schema)})
+
+
+def write_blocks(target: PathLike, blocks: Blocks, lists: tuple[str, ...] = ()) -> None:
+    """Write tables as a STAR file, or to standard output for ``-``.
+
+    Parameters
+    ----------
+    target : path-like or "-"
+    blocks : mapping of str to DataFrame or mapping
+        As `slabkit.formats.tables.star_writing.format_star` takes them.
+    lists : tuple of str, optional
+        Blocks of one row to write as a list of pairs.
+
+    Raises
+    ------
+    InputError
+        STAR cannot hold a value.
+    SlabkitError
+        The file cannot be written.
+    """
     write_pieces(target, star_pieces(blocks, lists))

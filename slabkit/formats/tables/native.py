@@ -12,9 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
-from slabkit.formats.tables.blocks import read_block, read_text, table_block, write_blocks
+from slabkit.formats.tables.blocks import (
+    read_blocks,
+    read_table,
+    read_text,
+    table_block,
+    write_blocks,
+    write_table,
+)
 from slabkit.formats.tables.paths import path_for_table, resolve_path
-from slabkit.formats.tables.star import parse_star
+from slabkit.formats.tables.star import string_table
 from slabkit.tables import (
     LABELS,
     MINISLABS,
@@ -22,6 +29,7 @@ from slabkit.tables import (
     PICKS2D,
     SLABS,
     TOMOGRAMS,
+    recorded_labels,
     require_unique,
     validate_table,
 )
@@ -32,8 +40,10 @@ if TYPE_CHECKING:
 __all__ = [
     "PickList",
     "check_pick_list",
+    "optics_columns",
     "parse_native_picks",
     "path_for_table",
+    "read_any_labels",
     "read_labels",
     "read_minislabs",
     "read_native_picks",
@@ -48,9 +58,8 @@ __all__ = [
     "write_slabs",
 ]
 
-# RELION refuses optics without a microscope; a projection of a reconstruction has none, and no
-# contrast transfer function is applied to it, so these values matter to nobody.
-_VOLTAGE, _SPHERICAL_ABERRATION, _AMPLITUDE_CONTRAST = 300.0, 2.7, 0.1
+PathLike = str | os.PathLike[str]
+Blocks = Mapping[str, "pd.DataFrame"]
 
 
 @dataclass(frozen=True)
@@ -72,36 +81,33 @@ class PickList:
         return f"<PickList: {len(self.picks)} picks in {len(self.tomograms)} tomograms>"
 
 
-def write_slabs(
-    target: str | os.PathLike[str], slabs: pd.DataFrame | Mapping[str, list[Any]]
-) -> None:
+def write_slabs(target: PathLike, slabs: pd.DataFrame | Mapping[str, Any]) -> None:
     """Write a slab table as a RELION micrograph STAR.
 
     Parameters
     ----------
     target : path-like or "-"
-    slabs : DataFrame or dict of str to list
-        Columns of `slabkit.tables.SLABS`; one optics group a voxel size is made. A dict, as
-        `slabkit.slabs.projection.slab_columns` gives it, is taken as it is.
+    slabs : DataFrame, dict of str to DataFrame, or dict of str to list
+        Columns of `slabkit.tables.SLABS`; one optics group a voxel size is made. A dict of lists,
+        as `slabkit.slabs.projection.slab_columns` gives it, is taken as it is.
 
     Raises
     ------
     InputError
         If the table is not a slab table.
     """
-    if isinstance(slabs, Mapping):
-        columns = dict(slabs)
+    if isinstance(slabs, Mapping) and "rlnMicrographName" in slabs:
+        columns = dict(slabs)  # without importing pandas
     else:
         table = validate_table(slabs, SLABS)
         columns = {str(name): table[name].tolist() for name in table.columns}
     sizes = sorted(set(columns["slabkitVoxelSize"]))
     columns["rlnOpticsGroup"] = [sizes.index(s) + 1 for s in columns["slabkitVoxelSize"]]
-    optics = _optics_columns(sizes)
-    optics["rlnMicrographPixelSize"] = optics["rlnMicrographOriginalPixelSize"] = sizes
+    optics = optics_columns(sizes, "rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize")
     write_blocks(target, {"optics": optics, "micrographs": columns})
 
 
-def read_slabs(source: str | os.PathLike[str]) -> pd.DataFrame:
+def read_slabs(source: PathLike) -> pd.DataFrame:
     """Read a slab table.
 
     Parameters
@@ -118,18 +124,18 @@ def read_slabs(source: str | os.PathLike[str]) -> pd.DataFrame:
     FormatError, InputError
         Not STAR, not a slab table, or a micrograph named twice.
     """
-    slabs = read_block(source, "micrographs", SLABS, "`slabkit slab` writes one")
+    slabs = read_table(source, SLABS)
     require_unique(slabs, "rlnMicrographName", str(source))
     return slabs
 
 
-def write_picks2d(target: str | os.PathLike[str], picks2d: pd.DataFrame) -> None:
+def write_picks2d(target: PathLike, picks2d: pd.DataFrame | Blocks) -> None:
     """Write 2D picks.
 
     Parameters
     ----------
     target : path-like or "-"
-    picks2d : DataFrame
+    picks2d : DataFrame or dict of str to DataFrame
         Columns of `slabkit.tables.PICKS2D`.
 
     Raises
@@ -137,10 +143,10 @@ def write_picks2d(target: str | os.PathLike[str], picks2d: pd.DataFrame) -> None
     InputError
         If the table is not one of 2D picks.
     """
-    write_blocks(target, {"particles": validate_table(picks2d, PICKS2D)})
+    write_table(target, picks2d, PICKS2D)
 
 
-def read_picks2d(source: str | os.PathLike[str]) -> pd.DataFrame:
+def read_picks2d(source: PathLike) -> pd.DataFrame:
     """Read 2D picks that slabkit (or a program with the same columns) wrote.
 
     Parameters
@@ -157,16 +163,16 @@ def read_picks2d(source: str | os.PathLike[str]) -> pd.DataFrame:
     FormatError, InputError
         Not STAR or not such a table.
     """
-    return read_block(source, "particles", PICKS2D, "`slabkit pick` writes one")
+    return read_table(source, PICKS2D)
 
 
-def write_picks(target: str | os.PathLike[str], picks: PickList) -> None:
+def write_picks(target: PathLike, picks: PickList | Blocks) -> None:
     """Write a pick list: blocks ``tomograms`` and ``picks``.
 
     Parameters
     ----------
     target : path-like or "-"
-    picks : PickList
+    picks : PickList or dict of str to DataFrame
 
     Raises
     ------
@@ -177,12 +183,12 @@ def write_picks(target: str | os.PathLike[str], picks: PickList) -> None:
     write_blocks(target, {"tomograms": checked.tomograms, "picks": checked.picks})
 
 
-def check_pick_list(picks: PickList, where: str = "pick list") -> PickList:
+def check_pick_list(picks: PickList | Blocks, where: str = "pick list") -> PickList:
     """Check both tables of a pick list and that they fit together.
 
     Parameters
     ----------
-    picks : PickList
+    picks : PickList or dict of str to DataFrame
     where : str, optional
         What the message begins with.
 
@@ -196,19 +202,24 @@ def check_pick_list(picks: PickList, where: str = "pick list") -> PickList:
     InputError
         If a table is not what it should be, an id is doubled, or a tomogram is unknown.
     """
-    table = validate_table(picks.picks, PICKS, where)
-    tomograms = validate_table(picks.tomograms, TOMOGRAMS, where)
-    require_unique(table, "slabkitPickId", where)
+    parts = picks if isinstance(picks, Mapping) else vars(picks)
+    table = validate_table(parts, PICKS, where)
+    tomograms = validate_table(parts, TOMOGRAMS, where)
+    return _fitting(table, tomograms, where)
+
+
+def _fitting(picks: pd.DataFrame, tomograms: pd.DataFrame, where: str) -> PickList:
+    require_unique(picks, "slabkitPickId", where)
     require_unique(tomograms, "slabkitTomogram", where)
-    unknown = sorted(set(table["slabkitTomogram"]) - set(tomograms["slabkitTomogram"]))
+    unknown = sorted(set(picks["slabkitTomogram"].unique()) - set(tomograms["slabkitTomogram"]))
     if unknown:
         raise InputError(
             f"{where}: picks in {', '.join(unknown[:3])}, which the tomograms block does not have."
         )
-    return PickList(table, tomograms)
+    return PickList(picks, tomograms)
 
 
-def read_native_picks(source: str | os.PathLike[str]) -> PickList:
+def read_native_picks(source: PathLike) -> PickList:
     """Read a pick list in slabkit's own format.
 
     Parameters
@@ -224,41 +235,26 @@ def read_native_picks(source: str | os.PathLike[str]) -> PickList:
     FormatError, InputError
         Not STAR, not a pick list, a doubled id, or a tomogram that is not in the list.
     """
-    return parse_native_picks(read_text(source), str(source))
+    return _pick_list(read_blocks(source, PICKS, TOMOGRAMS), str(source))
 
 
-def parse_native_picks(text: str, where: str) -> PickList:
-    """Parse the text of a pick list in slabkit's own format.
-
-    Parameters
-    ----------
-    text : str
-    where : str
-        What messages begin with.
-
-    Returns
-    -------
-    PickList
-
-    Raises
-    ------
-    FormatError, InputError
-        As `read_native_picks`.
-    """
-    blocks = parse_star(text, where)
-    hint = "`slabkit map` and `slabkit convert` write one"
-    picks = table_block(blocks, "picks", PICKS, where, hint)
-    tomograms = table_block(blocks, "tomograms", TOMOGRAMS, where, hint)
-    return check_pick_list(PickList(picks, tomograms), where)
+def parse_native_picks(data: bytes, where: str) -> PickList:
+    """Parse the content of a pick list in slabkit's own format, as `read_native_picks` does."""
+    return _pick_list(read_blocks(data, PICKS, TOMOGRAMS, where=where), where)
 
 
-def write_labels(target: str | os.PathLike[str], labels: pd.DataFrame) -> None:
+def _pick_list(blocks: dict[str, Any], where: str) -> PickList:
+    picks = table_block(blocks, PICKS, where)
+    return _fitting(picks, table_block(blocks, TOMOGRAMS, where), where)
+
+
+def write_labels(target: PathLike, labels: pd.DataFrame | Blocks) -> None:
     """Write a label table.
 
     Parameters
     ----------
     target : path-like or "-"
-    labels : DataFrame
+    labels : DataFrame or dict of str to DataFrame
         Columns of `slabkit.tables.LABELS`.
 
     Raises
@@ -266,10 +262,10 @@ def write_labels(target: str | os.PathLike[str], labels: pd.DataFrame) -> None:
     InputError
         If the table is not one of labels.
     """
-    write_blocks(target, {"labels": validate_table(labels, LABELS)})
+    write_table(target, labels, LABELS)
 
 
-def read_labels(source: str | os.PathLike[str]) -> pd.DataFrame:
+def read_labels(source: PathLike) -> pd.DataFrame:
     """Read a label table.
 
     Parameters
@@ -286,18 +282,41 @@ def read_labels(source: str | os.PathLike[str]) -> pd.DataFrame:
     FormatError, InputError
         Not STAR or not a label table.
     """
-    return read_block(source, "labels", LABELS, "`slabkit label` writes one")
+    return read_table(source, LABELS)
+
+
+def read_any_labels(source: PathLike) -> pd.DataFrame:
+    """Read a label table, or the labels that a pick list has recorded.
+
+    Parameters
+    ----------
+    source : path-like or "-"
+
+    Returns
+    -------
+    DataFrame
+        Columns of `slabkit.tables.LABELS`.
+
+    Raises
+    ------
+    FormatError, InputError
+        Not STAR, or neither.
+    """
+    blocks, where = read_blocks(source, LABELS, PICKS, TOMOGRAMS), str(source)
+    if "labels" not in blocks and "picks" in blocks:
+        return recorded_labels(_pick_list(blocks, where).picks)
+    return table_block(blocks, LABELS, where)
 
 
 def write_minislabs(
-    target: str | os.PathLike[str], minislabs: pd.DataFrame, geometry: pd.DataFrame
+    target: PathLike, minislabs: pd.DataFrame | Blocks, geometry: pd.DataFrame
 ) -> None:
     """Write a minislab table as a RELION particle STAR.
 
     Parameters
     ----------
     target : path-like or "-"
-    minislabs : DataFrame
+    minislabs : DataFrame or dict of str to DataFrame
         Columns of `slabkit.tables.MINISLABS`.
     geometry : DataFrame
         One row: how the galleries are laid out (``slabkitPixelSize`` in Å, ``slabkitTileSize`` in
@@ -308,29 +327,20 @@ def write_minislabs(
     InputError
         If the table is not one of minislabs.
     """
-    import pandas as pd
-
-    minislabs = validate_table(minislabs, MINISLABS)
+    table = validate_table(minislabs, MINISLABS).assign(rlnOpticsGroup=1)
     row = geometry.iloc[0]
-    optics = optics_table([float(row["slabkitPixelSize"])])
-    optics["rlnImagePixelSize"] = optics["pixel_size"]
-    optics["rlnMicrographPixelSize"] = optics["pixel_size"]
-    optics["rlnImageSize"] = int(row["slabkitTileSize"])
-    optics["rlnImageDimensionality"] = 2
-    minislabs = minislabs.assign(rlnOpticsGroup=1)
-    if not (minislabs["rlnImageName"] != "").any():
-        minislabs = minislabs.drop(columns="rlnImageName")
+    pixel_size = float(row["slabkitPixelSize"])
+    optics = optics_columns([pixel_size], "rlnImagePixelSize", "rlnMicrographPixelSize")
+    optics |= {"rlnImageSize": [int(row["slabkitTileSize"])], "rlnImageDimensionality": [2]}
+    if not (table["rlnImageName"] != "").any():
+        table = table.drop(columns="rlnImageName")
     # RELION takes the last table of a name it does not know for nothing at all, so the gallery
     # block goes first where a person sees it.
-    blocks = {
-        "galleries": pd.DataFrame(geometry),
-        "optics": optics.drop(columns="pixel_size"),
-        "particles": minislabs,
-    }
+    blocks = {"galleries": geometry, "optics": optics, "particles": table}
     write_blocks(target, blocks, lists=("galleries",))
 
 
-def read_minislabs(source: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_minislabs(source: PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a minislab table and its gallery geometry.
 
     Parameters
@@ -349,39 +359,29 @@ def read_minislabs(source: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.Dat
     FormatError, InputError
         Not STAR or not a minislab table.
     """
-    where = str(source)
-    blocks = parse_star(read_text(source), where)
-    hint = "`slabkit minislab` writes one"
-    minislabs = table_block(blocks, "particles", MINISLABS, where, hint)
-    if "galleries" not in blocks or len(blocks["galleries"]) != 1:
-        raise InputError(f"{where}: has no galleries block, so it is not a minislab table; {hint}.")
-    return minislabs, blocks["galleries"]
+    blocks, where = read_blocks(source, MINISLABS), str(source)
+    minislabs = table_block(blocks, MINISLABS, where)
+    geometry = string_table(blocks.get("galleries", {}))
+    if len(geometry) != 1:
+        raise InputError(
+            f"{where}: has no galleries block, so it is not a minislab table; "
+            f"{MINISLABS.written_by}."
+        )
+    return minislabs, geometry
 
 
-def optics_table(pixel_sizes: list[float]) -> pd.DataFrame:
-    """Make the optics block that RELION wants, one group a pixel size.
+def optics_columns(pixel_sizes: list[float], *labels: str) -> dict[str, list[Any]]:
+    """Make the optics block that RELION wants, one group a pixel size (Å), under the labels given.
 
-    Parameters
-    ----------
-    pixel_sizes : list of float
-        In Å.
-
-    Returns
-    -------
-    DataFrame
-        With a column ``pixel_size``, to be renamed to what it is the pixel size of.
+    RELION refuses optics without a microscope; a projection of a reconstruction has none, and no
+    contrast transfer function is applied to it, so voltage and the like matter to nobody.
     """
-    import pandas as pd
-
-    return pd.DataFrame({**_optics_columns(pixel_sizes), "pixel_size": pixel_sizes})
-
-
-def _optics_columns(pixel_sizes: list[float]) -> dict[str, list[Any]]:
     groups = list(range(1, len(pixel_sizes) + 1))
-    return {
+    columns: dict[str, list[Any]] = {
         "rlnOpticsGroupName": [f"opticsGroup{group}" for group in groups],
         "rlnOpticsGroup": groups,
-        "rlnVoltage": [_VOLTAGE] * len(groups),
-        "rlnSphericalAberration": [_SPHERICAL_ABERRATION] * len(groups),
-        "rlnAmplitudeContrast": [_AMPLITUDE_CONTRAST] * len(groups),
+        "rlnVoltage": [300.0] * len(groups),
+        "rlnSphericalAberration": [2.7] * len(groups),
+        "rlnAmplitudeContrast": [0.1] * len(groups),
     }
+    return columns | dict.fromkeys(labels, pixel_sizes)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.tables.reals import real_text
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Columns",
+    "cut",
     "format_star",
     "parse_columns",
     "parse_star",
@@ -41,10 +41,11 @@ __all__ = [
     "real_text",
     "require_star_block",
     "split_line",
+    "string_table",
 ]
 
-Columns = dict[str, npt.NDArray[Any]]
-"""One block: column name to values, text as object arrays of str."""
+Columns = dict[str, Any]
+"""One block: column name to values, in arrays of NumPy or of pandas' text."""
 
 _PIECE = 4_000_000  # bytes that are parsed at a time
 _SHORT = 50_000  # bytes of rows below which starting pandas' parser does not pay
@@ -103,22 +104,27 @@ def parse_star(
         As `read_star`.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    return _tables(parse_columns(_cut(data), where, lambda block: kinds or {}))
+    return _tables(parse_columns(cut(data), where, lambda block: kinds or {}))
 
 
-def _cut(data: bytes) -> Iterator[bytes]:
+def cut(data: bytes) -> Iterator[bytes]:
+    """Give what was in a file a few megabytes at a time."""
     return (data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
 
 
 def _tables(blocks: dict[str, Columns]) -> dict[str, pd.DataFrame]:
+    return {name: string_table(columns) for name, columns in blocks.items()}
+
+
+def string_table(columns: Columns) -> pd.DataFrame:
+    """Make a table of one block, text as objects and not as a kind of pandas' own."""
     import pandas as pd
 
-    return {
-        name: pd.DataFrame(
-            {label: pd.Series(values, dtype=values.dtype) for label, values in columns.items()}
-        )
-        for name, columns in blocks.items()
+    arrays = {
+        name: v if isinstance(v, np.ndarray) else np.asarray(v, dtype=object)
+        for name, v in columns.items()
     }
+    return pd.DataFrame({name: pd.Series(v, dtype=v.dtype) for name, v in arrays.items()})
 
 
 def require_star_block(text: str, where: str) -> None:
@@ -177,8 +183,12 @@ def parse_columns(
     pieces: Iterator[bytes],
     where: str,
     kinds: Callable[[str], Mapping[str, Kind]] = lambda block: {},
+    objects: bool = True,
 ) -> dict[str, Columns]:
-    """Parse STAR text that comes in pieces; ``kinds`` gives a block's columns that are numbers."""
+    """Parse STAR text that comes in pieces; ``kinds`` gives a block's columns that are numbers.
+
+    Text comes as object arrays, or else as what pandas has for text, which may need less memory.
+    """
     lines = _Lines(pieces, where)
     blocks: dict[str, Columns] = {}
     while (line := lines.next()) is not None:
@@ -189,7 +199,7 @@ def parse_columns(
         name = split_line(line)[0][len("data_") :]
         if name in blocks:
             raise lines.error(f"a second block data_{name}")
-        blocks[name] = _parse_block(lines, kinds(name))
+        blocks[name] = _parse_block(lines, kinds(name), objects)
     if not blocks:
         raise FormatError(f"{where}: is empty or has no data_ block, so it is not a STAR file.")
     return blocks
@@ -279,7 +289,7 @@ class _Lines:
         return bool(piece) or not self._ended
 
 
-def _parse_block(lines: _Lines, kinds: Mapping[str, Kind]) -> Columns:
+def _parse_block(lines: _Lines, kinds: Mapping[str, Kind], objects: bool) -> Columns:
     names: list[str] = []
     pairs: list[str] = []
     loop = apart = False  # apart: the last line was empty
@@ -302,7 +312,10 @@ def _parse_block(lines: _Lines, kinds: Mapping[str, Kind]) -> Columns:
             lines.back()
             _check_names(names, lines.where)
             for piece in lines.rows():
-                parts.append(_parse_rows(piece, names, kinds, lines))
+                part = _parse_rows(piece, names, kinds, lines)
+                parts.append(part if objects else _with_texts(part, kinds))
+                if len(parts) % 32 == 0:  # small arrays between large ones would hold memory back
+                    parts[-32:] = [_joined(parts[-32:], names)]
             break
         else:
             raise lines.error(f"{line[:60]!r} has no place there")
@@ -310,6 +323,13 @@ def _parse_block(lines: _Lines, kinds: Mapping[str, Kind]) -> Columns:
     if not loop:
         parts = [_columns_of([pairs] if names else [], names, kinds)]
     return _joined(parts, names)
+
+
+def _with_texts(columns: Columns, kinds: Mapping[str, Kind]) -> Columns:
+    import pandas as pd
+
+    text = [name for name in columns if kinds.get(name, "string") == "string"]
+    return columns | {name: pd.Series(columns[name], dtype="str").array for name in text}
 
 
 def _is_first_row(line: str, names: list[str], loop: bool, apart: bool, lines: _Lines) -> bool:
@@ -428,7 +448,8 @@ def _columns_of_plain(
     except (ValueError, ArithmeticError):
         table = pd.read_csv(io.BytesIO(piece), dtype=object, na_filter=False, **options)
         return _typed({name: table[name].to_numpy() for name in names}, numeric)
-    return {name: table[name].to_numpy() for name in names}
+    # Copies, so that each column can be let go by itself.
+    return {name: table[name].to_numpy().copy() for name in names}
 
 
 def _version(module: Any) -> tuple[int, ...]:
@@ -467,4 +488,12 @@ def _joined(parts: list[Columns], names: list[str]) -> Columns:
     if len(parts) == 1:
         return parts[0]
     empty = [np.empty(0, dtype=object)]
-    return {name: np.concatenate([part.pop(name) for part in parts] or empty) for name in names}
+    return {name: _concatenate([part.pop(name) for part in parts] or empty) for name in names}
+
+
+def _concatenate(arrays: list[Any]) -> Any:
+    if isinstance(arrays[0], np.ndarray):
+        return np.concatenate(arrays)
+    import pandas as pd
+
+    return pd.concat([pd.Series(one, copy=False) for one in arrays], ignore_index=True).array

@@ -391,10 +391,9 @@ def slabkit_tomograms(blocks: dict[str, pd.DataFrame], where: str) -> pd.DataFra
     from slabkit.tables import SLABS, TOMOGRAMS
 
     if "tomograms" in blocks:
-        hint = "`slabkit map` writes one"
-        return table_block(blocks, "tomograms", TOMOGRAMS, where, hint)[TOMOGRAMS.names]
+        return table_block(blocks, TOMOGRAMS, where)[TOMOGRAMS.names]
     if "micrographs" in blocks:
-        slabs = table_block(blocks, "micrographs", SLABS, where, "`slabkit slab` writes one")
+        slabs = table_block(blocks, SLABS, where)
         slabs = slabs.rename(columns={"rlnTomoName": "slabkitTomogram"})
         return slabs[TOMOGRAMS.names].drop_duplicates(ignore_index=True)
     raise InputError(

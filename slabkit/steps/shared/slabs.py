@@ -20,7 +20,7 @@ def parse_slab_table(text: str, source: str) -> pd.DataFrame:
     from slabkit.tables import SLABS, require_unique
 
     blocks = parse_star(text, source)
-    table = table_block(blocks, "micrographs", SLABS, source, "`slabkit slab` writes one")
+    table = table_block(blocks, SLABS, source)
     require_unique(table, "rlnMicrographName", source)
     return with_paths_from_here(table, source)
 

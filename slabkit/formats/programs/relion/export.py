@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
 from slabkit.formats.programs.shared.export import Export, exported_kind
-from slabkit.formats.tables.native import optics_table, read_minislabs, read_slabs
+from slabkit.formats.tables.native import optics_columns, read_minislabs, read_slabs
 from slabkit.formats.tables.paths import path_for_table, resolve_path
 from slabkit.formats.tables.star import format_star
 from slabkit.units import voxel_sizes_equal
@@ -135,7 +135,7 @@ def _slabs(table: str | os.PathLike[str], folder: Path) -> Export:
 def _micrographs(names: list[str], pixel_size: float) -> str:
     import pandas as pd
 
-    optics = optics_table([pixel_size]).rename(columns={"pixel_size": "rlnMicrographPixelSize"})
+    optics = optics_columns([pixel_size], "rlnMicrographPixelSize")
     micrographs = pd.DataFrame({"rlnMicrographName": names, "rlnOpticsGroup": 1})
     return format_star({"optics": optics, "micrographs": micrographs})
 
