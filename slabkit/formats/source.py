@@ -25,6 +25,8 @@ from slabkit.formats.tables.star import parse_star
 if TYPE_CHECKING:
     import pandas as pd
 
+    from slabkit.tables import Schema
+
 PathLike = str | os.PathLike[str]
 
 _PICKLES = tuple(bytes((0x80, protocol)) for protocol in (2, 3, 4, 5))
@@ -159,7 +161,12 @@ class Source:
 
     @cached_property
     def _parsed_blocks(self) -> dict[str, pd.DataFrame]:
-        return parse_star(self.text, self.where)
+        return parse_star(self.data, self.where)
+
+    def typed_blocks(self, schema: Schema) -> dict[str, pd.DataFrame]:
+        """As `blocks`, but numbers where a column of the schema has them; see `parse_star`."""
+        kinds = {column.name: column.kind for column in schema.columns}
+        return parse_star(self.data, self.where, kinds)
 
     @cached_property
     def json(self) -> Any:

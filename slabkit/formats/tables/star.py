@@ -50,7 +50,7 @@ Columns = dict[str, Any]
 _PIECE = 4_000_000  # bytes that are parsed at a time
 _SHORT = 50_000  # bytes of rows below which starting pandas' parser does not pay
 _TOKEN = re.compile(r'"([^"]*)"(?=[ \t]|$)|\'([^\']*)\'(?=[ \t]|$)|([^ \t]+)')
-_EMPTY_LINE = re.compile(rb"^[ \t]*\n", re.MULTILINE)
+_EMPTY_LINE = re.compile(rb"\n[ \t]*(?=\n)")
 _COMMENT_LINE = re.compile(rb"^[ \t]*[#;]", re.MULTILINE)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _DTYPES: dict[Kind, Any] = {"string": object, "integer": np.int64, "real": np.float64}
@@ -212,9 +212,8 @@ class _Lines:
         self.where = where
         self.number = 0  # of the last line given
         self._pieces = pieces
-        self._buffer = b""
-        self._place = 0
-        self._line_start = 0
+        self._buffer = b"\n"  # there is always a line end before the place
+        self._place = self._line_start = 1
         self._begun = self._ended = False
 
     def error(self, what: str) -> FormatError:
@@ -237,30 +236,19 @@ class _Lines:
     def rows(self) -> Iterator[bytes]:
         """Give whole lines, many at a time, up to the next empty line, which is passed over."""
         while True:
-            empty = self._empty_line()
-            end = empty[0] if empty else self._buffer.rfind(b"\n", self._place) + 1
+            empty = _EMPTY_LINE.search(self._buffer, self._place - 1)
+            end = (empty.start() if empty else self._buffer.rfind(b"\n", self._place - 1)) + 1
             if end > self._place:
                 part = self._buffer[self._place : end]
                 self._place = end
                 yield part
                 self.number += part.count(b"\n")
             if empty:
-                self._place = empty[1]
+                self._place = empty.end() + 1
                 self.number += 1
                 return
             if not self._read_on():
                 return
-
-    def _empty_line(self) -> tuple[int, int] | None:
-        """Find where the next empty line begins and ends."""
-        data, place = self._buffer, self._place
-        if data[place : place + 1] not in b" \t" and b"\n " not in data and b"\n\t" not in data:
-            if data[place : place + 1] == b"\n":
-                return place, place + 1
-            found = data.find(b"\n\n", place)  # many times faster than the expression below
-            return None if found < 0 else (found + 1, found + 2)
-        match = _EMPTY_LINE.search(data, place)
-        return match and match.span()
 
     def decode(self, data: bytes) -> str:
         try:
@@ -271,13 +259,13 @@ class _Lines:
     def _read_on(self) -> bool:
         if self._ended:
             return False
-        rest, piece = self._buffer[self._place :], next(self._pieces, None)
+        rest, piece = self._buffer[self._place - 1 :], next(self._pieces, None)
         if not self._begun and piece is not None:
             self._begun = True
             piece = piece.removeprefix(b"\xef\xbb\xbf")
         if piece is None:
             self._ended = True
-            piece = b"\n" if rest else b""
+            piece = b"\n" if len(rest) > 1 else b""
         while (
             piece.endswith(b"\r") and not self._ended
         ):  # the line feed that belongs to it is in the next piece
@@ -285,7 +273,7 @@ class _Lines:
             piece, self._ended = piece + (following or b"\n"), following is None
         if b"\r" in piece:
             piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        self._buffer, self._place = rest + piece, 0
+        self._buffer, self._place = rest + piece, 1
         return bool(piece) or not self._ended
 
 

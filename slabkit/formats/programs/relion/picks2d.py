@@ -45,7 +45,7 @@ def sniff_particles(source: Source) -> bool:
 def read_particles(source: Source, slabs: Slabs) -> pd.DataFrame:
     """Read a table of picks or particles, slabkit's own for instance."""
     where = source.where
-    blocks = source.blocks
+    blocks = source.typed_blocks(PICKS2D)
     needed = {"rlnMicrographName", *_PLACE}
     found = [name for name, block in blocks.items() if needed <= set(block.columns)]
     if "particles" in found:
