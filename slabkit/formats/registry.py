@@ -150,6 +150,8 @@ def _detected(source: Source, kind: Kind) -> FileFormat:
             f"{source.where}: is no pick list that can be told by its content; say what it is with "
             f"--from ({names})."
         )
+    if source.keys:
+        _ = source.json  # says where it is damaged
     titles = "; ".join(known.title for known in formats_of(kind))
     raise FormatError(
         f"{source.where}: holds no 2D picks that can be told by content or name; known are: "
