@@ -12,14 +12,19 @@ from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
 
 from slabkit.arrays import medians
 from slabkit.arrays import suppression as best_first
-from slabkit.arrays.medians import exact_median
-from slabkit.arrays.mirrored_image import MirroredImage
 from slabkit.arrays.neighbours import group_neighbours
 from slabkit.arrays.padding import _equals_neighbours, without_padding
 from slabkit.arrays.peaks import find_peaks
-from slabkit.arrays.ridges import BEND_RADIUS, LOOKED_AT, SIDE_DISTANCE, Ridges, ridge_heights
+from slabkit.arrays.ridges import (
+    BEND_RADIUS,
+    LOOKED_AT,
+    SIDE_DISTANCE,
+    MirroredImage,
+    Ridges,
+    ridge_heights,
+)
 from slabkit.arrays.suppression import suppress_neighbours
-from slabkit.picking.blob import find_blobs, pick_blobs
+from slabkit.picking.blob import exact_median, find_blobs, pick_blobs
 from slabkit.tables import SLABS, make_table
 
 seeds = st.integers(0, 2**31)

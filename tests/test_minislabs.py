@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slabkit.arrays import sampling
+from slabkit.arrays import projections
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
 from slabkit.minislabs import (
     fill_galleries,
@@ -69,18 +69,18 @@ def reference(volume, centre, box, depth):
 
 class TestSampling:
     def test_kernel_is_one_at_zero_and_zero_at_whole_distances(self):
-        values = sampling.interpolation_kernel(np.arange(-12.0, 13.0))
+        values = projections.interpolation_kernel(np.arange(-12.0, 13.0))
         np.testing.assert_array_equal(values, np.arange(-12, 13) == 0)
 
     @pytest.mark.parametrize("spacing", [0.4, 1.0, 1.7, 3.0])
     def test_weights_sum_to_one(self, spacing):
-        _, weights = sampling.sampling_taps(np.linspace(0, 5, 37), spacing)
+        _, weights = projections.sampling_taps(np.linspace(0, 5, 37), spacing)
         np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-14)
 
     @given(centre=st.floats(-20, 60), depth=st.floats(0.05, 50), size=st.integers(1, 40))
     @settings(max_examples=200, deadline=None)
     def test_plane_weights_sum_to_the_depth_inside(self, centre, depth, size):
-        first, weights = sampling.plane_weights(centre, depth, size)
+        first, weights = projections.plane_weights(centre, depth, size)
         inside = min(centre + depth / 2, size - 0.5) - max(centre - depth / 2, -0.5)
         assert weights.sum() == pytest.approx(max(0, inside), abs=1e-12)
         assert (weights >= 0).all()
@@ -145,7 +145,7 @@ class TestGeometry:
             tomogram, picks_at([position], voxel_size), box=10 * voxel_size, depth=8 * voxel_size
         )
         z, y, x = (np.array(position) * voxel_size) / voxel_size
-        first, weights = sampling.plane_weights(z, 8.0, SHAPE[0])
+        first, weights = projections.plane_weights(z, 8.0, SHAPE[0])
         offsets = np.arange(10) - 5
         planes = np.arange(first, first + len(weights))
         values = waves(planes[:, None, None], (y + offsets)[:, None], (x + offsets)[None, :])

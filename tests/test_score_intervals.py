@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.tables.native import PickList, write_picks
-from slabkit.pictures.score_pictures import curve_drawing
+from slabkit.pictures.figures import curve_drawing
 from slabkit.scoring import score_curve, score_intervals, score_picks
 from slabkit.tables import PICKS, TOMOGRAMS, empty_table, make_table
 

@@ -11,10 +11,15 @@ from slabkit.errors import InputError, SlabkitWarning
 from slabkit.simulation import CZII_COUNTS, PRESETS, TILTS, PlacedMap, simulate_tomogram
 from slabkit.simulation.imaging import image_volume
 from slabkit.simulation.maps import MapModel
-from slabkit.simulation.molecules import EXTENT_LEVEL, MASK_LEVEL
+from slabkit.simulation.molecules import (
+    EXTENT_LEVEL,
+    MASK_LEVEL,
+    random_rotation,
+    relion_angles,
+    symmetry_operators,
+)
 from slabkit.simulation.sample import Sample, Vesicle
 from slabkit.simulation.species import built_in_species, decoys, membrane_protein, small_proteins
-from slabkit.simulation.symmetry import random_rotation, relion_angles, symmetry_operators
 from slabkit.tables import PICKS, SPECIES, validate_table
 
 MOLECULES = {**built_in_species(), **decoys()}

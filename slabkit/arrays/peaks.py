@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.mirrored_image import MirroredImage
+from slabkit.arrays.ridges import MirroredImage
 
 Floats = npt.NDArray[np.float64]
 Voxels = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]

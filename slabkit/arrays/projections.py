@@ -3,7 +3,14 @@
 Positions, sizes and steps are in voxels of the volume, 0 = centre of the first voxel. A straight
 projection adds up the planes of the box, those at its two ends partly, and then resamples the sum
 in the plane. A tilted one samples each plane where its rays cross it. The box is read with a margin
-of a few voxels for interpolation, and clipped to the volume.
+of a few voxels for interpolation, and clipped to the volume. A line of ``count`` pixels, ``step``
+voxels apart, has its centre at pixel ``count // 2``.
+
+Values between voxels come from a sinc under a Kaiser window of eight voxels each side (Kaiser and
+Schafer 1980, doi:10.1109/TASSP.1980.1163349): at whole voxels it is the identity, up to 70 % of the
+Nyquist frequency it is exact to 3e-4, where linear interpolation loses up to half; and being
+finite it neither rings from the far side of the box, as a Fourier shift does, nor reads more
+than a narrow margin. Beyond the volume its edge voxels are repeated for these few taps.
 """
 
 from __future__ import annotations
@@ -17,9 +24,94 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays import sampling
 from slabkit.arrays.plane_sums import Block, Column, Corner, Voxels, sum_columns
-from slabkit.arrays.sampling import Floats
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+_HALF_WIDTH, _KAISER_BETA, _STEPS_PER_VOXEL = 8, 7.0, 1024
+
+
+def interpolation_kernel(distance: Floats) -> Floats:
+    """Give the weight of a sample at a distance (in samples); tabulated, good to 5e-7."""
+    table, slope = _kernel_table()
+    place = np.minimum(np.abs(distance) * _STEPS_PER_VOXEL, len(slope) - 1)
+    index = place.astype(np.intp)
+    values: Floats = table[index] + (place - index) * slope[index]
+    return values
+
+
+@functools.cache
+def _kernel_table() -> tuple[Floats, Floats]:
+    positions = np.arange(_HALF_WIDTH * _STEPS_PER_VOXEL + 1) / _STEPS_PER_VOXEL
+    window = np.i0(_KAISER_BETA * np.sqrt(1 - (positions / _HALF_WIDTH) ** 2)) / np.i0(_KAISER_BETA)
+    values = np.sinc(positions) * window
+    values[_STEPS_PER_VOXEL::_STEPS_PER_VOXEL] = 0.0
+    return values, np.append(np.diff(values), 0.0)
+
+
+def sampling_taps(positions: Floats, spacing: float) -> tuple[Integers, Floats]:
+    """Give the first voxel and the weights, (..., taps), that make the values at positions.
+
+    Weights sum to 1. Where the positions are more than a voxel apart the kernel widens with the
+    spacing, so that what the coarser line cannot hold is filtered out instead of aliased.
+    """
+    width = max(1.0, spacing)
+    first = np.ceil(positions - _HALF_WIDTH * width).astype(np.int64)
+    taps = np.arange(math.floor(2 * _HALF_WIDTH * width) + 1)
+    distances = (first - positions)[..., np.newaxis] + taps
+    weights = interpolation_kernel(distances / width)
+    return first, weights / weights.sum(axis=-1, keepdims=True)
+
+
+def kernel_reach(spacing: float) -> float:
+    """Say how far (voxels) from a position its samples may be."""
+    return _HALF_WIDTH * max(1.0, spacing)
+
+
+def line_positions(centre: npt.ArrayLike, count: int, step: float) -> Floats:
+    """Give the positions of a line of pixels, (..., count), the centre at pixel ``count // 2``."""
+    offsets = (np.arange(count) - count // 2) * step
+    return np.asarray(centre, dtype=np.float64)[..., np.newaxis] + offsets
+
+
+def inside_line(positions: Floats, size: int) -> npt.NDArray[np.bool_]:
+    """Tell which positions lie in one of ``size`` voxels, from -0.5 to size - 0.5."""
+    return (positions >= -0.5) & (positions < size - 0.5)
+
+
+def sampling_matrices(centres: Floats, count: int, step: float, reach: int) -> Floats:
+    """Make the matrices (n, count, 2 * reach + 1) from lines of voxels to pixels about centres.
+
+    Centres are of pixel ``count // 2``, less the index of the line's middle voxel.
+    """
+    if step == 1:  # the same weights in every row, one voxel further on each
+        first, weights = sampling_taps(centres - count // 2 + reach, step)
+        first = first[:, np.newaxis] + np.arange(count)
+        weights = np.broadcast_to(weights[:, np.newaxis], (*first.shape, weights.shape[-1]))
+    else:
+        first, weights = sampling_taps(line_positions(centres, count, step) + reach, step)
+    matrices = np.zeros((len(centres), count, 2 * reach + 1))
+    taps = first[..., np.newaxis] + np.arange(weights.shape[-1])
+    np.put_along_axis(matrices, taps, weights, axis=2)
+    return matrices
+
+
+def line_reach(count: int, step: float) -> int:
+    """Say how many voxels each side of the middle one a line of pixels needs."""
+    return math.ceil(count // 2 * step + kernel_reach(step) + 0.5) + 1
+
+
+def plane_weights(centre: float, depth: float, size: int) -> tuple[int, Floats]:
+    """Give the first plane that a depth covers, and how much of it and of each after it."""
+    low, high = max(centre - depth / 2, -0.5), min(centre + depth / 2, size - 0.5)
+    if not high > low:
+        return 0, np.empty(0)
+    first, last = math.floor(low + 0.5), math.ceil(high - 0.5)
+    planes = np.arange(first, last + 1)
+    weights = np.minimum(planes + 0.5, high) - np.maximum(planes - 0.5, low)
+    return first, weights.clip(0.0, None)
+
 
 Images = npt.NDArray[np.float32]
 
@@ -94,7 +186,7 @@ def tilted_reach(box: int, depth: float, step: float, tilt: float) -> tuple[int,
     sine, cosine = _sine_cosine(tilt)
     half = box // 2 * step
     z = math.ceil(half * abs(sine) + depth / 2 * cosine) + 2
-    x = (half + z * abs(sine)) / cosine + sampling.kernel_reach(step / cosine)
+    x = (half + z * abs(sine)) / cosine + kernel_reach(step / cosine)
     return z, math.ceil(x) + 2
 
 
@@ -108,12 +200,12 @@ def tilted_rays(
     the ray is in that plane: 0 outside the volume, ``depth`` in all along a ray wholly inside.
     """
     sine, cosine = _sine_cosine(tilt)
-    along = sampling.line_positions(0.0, box, step)
+    along = line_positions(0.0, box, step)
     dz = planes[:, np.newaxis]
     middle, half = along * sine, depth / 2 * cosine
     lengths = np.minimum(dz + 0.5, middle + half) - np.maximum(dz - 0.5, middle - half)
     positions = centre_x + (along - dz * sine) / cosine
-    lengths = lengths.clip(0.0, None) / cosine * sampling.inside_line(positions, size_x)
+    lengths = lengths.clip(0.0, None) / cosine * inside_line(positions, size_x)
     return positions, lengths
 
 
@@ -121,7 +213,7 @@ def sum_along_rays(
     block: npt.NDArray[Any], positions: Floats, lengths: Floats, spacing: float
 ) -> Floats:
     """Add up the values along rays (see `tilted_rays`), interpolated along x: shape (y, rays)."""
-    first, weights = sampling.sampling_taps(positions, spacing)
+    first, weights = sampling_taps(positions, spacing)
     taps = first[..., np.newaxis] + np.arange(weights.shape[-1])
     matrix = np.zeros((*positions.shape, block.shape[2]))
     np.put_along_axis(matrix, taps, weights * lengths[..., np.newaxis], axis=2)
@@ -143,12 +235,12 @@ def _straight(voxels: Voxels, centres: Floats, box: BoxShape) -> tuple[Images, F
     """Project along z: sum the planes, then shift and resample the sums in the plane."""
     nz, ny, nx = voxels.shape
     side, step = box.side_px, box.step_vox
-    reach = sampling.line_reach(side, step)
+    reach = line_reach(side, step)
     width = 2 * reach + 1
     middle = np.floor(centres[:, 1:] + 0.5)
     columns: dict[int, Column] = {}
     for index, (centre_z, (y, x)) in enumerate(zip(centres[:, 0], middle, strict=True)):
-        first, weights = sampling.plane_weights(centre_z, box.depth_vox, nz)
+        first, weights = plane_weights(centre_z, box.depth_vox, nz)
         if not len(weights) or not _touches((y, x), reach, (ny, nx)):
             continue
         top, left = max(0, int(y) - reach), max(0, int(x) - reach)
@@ -171,10 +263,10 @@ def _straight(voxels: Voxels, centres: Floats, box: BoxShape) -> tuple[Images, F
                 total /= depth_inside[row]
                 sums[row] = _padded(total, corner, (width, width), (ny, nx))
         places = centres[part, 1:] - middle[part]
-        down = sampling.sampling_matrices(places[:, 0], side, step, reach)
-        across = sampling.sampling_matrices(places[:, 1], side, step, reach)
-        positions = sampling.line_positions(centres[part, 2], side, step)
-        share = sampling.inside_line(positions, nx) * (depth_inside / box.depth_vox)[:, np.newaxis]
+        down = sampling_matrices(places[:, 0], side, step, reach)
+        across = sampling_matrices(places[:, 1], side, step, reach)
+        positions = line_positions(centres[part, 2], side, step)
+        share = inside_line(positions, nx) * (depth_inside / box.depth_vox)[:, np.newaxis]
         images[part], fractions[part] = _filled(
             down @ sums @ across.transpose(0, 2, 1), _inside_y(centres[part], box, ny), share
         )
@@ -185,7 +277,7 @@ def _tilted(voxels: Voxels, centres: Floats, box: BoxShape, tilt: float) -> tupl
     """Project along a tilted direction, then shift and resample along y."""
     nz, ny, nx = voxels.shape
     side, step, depth = box.side_px, box.step_vox, box.depth_vox
-    reach_y = sampling.line_reach(side, step)
+    reach_y = line_reach(side, step)
     reach_z, reach_x = tilted_reach(side, depth, step, tilt)
     size_y, size_x = 2 * reach_y + 1, 2 * reach_x + 1
     middle = np.floor(centres + 0.5)
@@ -214,7 +306,7 @@ def _tilted(voxels: Voxels, centres: Floats, box: BoxShape, tilt: float) -> tupl
         if total is not None:
             lengths[index] = parts.sum(axis=0)
             np.divide(total, lengths[index], out=sums[index], where=lengths[index] > 0)
-    rows = sampling.sampling_matrices(centres[:, 1] - middle[:, 1], side, step, reach_y)
+    rows = sampling_matrices(centres[:, 1] - middle[:, 1], side, step, reach_y)
     return _filled(rows @ sums, _inside_y(centres, box, ny), lengths / depth)
 
 
@@ -229,8 +321,8 @@ def _sum_padded(
 
 
 def _inside_y(centres: Floats, box: BoxShape, size: int) -> npt.NDArray[np.bool_]:
-    positions = sampling.line_positions(centres[:, 1], box.side_px, box.step_vox)
-    return sampling.inside_line(positions, size)
+    positions = line_positions(centres[:, 1], box.side_px, box.step_vox)
+    return inside_line(positions, size)
 
 
 def _touches(middle: Sequence[float], reach: int, shape: tuple[int, ...]) -> bool:

@@ -84,7 +84,7 @@ def project_minislabs(
     """Project the box about each pick, batch by batch, in the order of the picks.
 
     The box is centred on the pick to a fraction of a voxel: in the plane by interpolating the
-    projection (see `slabkit.arrays.sampling`), in depth by counting the planes at both ends
+    projection (see `slabkit.arrays.projections`), in depth by counting the planes at both ends
     partly, so that the depth is exactly the one asked for. Sums are in double precision. Only the
     voxels of the boxes, and a margin of a few, are read.
 

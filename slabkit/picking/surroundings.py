@@ -22,9 +22,8 @@ from slabkit.arrays.filters import (
     on_image_frequencies,
     rim_transfer,
 )
-from slabkit.arrays.mirrored_image import MirroredImage
 from slabkit.arrays.peaks import evenness
-from slabkit.arrays.ridges import LINE_SIGMA, Ridges
+from slabkit.arrays.ridges import LINE_SIGMA, MirroredImage, Ridges
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Indices: TypeAlias = npt.NDArray[np.int64]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.pictures.drawing import COLOURS, SERIES, Drawing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WIDTH, _HEIGHT, _ROW = 660, 220, 22  # the height is of the area within the axes
 _LETTER = 6.6  # width of a character in the drawing, about
@@ -154,6 +157,29 @@ def lines_chart(
         if len(finite[name][0]):
             drawing.line(place(*finite[name]), style, 2, dashed=name in dashed)
     return drawing
+
+
+def curve_drawing(curve: pd.DataFrame, beta: float) -> Drawing:
+    """Draw F-beta over thresholds by species, from a curve of `slabkit.score_curve`.
+
+    Species of which anything is found, then all (dashed); where picks have no species, all alone.
+    """
+    lines = {
+        str(name): (rows["threshold"].to_numpy(), rows["f_beta"].to_numpy())
+        for name, rows in curve.groupby("species", sort=False)
+        if (rows["f_beta"] > 0).any()
+    }
+    best = ", ".join(
+        f"{name} {x[y.argmax()]:.3g}" for name, (x, y) in lines.items() if len(y) and y.max() > 0
+    )
+    return lines_chart(
+        lines,
+        title=f"F{beta:g} of the picks that score at least",
+        label_x=f"threshold (best: {best})" if best and len(best) < 75 else "threshold",
+        label_y=f"F{beta:g}",
+        span_y=(0.0, 1.0),
+        dashed=("all",),
+    )
 
 
 def round_ticks(low: float, high: float, most: int) -> list[float]:

@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from slabkit.arrays.checks import checked_density
 from slabkit.errors import SlabkitWarning
-from slabkit.simulation.molecules import EXTENT_LEVEL, greatest_extent
-from slabkit.simulation.symmetry import Matrix
+from slabkit.simulation.molecules import EXTENT_LEVEL, Matrix, greatest_extent
 
 PROTEIN_DENSITY = 0.8
 """Da/Å³ of packed protein (partial specific volume 0.73 cm³/g, with some water between)."""

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
-from slabkit.simulation.molecules import MASK_LEVEL, Model
-from slabkit.simulation.symmetry import Matrix, random_rotation
+from slabkit.simulation.molecules import MASK_LEVEL, Matrix, Model, random_rotation
 
 # The heads of the two leaflets lie so far from the middle, with such a spread (Å), and are so dense
 # against water (Da/Å³).

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from slabkit.errors import InputError
 from slabkit.simulation.imaging import image_volume
 from slabkit.simulation.maps import MapModel, PlacedMap
-from slabkit.simulation.molecules import Model
+from slabkit.simulation.molecules import Matrix, Model, random_rotation, relion_angles
 from slabkit.simulation.sample import Placement, Sample, Vesicle
 from slabkit.simulation.species import (
     BACKGROUND_COUNT,
@@ -24,7 +24,6 @@ from slabkit.simulation.species import (
     membrane_protein,
     small_proteins,
 )
-from slabkit.simulation.symmetry import Matrix, random_rotation, relion_angles
 from slabkit.tables import PICKS, make_table, new_pick_ids
 from slabkit.tomogram import Tomogram
 from slabkit.units import positive_length
@@ -129,7 +128,7 @@ def simulate_tomogram(
     truth : DataFrame
         Columns of `slabkit.tables.PICKS`, decision ``accepted``, score NaN, and ``rlnAngleRot``,
         ``rlnAngleTilt``, ``rlnAnglePsi``: RELION's angles in degrees, of the built-in model or the
-        map as it lies in its file (see `slabkit.simulation.symmetry.relion_angles`). The position
+        map as it lies in its file (see `slabkit.simulation.molecules.relion_angles`). The position
         is the particle's centre of mass. Sorted by species as asked for, then x, y, z.
 
     Raises

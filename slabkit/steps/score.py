@@ -116,8 +116,8 @@ def _write_curve(
 ) -> None:
     from slabkit.formats.tables.atomic import write_bytes, write_text
     from slabkit.formats.tables.blocks import write_blocks
+    from slabkit.pictures.figures import curve_drawing
     from slabkit.pictures.images import png_bytes
-    from slabkit.pictures.score_pictures import curve_drawing
     from slabkit.scoring import score_curve
 
     table = score_curve(picks, truth, **scoring)
