@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
 
-from slabkit.arrays import medians
-from slabkit.arrays import suppression as best_first
+from slabkit.arrays import suppression
 from slabkit.arrays.neighbours import group_neighbours
 from slabkit.arrays.padding import _equals_neighbours, without_padding
 from slabkit.arrays.peaks import find_peaks
@@ -24,6 +23,7 @@ from slabkit.arrays.ridges import (
     ridge_heights,
 )
 from slabkit.arrays.suppression import suppress_neighbours
+from slabkit.picking import blob
 from slabkit.picking.blob import exact_median, find_blobs, pick_blobs
 from slabkit.tables import SLABS, make_table
 
@@ -150,7 +150,7 @@ def test_values_asked_for_late_choose_as_all_values_do(seed, count, longest, lev
 
     with pytest.MonkeyPatch.context() as patch:
         if dense:
-            patch.setattr(best_first, "_MOST_PAIRS", -1)
+            patch.setattr(suppression, "_MOST_PAIRS", -1)
         kept, best = suppress_neighbours(positions, distance, bound, value, lowest)
         eager, _ = suppress_neighbours(positions, distance, values, lowest=lowest)
     rows = np.flatnonzero(values >= lowest)
@@ -192,7 +192,7 @@ def test_median_is_that_of_all_values(seed, count, levels):
         values.sort()
     before = values.copy()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(medians, "_SAMPLE", random.integers(1, 50))
+        patch.setattr(blob, "_SAMPLE", random.integers(1, 50))
         assert exact_median(values) == np.median(values)
     np.testing.assert_array_equal(values, before)
 

@@ -64,7 +64,7 @@ DEFAULT_MAX_RIDGE = 0.7
 
 _REACH = 0.5  # picks nearer than this share of the larger diameter are one
 _SHELL_REACH = 0.6  # a shell also suppresses the peaks along its own wall
-# Of the sample on either side of its median; far more than chance moves it.
+# Values in a sample, and its share on either side of its median: far more than chance moves it.
 _SAMPLE, _SHARE = 2048, 0.05
 _SMALLEST_NOISE = 1e-3  # of the strongest answer: images without noise have finite scores
 
