@@ -7,11 +7,13 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -22,10 +24,11 @@ from slabkit.arrays.parallel import attempt_in_order, map_in_order
 from slabkit.cli.console import format_table
 from slabkit.cli.options.common import parse_pairs, parse_range
 from slabkit.cli.running import ConsoleReporter, execute
-from slabkit.errors import InputError, OutputExistsError, SlabkitError
-from slabkit.execution.frame import Frame, Reporter, raise_if_all_failed
+from slabkit.errors import InputError, OutputExistsError, SlabkitError, SlabkitWarning
+from slabkit.execution.frame import Frame
 from slabkit.execution.locks import output_lock
 from slabkit.execution.records import describe_input, load_record
+from slabkit.execution.reporting import Reporter, raise_if_all_failed
 from slabkit.formats.tables.atomic import atomic_path, write_text
 from slabkit.formats.tables.native import PickList, write_picks
 from slabkit.steps import curate
@@ -134,15 +137,128 @@ def test_failures_give_exit_code_one_and_are_tried_again(paths, capsys):
     assert run(out, source) is False
 
 
-def test_files_of_an_earlier_run_do_not_linger(paths):
+def test_slabs_of_an_earlier_run_do_not_linger_but_nothing_else_is_removed(paths):
+    """Issue 12, G1: a record is no order to delete."""
     out, source = paths
-    for names in (["a.mrc", "b.mrc"], ["a.mrc"]):
+    kept = out.parent / "r1.star"
+    for names in (["a_slab000.mrc", "a_slab001.mrc", "r1.star"], ["a_slab000.mrc", "r2.star"]):
         with work(out, source, parameters={"n": len(names)}, overwrite=True) as s:
             for name in names:
                 write_text(out.parent / name, "x")
                 s.outputs.append(out.parent / name)
             write_text(out, "table")
-    assert sorted(p.name for p in out.parent.iterdir()) == ["a.mrc", "out.star", "out.star.json"]
+    assert sorted(p.name for p in out.parent.iterdir()) == [
+        "a_slab000.mrc",
+        "out.star",
+        "out.star.json",
+        "r1.star",
+        "r2.star",
+    ]
+    assert kept.read_text() == "x"
+
+
+def test_outputs_elsewhere_are_known_again_and_never_deleted(tmp_path, monkeypatch):
+    """Issue 12, G1: names in a record are relative to the record, wherever they lie."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("P/a", "P/b", "P/a/b"):
+        Path(name).mkdir(parents=True, exist_ok=True)
+    Path("P/in.star").write_text("one")
+    Path("P/a/b/r.star").write_text("somebody else's")
+
+    def write(rejected, overwrite=False, folder="P"):
+        out = Path(folder) / "a" / "c.star"
+        with work(out, Path(folder) / "in.star", parameters={}, overwrite=overwrite) as s:
+            if s.finished:
+                return "finished"
+            beside = Path(folder) / "b" / rejected
+            s.check_free([beside])
+            write_text(beside, "rejected")
+            s.outputs.append(beside)
+            write_text(out, "kept")
+        return "done"
+
+    assert write("r.star") == "done"
+    assert write("r.star") == "finished"
+    assert write("r2.star", overwrite=True) == "done"
+    assert Path("P/a/b/r.star").read_text() == "somebody else's"
+    shutil.copytree("P", "Q")
+    assert write("r3.star", overwrite=True, folder="Q") == "done"
+    assert Path("P/b/r2.star").exists()
+
+
+def test_no_input_is_written_to_under_another_name(paths):
+    """Issue 12, G3: paths are compared by file identity."""
+    out, source = paths
+    out.parent.mkdir()
+    link = out.parent / "link.star"
+    link.symlink_to(source)
+    hard = out.parent / "hard.star"
+    os.link(source, hard)
+    for other in (link, hard):
+        with (
+            pytest.raises(InputError, match=r"is an input \(it is .*in\.star\) and cannot be"),
+            work(out, source, overwrite=True) as s,
+        ):
+            s.check_free([other])
+        with pytest.raises(InputError, match="cannot be the result too"):
+            run(other, source, overwrite=True)
+    assert source.read_text() == "one"
+    with pytest.raises(InputError, match="is not a regular file"):
+        run("/dev/null", source, overwrite=True)
+
+
+def test_a_killed_run_is_taken_over_at_every_moment(paths):
+    """Issue 12, G8: killed before the table, after it, and before its record was finished."""
+    out, source = paths
+    script = (
+        "import os, sys\n"
+        "from slabkit.execution.frame import Frame\n"
+        "from slabkit.formats.tables.atomic import atomic_path, write_text\n"
+        "out, source, when = sys.argv[1:]\n"
+        "with Frame().work('test', out, inputs=[source], parameters={'a': 1}):\n"
+        "    if when == 'midway':\n"
+        "        with atomic_path(out):\n"
+        "            os.kill(os.getpid(), 9)\n"
+        "    write_text(out, 'result')\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    for when in ("midway", "late"):
+        killed = subprocess.run([sys.executable, "-c", script, out, source, when], check=False)
+        assert killed.returncode == -9
+        assert run(out, source) is False  # not refused, and not taken for finished
+        assert sorted(p.name for p in out.parent.iterdir()) == ["out.star", "out.star.json"]
+        assert run(out, source) is True
+        out.unlink()
+        out.with_name("out.star.json").unlink()
+
+
+def test_a_failed_replacement_leaves_the_old_result_finished(paths):
+    out, source = paths
+    run(out, source)
+    with pytest.raises(InputError), work(out, source, parameters={"a": 2}, overwrite=True):
+        raise InputError("no")
+    assert run(out, source) is True
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "{", "\x00", '{"step": 1}', "[" * 100_000]
+    + [
+        json.dumps({"step": "test", "parameters": {}, "inputs": [], **wrong})
+        for wrong in ({"outputs": [1]}, {"inputs": [3]}, {"outputs": "/etc"}, {"finished": 1e30})
+    ],
+)
+def test_a_record_that_is_none_counts_as_absent(paths, text):
+    """Issue 12, G11."""
+    out, source = paths
+    out.parent.mkdir()
+    out.write_text("mine")
+    out.with_name("out.star.json").write_text(text)
+    with (
+        pytest.warns(SlabkitWarning, match="is no record of slabkit"),
+        pytest.raises(OutputExistsError, match="not recorded as made by slabkit"),
+    ):
+        run(out, source)
 
 
 def test_files_beside_the_result_are_not_replaced_unasked(paths):

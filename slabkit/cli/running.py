@@ -12,7 +12,8 @@ import typer
 
 from slabkit.cli.console import WARNINGS, emit, format_table, say, short
 from slabkit.errors import InputError
-from slabkit.execution.frame import Frame, Progress, Reporter, StepResult
+from slabkit.execution.frame import Frame
+from slabkit.execution.reporting import Progress, Reporter, StepResult
 
 T = TypeVar("T")
 O = TypeVar("O")  # noqa: E741

@@ -24,24 +24,24 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from slabkit.errors import InputError, OutputExistsError, SlabkitError
+from slabkit.execution.reporting import Reporter, StepResult, raise_if_all_failed
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from slabkit.execution.records import Record
 
 T = TypeVar("T")
 
-Progress: TypeAlias = Callable[[str, int, int, str], None]
-"""Called with the stage, how much of it is done, of how much, and the text to show."""
-
+_NUMBER = re.compile(r"(?<=_)(slab)?\d{3,}(?=\.[a-z]+$)")  # of slabs and galleries
 _WRITE_STAR = (
     "pick blob",
     "pick template",
@@ -55,70 +55,6 @@ _WRITE_STAR = (
     "split",
     "suggest",
 )
-
-
-class Reporter:
-    """Where a step says what it does; this one says nothing.
-
-    Attributes
-    ----------
-    warnings : list of str
-        Warnings shown so far, each once; they go into records.
-    """
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def note(self, text: str) -> None:
-        """Say something that a person may want to know."""
-
-    def failure(self, item: str, message: str) -> None:
-        """Say that one item of several could not be done."""
-
-    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Show a small table."""
-
-    def result(self, value: Any) -> None:
-        """Show what a step found whose result is not a file."""
-
-    def track(self, items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
-        """Pass items through, showing how far they are."""
-        yield from items
-
-    def progress(self) -> contextlib.AbstractContextManager[Progress]:
-        """Give what shows how far a computation of several stages is."""
-        return contextlib.nullcontext(lambda *_: None)
-
-    def done(self, result: StepResult) -> None:
-        """Say how a step ended."""
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """How a step ended.
-
-    Parameters
-    ----------
-    name : str
-        The command, ``pick blob`` for instance.
-    status : {"done", "partial", "skipped"}
-        ``partial``: some items failed; ``skipped``: the result was there already.
-    out : Path or None
-        The main file.
-    summary : dict
-        The counts.
-    failures : dict of str to str
-        Item to error.
-    again : str
-        How finished work is made again, for the message that it was skipped.
-    """
-
-    name: str
-    status: Literal["done", "partial", "skipped"]
-    out: Path | None
-    summary: dict[str, Any]
-    failures: dict[str, str]
-    again: str
 
 
 @dataclass
@@ -191,24 +127,6 @@ def parameters(options: Any, *left_out: str) -> dict[str, Any]:
     return found
 
 
-def raise_if_all_failed(failures: Mapping[str, str], items: int) -> None:
-    """Raise an error if all of so many items failed; ``failures``: item to error."""
-    if items and len(failures) == items:
-        first = next(iter(failures.values()))
-        raise InputError(first if items == 1 else f"none of {items} could be done; {first}")
-
-
-def summary_rows(table: pd.DataFrame) -> list[dict[str, object]]:
-    """Give the rows of a table for a summary: NaN is None, and names have no ``slabkit``."""
-    return [
-        {
-            str(name).removeprefix("slabkit"): None if value != value else value
-            for name, value in row.items()
-        }
-        for row in table.astype(object).to_dict("records")
-    ]
-
-
 class Work(contextlib.AbstractContextManager["Work"]):
     """One result in the making: refuse or skip, lock, record.
 
@@ -268,8 +186,10 @@ class Work(contextlib.AbstractContextManager["Work"]):
         self._inputs = [str(path) for path in inputs if str(path) != "-"]
         self._text_inputs = dict(text_inputs or {})
         self._record: Record | None = None
+        self._old_record: bytes | None = None
+        self._own: set[Path] = set()  # files that this step may replace
         self._stack = contextlib.ExitStack()
-        self._old_outputs: set[Path] = set()
+        self._announced: list[Path] = []
         self._begun = False
         self._new_folders: list[Path] = []
         self._total: int | None = None
@@ -278,33 +198,82 @@ class Work(contextlib.AbstractContextManager["Work"]):
         if self.out is None:
             return self
         from slabkit.execution.locks import output_lock
-        from slabkit.execution.records import Record, describe_inputs, describe_text, load_record
+        from slabkit.execution.records import (
+            Record,
+            describe_inputs,
+            describe_text,
+            load_record,
+            record_path,
+        )
 
         described = describe_inputs(self._inputs)
         described += [describe_text(name, text) for name, text in self._text_inputs.items()]
-        if any(Path(i).resolve() == self.out.resolve() for i in self._inputs):
-            raise InputError(f"{self.out}: is an input and cannot be the result too.")
+        if self.out.is_dir():
+            raise InputError(f"{self.out}: is a folder; -o wants a file here.")
+        self._refuse_inputs([self.out])
         self._record = Record(
             self.name, self._parameters, described, command=list(self.frame.command)
         )
-        old = load_record(self.out)
-        if old is not None:
-            self._old_outputs = {self.out.parent / name for name in old.outputs}
         if self.name in _WRITE_STAR and self.out.suffix not in ("", ".star"):
             raise InputError(
                 f"{self.out}: {self.name} writes STAR; name it .star, and turn it into "
                 f"{self.out.suffix} with slabkit convert."
             )
-        if self.out.is_dir():
-            raise InputError(f"{self.out}: is a folder; -o wants a file here.")
-        if self.out.exists() and not self.frame.overwrite and self._is_finished(old):
-            self.finished = True
-            self.summary = old.summary if old is not None else {}
+        if self._is_there_already():
             return self
         parents = [self.out.parent, *self.out.parent.parents]
         self._new_folders = [folder for folder in parents if not folder.exists()]
         self._stack.enter_context(output_lock(self.out))
+        try:
+            if self._is_there_already():  # another run made it before the lock was free
+                self._stack.close()
+                return self
+            with contextlib.suppress(OSError):
+                self._old_record = record_path(self.out).read_bytes()
+            old = load_record(self.out)
+            if old is not None:
+                self._own = set(old.output_paths(self.out))
+                if not old.finished:  # a run that was killed cleans up nothing
+                    from slabkit.formats.tables.atomic import remove_temporary_files
+
+                    remove_temporary_files([self.out, *self._own])
+            self._announce([self.out])
+        except BaseException:
+            self._stack.close()
+            raise
         return self
+
+    def _is_there_already(self) -> bool:
+        """Tell whether the same work is done; refuse if the result that is there is of other."""
+        from slabkit.execution.records import load_record
+
+        assert self.out is not None
+        if not self.out.exists() or self.frame.overwrite:
+            return False
+        old = load_record(self.out)
+        self.finished = self._is_finished(old)
+        if self.finished and old is not None:
+            self.summary = old.summary
+        return self.finished
+
+    def _refuse_inputs(self, planned: Iterable[Path]) -> None:
+        """Refuse to write to what is read, under whatever name, and to what is no plain file."""
+        read = {}
+        for name in self._inputs:
+            with contextlib.suppress(OSError):
+                status = os.stat(name)
+                read[status.st_dev, status.st_ino] = name
+        for path in planned:
+            try:
+                status = os.stat(path)
+            except OSError:
+                continue  # not there
+            same = read.get((status.st_dev, status.st_ino))
+            if same is not None:
+                also = "" if same == str(path) else f" (it is {same})"
+                raise InputError(f"{path}: is an input{also} and cannot be the result too.")
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+                raise InputError(f"{path}: is not a regular file; give another name.")
 
     def _is_finished(self, old: Record | None) -> bool:
         """Tell whether the result that is there is this work's; refuse if it is another's."""
@@ -331,7 +300,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
             if (now["size"], now["hash"]) != (old.result["size"], old.result["hash"]):
                 raise OutputExistsError(f"{self.out}: was changed since it was made; {remedy}")
         unfinished = old.failures or not old.finished or changed
-        return not unfinished and all(path.exists() for path in self._old_outputs)
+        return not unfinished and all(path.exists() for path in old.output_paths(self.out))
 
     def __exit__(
         self,
@@ -342,8 +311,8 @@ class Work(contextlib.AbstractContextManager["Work"]):
         try:
             if error is None:
                 self._finish()
-            elif self._begun:
-                self._forget_if_clean()
+            elif self._announced:
+                self._withdraw()
         finally:
             self._stack.close()
             if error is not None:
@@ -351,61 +320,68 @@ class Work(contextlib.AbstractContextManager["Work"]):
                     with contextlib.suppress(OSError):
                         folder.rmdir()
 
-    def _forget_if_clean(self) -> None:
-        """After an error that left no file behind, leave no record of an unfinished run either."""
+    def _withdraw(self) -> None:
+        """After an error the record is again what it was, unless files were replaced."""
         from slabkit.execution.records import record_path
 
         assert self.out is not None
-        if not any(path.exists() for path in self._old_outputs):
-            record_path(self.out).unlink(missing_ok=True)
+        record = record_path(self.out)
+        with contextlib.suppress(OSError):
+            if not self._begun and self._old_record is not None:
+                record.write_bytes(self._old_record)
+            elif not any(path.exists() for path in self._announced):
+                record.unlink(missing_ok=True)
 
-    def check_free(self, paths: Iterable[Path]) -> None:
-        """Refuse to replace files that are not of this step's earlier result.
+    def check_free(self, paths: Iterable[Path], tables: Iterable[Path] = ()) -> None:
+        """Say which files are about to be written; refuse to replace those of somebody else.
+
+        All that a step writes next to the main file is named here before it is opened. The main
+        file and `tables` name other files: they are removed now and written last, so that after an
+        interruption no old table is left over new files.
 
         Parameters
         ----------
         paths : iterable of Path
-            Files that are about to be written beside the main one.
+        tables : iterable of Path
+            Those that name others.
 
         Raises
         ------
+        InputError
+            One is an input, or no regular file.
         OutputExistsError
-            One exists and ``frame.overwrite`` is false.
+            One exists, is not of this step's earlier result, and ``frame.overwrite`` is false.
         """
-        planned = list(paths)
-        foreign = [path for path in planned if path.exists() and path not in self._old_outputs]
+        tables = list(tables)
+        planned = [*paths, *tables]
+        self._refuse_inputs(planned)
+        foreign = [path for path in planned if path.exists() and path not in self._own]
         if foreign and not self.frame.overwrite:
             more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
             raise OutputExistsError(
                 f"{foreign[0]}: exists already{more}; name another file or folder, or give "
                 "--overwrite to replace it."
             )
-        if planned:
-            self._begin(planned)
-
-    def _begin(self, planned: Iterable[Path]) -> None:
-        """Say on disk that files are being replaced, so that nothing takes them for finished.
-
-        The main file names the others: it goes first and comes last. Should the run be interrupted,
-        the record knows which files are its own and may be replaced.
-        """
-        if self._record is None or self.out is None:
+        if not planned or self._record is None or self.out is None:
             return
+        self._announce(planned)
+        self._begun = True
+        for path in (self.out, *tables):
+            path.unlink(missing_ok=True)
+
+    def _announce(self, planned: Iterable[Path]) -> None:
+        """Say on disk what is being made, before it is.
+
+        Should the run be killed, its record is of unfinished work and names its files, so that the
+        next run may replace them.
+        """
         from slabkit.execution.records import save_record
 
-        self._old_outputs |= {*planned, self.out}
-        self._record.outputs = self._relative(sorted(self._old_outputs))
-        save_record(self._record, self.out)
-        self._begun = True
-        self.out.unlink(missing_ok=True)
-
-    def _relative(self, paths: Iterable[Path]) -> list[str]:
+        assert self._record is not None
         assert self.out is not None
-        folder = self.out.parent
-        return [
-            path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
-            for path in paths
-        ]
+        self._announced = list(dict.fromkeys([*self._announced, *planned]))
+        self._record.set_outputs([*self._announced, *sorted(self._own)], self.out)
+        save_record(self._record, self.out)
 
     def note(self, text: str) -> None:
         """Say something that a person may want to know."""
@@ -434,11 +410,10 @@ class Work(contextlib.AbstractContextManager["Work"]):
         if self._record is not None and self.out is not None and not self.finished:
             from slabkit.execution.records import finish_record
 
-            written = [self.out, *(path for path in self.outputs if path != self.out)]
+            written = list(dict.fromkeys([self.out, *self.outputs]))
             if self.out.exists():
-                for stale in sorted(self._old_outputs - set(written)):
-                    stale.unlink(missing_ok=True)  # an earlier run's file that nothing names now
-                self._record.outputs = self._relative(written)
+                self._remove_stale(written)
+                self._record.set_outputs(written, self.out)
                 self._record.summary = self.summary
                 self._record.warnings = list(self.frame.reporter.warnings)
                 self._record.failures = [
@@ -452,3 +427,22 @@ class Work(contextlib.AbstractContextManager["Work"]):
             self.name, status, self.out, self.summary, self.failures, self.again
         )
         self.frame.reporter.done(self.frame.result)
+
+    def _remove_stale(self, written: list[Path]) -> None:
+        """Remove files of an earlier run that nothing names now; say which others are left.
+
+        A record is no order to delete: only slabs and galleries are removed that are named like
+        one that this run wrote to the same folder, but for their number.
+        """
+        patterns = {(path.parent, _NUMBER.sub("0", path.name)) for path in written}
+        left = []
+        for path in sorted(self._own - set(written)):
+            if not path.exists():
+                continue
+            if (path.parent, _NUMBER.sub("0", path.name)) in patterns and path.is_file():
+                path.unlink(missing_ok=True)
+            else:
+                left.append(path)
+        if left:
+            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            self.note(f"{left[0]}{more}: of an earlier run and not of this result; left in place.")

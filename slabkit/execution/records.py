@@ -9,13 +9,14 @@ import hashlib
 import json
 import os
 import time
+import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import slabkit
-from slabkit.errors import InputError
+from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.tables.atomic import write_text
 from slabkit.formats.tomograms.names import is_reference
 
@@ -88,6 +89,21 @@ class Record:
         ]
         return found
 
+    def set_outputs(self, paths: Iterable[Path], result: Path) -> None:
+        """Name the files written, as seen from the record's folder."""
+        names = (os.path.relpath(path, result.parent) for path in paths)
+        self.outputs = list(dict.fromkeys(Path(name).as_posix() for name in names))
+
+    def output_paths(self, result: Path) -> list[Path]:
+        """Give the files that the record names, as they are named from here."""
+        here = os.getcwd()
+        found = []
+        for name in self.outputs:
+            path = Path(os.path.normpath(result.parent / name))
+            inside = path.is_absolute() and not result.is_absolute() and path.is_relative_to(here)
+            found.append(path.relative_to(here) if inside else path)
+        return found
+
     def same_work(self, other: Record) -> bool:
         """Tell whether another record is of the same step, parameters and input contents."""
         return not self.differences(other)
@@ -115,12 +131,39 @@ def finish_record(record: Record, result: str | os.PathLike[str]) -> None:
 
 
 def load_record(result: str | os.PathLike[str]) -> Record | None:
-    """Read the record of a result; None if there is none that can be read."""
+    """Read the record of a result; None if there is none, or (with a warning) none to be used."""
+    path = record_path(result)
     try:
-        content = json.loads(record_path(result).read_text(encoding="utf-8"))
-        return Record(**content)
-    except (OSError, ValueError, TypeError):
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        return _unusable(path, error)
+    try:
+        record = Record(**json.loads(text))
+    except (ValueError, TypeError, RecursionError) as error:
+        return _unusable(path, error)
+    for one in fields(record):
+        kind = str(one.type).partition("[")[0]
+        if type(getattr(record, one.name)).__name__ != kind:
+            return _unusable(path, f"{one.name} is no {kind}")
+    entries = [*record.inputs, record.result] if record.result else record.inputs
+    complete = all({"name", "size", "hash"} <= set(e) for e in entries if isinstance(e, dict))
+    if not complete or not all(isinstance(e, dict) for e in (*entries, *record.failures)):
+        return _unusable(path, "its inputs are not described")
+    if not all(isinstance(name, str) for name in record.outputs):
+        return _unusable(path, "its outputs are no names")
+    return record
+
+
+def _unusable(path: Path, reason: object) -> Record | None:
+    """Say that a record cannot be used; it counts as absent."""
+    warnings.warn(
+        f"{path}: is no record of slabkit ({reason}); it counts as absent.",
+        SlabkitWarning,
+        stacklevel=4,
+    )
+    return None
 
 
 def describe_inputs(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from slabkit.errors import InputError
-from slabkit.execution.frame import Frame, Work, parameters, summary_rows
+from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.execution.reporting import summary_rows
 
 if TYPE_CHECKING:
     from slabkit.curation import Agreement

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import OutputExistsError, SlabkitError
-from slabkit.execution.frame import Frame, Reporter, parameters
+from slabkit.execution.frame import Frame, parameters
+from slabkit.execution.reporting import Reporter
 from slabkit.formats.picks.context import PickReading
 from slabkit.steps import classify, curate, label, minislab, pick_blob, score, simulate, slab
 from slabkit.steps import map as map_picks

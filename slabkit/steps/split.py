@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slabkit.execution.frame import Frame, Work, parameters, summary_rows
+from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.execution.reporting import summary_rows
 
 if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList

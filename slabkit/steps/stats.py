@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
-from slabkit.execution.frame import Frame, Work, parameters, summary_rows
+from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.execution.reporting import summary_rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import sys
 import tempfile
@@ -61,6 +62,13 @@ def atomic_path(target: str | os.PathLike[str], sync: bool = True) -> Iterator[P
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_temporary_files(targets: Iterable[Path]) -> None:
+    """Remove what `atomic_path` left beside targets when its process was killed."""
+    for target in targets:
+        for path in target.parent.glob(f".{glob.escape(target.stem[:100])}.*.tmp{target.suffix}"):
+            path.unlink(missing_ok=True)
 
 
 def write_pieces(target: str | os.PathLike[str], pieces: Iterable[bytes]) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
-from slabkit.execution.frame import Work, raise_if_all_failed
+from slabkit.execution.frame import Work
+from slabkit.execution.reporting import raise_if_all_failed
 from slabkit.tomogram import Reading, Tomogram, TomogramRef
 from slabkit.units import Contrast
 
