@@ -175,10 +175,10 @@ def test_damaged_files_are_refused_or_read(
 @example(data=b"[" * 5000, name="a.json")
 @example(data=b'{"a":' * 3000, name="m_info.json")
 @example(data=b"1" * 5000 + b" 2 3", name="a.coords")
-def test_info_of_anything(tmp_path: Path, data: bytes, name: str) -> None:
+def test_info_of_anything(tmp_path: Path, files: Any, data: bytes, name: str) -> None:
     (tmp_path / name).write_bytes(data)
     attempt(tmp_path / name, describe_file)
     attempt(tmp_path / name, lambda path: read_results([path], TABLE, LAYOUT))
-    slabs = read_slabs(tables(tmp_path)["slab table"])
+    slabs = read_slabs(files["slabs"][0])
     attempt(tmp_path / name, lambda path: read_picks2d_any([path], slabs, y_axis="down"))
     assert np.all(slabs["rlnMicrographName"] != "")

@@ -25,8 +25,9 @@ from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
 ANGLES = st.tuples(
     st.floats(-180, 180), st.floats(0, 180) | st.sampled_from([0.0, 180.0]), st.floats(-180, 180)
 )
+# Few examples of many angles: an example writes and reads whole files.
 SLOW = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 VECTORS = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0.3, -0.5, 0.8]])
 
@@ -38,7 +39,7 @@ def turned(matrix: Any) -> np.ndarray:
 # --- each convention against scipy's rotations -------------------------------------------------
 
 
-@SLOW
+@settings(max_examples=30, deadline=None)
 @given(ANGLES)
 def test_relion_turns_as_its_euler_matrix(angles: tuple[float, float, float]) -> None:
     matrix = orientations.relion_matrices([angles])[0]
@@ -48,7 +49,7 @@ def test_relion_turns_as_its_euler_matrix(angles: tuple[float, float, float]) ->
     np.testing.assert_allclose(turned(again), turned(matrix), atol=1e-7)
 
 
-@SLOW
+@settings(max_examples=30, deadline=None)
 @given(ANGLES)
 def test_dynamo_turns_as_others_read_it(angles: tuple[float, float, float]) -> None:
     matrix = orientations.dynamo_matrices([angles])[0]
@@ -58,7 +59,7 @@ def test_dynamo_turns_as_others_read_it(angles: tuple[float, float, float]) -> N
     np.testing.assert_allclose(turned(again), turned(matrix), atol=1e-7)
 
 
-@SLOW
+@settings(max_examples=30, deadline=None)
 @given(ANGLES)
 def test_artiax_turns_as_motive_lists_do(angles: tuple[float, float, float]) -> None:
     matrix = orientations.artiax_matrices([angles])[0]
@@ -115,7 +116,7 @@ def pick_list(matrices: np.ndarray) -> PickList:
 
 @pytest.mark.parametrize("name", ["relion4", "relion5", "dynamo", "artiax-tsv", "copick", "ndjson"])
 @SLOW
-@given(angles=st.lists(ANGLES, min_size=1, max_size=4))
+@given(angles=st.lists(ANGLES, min_size=1, max_size=10))
 def test_orientations_survive_each_format(tmp_path: Path, name: str, angles: list[Any]) -> None:
     matrices = Rotation.from_euler("ZXZ", angles, degrees=True).as_matrix().reshape(-1, 3, 3)
     picks = pick_list(matrices)
@@ -136,7 +137,7 @@ def test_orientations_survive_each_format(tmp_path: Path, name: str, angles: lis
 
 @SLOW
 @given(
-    angles=st.lists(ANGLES, min_size=1, max_size=4),
+    angles=st.lists(ANGLES, min_size=1, max_size=10),
     order=st.permutations(["relion4", "relion5", "dynamo", "artiax-tsv", "copick", "ndjson"]),
     shuffle=st.randoms(use_true_random=False),
 )
