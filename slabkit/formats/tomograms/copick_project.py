@@ -260,16 +260,7 @@ class CopickProject:
 
 
 def open_project(argument: str | os.PathLike[str]) -> CopickProject:
-    """Read a project's JSON file.
-
-    Parameters
-    ----------
-    argument : str or path-like
-        With or without ``copick:`` before the path.
-
-    Returns
-    -------
-    CopickProject
+    """Read a project's JSON file, named with or without ``copick:`` before it.
 
     Raises
     ------

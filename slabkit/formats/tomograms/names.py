@@ -127,21 +127,15 @@ def known_names(names: Sequence[str], known: Sequence[str], where: str) -> list[
 
     Parameters
     ----------
-    names : sequence of str
-        As a file says them.
-    known : sequence of str
-        Of the tomograms there are.
+    names, known : sequence of str
+        As a file says them, and of the tomograms there are. A name that is known, or has no or
+        several likes, stays as it is.
     where : str
+        What the warning begins with that lists the names taken for another.
 
     Returns
     -------
     list of str
-        A name that is known, or has no or several likes, stays as it is.
-
-    Warns
-    -----
-    SlabkitWarning
-        Lists the names that were taken for another.
     """
     exact = set(known)
     by_bare: dict[str, list[str]] = {}

@@ -71,10 +71,6 @@ def read_header(
     uint8 : bool, optional
         Whether mode 0 is unsigned; None believes IMOD's flags, else signed.
 
-    Returns
-    -------
-    MrcHeader
-
     Raises
     ------
     FormatError
@@ -152,12 +148,7 @@ def stack_reason(where: str, header: MrcHeader) -> str | None:
 
 
 def read_image(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], float]:
-    """Read one image.
-
-    Parameters
-    ----------
-    path : path-like
-        MRC file with one section.
+    """Read an MRC file with one section.
 
     Returns
     -------
@@ -181,17 +172,7 @@ def read_image(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], float]:
 
 
 def open_stack(path: str | os.PathLike[str], compression: Compression | None = None) -> ImageStack:
-    """Open a stack of images (or one image); no pixel is read.
-
-    Parameters
-    ----------
-    path : path-like
-        MRC file; its sections are the images, whatever its space group says.
-    compression : {"gzip", "bzip2"}, optional
-
-    Returns
-    -------
-    ImageStack
+    """Open the sections of an MRC file as images, whatever its space group says; no pixel is read.
 
     Raises
     ------

@@ -165,13 +165,7 @@ def _open(
 
 
 def check_size(reference: TomogramRef, tomogram: Tomogram) -> None:
-    """Check that a tomogram is as large as expected, in Å.
-
-    Raises
-    ------
-    InputError
-        It is larger or smaller by more than binning crops.
-    """
+    """Refuse a tomogram that is larger or smaller than expected by more than binning crops."""
     if reference.expected_size is None:
         return
     found = [count * tomogram.voxel_size for count in reversed(tomogram.shape)]
@@ -192,20 +186,7 @@ def check_size(reference: TomogramRef, tomogram: Tomogram) -> None:
 def open_volume(path: str | os.PathLike[str], reading: Reading = Reading()) -> FileVolume:
     """Open the volume in a file without judging its voxel size.
 
-    Parameters
-    ----------
-    path : path-like
-    reading : Reading, optional
-        Axis order, bytes, level and missing chunks; its other options are not looked at.
-
-    Returns
-    -------
-    FileVolume
-
-    Raises
-    ------
-    FormatError, InputError, MissingDependencyError
-        As `open_tomogram`.
+    Of ``reading``, axis order, bytes, level and missing chunks count. Raises as `open_tomogram`.
     """
     kind = file_kind(path)
     axis_order = reading.axis_order
@@ -233,23 +214,13 @@ def open_volume(path: str | os.PathLike[str], reading: Reading = Reading()) -> F
 
 
 def file_kind(path: str | os.PathLike[str]) -> FileKind:
-    """Tell a volume's format by its first bytes, not by its suffix.
-
-    Parameters
-    ----------
-    path : path-like
-
-    Returns
-    -------
-    {"mrc", "gzip", "bzip2", "tiff", "zarr"}
-        ``mrc`` for all that nothing else is known of.
+    """Tell a volume's format by its first bytes, not by its suffix; ``mrc`` if by nothing else.
 
     Raises
     ------
     InputError
-        There is no such file, it is a folder or empty, or it may not be read.
-    FormatError
-        It is of a format that is known and not read.
+        There is no such file, it is a folder or empty, may not be read, or is of a format that is
+        known and not read.
     """
     where, path = str(path), Path(path)
     if is_reference(path):

@@ -14,14 +14,8 @@ _CHUNK = 1 << 15  # values that stay in the cache from one pass to the next
 class RunningStatistics:
     """Least, greatest, mean value and standard deviation of the finite values added so far.
 
-    Attributes
-    ----------
-    count : int
-        Finite values.
-    nonfinite : int
-        NaN and infinite values, which count nowhere else.
-    least, greatest, mean : float
-        Infinite (and 0) while there is no value.
+    ``nonfinite`` counts NaN and infinite values, which count nowhere else. While there is no value,
+    the least and greatest are infinite and the mean is 0.
     """
 
     def __init__(self) -> None:
@@ -33,13 +27,7 @@ class RunningStatistics:
         self._squares = 0.0  # sum of squared deviations from the mean
 
     def add(self, values: npt.NDArray[Any]) -> None:
-        """Add the values of an array.
-
-        Parameters
-        ----------
-        values : ndarray
-            Real numbers, any shape.
-        """
+        """Add the values of an array of real numbers of any shape."""
         flat = values.reshape(-1)
         for first in range(0, flat.size, _CHUNK):
             chunk = flat[first : first + _CHUNK]

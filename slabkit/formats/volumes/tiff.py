@@ -44,11 +44,6 @@ def open_tiff(
     single_image : bool, optional
         Accept one image as a volume of one plane instead of refusing it.
 
-    Returns
-    -------
-    FileVolume
-        Voxel sizes from OME or ImageJ metadata; dots per inch are no voxel size.
-
     Raises
     ------
     FormatError

@@ -70,17 +70,11 @@ def choose_voxel_size(
     where : str
         What messages begin with.
     sizes : (float, float, float) or None
-        Å along z, y, x as the file has it.
+        Å along z, y, x as the file has it; None: not at all (``unset_reason``: why).
     override : float, optional
         What the user gave (``--voxel-size``): it wins.
     expected : float, optional
         What a project, folder or pick list says.
-    unset_reason : str, optional
-        Why `sizes` is None.
-
-    Returns
-    -------
-    ChosenVoxelSize
 
     Raises
     ------
