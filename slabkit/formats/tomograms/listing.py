@@ -404,30 +404,17 @@ def slabkit_tomograms(blocks: dict[str, pd.DataFrame], where: str) -> pd.DataFra
 
 def _from_table(path: Path) -> list[TomogramRef]:
     from slabkit.formats.tables.star import read_star
-    from slabkit.formats.tomograms.relion import is_relion_tomograms
+    from slabkit.formats.tomograms.relion import is_relion_tomograms, list_relion_tomograms
 
     blocks = read_star(path)
     if is_relion_tomograms(blocks):
-        return _from_relion(blocks, path)
-    found = []
-    for row in slabkit_tomograms(blocks, str(path)).to_dict("records"):
-        ref, _ = _of_row(row, path)
+        found = [one.ref for one in list_relion_tomograms(blocks, str(path))]
+    else:
+        rows = slabkit_tomograms(blocks, str(path)).to_dict("records")
+        found = [replace(_of_row(row, path)[0], expected_size=None) for row in rows]
+    for ref in found:
         if ref.path is None:
-            raise InputError(f"{path}: has no file for the tomogram {ref.name}.")
-        found.append(replace(ref, expected_size=None))
-    return found
-
-
-def _from_relion(blocks: Mapping[str, pd.DataFrame], path: Path) -> list[TomogramRef]:
-    from slabkit.formats.tomograms.relion import list_relion_tomograms
-
-    found = []
-    for one in list_relion_tomograms(blocks, str(path)):
-        if one.path is None:
-            raise InputError(f"{path}: has no reconstructed volume for the tomogram {one.name}.")
-        edge = one.voxel_size
-        size = None if math.isnan(edge) else edge
-        found.append(TomogramRef(one.name, one.path, size, opener=open_reference))
+            raise InputError(ref.problem or f"{path}: has no file for the tomogram {ref.name}.")
     return found
 
 

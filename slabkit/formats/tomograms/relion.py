@@ -11,7 +11,6 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,29 +43,22 @@ _VOLUMES = (
 class RelionTomogram:
     """One row of ``tomograms.star``.
 
-    The path is that of the reconstructed volume, the denoised one where there is one. Pixels are of
-    the tilt series, their size in Å; ``size`` (x, y, z) is in pixels, and ``binning`` is the voxel
-    size of the volume over the pixel size; NaN where not known.
+    The volume is the reconstructed one, denoised where there is one. Pixels are of the tilt series,
+    their size in Å; ``size`` (x, y, z) is in pixels, and ``binning`` is the voxel size of the
+    volume over the pixel size; NaN where not known.
     """
 
-    name: str
-    path: Path | None
+    ref: TomogramRef
     pixel_size: float
     size: tuple[float, float, float]
     binning: float
 
-    @property
-    def voxel_size(self) -> float:
-        """Voxel size of the volume in Å, NaN where not known."""
-        return self.pixel_size * self.binning
-
-    def binned_size(self) -> tuple[int, int, int]:
-        """Give the size in voxels, x, y, z; 0 where not known."""
-        x, y, z = (
-            math.floor(side / self.binning + 0.5) if math.isfinite(side / self.binning) else 0
-            for side in self.size
-        )
-        return x, y, z
+    def binned(self) -> tuple[list[int], float]:
+        """Give the size in voxels along x, y, z (0: not known), and the voxel size in Å."""
+        binning = self.binning if math.isfinite(self.binning) else 1.0
+        sides = [side / binning for side in self.size]
+        counts = [math.floor(side + 0.5) if math.isfinite(side) else 0 for side in sides]
+        return counts, self.pixel_size * binning
 
 
 def is_relion_tomograms(blocks: Mapping[str, pd.DataFrame]) -> bool:
@@ -107,15 +99,17 @@ def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> lis
         written = [str(block[label].iloc[row]) for label in labels]
         path = next((text for text in written if text.lower() not in ("", "none")), None)
         x, y, z = (float(numbers[label][row]) for label in UNBINNED_SIZES)
-        found.append(
-            RelionTomogram(
-                name,
-                None if path is None else resolve_path(path, where),
-                float(pixel[row]),
-                (x, y, z),
-                float(numbers[_BINNING][row]),
-            )
+        binning = float(numbers[_BINNING][row])
+        ref = TomogramRef(
+            name,
+            None if path is None else resolve_path(path, where),
+            float(pixel[row]) * binning if math.isfinite(binning) else None,
+            problem=""
+            if path
+            else f"{where}: has no reconstructed volume for the tomogram {name}.",
+            opener=open_reference,
         )
+        found.append(RelionTomogram(ref, float(pixel[row]), (x, y, z), binning))
     return found
 
 
@@ -131,24 +125,18 @@ def relion_tomogram_table(
     rows: list[dict[str, Any]] = []
     reading = Reading(voxel_size=voxel_size)
     for one in list_relion_tomograms(blocks, where):
-        row: dict[str, Any] = {"slabkitTomogram": one.name, "slabkitTomogramFile": ""}
-        if one.path is not None and one.path.exists():
-            volume = TomogramRef(
-                one.name,
-                one.path,
-                one.voxel_size if math.isfinite(one.voxel_size) else None,
-                reading=reading,
-                opener=open_reference,
-            ).open()
-            size, edge = tuple(reversed(volume.shape)), volume.voxel_size
-        else:
-            whole = RelionTomogram(one.name, None, one.pixel_size, one.size, 1.0)
-            there = one if math.isfinite(one.binning) else whole
-            size, edge = there.binned_size(), voxel_size or there.voxel_size
-        if one.path is not None:
-            row["slabkitTomogramFile"] = path_for_table(one.path)
+        path = one.ref.path
+        size, edge = one.binned()
+        if path is not None and path.exists():
+            volume = one.ref.but(reading=reading).open()
+            size, edge = list(reversed(volume.shape)), volume.voxel_size
+        row: dict[str, Any] = {
+            "slabkitTomogram": one.ref.name,
+            "slabkitTomogramFile": "" if path is None else path_for_table(path),
+            "slabkitVoxelSize": voxel_size or edge,
+            "slabkitTomogramReading": reading.text(),
+        }
         row |= {f"slabkitTomogramSize{axis}": side for axis, side in zip("XYZ", size, strict=True)}
-        row["slabkitVoxelSize"], row["slabkitTomogramReading"] = edge, reading.text()
         row |= dict(zip(UNBINNED, (*one.size, one.pixel_size), strict=True))
         rows.append(row)
     columns = [*TOMOGRAMS.names[:6], "slabkitTomogramReading", *UNBINNED]
