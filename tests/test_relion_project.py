@@ -88,7 +88,7 @@ def test_tomograms_are_listed_by_their_names_in_relion(project):
         listed = list_tomograms(["tomograms.star"])
     assert [str(t.path) for t in listed] == ["Denoised/a.mrc", "Tomo/rec_00255.mrc"]
     write_tomograms(rlnTomoReconstructedTomogram=None)
-    with pytest.raises(InputError, match="has no reconstructed volume for TS_01"):
+    with pytest.raises(InputError, match="has no reconstructed volume for the tomogram TS_01"):
         list_tomograms(["tomograms.star"])
 
 

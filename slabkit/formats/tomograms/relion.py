@@ -100,13 +100,12 @@ def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> lis
         path = next((text for text in written if text.lower() not in ("", "none")), None)
         x, y, z = (float(numbers[label][row]) for label in UNBINNED_SIZES)
         binning = float(numbers[_BINNING][row])
+        missing = f"{where}: has no reconstructed volume for the tomogram {name}."
         ref = TomogramRef(
             name,
             None if path is None else resolve_path(path, where),
             float(pixel[row]) * binning if math.isfinite(binning) else None,
-            problem=""
-            if path
-            else f"{where}: has no reconstructed volume for the tomogram {name}.",
+            problem="" if path else missing,
             opener=open_reference,
         )
         found.append(RelionTomogram(ref, float(pixel[row]), (x, y, z), binning))
