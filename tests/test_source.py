@@ -40,9 +40,9 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which files were parsed as STAR, in order."""
     calls: list[str] = []
 
-    def counted(text: Any, where: str = "") -> Any:
+    def counted(data: bytes, where: str = "", *kinds: Any) -> Any:
         calls.append(where)
-        return parse_star(text, where)
+        return parse_star(data, where, *kinds)
 
     monkeypatch.setattr(source_module, "parse_star", counted)
     return calls
@@ -127,6 +127,12 @@ def test_the_head_has_the_labels_that_parsing_finds(
     except FormatError:
         return
     assert Source("x.star", text.encode()).block_labels == expected
+
+
+def test_binary_files_are_named_by_every_format() -> None:
+    for entry in formats_of("picks"):
+        with pytest.raises(FormatError, match="binary IMOD model; make text of it"):
+            entry.reading(Source("x.mod", b"IMODV1.2\x00"), _context())
 
 
 def test_keys_of_damaged_json_are_seen() -> None:

@@ -210,6 +210,7 @@ class FileFormat:
         ------
         InputError
         """
+        source.refuse_binary()
         self.require_meant(context, source.where)
         assert self.read is not None
         return self.read(source, context)

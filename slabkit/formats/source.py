@@ -90,6 +90,20 @@ class Source:
         FormatError
             It is not UTF-8 text.
         """
+        self.refuse_binary()
+        try:
+            text = self.data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise FormatError(f"{self.where}: is not a text file.") from error
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+    def refuse_binary(self) -> None:
+        """Say of known binary files what to do with them.
+
+        Raises
+        ------
+        FormatError
+        """
         if self.data.startswith(b"IMOD"):
             raise FormatError(
                 f"{self.where}: is a binary IMOD model; make text of it with IMOD's model2point "
@@ -106,11 +120,6 @@ class Source:
                 f"{self.where}: is a zip archive or spreadsheet; save it as CSV or, in DeepFinder, "
                 "as XML."
             )
-        try:
-            text = self.data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise FormatError(f"{self.where}: is not a text file.") from error
-        return text.replace("\r\n", "\n").replace("\r", "\n")
 
     @cached_property
     def empty(self) -> bool:

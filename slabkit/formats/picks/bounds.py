@@ -100,11 +100,13 @@ def count_outside(picks: pd.DataFrame, tomograms: pd.DataFrame) -> int:
     int
         Where size or voxel size of a tomogram is not known, none of its picks counts.
     """
+    import pandas as pd
+
     if not len(picks):
         return 0
-    rows = tomograms.set_index("slabkitTomogram").loc[picks["slabkitTomogram"]]
-    sizes = rows[[f"slabkitTomogramSize{axis}" for axis in "XYZ"]].to_numpy(float)
-    voxel = rows[["slabkitVoxelSize"]].to_numpy(float)
+    rows = pd.Index(tomograms["slabkitTomogram"]).get_indexer(pd.Index(picks["slabkitTomogram"]))
+    sizes = tomograms[[f"slabkitTomogramSize{axis}" for axis in "XYZ"]].to_numpy(float)[rows]
+    voxel = tomograms[["slabkitVoxelSize"]].to_numpy(float)[rows]
     known = (sizes > 0).all(axis=1) & (voxel > 0).all(axis=1)
     positions = picks[[f"slabkit{axis}" for axis in "XYZ"]].to_numpy(float)
     return int((~are_inside(positions[known], sizes[known], voxel[known])).sum())

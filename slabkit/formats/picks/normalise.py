@@ -25,16 +25,15 @@ _PLACE = ["slabkitTomogram", "slabkitX", "slabkitY", "slabkitZ"]
 
 def give_ids(table: pd.DataFrame, where: str) -> pd.DataFrame:
     """Give an id to every pick that has none."""
-    ids = (
-        np.asarray(table["slabkitPickId"], dtype=object)
-        if "slabkitPickId" in table.columns
-        else np.full(len(table), "", dtype=object)
-    )
-    missing = ids == ""
-    if not missing.any():
-        return table.assign(slabkitPickId=ids)
+    if "slabkitPickId" in table.columns:
+        missing = (table["slabkitPickId"] == "").to_numpy(dtype=bool)
+        if not missing.any():
+            return table
+        ids = table["slabkitPickId"].to_numpy(dtype=object, copy=True)
+    else:
+        missing = np.ones(len(table), dtype=bool)
+        ids = np.full(len(table), "", dtype=object)
     rows = table.loc[missing]
-    ids = ids.copy()
     ids[missing] = new_pick_ids(
         rows["slabkitTomogram"],
         rows["slabkitX"].to_numpy(float),
@@ -52,6 +51,8 @@ def drop_duplicates(table: pd.DataFrame, where: str) -> pd.DataFrame:
     only rows that are equal in everything are.
     """
     if "slabkitPickId" in table.columns:
+        if table["slabkitPickId"].is_unique:
+            return table
         kept = table[~table.duplicated()]
     else:
         key = [*_PLACE, *(["slabkitSpecies"] if "slabkitSpecies" in table.columns else [])]

@@ -214,12 +214,14 @@ def _read(
 def _columns(reading: ParsedPicks, where: str) -> pd.DataFrame:
     import pandas as pd
 
-    # Texts stay plain objects until the whole table is checked.
+    # Lists of texts stay plain objects until the whole table is checked.
+    typed = (np.ndarray, pd.Series)
     table = pd.DataFrame(
         {
-            name: values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
+            name: values if isinstance(values, typed) else np.array(values, dtype=object)
             for name, values in reading.columns.items()
-        }
+        },
+        copy=False,
     )
     check_names(table["slabkitTomogram"].unique(), "tomogram", where)
     if "slabkitSpecies" in table.columns:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.source import Source
@@ -20,16 +18,17 @@ def read(source: Source, context: Context) -> ParsedPicks:
     from slabkit.formats.tables.native import parse_native_picks
 
     picks = parse_native_picks(source.data, source.where)
-    written = picks.picks["slabkitTomogram"].tolist()
+    table, tomograms = picks.picks, picks.tomograms
+    written = table["slabkitTomogram"].unique().tolist()
     names = context.names(written, len(written), source.where)
-    columns = {name: picks.picks[name].to_numpy() for name in picks.picks.columns}
-    columns["slabkitTomogram"] = np.array(names, dtype=object)
-    # What the user calls a tomogram otherwise is called so in the list of tomograms too.
-    called = dict(zip(written, names, strict=True))
-    tomograms = picks.tomograms.assign(
-        slabkitTomogram=[called.get(name, name) for name in picks.tomograms["slabkitTomogram"]]
-    )
-    return ParsedPicks(columns, tomograms=tomograms)
+    if names != written:
+        # What the user calls a tomogram otherwise is called so in the list of tomograms too.
+        called = dict(zip(written, names, strict=True))
+        table = table.assign(slabkitTomogram=table["slabkitTomogram"].map(called))
+        tomograms = tomograms.assign(
+            slabkitTomogram=[called.get(name, name) for name in tomograms["slabkitTomogram"]]
+        )
+    return ParsedPicks({str(name): table[name] for name in table.columns}, tomograms=tomograms)
 
 
 def write(picks: PickList, context: Context) -> str:
