@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NUMBER = re.compile(r"(?<=_)(slab)?\d{3,}(?=\.[a-z]+$)")  # of slabs and galleries
+_NUMBER = re.compile(r"(?<=_)(slab)?\d{3,}(?=(_[a-z]+)?\.[a-z]+$)")  # of slabs and galleries
 _WRITE_STAR = (
     "pick blob",
     "pick template",
