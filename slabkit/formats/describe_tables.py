@@ -31,21 +31,7 @@ _READERS: dict[str, Any] = {
 
 
 def describe_text(source: Source) -> FileDescription:
-    """Say what a text file is.
-
-    Parameters
-    ----------
-    source : Source
-
-    Returns
-    -------
-    FileDescription
-
-    Raises
-    ------
-    FormatError
-        slabkit does not understand it.
-    """
+    """Say what a text file is, or that slabkit does not understand it."""
     where = source.where
     if source.is_star or source.suffix == ".star":
         return _describe_star(source)

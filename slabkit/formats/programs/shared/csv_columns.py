@@ -13,13 +13,7 @@ from slabkit.formats.programs.shared.values import coordinates
 
 
 def csv_rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:
-    """Give the rows of a table, each with its line; blank rows and those after ``#`` are left out.
-
-    Raises
-    ------
-    FormatError
-        It is not well-formed CSV; names the line.
-    """
+    """Give the rows of a table with their lines; none that are blank or begin with ``#``."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     try:
         for row in reader:
@@ -40,19 +34,9 @@ def delimiter_of(header: str) -> str:
 def csv_columns(
     text: str, needed: Sequence[str], what: str, where: str, delimiter: str = ","
 ) -> dict[str, list[str]]:
-    """Split a table into its columns by name; values lose the blanks at their ends.
+    """Split a table, ``what`` for messages, into its columns by name, without blanks at their ends.
 
-    Parameters
-    ----------
-    needed : sequence of str
-        Columns it must have.
-    what : str
-        What it should be, for the message.
-
-    Raises
-    ------
-    FormatError
-        It is not well-formed, a column is missing or doubled, or a row is short or long.
+    A missing or doubled column and a short or long row are refused.
     """
     if "\0" in text:  # csv passes it on, and no path may have it
         raise FormatError(f"{where}: is not well-formed (it has a NUL character).")

@@ -72,15 +72,7 @@ class RelionStar:
 
     @classmethod
     def read(cls, source: Source, columns: Columns) -> RelionStar:
-        """Take the one block that has the needed columns.
-
-        Raises
-        ------
-        FormatError
-            None or several blocks have them, or an optics group is not there.
-        InputError
-            It has shifts that are refused.
-        """
+        """Take the one block that has the needed columns; join the optics groups to its rows."""
         where, blocks = source.where, source.blocks
         found = [block for block in blocks.values() if set(columns.needed) <= set(block.columns)]
         if len(found) != 1:
@@ -161,13 +153,7 @@ class RelionStar:
         return shift
 
     def pixel_sizes(self, names: list[str], context: Context, needed: bool) -> Numbers | None:
-        """Give the unbinned pixel size of each particle in Å: from the binning, else from the file.
-
-        Raises
-        ------
-        InputError
-            It is needed and not known, not positive, or larger than the tomogram's voxels.
-        """
+        """Give each particle's unbinned pixel size in Å: from the binning, else from the file."""
         where = self.where
         in_file = self._pixel_sizes_in_file()
         if context.binning is None:
@@ -217,12 +203,7 @@ class RelionStar:
 
 
 def refuse_shifts_in_pixels(table: pd.DataFrame, labels: Sequence[str], where: str) -> None:
-    """Refuse shifts of RELION 3.0 that are not 0: nothing says of which pixels they are.
-
-    Raises
-    ------
-    InputError
-    """
+    """Refuse shifts of RELION 3.0 that are not 0: nothing says of which pixels they are."""
     for label in labels:
         if label in table.columns and coordinates(table[label].tolist(), label, where).any():
             raise InputError(
