@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Protocol
@@ -54,16 +55,12 @@ def relion_angles(rotation: Matrix) -> tuple[float, float, float]:
     ``rotation`` turns the reference's ``(x, y, z)`` into the tomogram's. With Z and Y the usual
     counter-clockwise rotations, it is ``Z(-psi) @ Y(-tilt) @ Z(-rot)``; tilt is from 0 to 180.
     """
-    # For the transpose Z(rot) Y(tilt) Z(psi): last column (cos rot sin tilt, sin rot sin tilt,
-    # cos tilt), last row (-sin tilt cos psi, sin tilt sin psi, cos tilt).
-    inverse = rotation.T
-    tilt = np.arctan2(np.hypot(inverse[0, 2], inverse[1, 2]), inverse[2, 2])
-    if np.sin(tilt) < 1e-9:  # only the sum (or difference) of the others is defined
-        rot, psi = np.arctan2(inverse[1, 0] * np.sign(inverse[2, 2]), inverse[1, 1]), 0.0
-    else:
-        rot = np.arctan2(inverse[1, 2], inverse[0, 2])
-        psi = np.arctan2(inverse[2, 1], -inverse[2, 0])
-    return float(np.degrees(rot)), float(np.degrees(tilt)), float(np.degrees(psi))
+    from scipy.spatial.transform import Rotation
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Gimbal lock")  # psi is 0 then
+        rot, tilt, psi = Rotation.from_matrix(rotation.T).as_euler("ZYZ", degrees=True)
+    return float(rot), float(tilt), float(psi)
 
 
 def _generators(group: str) -> list[Matrix]:

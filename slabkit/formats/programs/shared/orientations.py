@@ -15,6 +15,7 @@ With Rz(a) the right-handed rotation by a about z, and so on, that matrix is
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -38,15 +39,10 @@ _ORTHOGONAL = 1e-3
 
 def euler_matrices(angles: npt.ArrayLike, axes: Axes) -> Matrices:
     """Give Rz(a) R(b) Rz(c) of a, b, c in degrees, R about the middle axis; shape (picks, 3, 3)."""
-    a, b, c = np.deg2rad(np.asarray(angles, dtype=float).reshape(-1, 3)).T
-    zero, one = np.zeros_like(b), np.ones_like(b)
-    cos, sin = np.cos(b), np.sin(b)
-    if axes == "zyz":
-        rows = [cos, zero, sin, zero, one, zero, -sin, zero, cos]
-    else:
-        rows = [one, zero, zero, zero, cos, -sin, zero, sin, cos]
-    middle = np.stack(rows, axis=-1).reshape(-1, 3, 3)
-    matrices: Matrices = _about_z(a) @ middle @ _about_z(c)
+    from scipy.spatial.transform import Rotation
+
+    turned = Rotation.from_euler(axes.upper(), np.asarray(angles, dtype=float).reshape(-1, 3), True)
+    matrices: Matrices = turned.as_matrix()
     return matrices
 
 
@@ -55,20 +51,13 @@ def euler_angles(matrices: Matrices, axes: Axes) -> npt.NDArray[np.float64]:
 
     b is between 0 and 180; c is 0 where only a and c together are known.
     """
-    m = matrices
-    sin = np.hypot(m[:, 0, 2], m[:, 1, 2])
-    b = np.arctan2(sin, m[:, 2, 2])
-    if axes == "zyz":
-        a, c = np.arctan2(m[:, 1, 2], m[:, 0, 2]), np.arctan2(m[:, 2, 1], -m[:, 2, 0])
-        flat = np.where(m[:, 2, 2] > 0, 1.0, -1.0)
-    else:
-        a, c = np.arctan2(m[:, 0, 2], -m[:, 1, 2]), np.arctan2(m[:, 2, 0], m[:, 2, 1])
-        flat = np.ones(len(m))
-    pole = sin < 1e-7
-    a = np.where(pole, np.arctan2(flat * m[:, 1, 0], flat * m[:, 0, 0]), a)
-    c = np.where(pole, 0.0, c)
-    angles: npt.NDArray[np.float64] = np.rad2deg(np.column_stack([a, b, c])) + 0.0
-    return angles
+    from scipy.spatial.transform import Rotation
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Gimbal lock")  # c is 0 then, as said above
+        angles = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_euler(axes.upper(), True)
+    exact: npt.NDArray[np.float64] = angles + 0.0  # no -0
+    return exact
 
 
 def relion_matrices(angles: npt.ArrayLike) -> Matrices:
@@ -176,9 +165,3 @@ def _angles(
         filled = ["0" if text in _NOTHING else text for text in texts]
         columns.append(coordinates(filled, label, "pick list"))
     return np.column_stack(columns) * known[:, None], known
-
-
-def _about_z(angle: npt.NDArray[np.float64]) -> Matrices:
-    cos, sin, zero, one = np.cos(angle), np.sin(angle), np.zeros_like(angle), np.ones_like(angle)
-    rows = [cos, -sin, zero, sin, cos, zero, zero, zero, one]
-    return np.stack(rows, axis=-1).reshape(-1, 3, 3)
