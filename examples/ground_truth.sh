@@ -102,7 +102,7 @@ import csv
 
 with open("conflicts/decide.csv", newline="") as source:
     rows = list(csv.DictReader(source))
-for row in rows:  # here a person looks at conflicts/minislabs_000.png
+for row in rows:  # here a person looks at conflicts/minislabs_*_000.png
     row["decision"], row["species"] = "accepted", "ribosome"
 with open("decided.csv", "w", newline="") as target:
     writer = csv.DictWriter(target, ["pick_id", "decision", "species", "comment"])

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from command_line import run_in_process
 from PIL import Image
+from volume_files import gallery_file
 
 from slabkit.formats.tables.native import PickList, read_labels, read_native_picks, write_picks
 from slabkit.formats.tables.star import format_star, read_star
@@ -242,10 +243,9 @@ class TestWaysIn:
         away.mkdir(parents=True)
         slabkit("classify", "../../mini/minislabs.star", "-o", "out", *QUICK, cwd=away)
         rows = classified(away, "out")["particles"]
-        assert rows.rlnImageName.iloc[0] == "000001@../../mini/minislabs_000.mrcs"
-        assert set(rows.rlnMicrographName) == {
-            f"../../mini/minislabs_00{number}.mrc" for number in range(3)
-        }
+        galleries = [gallery_file(tmp_path / "mini", number).name for number in range(3)]
+        assert rows.rlnImageName.iloc[0] == f"000001@../../mini/{galleries[0]}s"
+        assert set(rows.rlnMicrographName) == {f"../../mini/{name}" for name in galleries}
         here = classified(tmp_path)["particles"]
         pd.testing.assert_frame_equal(rows[NEW], here[NEW])
         for text, before in zip(rows.rlnImageName, here.rlnImageName, strict=True):
@@ -297,6 +297,12 @@ class TestLabels:
         assert found["rejected"] == set(made) - found["accepted"]
         if len(good) == len(rows):
             assert "EVERYTHING IS ACCEPTED" in done.stderr
+
+    def test_nothing_chosen_of_the_whole_result_stops(self, tmp_path, made, slabkit):
+        done = slabkit(*self.LABEL, "-o", "labels.star", code=2)
+        assert "is a whole classification and no selection; give --classes" in done.stderr
+        slabkit(*self.LABEL, "--classes", "all", "-o", "labels.star")
+        assert decided(tmp_path / "labels.star")["accepted"] == set(made)
 
     def test_auto_of_another_quality_is_another_result(self, tmp_path, made, slabkit):
         slabkit(*self.LABEL, "--auto", "-o", "labels.star")
@@ -355,7 +361,7 @@ class TestLabels:
 
     def test_images_in_no_class(self, tmp_path, made, slabkit):
         """NaN and constant images are in class 0: nothing for --auto, rejected by --classes."""
-        stack = tmp_path / "mini" / "minislabs_001.mrcs"
+        stack = gallery_file(tmp_path / "mini", 1, ".mrcs")
         with mrcfile.open(stack, "r+", permissive=True) as file:
             file.data[3] = 7
             file.data[5, 2, 2] = np.nan
@@ -514,10 +520,11 @@ class TestRunningAgain:
             assert (tmp_path / "classes" / "classified.star").read_bytes() != before
 
     def test_images_that_changed_want_overwrite(self, tmp_path, made, slabkit):
-        with mrcfile.open(tmp_path / "mini" / "minislabs_002.mrcs", "r+", permissive=True) as file:
+        stack = gallery_file(tmp_path / "mini", 2, ".mrcs")
+        with mrcfile.open(stack, "r+", permissive=True) as file:
             file.data[0] += 1
         done = slabkit("classify", "mini/minislabs.star", "-o", "classes", *QUICK, code=2)
-        assert "minislabs_002.mrcs" in done.stderr
+        assert stack.name in done.stderr
         assert "changed" in done.stderr
 
     def test_files_of_others_are_left_alone(self, tmp_path, made, slabkit):
@@ -653,8 +660,9 @@ class TestBadInput:
     def test_galleries_that_are_gone(self, tmp_path, made, slabkit):
         blocks = read_star(tmp_path / "mini" / "minislabs.star")
         blocks["particles"] = blocks["particles"].drop(columns="rlnImageName")
-        (tmp_path / "mini" / "minislabs_001.mrc").unlink()
-        self.refused(tmp_path, slabkit, blocks, "minislabs_001.mrc, which is not there")
+        gone = gallery_file(tmp_path / "mini", 1)
+        gone.unlink()
+        self.refused(tmp_path, slabkit, blocks, f"{gone.name}, which is not there")
 
     def test_galleries_of_another_layout(self, tmp_path, made, slabkit):
         blocks = read_star(tmp_path / "mini" / "minislabs.star")

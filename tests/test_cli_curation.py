@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from volume_files import gallery_file
 
 from slabkit.arrays.tiling import GalleryLayout
 from slabkit.formats.tables.native import (
@@ -184,7 +185,7 @@ def test_conflicts_are_shown_decided_and_settled(project, slabkit):
     table, _ = read_minislabs(project / "c" / "minislabs.star")
     assert table["slabkitCentreX"].tolist() == [140.0, 410.0]
     assert table["slabkitCentreY"].tolist() == [260.0, 260.0]
-    assert (project / "c" / "minislabs_000.png").exists()
+    assert gallery_file(project / "c", 0, ".png").exists()
     refused = slabkit("convert", "c/conflicts.star", "x.csv", code=2).stderr
     assert "has no block data_picks (it has conflicts)" in refused
     form = (project / "c" / "decide.csv").read_text().splitlines()

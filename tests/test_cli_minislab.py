@@ -9,6 +9,7 @@ import mrcfile
 import numpy as np
 import pandas as pd
 import pytest
+from volume_files import gallery_file
 
 from slabkit.formats.tables.native import PickList, read_minislabs, read_native_picks, write_picks
 from slabkit.formats.volumes.mrc import write_mrc
@@ -114,11 +115,11 @@ class TestResults:
             stack = read_stack(tmp_path / path)
             # Protein is dark, so the stack is inverted: light on dark
             np.testing.assert_array_equal(stack[int(index) - 1], -tiles[number])
-        last, _, _ = read_mrc(tmp_path / "out" / "minislabs_001.mrc")
+        last, _, _ = read_mrc(gallery_file(tmp_path / "out", 1))
         assert last.shape == (30, 42)
         assert not layout.disassemble(last)[1:].any()
         assert geometry["slabkitLastGalleryTiles"].item() == "1"
-        assert not (tmp_path / "out" / "minislabs_002.mrc").exists()
+        assert len(list((tmp_path / "out").glob("minislabs_*.mrc"))) == 2
 
     @pytest.mark.parametrize("contrast", ["dark", "bright"])
     @pytest.mark.parametrize("invert", [False, True])
@@ -130,8 +131,8 @@ class TestResults:
         )  # fmt: skip
         tiles = expected_tiles(volumes, picks)
         _, geometry = read_minislabs(tmp_path / "out" / "minislabs.star")
-        gallery, _, _ = read_mrc(tmp_path / "out" / "minislabs_000.mrc")
-        stack = read_stack(tmp_path / "out" / "minislabs_000.mrcs")
+        gallery, _, _ = read_mrc(gallery_file(tmp_path / "out", 0))
+        stack = read_stack(gallery_file(tmp_path / "out", 0, ".mrcs"))
         sign = -1 if invert else 1
         np.testing.assert_array_equal(layout_of(geometry).disassemble(gallery), sign * tiles[:6])
         np.testing.assert_array_equal(stack, tiles[:6] * (-1 if contrast == "dark" else 1))
@@ -150,7 +151,7 @@ class TestResults:
         assert geometry["slabkitGalleryCount"].item() == str(galleries)
         last = count - 6 * (galleries - 1)
         assert geometry["slabkitLastGalleryTiles"].item() == str(last)
-        stack = read_stack(tmp_path / "out" / f"minislabs_{galleries - 1:03d}.mrcs")
+        stack = read_stack(gallery_file(tmp_path / "out", galleries - 1, ".mrcs"))
         assert stack.shape == (last, 12, 12)
 
     def test_tilted_views_are_rows_of_their_own(self, tmp_path, slabkit, two):
@@ -159,7 +160,7 @@ class TestResults:
         table, geometry = read_minislabs(tmp_path / "out" / "minislabs.star")
         assert table["slabkitPickId"].tolist() == picks["slabkitPickId"].repeat(3).tolist()
         assert table["slabkitTilt"].tolist() == [-20, 0, 20] * 7
-        gallery, _, _ = read_mrc(tmp_path / "out" / "minislabs_000.mrc")
+        gallery, _, _ = read_mrc(gallery_file(tmp_path / "out", 0))
         tiles = expected_tiles(volumes, picks.iloc[:2], tilts=(-20, 0, 20))
         np.testing.assert_array_equal(layout_of(geometry).disassemble(gallery), tiles)
 
@@ -184,7 +185,7 @@ class TestResults:
         make_volume(tmp_path, "b", 1, 7.3)
         make_picks(tmp_path, {"a": 2, "b": 2}, {"a": 10.0, "b": 7.3})
         slabkit("minislab", "picks.star", "-o", "out", *COMMON, "--pixel-size", 8)
-        _, pixel_size, _ = read_mrc(tmp_path / "out" / "minislabs_000.mrc")
+        _, pixel_size, _ = read_mrc(gallery_file(tmp_path / "out", 0))
         table, geometry = read_minislabs(tmp_path / "out" / "minislabs.star")
         assert pixel_size == 8
         assert geometry["slabkitTileSize"].item() == "16"  # 120 Å / 8 Å = 15, a tie goes up
@@ -230,20 +231,23 @@ class TestResults:
         assert (report["minislabs"], report["galleries"], report["tile_px"]) == (7, 2, 12)
         again = slabkit("minislab", "picks.star", "-o", "out", *COMMON, "--json")
         assert json.loads(again.stdout)["status"] == "skipped"
-        before = (tmp_path / "out" / "minislabs_000.mrc").read_bytes()
+        before = gallery_file(tmp_path / "out", 0).read_bytes()
         changed = ("minislab", "picks.star", "-o", "out", *COMMON[:-1], "4x4")
         done = slabkit(*changed, code=2)
         assert "--overwrite" in done.stderr
-        assert (tmp_path / "out" / "minislabs_000.mrc").read_bytes() == before
+        assert gallery_file(tmp_path / "out", 0).read_bytes() == before
         slabkit(*changed, "--overwrite")
-        assert not (tmp_path / "out" / "minislabs_001.mrc").exists()
+        # The galleries of the earlier set are gone.
+        assert len(list((tmp_path / "out").glob("minislabs_*"))) == 1
 
     def test_a_foreign_gallery_is_not_replaced(self, tmp_path, slabkit, two):
+        slabkit("minislab", "picks.star", "-o", "other", *COMMON)
+        name = gallery_file(tmp_path / "other", 1).name
         (tmp_path / "out").mkdir()
-        (tmp_path / "out" / "minislabs_001.mrc").write_text("mine")
+        (tmp_path / "out" / name).write_text("mine")
         done = slabkit("minislab", "picks.star", "-o", "out", *COMMON, code=2)
-        assert "minislabs_001.mrc: exists already" in done.stderr
-        assert [p.name for p in (tmp_path / "out").iterdir()] == ["minislabs_001.mrc"]
+        assert f"{name}: exists already" in done.stderr
+        assert [p.name for p in (tmp_path / "out").iterdir()] == [name]
 
 
 class TestOutside:
@@ -270,7 +274,7 @@ class TestOutside:
         assert "1 of 3 minislabs lie outside their tomogram altogether" in done.stderr
         table, _ = read_minislabs(tmp_path / "out" / "minislabs.star")
         assert table["slabkitInsideFraction"].tolist() == [1, 0, 1]
-        stack = read_stack(tmp_path / "out" / "minislabs_000.mrcs")
+        stack = read_stack(gallery_file(tmp_path / "out", 0, ".mrcs"))
         assert not stack[1].any()
         assert np.isfinite(stack).all()
 
@@ -285,7 +289,7 @@ class TestFailures:
         table, geometry = read_minislabs(tmp_path / "out" / "minislabs.star")
         kept = picks[picks["slabkitTomogram"] == "00255"]
         assert table["slabkitPickId"].tolist() == kept["slabkitPickId"].tolist()
-        gallery, _, _ = read_mrc(tmp_path / "out" / "minislabs_000.mrc")
+        gallery, _, _ = read_mrc(gallery_file(tmp_path / "out", 0))
         np.testing.assert_array_equal(
             layout_of(geometry).disassemble(gallery)[:4], expected_tiles(volumes, kept)
         )
@@ -310,9 +314,13 @@ class TestFailures:
         assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
             "minislabs.star",
             "minislabs.star.json",
-            *(f"minislabs_00{i}.{suffix}" for i in range(2) for suffix in ("mrc", "mrcs")),
+            *(
+                gallery_file(tmp_path / "out", i, f".{s}").name
+                for i in (0, 1)
+                for s in ("mrc", "mrcs")
+            ),
         ]
-        gallery, _, _ = read_mrc(tmp_path / "out" / "minislabs_001.mrc")
+        gallery, _, _ = read_mrc(gallery_file(tmp_path / "out", 1))
         np.testing.assert_array_equal(
             layout_of(geometry).disassemble(gallery)[:3], expected_tiles(volumes, kept)[6:]
         )
@@ -347,7 +355,11 @@ class TestFailures:
         kept = picks[picks["slabkitTomogram"] == "00255"]
         assert table["slabkitPickId"].tolist() == kept["slabkitPickId"].tolist()
         names = sorted(p.name for p in (tmp_path / "out").iterdir())
-        assert names == ["minislabs.star", "minislabs.star.json", "minislabs_000.mrc"]
+        assert names == [
+            "minislabs.star",
+            "minislabs.star.json",
+            gallery_file(tmp_path / "out", 0).name,
+        ]
 
     def test_a_volume_of_another_size(self, tmp_path, slabkit):
         make_volume(tmp_path, "t", 0, 10.0, (24, 40, 80))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from volume_files import gallery_file
 
 from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.tables.native import (
@@ -168,8 +169,8 @@ def test_score_and_minislab_take_formats_that_have_to_be_named(project, slabkit)
     done = slabkit("score", "p.txt", "picks.star", *options, "--json", "--radius", "ribosome=1e-4")
     assert '"precision": 1.0' in done.stdout
     slabkit("minislab", "p.txt", "-o", "m", *BOX, "--tiles", "2x2", *options)
-    same = (project / "m" / "minislabs_000.mrc").read_bytes()
-    assert same[1024:] == (project / "mini" / "minislabs_000.mrc").read_bytes()[1024:]
+    same = gallery_file(project / "m", 0).read_bytes()
+    assert same[1024:] == gallery_file(project / "mini", 0).read_bytes()[1024:]
     # One voxel off, which only the option says.
     (project / "p.tbl").write_text(dynamo([v + 1 for v in voxels]))
     from_one = slabkit(

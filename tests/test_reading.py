@@ -9,7 +9,7 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
-from volume_files import write_ome_zarr
+from volume_files import gallery_file, write_ome_zarr
 
 import slabkit as api
 from slabkit.errors import InputError, SlabkitWarning
@@ -74,16 +74,16 @@ def test_the_whole_chain_reads_an_odd_volume_alike(slabkit, tmp_path):
     assert picks.tomograms["slabkitTomogramReading"].tolist() == [
         "voxel_size=10.0,axis_order=yzx,flip_z=1,fill_nonfinite=median"
     ]
-    with mrcfile.open(tmp_path / "m" / "minislabs_000.mrc") as mrc:
+    with mrcfile.open(gallery_file(tmp_path / "m", 0)) as mrc:
         row = picks.picks.index[picks.picks["slabkitPickId"] == best["slabkitPickId"]][0]
         tile = mrc.data[:20, 20 * row : 20 * row + 20]
         darkest = np.argwhere(tile < tile.min() / 2).mean(axis=0)
         np.testing.assert_allclose(darkest, [10, 10], atol=1)
-    gallery = (tmp_path / "m" / "minislabs_000.mrc").read_bytes()
+    gallery = gallery_file(tmp_path / "m", 0).read_bytes()
     for number, named in enumerate(["t.mrc", "p.star"]):
         options = ["--box", "200", "--depth", "120", "--tomograms", named]
         slabkit("minislab", "p.star", "-o", f"m{number}", *options)
-        assert (tmp_path / f"m{number}" / "minislabs_000.mrc").read_bytes() == gallery
+        assert gallery_file(tmp_path / f"m{number}", 0).read_bytes() == gallery
     slabkit("slab", "p.star", "-o", "s2", "--thickness", "150", "--step", "50")
     for file in (tmp_path / "s").glob("*.mrc"):
         assert (tmp_path / "s2" / file.name).read_bytes() == file.read_bytes()

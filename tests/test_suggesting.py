@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -248,14 +249,16 @@ def test_command(slabkit, project):
     # The tiles are those of the picks, in the order suggested, and their labels come back.
     shown, _ = read_minislabs(project / "next" / "minislabs.star")
     assert shown["slabkitPickId"].tolist() == rows["slabkitPickId"].tolist()
-    now = LAYOUT.disassemble(read_image(project / "next" / "minislabs_000.mrc")[0])
+    now = LAYOUT.disassemble(read_image(project / shown["rlnMicrographName"][0])[0])
     for number, row in enumerate(rows.itertuples()):
         old = LAYOUT.disassemble(read_image(project / row.rlnMicrographName)[0])
         tile = old[row.slabkitTileRow * LAYOUT.columns + row.slabkitTileColumn]
         assert np.corrcoef(tile.ravel(), now[number].ravel())[0, 1] > 0.999
-    (project / "lee.csv").write_text(
-        "gallery,row,column,decision\nminislabs_000.mrc,0,1,rejected\n"
-    )
+    gallery = Path(shown["rlnMicrographName"][0]).name
+    (project / "lee.csv").write_text(f"gallery,row,column,decision\n{gallery},0,1,rejected\n")
+    # Given with the table of all minislabs, they would land on another particle.
+    refused = slabkit("label", "lee.csv", "--minislabs", "m.star", "-o", "l.star", code=2).stderr
+    assert f"'{gallery}' (the minislabs have 'g0.mrc')" in refused
     slabkit("label", "lee.csv", "--minislabs", "next/minislabs.star", "-o", "lee.star")
     labels = read_labels(project / "lee.star")
     decided = labels[labels["slabkitDecision"] == NO]["slabkitPickId"].tolist()

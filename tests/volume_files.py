@@ -129,3 +129,9 @@ def write_ome_zarr(
         content["attributes"] = {"ome": {"version": "0.5", **metadata}}
         (path / "zarr.json").write_text(json.dumps(content))
     return path
+
+
+def gallery_file(folder: Path, index: int, suffix: str = ".mrc") -> Path:
+    """Find a gallery, stack or picture of the one set in a folder."""
+    (found,) = folder.glob(f"minislabs_??????_{index:03d}{suffix}")
+    return found

@@ -30,7 +30,8 @@ def label(
         str | None,
         typer.Option(
             metavar="LIST",
-            help="Classes to accept, as 1,3-5; the other classes are rejected.",
+            help="Classes to accept, as 1,3-5, with their species, as "
+            "ribosome=1-2,apo-ferritin=4, or all; the other classes are rejected.",
             show_default=False,
         ),
     ] = None,
@@ -122,7 +123,10 @@ def label(
     Of CryoSPARC, give the .csg of an output, or its .cs and the passthrough .cs with it: listed is
     accepted; excluded particles, if given too, are rejected. Classes count from 0 there.
 
-    classified.star of slabkit classify takes --classes 1,3-5, or --auto.
+    classified.star of slabkit classify takes --classes 1,3-5, or --auto; without them it stops,
+    because it lists all images.
+
+    Results are tied to the set of galleries that their names say; those of another set are refused.
 
     A Topaz table has image_name, x_coord, y_coord, score on galleries: the nearest tile is
     accepted; a tile without a hit gets no decision.

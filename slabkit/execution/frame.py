@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NUMBER = re.compile(r"(?<=_)(slab)?\d{3,}(?=(_[a-z]+)?\.[a-z]+$)")  # of slabs and galleries
+# Of slabs and of galleries, whose set comes before the number.
+_NUMBER = re.compile(r"(?<=_)(slab|[0-9a-f]{6}_)?\d{3,}(?=(_[a-z]+)?\.[a-z]+$)")
 _WRITE_STAR = (
     "pick blob",
     "pick template",
@@ -432,7 +433,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
         """Remove files of an earlier run that nothing names now; say which others are left.
 
         A record is no order to delete: only slabs and galleries are removed that are named like
-        one that this run wrote to the same folder, but for their number.
+        one that this run wrote to the same folder, but for their number and set.
         """
         patterns = {(path.parent, _NUMBER.sub("0", path.name)) for path in written}
         left = []

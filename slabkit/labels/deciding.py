@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 def decide_rows(
     results: pd.DataFrame, classes: str | None, threshold: float | None
-) -> npt.NDArray[Any]:
-    """Say accepted, rejected or undecided of each row; what is listed only is accepted."""
+) -> tuple[npt.NDArray[Any], dict[str, str]]:
+    """Say accepted, rejected or undecided of each row; what is listed only is accepted.
+
+    Gives the species of the accepted classes too.
+    """
+    species: dict[str, str] = {}
     decisions = np.full(len(results), "accepted", dtype=object)
     by_value = classes is not None or threshold is not None
     if "slabkitDecision" in results.columns:
@@ -31,13 +35,13 @@ def decide_rows(
             )
         require_values(results, "slabkitDecision", DECISIONS, "result")
         if not by_value:
-            return np.asarray(results["slabkitDecision"], dtype=object)
+            return np.asarray(results["slabkitDecision"], dtype=object), {}
     if classes is not None:
         if "slabkitClass" not in results.columns:
             raise InputError("--classes is given, but the result has no classes.")
         present = results["slabkitClass"]
-        chosen = parse_classes(classes, set(present) - {""})
-        decisions[~present.isin(chosen).to_numpy()] = "rejected"
+        species = species_of_classes(classes, set(present) - {""})
+        decisions[~present.isin(list(species)).to_numpy()] = "rejected"
         decisions[(present == "").to_numpy()] = "undecided"
     if threshold is not None:
         if not np.isfinite(threshold):
@@ -47,7 +51,7 @@ def decide_rows(
         score = results["slabkitScore"].to_numpy(dtype=float)
         decisions[score < threshold] = "rejected"
         decisions[np.isnan(score) & (decisions == "accepted")] = "undecided"
-    return decisions
+    return decisions, {name: what for name, what in species.items() if what}
 
 
 def decide_by_quality(
@@ -92,10 +96,38 @@ def decide_by_quality(
     return results.assign(slabkitDecision=decisions)
 
 
+def species_of_classes(text: str, present: Collection[str]) -> dict[str, str]:
+    """Read ``1,3-5`` or ``ribosome=1-2,5,apo-ferritin=4``: each chosen class and its species."""
+    groups: dict[str, list[str]] = {}
+    species = ""
+    for part in text.split(","):
+        name, equals, classes = part.partition("=")
+        if equals and part.strip() not in present:
+            species, part = name.strip(), classes
+            if not species:
+                raise InputError(f"--classes {text}: a species is missing before '='.")
+        groups.setdefault(species, []).append(part)
+    if "" in groups and len(groups) > 1:
+        raise InputError(
+            f"--classes {text}: {','.join(groups[''])} comes before the first species; write "
+            "SPECIES=CLASSES for all of them."
+        )
+    found: dict[str, str] = {}
+    for species, parts in groups.items():
+        for name in parse_classes(",".join(parts), present):
+            if found.setdefault(name, species) != species:
+                raise InputError(
+                    f"--classes {text}: class {name} is {found[name]} and {species}; a class can "
+                    "be of one species only."
+                )
+    return found
+
+
 def parse_classes(text: str, present: Collection[str]) -> set[str]:
     """Read a list of classes, as ``1,3-5``, and check it against those that are there.
 
-    Of a range some classes may be empty, but its ends must be within those that are there.
+    ``all`` means every class. Of a range some classes may be empty, but its ends must be within
+    those that are there.
     """
     numbers = {int(name): name for name in present if re.fullmatch(r"\d+", name)}
     chosen: set[str] = set()
@@ -108,6 +140,8 @@ def parse_classes(text: str, present: Collection[str]) -> set[str]:
             within = numbers and min(numbers) <= low and high <= max(numbers)
             found = {name for number, name in numbers.items() if low <= number <= high}
             fits = bool(within and found)
+        elif part == "all" and part not in present:
+            found, fits = set(present), True
         else:
             plain = numbers.get(int(part)) if re.fullmatch(r"\d+", part) else part
             found = {plain} & set(present) if plain else set()

@@ -31,6 +31,10 @@ _IMPORT_PREFIX = re.compile(r"^\d{21}_")
 _SUFFIX = re.compile(r"(_(patch|rigid)_aligned(_doseweighted)?)?(\.(mrcs?|tiff?|png|jpe?g))?$")
 
 
+# Galleries as slabkit names them; before the number comes the set, in old ones nothing.
+_OURS = re.compile(r"(minislabs(?:_[0-9a-f]{6})?)_\d{3,}")
+
+
 @dataclass(frozen=True)
 class Join:
     """Where each row of a result belongs.
@@ -83,9 +87,11 @@ def join_results(
     Raises
     ------
     InputError
-        No row fits; an image number 0; a tile outside the grid; names in the minislab table that
-        are not unique; empty tiles that say the y axis is the other way round.
+        The result is of another set of galleries; no row fits; an image number 0; a tile outside
+        the grid; names in the minislab table that are not unique; empty tiles that say the y axis
+        is the other way round, or rows and columns exchanged.
     """
+    _check_gallery_set(results, minislabs)
     if not len(results):
         return Join(np.empty(0, dtype=np.int64), "nothing")
     columns = set(results.columns)
@@ -101,6 +107,7 @@ def join_results(
         # A particle name may be another program's, so it proves nothing.
         if name == "slabkitPickId" and (results[name] != "").any():
             raise InputError(_nothing_fits(results, minislabs))
+    _check_names_of_sets(results, minislabs)
     if "rlnImageName" in columns:
         tile = _by_image(results, minislabs)
         if (tile >= 0).any():
@@ -114,6 +121,41 @@ def join_results(
         if (tile != UNMATCHED).any():
             return Join(tile, "nearest tile", axis)
     raise InputError(_nothing_fits(results, minislabs))
+
+
+def _check_gallery_set(results: pd.DataFrame, minislabs: pd.DataFrame) -> None:
+    if "slabkitGallerySet" not in results.columns:
+        return
+    ours = set(minislabs["slabkitGallerySet"]) - {""}
+    theirs = set(results["slabkitGallerySet"]) - {""}
+    foreign = sorted(theirs - ours)
+    if ours and foreign:
+        raise InputError(
+            f"the result is of gallery set {', '.join(foreign[:3])}, the minislab table of "
+            f"{', '.join(sorted(ours)[:3])}: it was made from other galleries; give --minislabs "
+            "the table it was made from."
+        )
+
+
+def _check_names_of_sets(results: pd.DataFrame, minislabs: pd.DataFrame) -> None:
+    """Refuse names of galleries and stacks that say that they are of another set."""
+    known = map(_gallery_stem, minislabs["rlnMicrographName"].unique())
+    sets = {match[1] for match in map(_OURS.fullmatch, known) if match}
+    for column in ("rlnImageName", "rlnMicrographName"):
+        if not sets or column not in results.columns:
+            continue
+        files = results[column].str.rpartition("@")[2]
+        named = {file: _OURS.fullmatch(_gallery_stem(file)) for file in files.unique()}
+        others = {file for file, match in named.items() if match and match[1] not in sets}
+        foreign = files.isin(others).to_numpy()
+        if foreign.any():
+            row = int(np.flatnonzero(foreign)[0])
+            raise InputError(
+                f"{place_of(results, row)}: {results[column].iloc[row]} is of another set of "
+                f"galleries than the minislab table, which has {sorted(sets)[0]}_... "
+                f"({int(foreign.sum())} of {len(results)} rows); give --minislabs the table of the "
+                "galleries that were labelled."
+            )
 
 
 def _by_id(results: pd.DataFrame, minislabs: pd.DataFrame, name: str) -> Integers:
@@ -156,11 +198,37 @@ def _by_tile(results: pd.DataFrame, minislabs: pd.DataFrame, layout: GalleryLayo
     if outside.any():
         first = int(np.flatnonzero(outside)[0])
         raise InputError(
-            f"{_place(results, first)}: there is no tile in row {row[first]}, column "
+            f"{place_of(results, first)}: there is no tile in row {row[first]}, column "
             f"{column[first]}; rows count from 0 to {layout.rows - 1} and columns from 0 to "
             f"{layout.columns - 1} ({int(outside.sum())} such rows)."
         )
-    return _tiles_at(_galleries(results, minislabs), row, column, minislabs, layout)
+    gallery = _galleries(results, minislabs)
+    found = _tiles_at(gallery, row, column, minislabs, layout)
+    decided = np.ones(len(results), dtype=bool)
+    if "slabkitDecision" in results.columns:
+        decided = (results["slabkitDecision"] != "undecided").to_numpy()
+    last_row, last_column = layout.rows - 1, layout.columns - 1
+    readings = {
+        "rows and columns are exchanged": (column, row),
+        "rows count from the last one": (last_row - row, column),
+        "columns count from the last one": (row, last_column - column),
+        "rows and columns count from the last ones": (last_row - row, last_column - column),
+        "rows and columns count from 1": (row - 1, column - 1),
+    }
+    here = int((found[decided] == FILLER).sum())
+    if here:
+        counts = {}
+        for text, (r, c) in readings.items():
+            other = _tiles_at(gallery, r, c, minislabs, layout)
+            counts[text] = int((other[decided] == FILLER).sum())  # so are places outside
+        best = min(counts, key=lambda text: counts[text])
+        if counts[best] < here:
+            raise InputError(
+                f"{here} of {int(decided.sum())} rows are on empty tiles of a gallery, and "
+                f"{counts[best]} if {best}; rows and columns count from 0 at the first row of the "
+                "file. Correct them, or leave out the rows on empty tiles if the others are right."
+            )
+    return found
 
 
 def _by_place(
@@ -188,6 +256,15 @@ def _by_place(
     (found, here), (_, there) = tiles(chosen), tiles(other)
     scored = "slabkitScore" in results.columns and bool(results["slabkitScore"].notna().any())
     _judge_y_axis(here, there, chosen, y_axis, scored)
+    row, column, _ = layout.tile_of(y, x)
+    exchanged = _tiles_at(gallery, row, column, minislabs, layout)
+    empty = len(np.unique(layout.number(gallery, row, column)[exchanged == FILLER]))
+    if _refutes(here, empty, scored):
+        raise InputError(
+            f"{here} tiles that the places are on are empty, and {empty} if x and y are exchanged; "
+            "x counts the pixels along a row of the image, y the rows. Correct them, or leave out "
+            "the places on empty tiles if the others are right."
+        )
     return found, chosen
 
 
@@ -195,8 +272,7 @@ def _judge_y_axis(
     here: int, mirrored: int, chosen: YAxis, given: YAxis | None, noisy: bool
 ) -> None:
     other = "up" if chosen == "down" else "down"
-    # Of a detector's hits it takes two standard deviations of their counts.
-    if here > mirrored and (not noisy or (here - mirrored) ** 2 >= 4 * (here + mirrored)):
+    if _refutes(here, mirrored, noisy):
         text = (
             f"{here} places lie on empty tiles if y counts {chosen}wards from the "
             f"{'first' if chosen == 'down' else 'last'} row, {mirrored} if it counts {other}wards"
@@ -210,6 +286,14 @@ def _judge_y_axis(
             SlabkitWarning,
             stacklevel=5,
         )
+
+
+def _refutes(here: int, there: int, noisy: bool) -> bool:
+    """Tell whether hits on empty tiles speak for another reading.
+
+    Of a detector's hits it takes two standard deviations of their counts.
+    """
+    return here > there and (not noisy or (here - there) ** 2 >= 4 * (here + there))
 
 
 def _tiles_at(
@@ -238,10 +322,19 @@ def _galleries(results: pd.DataFrame, minislabs: pd.DataFrame) -> Integers:
             by_number[str(int(number[0]))] = code
     codes = {name: code for code, name in enumerate(names)}
 
+    tied = "slabkitGallerySet" in results.columns  # and found to be of this set
+
     def code_of(name: str) -> int:
         stem = _gallery_stem(name)
         if stem not in codes and re.fullmatch(r"\d{1,9}", stem):
-            return by_number.get(str(int(stem)), -1)
+            code = by_number.get(str(int(stem)), -1)
+            if code >= 0 and not tied and re.fullmatch(r"minislabs_[0-9a-f]{6}_\d+", names[code]):
+                raise InputError(
+                    f"result: gallery {name!r} is a number, which every set of galleries has; give "
+                    "the name of the image file that was labelled, minislabs_SET_"
+                    f"{int(stem):03d}.png or .mrc, or a column gallery_set."
+                )
+            return code
         return codes.get(stem, -1)
 
     written = results["rlnMicrographName"]
@@ -280,7 +373,8 @@ def _positions(known: Any, wanted: Any) -> Integers:
     return np.asarray(index.get_indexer(pd.Index(wanted)), dtype=np.int64)
 
 
-def _place(results: pd.DataFrame, row: int) -> str:
+def place_of(results: pd.DataFrame, row: int) -> str:
+    """Name a row of a result for messages."""
     if {"source", "line"} <= set(results.columns):
         return f"{results['source'].iloc[row]}, row {results['line'].iloc[row]}"
     return f"result, row {row + 1}"
@@ -297,6 +391,6 @@ def _nothing_fits(results: pd.DataFrame, minislabs: pd.DataFrame) -> str:
     ]
     return (
         f"none of the {len(results)} rows of the result belongs to a minislab; for instance "
-        f"{_place(results, 0)} has {', '.join(pairs)}; is it the table that the galleries were "
+        f"{place_of(results, 0)} has {', '.join(pairs)}; is it the table that the galleries were "
         "written with?"
     )

@@ -12,7 +12,15 @@ import numpy.typing as npt
 from slabkit.arrays.tiling import GalleryLayout
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.labels.deciding import decide_rows
-from slabkit.labels.joining import FILLER, OFF_CENTRE, UNMATCHED, Join, YAxis, join_results
+from slabkit.labels.joining import (
+    FILLER,
+    OFF_CENTRE,
+    UNMATCHED,
+    Join,
+    YAxis,
+    join_results,
+    place_of,
+)
 from slabkit.tables import LABELS, MINISLABS, empty_table, make_table, validate_table
 
 if TYPE_CHECKING:
@@ -112,14 +120,16 @@ def label_minislabs(
     layout : GalleryLayout
         How tiles lie in the galleries.
     classes : str, optional
-        Classes to accept, as ``1,3-5``; the others are rejected.
+        Classes to accept, as ``1,3-5``, with their species, as ``ribosome=1-2,apo-ferritin=4``, or
+        ``all``; the others are rejected.
     threshold : float, optional
         Rows with this score or more are accepted, the others rejected.
     unlisted : {"undecided", "rejected"}, optional
         What it means for a minislab not to be listed.
     views : {"majority", "any", "all"}, optional
         How the views of one pick (tilts) combine: accepted if more views say accepted than
-        rejected (a tie is undecided), if any does, or if none says rejected.
+        rejected (a tie is undecided), if any does, or if none says rejected. Accepted views of
+        different species: that of most of them; a tie is undecided.
     y_axis, tolerance : optional
         See `slabkit.labels.join_results`.
     species : str, optional
@@ -140,13 +150,20 @@ def label_minislabs(
     ------
     InputError
         The result is of other galleries; no row belongs to a minislab; a class is not there; scores
-        are needed and missing; rows contradict each other on one minislab and no score decides.
+        are needed and missing; rows contradict each other on one minislab and no score decides;
+        empty tiles are accepted; it is a whole classification and nothing chooses.
     """
     minislabs = validate_table(minislabs, MINISLABS)
     _check_choices(unlisted, views, y_axis, tolerance)
-    _check_gallery_set(results, minislabs)
-    decisions = decide_rows(results, classes, threshold)
+    decisions, of_class = decide_rows(results, classes, threshold)
+    if of_class:
+        if species:
+            raise InputError("--classes names the species already; leave --species out.")
+        results = results.assign(slabkitSpecies=results["slabkitClass"].map(of_class).fillna(""))
     join = join_results(results, minislabs, layout, y_axis=y_axis, tolerance=tolerance)
+    _check_empty_tiles(results, decisions, join)
+    if classes is None and threshold is None:
+        _check_selection(results, join, len(minislabs))
     votes, doubly = _one_row_a_minislab(results, decisions, join.tile)
     labels, tied = _combine_views(votes, minislabs, unlisted, views)
     labels["slabkitSource"] = _sources(labels.pop("source"), results, source)
@@ -173,17 +190,30 @@ def _check_choices(unlisted: str, views: str, y_axis: str | None, tolerance: flo
         raise InputError(f"the tolerance must be a positive number of tile sides, not {tolerance}.")
 
 
-def _check_gallery_set(results: pd.DataFrame, minislabs: pd.DataFrame) -> None:
-    if "slabkitGallerySet" not in results.columns:
-        return
-    ours = set(minislabs["slabkitGallerySet"]) - {""}
-    theirs = set(results["slabkitGallerySet"]) - {""}
-    foreign = sorted(theirs - ours)
-    if ours and foreign:
+def _check_empty_tiles(results: pd.DataFrame, decisions: npt.NDArray[Any], join: Join) -> None:
+    """Refuse accepted empty tiles where tiles are named: nobody accepts what is not there."""
+    wrong = (join.tile == FILLER) & (decisions == "accepted")
+    if join.by == "row and column" and wrong.any():
+        first = place_of(results, int(np.flatnonzero(wrong)[0]))
         raise InputError(
-            f"the result is of gallery set {', '.join(foreign[:3])}, the minislab table of "
-            f"{', '.join(sorted(ours)[:3])}: it was made from other galleries; give --minislabs "
-            "the table it was made from."
+            f"{int(wrong.sum())} of {int((decisions == 'accepted').sum())} accepted rows are on "
+            f"empty tiles of a gallery, the first: {first}. "
+            "Rows and columns count from 0 at the first row of the file; are they of these "
+            "galleries, and counted so?"
+        )
+
+
+def _check_selection(results: pd.DataFrame, join: Join, minislabs: int) -> None:
+    """Refuse to accept every image of a classification because nothing was chosen."""
+    if "slabkitDecision" in results.columns or "slabkitClass" not in results.columns:
+        return
+    count = results["slabkitClass"].nunique()
+    listed = len(np.unique(join.tile[join.tile >= 0]))
+    if count > 1 and listed == minislabs:
+        raise InputError(
+            f"the result lists all {minislabs} minislabs in {count} classes, so it is a whole "
+            "classification and no selection; give --classes, --threshold or --auto (--classes "
+            "all accepts everything)."
         )
 
 
@@ -258,9 +288,13 @@ def _combine_views(
         yes, no = accepted > 0, (accepted == 0) & (rejected > 0)
     else:
         yes, no = (accepted > 0) & (rejected == 0), rejected > 0
-    outcome = np.where(yes, "accepted", np.where(no, "rejected", "undecided"))
-    tied = int(((accepted > 0) & (rejected > 0) & ~yes & ~no).sum())
-    agreeing = votes[decision == outcome[votes["pick"].to_numpy()]]
+    species, two = _species_of_views(votes[decision == "accepted"])
+    both = np.isin(np.arange(count), two) & yes
+    outcome = np.where(yes & ~both, "accepted", np.where(no, "rejected", "undecided"))
+    tied = int(((accepted > 0) & (rejected > 0) & ~yes & ~no).sum() + both.sum())
+    others = (decision == "accepted") & (votes["slabkitSpecies"] != "").to_numpy()
+    others &= (votes["slabkitSpecies"] != votes["pick"].map(species)).to_numpy()
+    agreeing = votes[(decision == outcome[votes["pick"].to_numpy()]) & ~others]
     winner = agreeing.sort_values(
         ["pick", "slabkitScore", "tile"], ascending=[True, False, True], na_position="last"
     ).drop_duplicates("pick")
@@ -274,6 +308,15 @@ def _combine_views(
     labels.insert(0, "slabkitPickId", ids[named])
     labels.insert(1, "slabkitDecision", outcome[named])
     return labels.reset_index(drop=True), tied
+
+
+def _species_of_views(accepted: pd.DataFrame) -> tuple[pd.Series, list[int]]:
+    """Give the species that most accepted views of each pick say, and the picks with two such."""
+    named = accepted[accepted["slabkitSpecies"] != ""]
+    counts = named.groupby(["pick", "slabkitSpecies"]).size().rename("views").reset_index()
+    most = counts[counts["views"] == counts.groupby("pick")["views"].transform("max")]
+    two = most["pick"][most["pick"].duplicated()].tolist()
+    return most.drop_duplicates("pick").set_index("pick")["slabkitSpecies"], two
 
 
 def _centres(votes: pd.DataFrame, minislabs: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GalleryLayout",
+    "gallery_name",
     "gallery_set_id",
     "geometry_table",
     "layout_of",
@@ -65,6 +66,14 @@ def gallery_set_id(
         digest.update(f"{pick_id}\0".encode())
     digest.update(np.asarray(tilts, dtype="<f8").tobytes())
     return f"set-{digest.hexdigest()}"
+
+
+def gallery_name(set_id: str, index: int) -> str:
+    """Name gallery ``index`` of a set: ``minislabs_3f9a2c_000``.
+
+    Some programs return nothing but file names, so the names say which set they are of.
+    """
+    return f"minislabs_{set_id.removeprefix('set-')[:6]}_{index:03d}"
 
 
 def minislab_table(

@@ -77,6 +77,8 @@ def run(options: Options, frame: Frame) -> None:
         if by_value:
             raise InputError("--auto decides by itself; leave --classes and --threshold out.")
         decided, qualities = _by_quality(options.results, decided, least)
+    elif not by_value:
+        _refuse_classified(options.results)
     unlisted = options.unlisted or read.unlisted(by_value=options.auto or by_value)
     text_inputs = {}
     if "-" in given:
@@ -111,6 +113,21 @@ def run(options: Options, frame: Frame) -> None:
         )
         write_labels(options.out, labels)
         _report(work, report)
+
+
+def _refuse_classified(results: tuple[str, ...]) -> None:
+    """Refuse a classification as `slabkit classify` wrote it, of which nothing is chosen."""
+    from slabkit.execution.records import describe_input, load_record
+
+    for name in results:
+        record = None if name == "-" else load_record(name)
+        if record is None or record.step != "classify" or not record.result:
+            continue
+        if describe_input(name)["hash"] == record.result["hash"]:
+            raise InputError(
+                f"{name}: is a whole classification and no selection; give --classes, --threshold "
+                "or --auto (--classes all accepts everything)."
+            )
 
 
 def _by_quality(

@@ -126,7 +126,7 @@ def _write(
     rows = order.merge(upright, on="slabkitPickId", how="left")[[*upright.columns, *columns]]
     decide = None if options.decide is None else Path(options.decide)
     folder = None if options.gallery is None else Path(options.gallery)
-    planned = planned_tile_files(len(rows), geometry, folder) if folder else []
+    planned = planned_tile_files(rows, geometry, folder) if folder else []
     work.check_free([*([decide] if decide else []), *planned])
     if folder:
         work.outputs += write_tiles(rows, geometry, folder, options.minislabs)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from volume_files import gallery_file
 
 from slabkit.errors import SlabkitWarning
 from slabkit.formats.picks.reading import read_picks
@@ -384,7 +385,7 @@ def test_tomograms_on_a_web_server(served: Server, made: Path, tmp_path: Path) -
     with_copick(*minislabs, *project, "-o", "m", cwd=tmp_path)
     local = (f"copick:{made / 'config.json'}", *project[1:])
     with_copick(*minislabs, *local, "-o", "n", cwd=tmp_path)
-    one, other = (read_image(tmp_path / where / "minislabs_000.mrc")[0] for where in "mn")
+    one, other = (read_image(gallery_file(tmp_path / where, 0))[0] for where in "mn")
     np.testing.assert_array_equal(one, other)
     assert one.std() > 0
 

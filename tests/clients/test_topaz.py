@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -80,9 +81,11 @@ def test_galleries_to_a_trained_model_and_its_scores_back(
     )
     # Three galleries, the last with 4 tiles of 10; with dots in their names, rows shuffled.
     for path in sorted((tmp_path / "minislabs").glob("*.mrc")):
-        path.rename(path.with_name(path.name.replace("minislabs_", "set.")))
+        path.rename(path.with_name(re.sub("minislabs_[0-9a-f]{6}_", "set.", path.name)))
     table, geometry = read_minislabs(tmp_path / "minislabs" / "minislabs.star")
-    table["rlnMicrographName"] = table["rlnMicrographName"].str.replace("minislabs_", "set.")
+    table["rlnMicrographName"] = table["rlnMicrographName"].str.replace(
+        "minislabs_[0-9a-f]{6}_", "set.", regex=True
+    )
     table = table.sample(frac=1, random_state=1).reset_index(drop=True)
     write_minislabs(tmp_path / "minislabs" / "minislabs.star", table, geometry)
     # A person has been through the first two.

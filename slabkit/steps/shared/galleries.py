@@ -134,7 +134,7 @@ def write_galleries(
     while True:
         failed = picks.picks["slabkitTomogram"].isin(list(work.failures))
         table = picks.picks[~failed].reset_index(drop=True)
-        files = _GalleryFiles(folder, plan)
+        files = _GalleryFiles(folder, plan, _set_of(table, plan))
         _fill(work, files, table, volumes, plan)
         if not any(name in work.failures for name in table["slabkitTomogram"]):
             break
@@ -164,6 +164,18 @@ def write_galleries(
         outside=outside,
         gallery_set=str(geometry["slabkitGallerySet"].iloc[0]),
     )
+
+
+def _set_of(picks: pd.DataFrame, plan: GalleryPlan) -> str:
+    """Name the set that the views of picks, one pick after another, will make."""
+    import numpy as np
+
+    from slabkit.minislabs import check_tilts
+    from slabkit.minislabs.galleries import gallery_set_id
+
+    tilts = check_tilts(plan.options.tilts)
+    ids = np.repeat(picks["slabkitPickId"].to_numpy(dtype=object), len(tilts)).tolist()
+    return gallery_set_id(plan.layout, plan.pixel_size, ids, np.tile(tilts, len(picks)))
 
 
 def _fill(
@@ -202,10 +214,10 @@ def _fill(
         raise
 
 
-def planned_tile_files(count: int, geometry: pd.DataFrame, folder: Path) -> list[Path]:
-    """Name the files that `write_tiles` will write for ``count`` tiles."""
-    files = _GalleryFiles(folder, _plan_of(geometry))
-    return [*files.paths(files.plan.layout.galleries(count)), folder / "minislabs.star"]
+def planned_tile_files(rows: pd.DataFrame, geometry: pd.DataFrame, folder: Path) -> list[Path]:
+    """Name the files that `write_tiles` will write."""
+    files = _files_of(rows, geometry, folder)
+    return [*files.paths(files.plan.layout.galleries(len(rows))), folder / "minislabs.star"]
 
 
 def write_tiles(
@@ -222,7 +234,7 @@ def write_tiles(
     from slabkit.formats.volumes.mrc import read_image
     from slabkit.minislabs import Minislabs
 
-    files = _GalleryFiles(folder, _plan_of(geometry))
+    files = _files_of(rows, geometry, folder)
     layout = files.plan.layout
     side = layout.tile_px
     images = np.zeros((len(rows), side, side), dtype=np.float32)
@@ -240,22 +252,25 @@ def write_tiles(
     return [*files.written, folder / "minislabs.star"]
 
 
-def _plan_of(geometry: pd.DataFrame) -> GalleryPlan:
-    """Give the plan of galleries like those that exist, with pictures."""
-    from slabkit.minislabs.galleries import layout_of
+def _files_of(rows: pd.DataFrame, geometry: pd.DataFrame, folder: Path) -> _GalleryFiles:
+    """Plan galleries of minislabs that exist, like those that they are in, with pictures."""
+    from slabkit.minislabs.galleries import gallery_set_id, layout_of
 
     row = geometry.iloc[0]
     options = GalleryOptions(float(row["slabkitBox"]), float(row["slabkitDepth"]), png=True)
     pixel_size = float(row["slabkitPixelSize"])
-    return GalleryPlan(options, layout_of(geometry), pixel_size, row["slabkitContrast"])
+    plan = GalleryPlan(options, layout_of(geometry), pixel_size, row["slabkitContrast"])
+    ids, tilts = rows["slabkitPickId"].tolist(), rows["slabkitTilt"].to_numpy(dtype=float)
+    return _GalleryFiles(folder, plan, gallery_set_id(plan.layout, pixel_size, ids, tilts))
 
 
 class _GalleryFiles:
     """Writes galleries one by one (``written`` lists all files so far), their table at the end."""
 
-    def __init__(self, folder: Path, plan: GalleryPlan) -> None:
+    def __init__(self, folder: Path, plan: GalleryPlan, set_id: str) -> None:
         self.folder = folder
         self.plan = plan
+        self.set_id = set_id
         self.written: list[Path] = []
         self._rows: list[npt.NDArray[np.int64]] = []
         self._tilts: list[npt.NDArray[np.float64]] = []
@@ -263,7 +278,9 @@ class _GalleryFiles:
 
     def path(self, index: int, suffix: str) -> Path:
         """Name a file of gallery ``index``."""
-        return self.folder / f"minislabs_{index:03d}{suffix}"
+        from slabkit.minislabs.galleries import gallery_name
+
+        return self.folder / f"{gallery_name(self.set_id, index)}{suffix}"
 
     def paths(self, galleries: int) -> list[Path]:
         """Name all files of a number of galleries."""
@@ -318,7 +335,7 @@ class _GalleryFiles:
         import numpy as np
 
         from slabkit.formats.tables.paths import path_for_table
-        from slabkit.minislabs.galleries import gallery_set_id, geometry_table, minislab_table
+        from slabkit.minislabs.galleries import geometry_table, minislab_table
         from slabkit.units import opposite_contrast
 
         plan, options = self.plan, self.plan.options
@@ -326,7 +343,6 @@ class _GalleryFiles:
         tilts = np.concatenate([np.empty(0), *self._tilts])
         ids = picks["slabkitPickId"].to_numpy(dtype=object)[row].tolist()
         galleries = range(len(self._rows))
-        set_id = gallery_set_id(plan.layout, plan.pixel_size, ids, tilts)
         stacks = [path_for_table(self.path(index, ".mrcs")) for index in galleries]
         minislabs = minislab_table(
             plan.layout,
@@ -336,7 +352,7 @@ class _GalleryFiles:
             tomograms=picks["slabkitTomogram"].to_numpy(dtype=object)[row].tolist(),
             tilts=tilts,
             inside_fraction=np.concatenate([np.empty(0), *self._fractions]),
-            set_id=set_id,
+            set_id=self.set_id,
             centres=picks[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy()[row],
         )
         geometry = geometry_table(
@@ -346,6 +362,6 @@ class _GalleryFiles:
             box=options.box,
             depth=options.depth,
             contrast=opposite_contrast(plan.contrast) if options.invert else plan.contrast,
-            set_id=set_id,
+            set_id=self.set_id,
         )
         return minislabs, geometry
