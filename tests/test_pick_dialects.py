@@ -548,7 +548,10 @@ def test_options_without_a_meaning_are_refused(tmp_path: Path) -> None:
         ("TS_1_10.00Apx", "TS_1"),
         ("TS_1_Vol", "TS_1"),
         ("012345678901234567890_TS_1.mrc", "TS_1"),
-        ("TS_1__bin4", "TS_1"),
+        ("TS_1__bin4", "TS_1__bin4"),
+        ("X.mrc_10.00Apx", "X"),
+        ("X.mrc.tomostar", "X"),
+        ("Zu\u0308rich", "Z\u00fcrich"),
         ("TS_10", "TS_10"),
         ("1e5", "1e5"),
         ("rec_", "rec_"),
@@ -558,6 +561,7 @@ def test_options_without_a_meaning_are_refused(tmp_path: Path) -> None:
 )
 def test_bare_names(name: str, bare: str) -> None:
     assert bare_name(name) == bare
+    assert bare_name("TS_1__bin4", eman=True) == "TS_1"
 
 
 def test_bare_names_have_to_be_unique() -> None:

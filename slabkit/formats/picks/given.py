@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from slabkit.errors import InputError
 from slabkit.formats.programs.shared.values import check_names
-from slabkit.formats.tomograms.names import known_names
+from slabkit.formats.tomograms.names import composed, known_names
 from slabkit.formats.tomograms.relion import unbinned_columns
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Context:
         for what, name in (("tomogram", self.tomogram), ("species", self.species)):
             if name is not None:
                 check_names([name], what, f"--{what}")
+        if self.tomogram is not None:
+            object.__setattr__(self, "tomogram", composed(self.tomogram))
         if self.tomograms is not None:
             table = validate_table(self.tomograms, TOMOGRAMS)
             require_unique(table, "slabkitTomogram", "table of tomograms")
@@ -86,7 +88,12 @@ class Context:
             object.__setattr__(self, "tomograms", table)
 
     def names(
-        self, named: Iterable[str] | None, count: int, where: str, kind: str = "this format"
+        self,
+        named: Iterable[str] | None,
+        count: int,
+        where: str,
+        kind: str = "this format",
+        eman: bool = False,
     ) -> list[str]:
         """Give each pick's tomogram, as ``tomograms`` has it where only known suffixes differ.
 
@@ -96,6 +103,8 @@ class Context:
             What the file says; None where it says nothing.
         kind : str, optional
             What holds no names, for the message.
+        eman : bool, optional
+            Whether EMAN wrote the file.
 
         Raises
         ------
@@ -103,9 +112,12 @@ class Context:
             Nothing says which tomogram it is, or ``tomogram`` contradicts the file.
         """
         if named is not None:
-            names = list(named)
+            known: list[str] = []
+            sizes: list[float] = []  # of the unit that the file counts in
             if self.tomograms is not None:
-                names = known_names(names, self.tomograms["slabkitTomogram"].tolist(), where)
+                known = self.tomograms["slabkitTomogram"].tolist()
+                sizes = (self.tomograms["slabkitVoxelSize"] / (self.binning or 1.0)).tolist()
+            names = known_names(list(named), known, where, sizes, eman)
             others = sorted(set(names) - {self.tomogram})
             if self.tomogram is not None and others:
                 raise InputError(

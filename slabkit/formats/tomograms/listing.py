@@ -8,7 +8,6 @@ import glob
 import math
 import os
 import re
-import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from slabkit.formats.tables.paths import is_there, path_for_table, resolve_path
 from slabkit.formats.tomograms.names import (
     PACKED,
     SUFFIXES,
+    composed,
     is_project,
     is_reference,
     split_reference,
@@ -184,7 +184,7 @@ def pick_tomograms(
     given = None
     if arguments is not None:
         found = list_tomograms(arguments, reading=reading, tomo_type=tomo_type, trust_tables=True)
-        given = {ref.name: ref for ref in found}
+        given = {composed(ref.name): ref for ref in found}
     rows = {row["slabkitTomogram"]: row for row in picks.tomograms.to_dict("records")}
     volumes = {}
     for name in dict.fromkeys(picks.picks["slabkitTomogram"].tolist()):
@@ -196,8 +196,8 @@ def pick_tomograms(
                 )
                 own = replace(own, problem=problem)
             ref = own.but(reading=Reading(voxel_size=own.voxel_size)).but(reading=reading)
-        elif name in given:
-            ref = _instead(own, given[name], size_vox, source)
+        elif composed(name) in given:
+            ref = _instead(own, given[composed(name)], size_vox, source)
         else:
             close = difflib.get_close_matches(name, given, 3, 0) or ["none"]
             problem = (
@@ -421,7 +421,7 @@ def _from_table(path: Path) -> list[TomogramRef]:
 def _check_names(found: list[TomogramRef]) -> None:
     seen: dict[str, TomogramRef] = {}
     for tomogram in found:
-        key = unicodedata.normalize("NFC", tomogram.name).casefold()
+        key = composed(tomogram.name).casefold()
         other = seen.setdefault(key, tomogram)
         if other is tomogram:
             continue

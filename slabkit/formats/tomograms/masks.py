@@ -9,6 +9,7 @@ from pathlib import Path
 
 from slabkit.errors import InputError
 from slabkit.formats.tomograms.listing import list_tomograms
+from slabkit.formats.tomograms.names import composed
 from slabkit.tomogram import TomogramRef
 
 
@@ -63,4 +64,5 @@ def find_masks(
 
 def is_of(mask: str, name: str) -> bool:
     """Tell whether a mask is, by its name, of the tomogram or slab of a name."""
+    name = composed(name)
     return mask == name or (mask.startswith(name) and mask[len(name)] in "_-.")

@@ -7,8 +7,10 @@ the place below the project's root.
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +44,9 @@ _SUFFIX = re.compile(
     re.IGNORECASE,
 )
 _PIXEL = re.compile(r"_\d+(\.\d+)?Apx$")
+_PIXEL_ANYWHERE = re.compile(r"_(\d+(?:\.\d+)?)Apx(?=$|[._])")
+_VOLUME = re.compile(r"_Vol$")
+_TAG = re.compile(r"(?<=.)__.*")  # EMAN's
 
 
 def tomogram_name(path: str | os.PathLike[str]) -> str:
@@ -55,14 +60,14 @@ def tomogram_name(path: str | os.PathLike[str]) -> str:
     Returns
     -------
     str
-        Dots elsewhere stay: ``TS_1_10.00Apx.mrc`` is ``TS_1_10.00Apx``.
+        Dots elsewhere stay: ``TS_1_10.00Apx.mrc`` is ``TS_1_10.00Apx``. Characters are composed.
 
     Raises
     ------
     InputError
         The name is empty or has a ``#``, a line break or another unprintable character.
     """
-    name, _ = split_suffix(Path(path).name)
+    name = composed(split_suffix(Path(path).name)[0])
     if not name:
         raise InputError(f"{path}: has no name before its suffix; rename it.")
     if "#" in name or not name.isprintable():
@@ -108,22 +113,66 @@ def make_reference(config: str | os.PathLike[str], inner: str) -> Path:
     return Path(f"{PREFIX}{Path(config).as_posix()}::{inner}")
 
 
-def bare_name(name: str) -> str:
+def composed(name: str) -> str:
+    """Spell a name with composed characters: disks and programs may take letters apart (NFD)."""
+    return unicodedata.normalize("NFC", name)
+
+
+def bare_name(name: str, eman: bool = False) -> str:
     """Take away what programs put round the name of a tilt series, unless no name is left.
 
-    CryoSPARC's 21 digits and RELION's ``rec_`` in front, file suffixes, Warp's ``_10.00Apx``,
-    AreTomo's ``_Vol`` and EMAN's ``__...`` at the end.
+    CryoSPARC's 21 digits and RELION's ``rec_`` in front, file suffixes, Warp's ``_10.00Apx`` and
+    AreTomo's ``_Vol`` at the end; EMAN's ``__...`` in files of EMAN alone.
     """
-    bare = name
-    for pattern in (_UID, _SUFFIX, _PIXEL):
-        bare = pattern.sub("", bare) or bare
+    bare = composed(name)
+    if eman:
+        bare = bare.split("__")[0] or bare
+    bare = _UID.sub("", bare) or bare
     bare = bare.removeprefix("rec_") or bare
-    bare = bare.removesuffix("_Vol") or bare
-    return bare.split("__")[0] or bare
+    before = ""
+    while bare != before:  # Warp writes X.mrc_10.00Apx.mrc of X.mrc.tomostar
+        before = bare
+        for pattern in (_SUFFIX, _PIXEL, _VOLUME):
+            bare = pattern.sub("", bare) or bare
+    return bare
 
 
-def known_names(names: Sequence[str], known: Sequence[str], where: str) -> list[str]:
-    """Give the names as a list of tomograms has them, where just one of it has the same bare name.
+def _different(name: str, other: str, eman: bool) -> bool:
+    """Tell whether what programs put round two names says that they are not of one series."""
+    for pattern in (_UID, _TAG) if eman else (_UID,):
+        found = pattern.search(name), pattern.search(other)
+        if found[0] and found[1] and bare_name(found[0][0]) != bare_name(found[1][0]):
+            return True
+    return False
+
+
+def _require_pixel_size(name: str, other: str, size: float, where: str) -> None:
+    """Refuse a name that states another pixel size than the tomogram has, or its name states."""
+    stated, others = (_PIXEL_ANYWHERE.search(one) for one in (name, other))
+    if math.isnan(size) and others:
+        size = float(others[1])
+    if stated is None or math.isnan(size):
+        return
+    digits = len(stated[1].partition(".")[2])
+    if abs(float(stated[1]) - size) > max(0.51 * 10.0**-digits, 1e-3 * size):
+        raise InputError(
+            f"{where}: the name {name} says {stated[1]} Å a pixel, and the tomogram given of that "
+            f"series, {other}, has {size:g} Å; give the tomogram that the name means."
+        )
+
+
+def known_names(
+    names: Sequence[str],
+    known: Sequence[str],
+    where: str,
+    voxel_sizes: Sequence[float] = (),
+    eman: bool = False,
+) -> list[str]:
+    """Give the names as a list of tomograms has them.
+
+    Names that differ only in how letters are composed are one name. Of others one is taken for
+    another where they differ by what programs put round names (`bare_name`), and nothing
+    contradicts it: just one name on each side is so alike.
 
     Parameters
     ----------
@@ -132,27 +181,46 @@ def known_names(names: Sequence[str], known: Sequence[str], where: str) -> list[
         several likes, stays as it is.
     where : str
         What the warning begins with that lists the names taken for another.
+    voxel_sizes : sequence of float, optional
+        Of the known tomograms in Å; NaN where not known.
+    eman : bool, optional
+        Whether EMAN wrote the file, which puts ``__...`` after names.
 
     Returns
     -------
     list of str
+
+    Raises
+    ------
+    InputError
+        The pixel size in a name is not that of the tomogram that is so alike.
     """
-    exact = set(known)
+    spelled = {composed(name): name for name in known}
+    sizes = dict(zip(known, voxel_sizes, strict=False))
     by_bare: dict[str, list[str]] = {}
     for name in known:
-        by_bare.setdefault(bare_name(name), []).append(name)
+        by_bare.setdefault(bare_name(name, eman), []).append(name)
+    said: dict[str, set[str]] = {}
+    for name in dict.fromkeys(names):
+        said.setdefault(bare_name(name, eman), set()).add(composed(name))
+    found: dict[str, str] = {}
     taken: dict[str, str] = {}
     for name in dict.fromkeys(names):
-        likes = by_bare.get(bare_name(name), [])
-        if name not in exact and len(likes) == 1:
-            taken[name] = likes[0]
-    if not taken:
-        return list(names)
-    listed = ", ".join(f"{name} for {other}" for name, other in list(taken.items())[:5])
-    more = f" and {len(taken) - 5} more" if len(taken) > 5 else ""
-    warnings.warn(
-        f"{where}: tomograms were taken by their bare names: {listed}{more}.",
-        SlabkitWarning,
-        stacklevel=4,
-    )
-    return [taken.get(name, name) for name in names]
+        plain = composed(name)
+        found[name] = spelled.get(plain, plain)
+        bare = bare_name(name, eman)
+        likes = by_bare.get(bare, [])
+        if plain in spelled or len(likes) != 1 or len(said[bare]) != 1:
+            continue
+        if not _different(plain, composed(likes[0]), eman):
+            _require_pixel_size(name, likes[0], sizes.get(likes[0], math.nan), where)
+            found[name] = taken[name] = likes[0]
+    if taken:
+        listed = ", ".join(f"{name} for {other}" for name, other in list(taken.items())[:5])
+        more = f" and {len(taken) - 5} more" if len(taken) > 5 else ""
+        warnings.warn(
+            f"{where}: tomograms were taken by their bare names: {listed}{more}.",
+            SlabkitWarning,
+            stacklevel=4,
+        )
+    return [found[name] for name in names]

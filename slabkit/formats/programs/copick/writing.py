@@ -14,7 +14,7 @@ from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.copick import picks as pick_copick
 from slabkit.formats.tables.native import PickList, check_pick_list
 from slabkit.formats.tomograms.copick_project import CopickProject
-from slabkit.formats.tomograms.names import PREFIX, is_reference
+from slabkit.formats.tomograms.names import PREFIX, composed, is_reference
 
 
 def plan_project_picks(
@@ -44,7 +44,7 @@ def plan_project_picks(
     picks = check_pick_list(picks)
     user, session = pick_copick.safe_name(user), pick_copick.safe_name(session)
     where = f"{PREFIX}{project.config}"
-    _require_runs(project, picks, where)
+    picks = _named_as_runs(project, picks, where)
     table = picks.picks.assign(user_id=user, session_id=session)
     files: dict[Path, str] = {}
     context = Context(picks.tomograms)
@@ -106,7 +106,8 @@ def write_project_picks(files: Mapping[Path, str]) -> None:
         raise
 
 
-def _require_runs(project: CopickProject, picks: PickList, where: str) -> None:
+def _named_as_runs(project: CopickProject, picks: PickList, where: str) -> PickList:
+    """Refuse tomograms that are no runs, and spell the others as the runs' folders are."""
     if not project.runs_known:
         warnings.warn(
             f"{where}: {project.remote}, and without the copick package (pip install "
@@ -114,9 +115,11 @@ def _require_runs(project: CopickProject, picks: PickList, where: str) -> None:
             SlabkitWarning,
             stacklevel=4,
         )
-        return
+        return picks
     runs = project.runs()
-    unknown = sorted(set(picks.picks["slabkitTomogram"]) - set(runs))
+    spelled = {composed(run): run for run in runs}
+    names = {name: spelled.get(composed(name), name) for name in picks.picks["slabkitTomogram"]}
+    unknown = sorted(set(names.values()) - set(runs))
     if unknown:
         close = difflib.get_close_matches(unknown[0], runs, n=3, cutoff=0.0)
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
@@ -124,6 +127,11 @@ def _require_runs(project: CopickProject, picks: PickList, where: str) -> None:
             f"{where}: has no run {unknown[0]}{more} among its {len(runs)}; closest: "
             f"{', '.join(close) or 'none'}."
         )
+    table, tomograms = (
+        part.assign(slabkitTomogram=[names.get(name, name) for name in part["slabkitTomogram"]])
+        for part in (picks.picks, picks.tomograms)
+    )
+    return PickList(table, tomograms)
 
 
 def _write_new(path: Path, text: str) -> None:

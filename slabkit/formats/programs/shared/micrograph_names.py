@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 
 from slabkit.errors import InputError
+from slabkit.formats.tomograms.names import composed
 
 # What programs put before and after the names of micrographs that they import or align.
 _UID_PREFIX = re.compile(r"^\d{21}_")
@@ -98,7 +99,7 @@ class MicrographNames:
         InputError
             None fits, or several do.
         """
-        stem = _base(path)
+        stem = composed(_base(path))
         for suffix in suffixes:
             if stem.lower().endswith(suffix):
                 stem = stem[: -len(suffix)]
@@ -124,7 +125,7 @@ class MicrographNames:
     def _fitting(self, name: str) -> list[str]:
         if name in self._exact:
             return [name]
-        base = _base(name)
+        base = composed(_base(name))
         plain = _ALIGNED.sub("", image_stem(_UID_PREFIX.sub("", base)))
         return (
             self._by_base.get(base)
@@ -155,7 +156,7 @@ def _base(name: str) -> str:
 def _grouped(names: Sequence[str], key: Callable[[str], str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(key(name), []).append(name)
+        groups.setdefault(composed(key(name)), []).append(name)
     return groups
 
 

@@ -85,7 +85,8 @@ def names_of_file(source: Source, context: Context, count: int, ending: str = ""
     if source.tomogram:
         return context.names([source.tomogram] * count, count, source.where)
     stem = Path(source.where).stem
-    return context.names([stem.removesuffix(ending) or stem] * count, count, source.where)
+    name = stem.removesuffix(ending) or stem
+    return context.names([name] * count, count, source.where, eman=ending == "_info")
 
 
 def series_name(text: str) -> str:
