@@ -28,6 +28,7 @@ from slabkit.formats.programs.shared.json_values import (
 from slabkit.formats.programs.shared.orientations import with_rotations
 from slabkit.formats.programs.shared.values import typed_columns
 from slabkit.formats.source import Source
+from slabkit.formats.tomograms.names import composed
 from slabkit.tables import PICKS
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _run(content: dict[str, Any], source: Source, count: int) -> list[str] | Non
     where = source.where
     name = json_text(content.get("run_name"), "run_name", where)
     if source.tomogram:
-        if name not in ("", source.tomogram):
+        if composed(name) not in ("", composed(source.tomogram)):
             warnings.warn(
                 f"{where}: says that its run is {name}, and is in the folder of "
                 f"{source.tomogram}; the folder holds, as it does for copick.",

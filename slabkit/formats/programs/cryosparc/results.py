@@ -136,9 +136,12 @@ def _identity(
         names = [plain_name(path) for path in part.texts("location/micrograph_path")]
         found |= {"rlnMicrographName": names, "rlnCoordinateX": x, "rlnCoordinateY": y}
     if not found:
+        remark = "blob/path with blob/idx would do too"
+        if {"blob/path", "blob/idx"} <= columns:
+            remark = "its blob/path names no stack of the minislab table; is it of another set?"
         part.require(
             ["location/micrograph_path", "location/center_x_frac", "location/center_y_frac"],
-            "it is not known which minislab a particle is (blob/path with blob/idx would do too)",
+            f"it is not known which minislab a particle is ({remark})",
         )
         raise InputError(f"{part.where}: the layout of the galleries is needed to read places.")
     return found
