@@ -47,6 +47,13 @@ ONLY_READ: dict[str, Callable[[list[list[float]]], str]] = {
         + "".join(f"{x - 5} {y - 4} {z} 10 8 8 10 8 0.5 3\n" for x, y, z in voxels)
         + "\ndata_cryolo_include\n\nloop_\n_slice_index\n1\n"
     ),
+    "relion5-picker": lambda voxels: star(
+        f"TomoName {PLACE}", [f"TS_1 {x} {y} {z}" for x, y, z in voxels]
+    ),
+    "relion3": lambda voxels: star(
+        f"{PLACE} MicrographName ImagePixelSize",
+        [f"{x} {y} {z} tomograms/TS_1.mrc {EDGE}" for x, y, z in voxels],
+    ),
     "pytom": lambda voxels: star(
         f"{PLACE} AngleRot AngleTilt AnglePsi LCCmax CutOff SearchStd DetectorPixelSize "
         "MicrographName",

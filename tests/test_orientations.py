@@ -169,7 +169,7 @@ def test_orientations_survive_a_chain_of_programs(
 
 CARRIED = {
     "Both ways": "native csv ndjson copick relion5 relion4 dynamo artiax-tsv",
-    "Only in": "pytom warp warp-px",
+    "Only in": "relion5-picker relion3 pytom warp warp-px",
     "Kept as numbers": "deepfinder polnet",
     "None": "eman imod artiax tomotwin cryolo-coords cryolo slabpick",
 }

@@ -389,7 +389,13 @@ def test_pytom_has_its_voxel_size(tmp_path: Path) -> None:
     other = T.assign(slabkitVoxelSize=10.0)
     with pytest.raises(InputError, match=r"is 7\.3 Å in the file and 10 Å elsewhere"):
         read_picks(path, tomograms=other)
-    np.testing.assert_allclose(xyz(read_picks(path, voxel_size=10)), [[100, 200, 300]])
+    with pytest.warns(
+        SlabkitWarning, match=r"pixels of 7\.3 Å, as it says, though TS_1 has voxels"
+    ):
+        np.testing.assert_allclose(xyz(read_picks(path, voxel_size=10)), [[73, 146, 219]])
+    with pytest.warns(SlabkitWarning, match="--binning was followed"):
+        settled = read_picks(path, voxel_size=10, binning=1)
+    np.testing.assert_allclose(xyz(settled), [[100, 200, 300]])
     wrong = write(tmp_path, star(PYTOM, "1 2 3 1 2 3 1 1 1 0 TS_1"), "w.star")
     with pytest.raises(InputError, match="rlnDetectorPixelSize is 0; it must be positive"):
         read_picks(wrong)
@@ -651,6 +657,8 @@ BASES = {
     "warp": star(WARP, "0.5 0.25 0 1 2 3 TS_1.tomostar 6.5"),
     "warp-px": star(WARP, "5 2 1 1 2 3 TS_1.tomostar 6.5"),
     "slabpick": star(["rlnTomoName", *XYZ], "TS_1 1 2 3"),
+    "relion5-picker": star(["rlnTomoName", *XYZ], "TS_1 1 2 3"),
+    "relion3": star(["rlnMicrographName", *XYZ, "rlnImagePixelSize"], "a/TS_1.mrc 1 2 3 7.3"),
     "deepfinder": '<objlist><object tomo_idx="0" class_label="2" x="1" y="2" z="3"/></objlist>',
     "polnet": "Type\tLabel\tCode\tPolymer\tX\tY\tZ\nA\t3\tr\t0\t10\t20\t25\n",
 }

@@ -30,6 +30,7 @@ from slabkit.formats.programs.cryosparc import results as cryosparc
 from slabkit.formats.programs.relion import particles as relion
 from slabkit.formats.programs.relion import picks2d as relion_picks2d
 from slabkit.formats.programs.relion import results as relion_results
+from slabkit.formats.programs.relion import subtomograms as relion_subtomograms
 from slabkit.formats.programs.slabpick import picks as slabpick
 from slabkit.formats.programs.topaz import picks2d as topaz
 from slabkit.formats.source import Source
@@ -42,6 +43,8 @@ _FORMATS: list[FileFormat] = [
     copick.FORMAT,
     relion.RELION5,
     relion.RELION4,
+    relion.PICKER,
+    relion_subtomograms.FORMAT,
     dynamo.FORMAT,
     eman.FORMAT,
     imod.FORMAT,

@@ -307,10 +307,6 @@ def test_tomography_particles_pass_through_relion(tmp_path, slabkit, relion, min
     for version in ("relion4", "relion5"):
         out = f"{version}.star"
         slabkit("convert", "picks.star", out, "--to", version, "--tomograms", "tomograms.star")
-        # It wants the pixel size under the label that it knows.
-        text = (tmp_path / out).read_text()
-        text = text.replace("rlnTomoTiltSeriesPixelSize", "rlnImagePixelSize")
-        (tmp_path / out).write_text(text)
         relion("star_handler", "--i", out, "--o", f"again_{out}", "--select", "rlnOpticsGroup",
                "--minval", 1)  # fmt: skip
         slabkit("convert", f"again_{out}", f"back_{out}", "--to", "native", "--tomograms",
@@ -319,6 +315,40 @@ def test_tomography_particles_pass_through_relion(tmp_path, slabkit, relion, min
         assert sorted(got.index) == sorted(minislabs.ids)
         np.testing.assert_allclose(got.loc[want.index, POSITION], want[POSITION], atol=1e-5)
         assert (got.loc[want.index, "slabkitTomogram"] == want["slabkitTomogram"]).all()
+
+
+def test_optics_groups_of_a_converted_list_pass_through_relion(tmp_path, slabkit, relion):
+    """Report 06: two groups with a beam tilt each, out of slabkit and through RELION's tools."""
+    optics = {
+        "rlnOpticsGroup": [1, 2],
+        "rlnOpticsGroupName": ["sessionA", "sessionB"],
+        "rlnTomoTiltSeriesPixelSize": [2.5, 2.5],
+        "rlnVoltage": [300, 300],
+        "rlnSphericalAberration": [2.7, 2.7],
+        "rlnAmplitudeContrast": [0.1, 0.1],
+        "rlnBeamTiltX": [0.11, -0.25],
+    }
+    particles = {
+        "rlnTomoName": ["TS_01", "TS_02"],
+        "rlnCoordinateX": [100.0, 110.0],
+        "rlnCoordinateY": [100.0, 120.0],
+        "rlnCoordinateZ": [50.0, 60.0],
+        "rlnOpticsGroup": [1, 2],
+    }
+    blocks = {"general": {"rlnTomoSubTomosAre2DStacks": [0]}, "optics": optics,
+              "particles": particles}  # fmt: skip
+    (tmp_path / "in.star").write_text(format_star(blocks, lists=("general",)))
+    slabkit("convert", "in.star", "out.star", "--to", "relion4")
+    relion("star_handler", "--i", "out.star", "--o", "selected.star", "--select",
+           "rlnCoordinateX", "--minval", 105)  # fmt: skip
+    relion("star_handler", "--i", "out.star", "--o", "changed.star", "--operate",
+           "rlnCoordinateX", "--add_to", 1)  # fmt: skip
+    for name, left in (("selected.star", ["TS_02"]), ("changed.star", ["TS_01", "TS_02"])):
+        found = read_star(tmp_path / name)
+        assert found["particles"].rlnTomoName.tolist() == left
+        assert found["optics"].rlnOpticsGroupName.tolist() == ["sessionA", "sessionB"]
+        assert found["optics"].rlnBeamTiltX.astype(float).tolist() == [0.11, -0.25]
+        slabkit("convert", name, "back.csv", "--overwrite")
 
 
 # ------------------------------------------------------------------ the whole chain

@@ -10,8 +10,8 @@ from slabkit.cli.options import common
 from slabkit.formats.picks.context import PickReading
 
 FORMATS = (
-    "native csv ndjson copick relion5 relion4 dynamo eman imod artiax artiax-tsv tomotwin "
-    "cryolo-coords cryolo pytom warp warp-px deepfinder polnet slabpick"
+    "native csv ndjson copick relion5 relion4 relion5-picker relion3 dynamo eman imod artiax "
+    "artiax-tsv tomotwin cryolo-coords cryolo pytom warp warp-px deepfinder polnet slabpick"
 )
 
 Binning = Annotated[

@@ -57,12 +57,17 @@ def check_bounds(parsed: ParsedPicks, unit: str, context: Context, where: str) -
             for factor in _BINNINGS
             if _inside((p - origin) / factor + origin, size, voxel) >= _FIT
         ]
-        hint = f"; divided by {divided[0]} (binning), 95 % or more" if divided else ""
+        hint = ""
+        if divided:  # it lies in some tomogram for every larger factor too
+            hint = (
+                f"; divided by {divided[0]} (binning), 95 % or more, which does not say that "
+                "this is the binning: it is the voxel size over the pixel size of the picks"
+            )
         raise InputError(
             f"{where}: {round((1 - fits) * len(p))} of {len(p)} picks lie outside their "
             f"tomograms: read as {as_unit} {100 * fits:.0f} % lie inside, read as {as_other} "
-            f"{100 * other:.0f} %{hint}. Give the right --from, --unit, --voxel-size or --binning, "
-            "or --no-check-bounds if they are right."
+            f"{100 * other:.0f} %{hint}. Give the right --from, --unit or --binning, --voxel-size "
+            "where the volume's is wrong, or --no-check-bounds if they are right."
         )
     if unit == "angstrom" and len(p) >= _FEW_PICKS and other >= _FIT and (voxel > 1.5).all():
         warnings.warn(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks import bounds
 from slabkit.formats.picks.context import PickReading
@@ -27,7 +27,12 @@ from slabkit.formats.picks.normalise import (
 )
 from slabkit.formats.picks.writing import companion_file, is_folder, planned_files, write_picks
 from slabkit.formats.programs.shared.values import check_names
-from slabkit.formats.registry import detect_format, folder_formats, format_named
+from slabkit.formats.registry import (
+    detect_format,
+    fitting_formats,
+    folder_formats,
+    format_named,
+)
 from slabkit.formats.source import Source, load_sources
 from slabkit.formats.tables.native import PickList, check_pick_list
 from slabkit.tables import PICKS
@@ -204,11 +209,35 @@ def _read(
 ) -> tuple[ParsedPicks, FileFormat]:
     if source.empty and source.where == "-":  # the program before it in the pipe has failed
         raise InputError("standard input: is empty, not even a table without picks.")
-    pick_format = chosen or detect_format(source)
+    pick_format = chosen or _told(source, context)
     if source.empty:
         nothing: dict[str, Any] = {column.name: [] for column in PICKS.columns if column.required}
         return ParsedPicks(nothing), pick_format
     return pick_format.reading(source, context), pick_format
+
+
+def _told(source: Source, context: Context) -> FileFormat:
+    """Tell the format by the content; of several that fit, say where each puts the first pick."""
+    try:
+        return detect_format(source)
+    except FormatError as error:
+        fitting = fitting_formats(source, "picks")
+        if len(fitting) < 2:
+            raise
+        places = [f"{known.name}: {_first_place(source, known, context)}" for known in fitting]
+        raise FormatError(f"{error} The first pick would be at: {'; '.join(places)}.") from error
+
+
+def _first_place(source: Source, pick_format: FileFormat, context: Context) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SlabkitWarning)
+            columns = pick_format.reading(source, context).columns
+    except SlabkitError as error:
+        return str(error).removeprefix(f"{source.where}: ").rstrip(".")
+    if not len(columns["slabkitX"]):
+        return "none"
+    return ", ".join(f"{columns[f'slabkit{axis}'][0]:.6g}" for axis in "XYZ") + " Å"
 
 
 def _columns(reading: ParsedPicks, where: str) -> pd.DataFrame:

@@ -5,51 +5,65 @@ With ``--relion5-compat`` it writes what `slabkit.formats.programs.relion.partic
 
 from __future__ import annotations
 
-from slabkit.errors import FormatError
+import numpy as np
+
+from slabkit.errors import FormatError, InputError
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
+from slabkit.formats.programs.relion.subtomograms import MICROGRAPH, NEEDED, USED, in_voxels
 from slabkit.formats.programs.shared.relion_star import (
-    CORNER,
-    SHIFTS,
-    SHIFTS_PX,
+    DETECTOR_PIXEL,
+    MAGNIFICATION,
+    SCORES,
     Columns,
+    Numbers,
     RelionStar,
 )
-from slabkit.formats.programs.shared.rows import placed
 from slabkit.formats.source import Source
 from slabkit.tables import TOMOGRAMS, make_table
 
-_NAME, _PIXEL = "rlnMicrographName", "rlnDetectorPixelSize"
-_SCORES = ("rlnLCCmax", "ptmLCCmax", "rlnAutopickFigureOfMerit")
 _COLUMNS = Columns(
-    needed=(*CORNER, _NAME, _PIXEL), used=(*_SCORES, *SHIFTS, *SHIFTS_PX), scores=_SCORES
+    needed=(*NEEDED, DETECTOR_PIXEL), used=USED, scores=(*SCORES[1:3], SCORES[0], SCORES[3])
 )
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
-    """Read particles; the file has the voxel size, over which ``--voxel-size`` wins."""
+    """Read particles; the file has the voxel size."""
     star = RelionStar.read(source, _COLUMNS)
-    where, said = star.where, star.numbers([_PIXEL])[:, 0]
-    if (said <= 0).any():
-        raise FormatError(f"{where}: {_PIXEL} is {said.min():g}; it must be positive.")
-    names = star.names(context, _NAME)
-    unit = said if context.voxel_size is None else context.voxel_sizes(names, where)
+    names = star.names(context, MICROGRAPH)
+    said = star.image_pixels(settled=context.binning is not None)
+    settled = context.binning is not None or context.voxel_size is not None
+    sizes = {} if said is None or settled else _voxel_sizes(said, names, context, star.where)
+    parsed = in_voxels(star, names, context, said)
+    if not sizes:
+        return parsed
+    columns = {"slabkitTomogram": list(sizes), "slabkitVoxelSize": list(sizes.values())}
+    return ParsedPicks(parsed.columns, parsed.unit_length, 0.0, make_table(TOMOGRAMS, columns))
+
+
+def _voxel_sizes(said: Numbers, names: list[str], context: Context, where: str) -> dict[str, float]:
+    """Give the voxel size of each tomogram, which the volume must have as well."""
     sizes: dict[str, float] = {}
-    for name, size in zip(names, said.tolist(), strict=True):
+    known = context.known_voxel_sizes(names)
+    for name, size, other in zip(names, said.tolist(), known.tolist(), strict=True):
+        if not np.isfinite(size):
+            continue
         if abs(sizes.setdefault(name, size) / size - 1) > 1e-3:
             raise FormatError(f"{where}: {name} has voxels of {sizes[name]:g} and {size:g} Å.")
-    tomograms = None
-    if sizes:
-        columns = {"slabkitTomogram": list(sizes), "slabkitVoxelSize": list(sizes.values())}
-        tomograms = make_table(TOMOGRAMS, columns)
-    positions = star.numbers(CORNER) * unit[:, None] - star.shift(unit)
-    found = placed(names, positions) | star.score()
-    return ParsedPicks(found | star.kept(found), unit, 0.0, tomograms)
+        if abs(size / other - 1) > 1e-3:
+            raise InputError(
+                f"{where}: the voxel size of {name} is {size:g} Å in the file and {other:g} Å "
+                f"elsewhere. Give --binning {other / size:.9g} where the coordinates are pixels of "
+                f"{size:g} Å (the volume was binned since), --binning 1 where they are voxels of "
+                f"{other:g} Å, or --voxel-size {size:g} where the volume's header is wrong."
+            )
+    return sizes
 
 
 def sniff(source: Source) -> bool:
-    """Tell by the pixel size of the detector, z and the micrograph's name."""
-    return {*_COLUMNS.needed} <= source.labels and "rlnTomoName" not in source.labels
+    """Tell by the pixel size of the detector in Å, z and the micrograph's name."""
+    other = {"rlnTomoName", MAGNIFICATION}
+    return {*_COLUMNS.needed} <= source.labels and not source.labels & other
 
 
 FORMAT = FileFormat(

@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
+from slabkit.formats.programs.relion.subtomograms import MICROGRAPH, NEEDED, USED, in_voxels
 from slabkit.formats.programs.shared.relion_star import (
     CORNER,
-    SHIFTS,
-    SHIFTS_PX,
+    MICROGRAPH_PIXEL,
+    SCORES,
     Columns,
-    Numbers,
     RelionStar,
 )
 from slabkit.formats.programs.shared.rows import placed
 from slabkit.formats.source import Source
 
-_NAME = "rlnMicrographName"
-_SCORES = ("rlnLCCmax", "rlnAutopickFigureOfMerit")
-_COLUMNS = Columns(needed=(*CORNER, _NAME), used=(*_SCORES, *SHIFTS, *SHIFTS_PX), scores=_SCORES)
+_COLUMNS = Columns(needed=NEEDED, used=USED, scores=(SCORES[1], SCORES[0], *SCORES[2:]))
 
 
 def read_fractions(source: Source, context: Context) -> ParsedPicks:
     """Read matches: fractions of the volume, 0 its first voxel, 1 one after its last."""
     star = RelionStar.read(source, _COLUMNS)
-    names = star.names(context, _NAME)
+    names = star.names(context, MICROGRAPH)
     voxel_size = context.voxel_sizes(names, star.where)
     unit = context.sizes(names, star.where) * voxel_size[:, None]
-    return _parsed(star, names, unit, voxel_size)
+    said = star.image_pixels()
+    of_images = voxel_size if said is None else np.where(np.isnan(said), voxel_size, said)
+    found = placed(names, star.numbers(CORNER) * unit - star.shift(of_images)) | star.score()
+    return ParsedPicks(found | star.kept(found, found.get("slabkitScoreKind", [])[:1]), unit)
 
 
 def read_px(source: Source, context: Context) -> ParsedPicks:
-    """Read particles in pixels: voxels of the tomogram, or smaller by ``--binning``."""
+    """Read particles in pixels: of the size that the file says, else voxels of the tomogram."""
     star = RelionStar.read(source, _COLUMNS)
-    names = star.names(context, _NAME)
-    unit = context.voxel_sizes(names, star.where) / (context.binning or 1.0)
-    return _parsed(star, names, unit, unit)
-
-
-def _parsed(star: RelionStar, names: list[str], unit: Numbers, pixel_size: Numbers) -> ParsedPicks:
-    length = unit if unit.ndim == 2 else unit[:, None]
-    positions = star.numbers(CORNER) * length - star.shift(pixel_size)
-    found = placed(names, positions) | star.score()
-    return ParsedPicks(found | star.kept(found), unit)
+    names = star.names(context, MICROGRAPH)
+    said = star.image_pixels(MICROGRAPH_PIXEL, settled=context.binning is not None)
+    return in_voxels(star, names, context, said)
 
 
 def sniff(source: Source) -> bool:
@@ -64,7 +60,7 @@ FRACTIONS = FileFormat(
 PIXELS = FileFormat(
     name="warp-px",
     title="Warp particles (.tomostar names) in pixels",
-    unit="voxels (with --binning N: pixels N times smaller)",
+    unit="pixels whose size the file has, else voxels (--binning N: pixels N times smaller)",
     origin="centre of the first voxel = 0",
     lost="only read; write `relion4` or `relion5`",
     sniff=sniff,

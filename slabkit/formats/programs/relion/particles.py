@@ -1,5 +1,8 @@
 """RELION tomography particles: version 5 (centred Å) and version 4 (unbinned pixels).
 
+The pickers of RELION 5 write lists that look like those of version 4 and count binned voxels, and
+WarpTools' 2D stacks look so too and count pixels of the particle images.
+
 RELION 5 subtracts the tomogram's centre, ``size / 2`` of the unbinned volume as a real number in
 its C++ core; other parts of it use ``size / 2 - 1``, hence ``--centre``. In Å, half the unbinned
 size is half the binned size, unless that was rounded: then ``tomograms.star`` says it. A particle's
@@ -9,15 +12,23 @@ there are any.
 
 from __future__ import annotations
 
+import os
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import SlabkitWarning
+from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
+from slabkit.formats.programs.relion.optics import (
+    general_block,
+    is_around,
+    optics_groups,
+    unique_names,
+)
 from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.programs.shared.orientations import (
     RELION_ANGLES,
@@ -29,17 +40,21 @@ from slabkit.formats.programs.shared.orientations import (
 from slabkit.formats.programs.shared.relion_star import (
     CENTRED,
     CORNER,
-    IMAGE_BINNING,
+    GENERAL,
+    GROUP,
     IMAGE_PIXEL,
-    PIXEL,
+    PIXELS,
+    SCORES,
     SHIFTS,
     SHIFTS_PX,
+    STACKS_2D,
     Columns,
+    Numbers,
     RelionStar,
     pixel_sizes_to_write,
     zero_of_centred,
 )
-from slabkit.formats.programs.shared.rows import POSITIONS, placed
+from slabkit.formats.programs.shared.rows import POSITIONS, placed, series_name
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import format_star
@@ -51,19 +66,13 @@ if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList
 
 _NAME = "rlnParticleName"
-_FIGURE_OF_MERIT = "rlnAutopickFigureOfMerit"
-
-# What goes back to the optics block; the values are used where a list never had any.
-_OPTICS = {"rlnVoltage": "300.0", "rlnSphericalAberration": "2.7", "rlnAmplitudeContrast": "0.1"}
+_FIGURE_OF_MERIT = SCORES[0]
+_PICKER_FILE = re.compile(r"/Picks/job\d+/annotations/[^/]+_(particles|spheres)\.star$")
 
 
 def _columns(place: tuple[str, ...]) -> Columns:
     return Columns(
-        needed=place,
-        used=("rlnTomoName", "rlnOpticsGroup", *CENTRED, *CORNER, *SHIFTS),
-        scores=(_FIGURE_OF_MERIT, "rlnLCCmax"),
-        refused=SHIFTS_PX,
-        optics=(PIXEL, IMAGE_PIXEL, IMAGE_BINNING, *_OPTICS),
+        needed=place, used=("rlnTomoName", *CENTRED, *CORNER, *SHIFTS), refused=SHIFTS_PX
     )
 
 
@@ -75,6 +84,7 @@ def read_relion5(source: Source, context: Context) -> ParsedPicks:
     centred = star.numbers(CENTRED)
     corner = star.numbers(CORNER) if star.has(*CORNER) else None
     pixel_size = None
+    star.tilt_series_pixels(settled=context.binning is not None)  # refused where it contradicts
     if context.centre == "size/2-1" or corner is not None:
         pixel_size = star.pixel_sizes(names, context, needed=context.centre != "size/2")
     if context.centre == "size/2-1" and pixel_size is not None:
@@ -88,6 +98,8 @@ def read_relion5(source: Source, context: Context) -> ParsedPicks:
 def read_relion4(source: Source, context: Context) -> ParsedPicks:
     """Read particles in pixels of the unbinned tilt series, from the tomogram's corner."""
     star = RelionStar.read(source, _columns(CORNER))
+    if _is_warptools_2d(star):
+        return _read_warptools_2d(star, context)
     names = star.names(context)
     pixel_size = star.pixel_sizes(names, context, needed=True)
     if pixel_size is None:  # no picks
@@ -101,6 +113,54 @@ def read_relion4(source: Source, context: Context) -> ParsedPicks:
         )
     positions = star.numbers(CORNER) * pixel_size[:, None]
     return _parsed(star, names, positions, pixel_size, 0.0)
+
+
+def read_picker(source: Source, context: Context) -> ParsedPicks:
+    """Read picks in binned voxels of their tomogram, as RELION 5's own pickers write them."""
+    star = RelionStar.read(source, _columns(CORNER))
+    names = star.names(context)
+    if _in_picker_folder(source):
+        warnings.warn(
+            f"{star.where}: was read in binned voxels, as a list of RELION 5's picker, which its "
+            "folder and name say it is; give --from relion4 if it counts pixels of the tilt "
+            "series.",
+            SlabkitWarning,
+            stacklevel=4,
+        )
+    voxel_size = context.voxel_sizes(names, star.where)
+    return _parsed(star, names, star.numbers(CORNER) * voxel_size[:, None], voxel_size, 0.0)
+
+
+def _is_warptools_2d(star: RelionStar) -> bool:
+    """Tell WarpTools' 2D stacks: flat images, names of ``.tomostar`` files."""
+    if not len(star) or not star.has("rlnTomoName") or star.has("slabkitPickId"):
+        return False
+    flat = [
+        label
+        for label, value in ((f"{GENERAL}{STACKS_2D}", "1"), ("rlnImageDimensionality", "2"))
+        if star.has(label) and (star.table[label] == value).all()
+    ]
+    return bool(flat) and bool(star.table["rlnTomoName"].str.endswith(".tomostar").all())
+
+
+def _read_warptools_2d(star: RelionStar, context: Context) -> ParsedPicks:
+    """Read particles in pixels of their images, whatever the tilt series' pixels are."""
+    named = star.table["rlnTomoName"]
+    series = named.map({text: series_name(text) for text in named.unique()}).tolist()
+    names = context.names(series, len(star), star.where)
+    pixel_size = star.image_pixels()
+    if pixel_size is None or not np.isfinite(pixel_size).all():
+        raise InputError(
+            f"{star.where}: holds 2D stacks of WarpTools, whose coordinates are in pixels of the "
+            f"particle images, and does not say their size; add it as {IMAGE_PIXEL}."
+        )
+    warnings.warn(
+        f"{star.where}: holds 2D stacks of WarpTools; their coordinates were read in pixels of the "
+        f"particle images, {pixel_size[0]:g} Å.",
+        SlabkitWarning,
+        stacklevel=5,
+    )
+    return _parsed(star, names, star.numbers(CORNER) * pixel_size[:, None], pixel_size, 0.0)
 
 
 def write_relion5(picks: PickList, context: Context) -> str:
@@ -132,7 +192,22 @@ def sniff_relion5(source: Source) -> bool:
 def sniff_relion4(source: Source) -> bool:
     """Tell by three coordinates and a tomogram name, without centred coordinates."""
     labels = source.labels
-    return {*CORNER, "rlnTomoName"} <= labels and not labels & {CENTRED[0], "slabkitX"}
+    like = {*CORNER, "rlnTomoName"} <= labels and not labels & {CENTRED[0], "slabkitX"}
+    settled = _in_picker_folder(source) or "rlnSphereRadius" in labels
+    return like and not (sniff_picker(source) and settled)
+
+
+def sniff_picker(source: Source) -> bool:
+    """Tell what may be of RELION 5's picker: a block without name that says no pixel size."""
+    labels = source.labels
+    other = {*PIXELS, GROUP, CENTRED[0], "slabkitX", "slabkitPickId"}
+    unnamed = set(source.block_labels) == {""}
+    return unnamed and {*CORNER, "rlnTomoName"} <= labels and not labels & other
+
+
+def _in_picker_folder(source: Source) -> bool:
+    path = os.path.abspath(source.where).replace(os.sep, "/")
+    return source.where != "-" and _PICKER_FILE.search(path) is not None
 
 
 def _warn_of_both(
@@ -184,36 +259,29 @@ def _parsed(
     return ParsedPicks(found, unit_length, zero)
 
 
-def _text(
-    table: pd.DataFrame, positions: dict[str, Any], pixel_size: npt.NDArray[np.float64]
-) -> str:
+def _text(table: pd.DataFrame, positions: dict[str, Any], pixel_size: Numbers) -> str:
     import pandas as pd
 
-    count = len(table)
-    optics = pd.DataFrame({PIXEL: pixel_size})
-    for label, value in _OPTICS.items():
-        optics[label] = table[label].to_numpy() if label in table.columns else [value] * count
-        optics[label] = optics[label].replace("", value)
-    groups = optics.groupby(list(optics.columns), sort=True).ngroup().to_numpy() + 1
-    optics = optics.drop_duplicates().sort_values(list(optics.columns), ignore_index=True)
-    optics.insert(0, "rlnOpticsGroup", np.arange(1, len(optics) + 1))
-    optics.insert(0, "rlnOpticsGroupName", [f"opticsGroup{i}" for i in optics["rlnOpticsGroup"]])
+    table = unique_names(table)
+    optics, groups = optics_groups(table, pixel_size)
+    general = general_block(table)
     columns: dict[str, Any] = {"rlnTomoName": table["slabkitTomogram"].to_numpy()}
     columns |= positions
     columns["rlnOpticsGroup"] = groups
     columns["rlnParticleName"] = table["slabkitPickId"].to_numpy()
     if table["slabkitScore"].notna().all():
         columns["rlnAutopickFigureOfMerit"] = table["slabkitScore"].to_numpy()
-    left_out = {*POSITIONS, "slabkitTomogram", PIXEL, IMAGE_PIXEL, IMAGE_BINNING, *_OPTICS}
-    left_out |= {*CENTRED, *CORNER, *SHIFTS, *SHIFTS_PX}
+    left_out = {*POSITIONS, "slabkitTomogram", *CENTRED, *CORNER, *SHIFTS, *SHIFTS_PX}
     angles = _angles(table)
     columns |= angles
     if angles:
         left_out |= set(SUBTOMOGRAM_ANGLES)
     for name in table.columns:
-        if name not in columns and name not in left_out:
+        if name not in columns and name not in left_out and not is_around(name):
             columns[name] = table[name].to_numpy()
-    return format_star({"optics": optics, "particles": pd.DataFrame(columns)})
+    blocks = {"general": general} if general else {}
+    blocks |= {"optics": optics, "particles": pd.DataFrame(columns)}
+    return format_star(blocks, lists=("general",))
 
 
 def _angles(table: pd.DataFrame) -> dict[str, Any]:
@@ -262,4 +330,15 @@ RELION4 = FileFormat(
     write=write_relion4,
     in_corner_unit="px",
     **_COMMON,
+)
+
+PICKER = FileFormat(
+    name="relion5-picker",
+    title="lists of RELION 5's picker (Picks/jobNNN/annotations/*_particles.star)",
+    unit="binned voxels of the tomogram",
+    origin="centre of the first voxel = 0",
+    lost="only read; write `relion4` or `relion5`",
+    sniff=sniff_picker,
+    read=read_picker,
+    in_corner_unit="px",
 )

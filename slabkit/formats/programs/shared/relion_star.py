@@ -3,8 +3,9 @@
 Programs write the same labels and mean pixels of the tilt series, voxels of one volume, fractions
 or Å. Each dialect declares in a `Columns` what it does with the columns that could change a
 position, a score or a name: they are used, or refused where they say something; all others are kept
-as text. A particle's position is its coordinate less its origin shift, which is turned by the
-subtomogram's angles where there are any.
+as text, those of the optics groups and of the block ``general`` too. A particle's position is its
+coordinate less its origin shift, which is turned by the subtomogram's angles where there are any.
+Where a file says one pixel size twice and differently, it is refused with both numbers.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.orientations import SUBTOMOGRAM_ANGLES, euler_matrices
 from slabkit.formats.programs.shared.rows import series_name
-from slabkit.formats.programs.shared.values import coordinates, optional_numbers
+from slabkit.formats.programs.shared.values import coordinates, optional_numbers, parse_numbers
 from slabkit.formats.source import Source
 
 if TYPE_CHECKING:
@@ -33,6 +34,30 @@ CENTRED = tuple(f"rlnCenteredCoordinate{axis}Angst" for axis in "XYZ")
 CORNER = tuple(f"rlnCoordinate{axis}" for axis in "XYZ")
 PIXEL = "rlnTomoTiltSeriesPixelSize"
 IMAGE_PIXEL, IMAGE_BINNING = "rlnImagePixelSize", "rlnTomoSubtomogramBinning"
+OLD_PIXEL, MICROGRAPH_PIXEL = "rlnPixelSize", "rlnMicrographPixelSize"
+DETECTOR_PIXEL, MAGNIFICATION = "rlnDetectorPixelSize", "rlnMagnification"
+PIXELS = (PIXEL, IMAGE_PIXEL, IMAGE_BINNING, OLD_PIXEL, MICROGRAPH_PIXEL, DETECTOR_PIXEL)
+SCORES = ("rlnAutopickFigureOfMerit", "rlnLCCmax", "ptmLCCmax", "rlnParticleFigureOfMerit")
+GROUP, GROUP_NAME = "rlnOpticsGroup", "rlnOpticsGroupName"
+STACKS_2D = "rlnTomoSubTomosAre2DStacks"
+GENERAL = "general."
+"""In front of the columns that are kept of the block ``general``."""
+OPTICS = "optics."
+"""In front of columns that are kept of the optics groups, except `OPTICS_LABELS`."""
+OPTICS_LABELS = (
+    PIXEL,
+    "rlnVoltage",
+    "rlnSphericalAberration",
+    "rlnAmplitudeContrast",
+    "rlnMicrographOriginalPixelSize",
+    MICROGRAPH_PIXEL,
+    "rlnCtfDataAreCtfPremultiplied",
+    "rlnImageDimensionality",
+    IMAGE_BINNING,
+    IMAGE_PIXEL,
+    "rlnImageSize",
+)
+"""What RELION has in optics groups and in no particle: it keeps its name."""
 SHIFTS = tuple(f"rlnOrigin{axis}Angst" for axis in "XYZ")
 SHIFTS_PX = tuple(f"rlnOrigin{axis}" for axis in "XYZ")
 
@@ -51,20 +76,17 @@ class Columns:
         Columns for the score; the first that is there counts.
     refused : tuple of str
         Shifts in pixels that are refused unless they are 0.
-    optics : tuple of str
-        Columns of the optics groups that are joined to the particles.
     """
 
     needed: tuple[str, ...]
     used: tuple[str, ...] = ()
-    scores: tuple[str, ...] = ()
+    scores: tuple[str, ...] = SCORES
     refused: tuple[str, ...] = ()
-    optics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class RelionStar:
-    """The particles of one file, values as strings, the columns of their optics group joined."""
+    """The particles of one file, values as strings; their optics group and ``general`` joined."""
 
     where: str
     table: pd.DataFrame
@@ -83,7 +105,11 @@ class RelionStar:
                 f"{has[:300]}."
             )
         refuse_shifts_in_pixels(found[0], columns.refused, where)
-        joined = _with_optics(found[0], blocks.get("optics"), columns.optics, where)
+        joined = _with_optics(found[0], blocks.get("optics"), where)
+        general = blocks.get("general")
+        if general is not None and len(general) == 1:
+            said = {f"{GENERAL}{label}": general[label].iloc[0] for label in general.columns}
+            joined = joined.assign(**said)
         return cls(where, joined, columns)
 
     def __len__(self) -> int:
@@ -121,23 +147,32 @@ class RelionStar:
         """Give the columns that are kept as text: those that nothing was made of."""
         columns = self.columns
         taken = {*found, *used, *columns.needed, *columns.used, *columns.refused}
+        taken |= set() if len(self) else {GROUP}
         return {
             str(name): self.table[name].replace("none", "").tolist()
             for name in self.table.columns
-            if name not in taken
+            if name not in taken and not (name in PIXELS and self._says_nothing(name))
         }
 
     def shift(self, pixel_size: Numbers | None = None) -> Numbers:
         """Give the origin shifts in Å in the tomogram's frame, to be subtracted; says how many.
 
         Shifts in pixels count where there are none in Å and ``pixel_size``, of each particle in Å,
-        says of which pixels they are. All are turned by the subtomogram's angles, as RELION does;
-        shape (particles, 3).
+        says of which pixels they are; where there are both, they must say the same. All are turned
+        by the subtomogram's angles, as RELION does; shape (particles, 3).
         """
         shift, label = shifts(self.table, SHIFTS, self.where), "rlnOrigin*Angst"
-        if pixel_size is not None and not any(map(self.has, SHIFTS)):
-            shift = shifts(self.table, SHIFTS_PX, self.where) * pixel_size[:, None]
-            label = "rlnOrigin*"
+        if pixel_size is not None and any(map(self.has, SHIFTS_PX)):
+            in_pixels = shifts(self.table, SHIFTS_PX, self.where) * pixel_size[:, None]
+            if not any(map(self.has, SHIFTS)):
+                shift, label = in_pixels, "rlnOrigin*"
+            elif in_pixels.any() and not np.allclose(in_pixels, shift, rtol=1e-3, atol=1e-2):
+                row, axis = np.unravel_index(abs(in_pixels - shift).argmax(), shift.shape)
+                raise InputError(
+                    f"{self.where}: particle {row + 1} has a shift of {shift[row, axis]:g} Å "
+                    f"({SHIFTS[axis]}) and of {in_pixels[row, axis]:g} Å ({SHIFTS_PX[axis]}, in "
+                    f"pixels of {pixel_size[row]:g} Å); drop the columns that are wrong."
+                )
         moved = int(shift.any(axis=1).sum())
         if moved:
             if self.has(*SUBTOMOGRAM_ANGLES):
@@ -155,50 +190,131 @@ class RelionStar:
     def pixel_sizes(self, names: list[str], context: Context, needed: bool) -> Numbers | None:
         """Give each particle's unbinned pixel size in Å: from the binning, else from the file."""
         where = self.where
-        in_file = self._pixel_sizes_in_file()
-        if context.binning is None:
-            in_file = _agreed(in_file, names, context, where)
-            if in_file is None and needed and names:
+        if context.binning is not None:
+            return self._of_binning(self.tilt_series_pixels(settled=True), names, context)
+        in_file = _agreed(self.tilt_series_pixels(), names, context, where)
+        if in_file is not None and np.isnan(in_file).any():
+            in_file = None
+        if in_file is None and needed and names:
+            raise InputError(
+                f"{where}: does not say the pixel size of the tilt series ({PIXEL}); give "
+                "--binning (tomogram voxel size / tilt-series pixel size) with --tomograms or "
+                "--voxel-size, or RELION's tomograms.star as --tomograms."
+            )
+        if in_file is not None:
+            known = context.known_voxel_sizes(names)
+            smaller = known < in_file * (1 - 1e-3)
+            if smaller.any():
+                row = int(np.flatnonzero(smaller)[0])
                 raise InputError(
-                    f"{where}: does not say the pixel size of the tilt series ({PIXEL}); give "
-                    "--binning (tomogram voxel size / tilt-series pixel size) with --tomograms or "
-                    "--voxel-size, or RELION's tomograms.star as --tomograms."
+                    f"{where}: {names[row]} has voxels of {known[row]:g} Å, less than the tilt "
+                    f"series' {in_file[row]:g} Å; one is wrong: give the volume's right voxel size "
+                    "as --voxel-size, or the right voxel size / tilt-series pixel size as "
+                    "--binning."
                 )
-            if in_file is not None:
-                known = context.known_voxel_sizes(names)
-                smaller = known < in_file * (1 - 1e-3)
-                if smaller.any():
-                    row = int(np.flatnonzero(smaller)[0])
-                    raise InputError(
-                        f"{where}: {names[row]} has voxels of {known[row]:g} Å, less than the tilt "
-                        f"series' {in_file[row]:g} Å; one is wrong: give --voxel-size or --binning."
-                    )
-            return in_file
-        pixel_size = context.voxel_sizes(names, where) / context.binning
-        if in_file is not None and (abs(in_file / pixel_size - 1) > 1e-3).any():
+        return in_file
+
+    def voxel_pixels(self, names: list[str], context: Context, said: Numbers | None) -> Numbers:
+        """Give the pixel size in Å of coordinates in one volume: the binning's, else the file's.
+
+        Where the file says none, ``said``, the volume's voxel size is taken. A file's that is not
+        the volume's is followed, with a warning: the volume may have been binned since.
+        """
+        if context.binning is not None:
+            return self._of_binning(said, names, context)
+        if said is None:
+            return context.voxel_sizes(names, self.where)
+        known = context.known_voxel_sizes(names)
+        missing = np.isnan(said)
+        if missing.any():
+            rest = [names[row] for row in np.flatnonzero(missing).tolist()]
+            said = said.copy()
+            said[missing] = context.voxel_sizes(rest, self.where)
+        differ = abs(said / known - 1) > 1e-3
+        if differ.any():
+            row = int(np.flatnonzero(differ)[0])
             warnings.warn(
-                f"{where}: says that the tilt series has {in_file[0]:g} Å pixels, but the voxel "
-                f"size and --binning {context.binning:g} give {pixel_size[0]:g} Å; --binning was "
-                "followed.",
+                f"{self.where}: its coordinates are pixels of {said[row]:g} Å, as it says, though "
+                f"{names[row]} has voxels of {known[row]:g} Å; if they are voxels of that volume, "
+                "give --binning 1.",
                 SlabkitWarning,
                 stacklevel=5,
             )
+        return said
+
+    def _of_binning(self, said: Numbers | None, names: list[str], context: Context) -> Numbers:
+        assert context.binning is not None
+        pixel_size = context.voxel_sizes(names, self.where) / context.binning
+        said = np.full(len(names), np.nan) if said is None else said
+        differ = abs(said / pixel_size - 1) > 1e-3
+        if differ.any():
+            row = int(np.flatnonzero(differ)[0])
+            warnings.warn(
+                f"{self.where}: says that its pixels have {said[row]:g} Å, but the voxel size "
+                f"and --binning {context.binning:g} give {pixel_size[row]:g} Å; --binning was "
+                "followed.",
+                SlabkitWarning,
+                stacklevel=6,
+            )
         return pixel_size
 
-    def _pixel_sizes_in_file(self) -> Numbers | None:
-        """Give the tilt series' pixel size; else that of the subtomograms, less their binning."""
-        if self.has(PIXEL):
-            found = self.numbers([PIXEL])[:, 0]
-        elif self.has(IMAGE_PIXEL):
-            found = self.numbers([IMAGE_PIXEL])[:, 0]
-            if self.has(IMAGE_BINNING):
-                found = found / self.numbers([IMAGE_BINNING])[:, 0]
+    def tilt_series_pixels(self, settled: bool = False) -> Numbers | None:
+        """Give the tilt series' pixel size: said itself, or that of the images over their binning.
+
+        Both must agree, unless ``settled`` elsewhere. None where the file says neither.
+        """
+        said = self._said(PIXEL)
+        image, binning = self.image_pixels(settled=settled), self._said(IMAGE_BINNING)
+        if image is None or (binning is None and said is not None):
+            return said
+        what = f"{IMAGE_PIXEL} / {IMAGE_BINNING}" if binning is not None else IMAGE_PIXEL
+        other = image if binning is None else image / binning
+        return self._one([(PIXEL, said), (what, other)], settled)
+
+    def image_pixels(self, *further: str, settled: bool = False) -> Numbers | None:
+        """Give the pixel size of the particle images, by any label; also those of ``further``.
+
+        RELION 3.0 has it as ``rlnDetectorPixelSize`` (µm) * 10⁴ / ``rlnMagnification``; without a
+        magnification, the former is in Å, as pytom-match-pick writes it.
+        """
+        found = [(label, self._said(label)) for label in (IMAGE_PIXEL, OLD_PIXEL, *further)]
+        detector, magnification = self._said(DETECTOR_PIXEL), self._said(MAGNIFICATION)
+        if detector is not None and magnification is not None:
+            what = f"{DETECTOR_PIXEL} * 10000 / {MAGNIFICATION}"
+            found.append((what, detector * 1e4 / magnification))
         else:
+            found.append((DETECTOR_PIXEL, detector))
+        return self._one(found, settled)
+
+    def _says_nothing(self, label: str) -> bool:
+        return not np.isfinite(parse_numbers(self.table[label].tolist())).any()
+
+    def _said(self, label: str) -> Numbers | None:
+        """Read a column of positive numbers; NaN where there is none, None where nowhere is."""
+        if not self.has(label):
             return None
+        found = optional_numbers(self.table[label].tolist(), label, self.where)
         if (found <= 0).any():
-            raise InputError(
-                f"{self.where}: a pixel size is {found.min():g} Å; it must be positive."
-            )
+            raise InputError(f"{self.where}: {label} is {np.nanmin(found):g}; it must be positive.")
+        return found if np.isfinite(found).any() else None
+
+    def _one(self, said: list[tuple[str, Numbers | None]], settled: bool) -> Numbers | None:
+        """Give what all statements agree about, refusing those that do not."""
+        known = [(label, values) for label, values in said if values is not None]
+        if not known:
+            return None
+        first, found = known[0]
+        for label, values in known[1:]:
+            differ = abs(found / values - 1) > 1e-3
+            if differ.any() and not settled:
+                row = int(np.flatnonzero(differ)[0])
+                raise InputError(
+                    f"{self.where}: says two pixel sizes of particle {row + 1}, {found[row]:g} Å "
+                    f"({first}) and {values[row]:g} Å ({label}); settle it with --binning, the "
+                    "voxel size (--tomograms or --voxel-size) over the pixel size of the two that "
+                    "holds."
+                )
+            found = np.where(np.isnan(found), values, found)
         return found
 
 
@@ -240,11 +356,12 @@ def pixel_sizes_to_write(table: pd.DataFrame, names: list[str], context: Context
     """Give the unbinned pixel size of each pick in Å; warns where the binning is taken for 1."""
     if context.binning is not None:
         return context.voxel_sizes(names, "relion") / context.binning
-    if PIXEL in table.columns and (table[PIXEL] != "").all():
-        return coordinates([str(value) for value in table[PIXEL]], PIXEL, "pick list")
-    listed, _ = context.unbinned(names)
-    if np.isfinite(listed).all():
-        return listed
+    known, _ = context.unbinned(names)
+    if PIXEL in table.columns:
+        own = optional_numbers([str(value) for value in table[PIXEL]], PIXEL, "pick list")
+        known = np.where(np.isnan(own), known, own)
+    if np.isfinite(known).all():
+        return known
     voxel_size = context.voxel_sizes(names, "relion")
     if names:
         warnings.warn(
@@ -257,29 +374,51 @@ def pixel_sizes_to_write(table: pd.DataFrame, names: list[str], context: Context
     return voxel_size
 
 
-def _with_optics(
-    particles: pd.DataFrame, optics: pd.DataFrame | None, labels: Sequence[str], where: str
-) -> pd.DataFrame:
-    if optics is None or not labels or not len(optics) or not len(particles):
+def _with_optics(particles: pd.DataFrame, optics: pd.DataFrame | None, where: str) -> pd.DataFrame:
+    if optics is None or not len(optics) or not len(particles):
         return particles
-    if len(optics) == 1 and "rlnOpticsGroup" not in particles.columns:
-        groups = np.zeros(len(particles), dtype=int)
-    elif "rlnOpticsGroup" in particles.columns and "rlnOpticsGroup" in optics.columns:
-        rows = {group: row for row, group in enumerate(optics["rlnOpticsGroup"])}
-        unknown = sorted(set(particles["rlnOpticsGroup"]) - set(rows))
+    if len(optics) == 1 and GROUP not in particles.columns:
+        rows = np.zeros(len(particles), dtype=int)
+    elif GROUP not in particles.columns or GROUP not in optics.columns:
+        raise FormatError(
+            f"{where}: has {len(optics)} optics groups, and {GROUP} is missing in "
+            f"{'the optics' if GROUP in particles.columns else 'the particles'}."
+        )
+    else:
+        if not optics[GROUP].is_unique:
+            twice = optics[GROUP][optics[GROUP].duplicated()].iloc[0]
+            raise FormatError(f"{where}: the optics group {twice} appears twice.")
+        numbers = {group: row for row, group in enumerate(optics[GROUP])}
+        unknown = sorted(set(particles[GROUP]) - set(numbers))
         if unknown:
             raise FormatError(
                 f"{where}: particles of optics group {unknown[0]}, which is not there."
             )
-        groups = particles["rlnOpticsGroup"].map(rows).to_numpy()
-    else:
-        return particles
-    joined = {
-        label: optics[label].to_numpy()[groups]
-        for label in labels
-        if label in optics.columns and label not in particles.columns
-    }
+        rows = particles[GROUP].map(numbers).to_numpy()
+    joined = {}
+    for label in optics.columns:
+        values = optics[label].to_numpy()[rows]
+        if label in (*PIXELS, MAGNIFICATION) and label in particles.columns:
+            _same_in_both(particles[label].tolist(), values.tolist(), label, where)
+        kept = (GROUP, GROUP_NAME, *OPTICS_LABELS, *PIXELS, MAGNIFICATION)
+        name = label if label in kept else f"{OPTICS}{label}"
+        if name not in particles.columns:
+            joined[name] = values
     return particles.assign(**joined)
+
+
+def _same_in_both(own: list[str], groups: list[str], label: str, where: str) -> None:
+    """Refuse a pixel size that a particle and its optics group say differently."""
+    if own == groups:
+        return
+    ours, theirs = (optional_numbers(values, label, where) for values in (own, groups))
+    differ = abs(ours / theirs - 1) > 1e-3
+    if differ.any():
+        row = int(np.flatnonzero(differ)[0])
+        raise InputError(
+            f"{where}: {label} of particle {row + 1} is {own[row]}, and {groups[row]} in its "
+            "optics group; correct the wrong one."
+        )
 
 
 def _agreed(
@@ -289,11 +428,14 @@ def _agreed(
     listed, _ = context.unbinned(names)
     if in_file is None:
         return listed if len(listed) and np.isfinite(listed).all() else None
+    in_file = np.where(np.isnan(in_file), listed, in_file)
     differ = abs(in_file / listed - 1) > 1e-3
     if differ.any():
         row = int(np.flatnonzero(differ)[0])
+        voxel = context.known_voxel_sizes(names)[row]
         raise InputError(
             f"{where}: the tilt series of {names[row]} has {in_file[row]:g} Å pixels here and "
-            f"{listed[row]:g} Å in the table of tomograms; settle it with --binning."
+            f"{listed[row]:g} Å in the table of tomograms; settle it with --binning "
+            f"({voxel / in_file[row]:.9g} follows this file, {voxel / listed[row]:.9g} the table)."
         )
     return in_file
