@@ -316,7 +316,9 @@ def test_relion_with_both_coordinates(tmp_path: Path) -> None:
     with pytest.warns(SlabkitWarning, match=r"differ by up to 3\.65 Å"):
         picks = read_picks(path, tomograms=TWO_TOMOGRAMS)
     np.testing.assert_allclose(xyz(picks), [centre])
-    with pytest.warns(SlabkitWarning, match="left out as --from relion4 says"):
+    with pytest.warns(
+        SlabkitWarning, match=r"RELION 5 would follow \(--from relion5\); they are left out"
+    ):
         other = read_picks(path, tomograms=TWO_TOMOGRAMS, format="relion4")
     np.testing.assert_allclose(xyz(other), centre[None] + [[3.65, 0, 0]])
 

@@ -407,3 +407,80 @@ def test_optics_that_do_not_say_whose_they_are(
     }
     with pytest.raises(InputError, match=message):
         read_picks(star(tmp_path, blocks))
+
+
+# --- docs/formats.md: what becomes of every column ---------------------------------------------
+
+DIALECTS = [
+    "relion5",
+    "relion4",
+    "relion5-picker",
+    "relion3",
+    "warp-px",
+    "warp",
+    "pytom",
+    "slabpick",
+]
+
+
+def documented() -> list[tuple[str, list[str], list[str]]]:
+    """Give each column of the table, all names of its row, and what is said of the dialects."""
+    text = (Path(__file__).parent.parent / "docs" / "formats.md").read_text(encoding="utf-8")
+    section = text.partition("### Every column of RELION-style files")[2]
+    found = []
+    for line in section.partition("| column | 2D picks")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) != len(DIALECTS) + 1 or not cells[0].startswith("`"):
+            continue
+        names = re.findall(r"`([^`]+)`", cells[0].partition(" (")[0])
+        full = [names[0]]
+        for name in names[1:]:  # `rlnOriginX`, `...Y`
+            stem = re.sub(r"(XAngst|Rot|X)$", "", names[0])
+            full.append(name.replace("...", stem))
+        found += [(name, full, cells[1:]) for name in full if not name.startswith("slabkit")]
+    return found
+
+
+def test_every_column_of_the_program_is_documented() -> None:
+    from slabkit.formats.programs.shared import relion_star as shared
+
+    names = {name for name, _, _ in documented()}
+    every = {*shared.CENTRED, *shared.CORNER, *shared.SHIFTS, *shared.SHIFTS_PX, *shared.PIXELS}
+    every |= {*shared.SCORES, *shared.OPTICS_LABELS, *shared.SUBTOMOGRAM_ANGLES}
+    every |= {shared.MAGNIFICATION, shared.GROUP, shared.GROUP_NAME, shared.STACKS_2D}
+    assert every <= names
+    assert len(names) > 80
+
+
+@pytest.mark.filterwarnings("ignore::slabkit.errors.SlabkitWarning")
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_columns_are_used_refused_or_kept_as_documented(tmp_path: Path, dialect: str) -> None:
+    centred = re.sub(r"Coordinate(.)", r"CenteredCoordinate\1Angst", PLACE)
+    named = dialect in ("relion5", "relion4", "relion5-picker", "slabpick")
+    base = dict.fromkeys((centred if dialect == "relion5" else PLACE).split(), "0.5")
+    base["rlnTomoName" if named else "rlnMicrographName"] = "TS_01"
+    base["rlnDetectorPixelSize" if dialect == "pytom" else "rlnImagePixelSize"] = "10"
+    known = {"rlnMagnification": {"rlnDetectorPixelSize": "10", "rlnMagnification": "10000"},
+             "rlnOpticsGroup": {"rlnOpticsGroup": "1"},
+             "rlnTomoSubtomogramBinning": {"rlnTomoSubtomogramBinning": "1"},
+             "rlnParticleName": {"rlnParticleName": "a-1"}}  # fmt: skip
+    for label, row, said in documented():
+        expected = said[DIALECTS.index(dialect)]
+        columns = dict(base)
+        for name in row if "Coordinate" in label else [label]:
+            columns.setdefault(name, "10" if "PixelSize" in name else "1")
+        columns |= known.get(label, {})
+        header, values = " ".join(columns), " ".join(columns.values())
+        blocks = {"particles": (header, [values])}
+        if label == "rlnOpticsGroup":
+            blocks = {"optics": (f"{label} rlnBeamTiltX", ["1 0.1"]), **blocks}
+        path = star(tmp_path, blocks, f"{dialect}.star")
+        if expected == "refused":
+            with pytest.raises(InputError, match=f"shifts in pixels \\({label}\\)"):
+                read_picks(path, format=dialect, tomograms=TS, check_bounds=False)
+            continue
+        picks = read_picks(path, format=dialect, tomograms=TS, check_bounds=False).picks
+        kept = expected in ("kept", "used, kept")
+        assert (label in picks.columns) == kept, (label, expected)
+        if label in ("rlnLCCmax", "rlnScore", "rlnAutopickFigureOfMerit"):
+            assert picks["slabkitScore"].tolist() == [1], label

@@ -72,10 +72,12 @@ def run(options: Options, frame: Frame) -> None:
 
 def _read(source: Source, options: Options) -> PickList:
     from slabkit.formats.picks.reading import read_pick_list
-    from slabkit.formats.registry import detect_format
+    from slabkit.formats.registry import fitting_formats
 
     reading, voxel_size = options.reading, options.gallery.voxel_size
-    if (reading.format or ("" if source.empty else detect_format(source).name)) == "native":
+    told = reading.format is None and not source.empty
+    fitting = [known.name for known in fitting_formats(source, "picks")] if told else []
+    if reading.format == "native" or fitting == ["native"]:
         # slabkit's own list knows its tomograms, which may have another voxel size than those here
         return read_pick_list(source, reading, check_bounds=False)
     return read_pick_list(

@@ -10,7 +10,13 @@ import numpy as np
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
-from slabkit.formats.programs.relion.subtomograms import MICROGRAPH, NEEDED, USED, in_voxels
+from slabkit.formats.programs.relion.subtomograms import (
+    MICROGRAPH,
+    NEEDED,
+    USED,
+    in_voxels,
+    said_pixels,
+)
 from slabkit.formats.programs.shared.relion_star import (
     DETECTOR_PIXEL,
     MAGNIFICATION,
@@ -23,7 +29,7 @@ from slabkit.formats.source import Source
 from slabkit.tables import TOMOGRAMS, make_table
 
 _COLUMNS = Columns(
-    needed=(*NEEDED, DETECTOR_PIXEL), used=USED, scores=(*SCORES[1:3], SCORES[0], SCORES[3])
+    needed=(*NEEDED, DETECTOR_PIXEL), used=USED, scores=(*SCORES[1:3], SCORES[0], *SCORES[3:])
 )
 
 
@@ -31,7 +37,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
     """Read particles; the file has the voxel size."""
     star = RelionStar.read(source, _COLUMNS)
     names = star.names(context, MICROGRAPH)
-    said = star.image_pixels(settled=context.binning is not None)
+    said = said_pixels(star, context)
     settled = context.binning is not None or context.voxel_size is not None
     sizes = {} if said is None or settled else _voxel_sizes(said, names, context, star.where)
     parsed = in_voxels(star, names, context, said)

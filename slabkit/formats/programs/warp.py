@@ -6,10 +6,15 @@ import numpy as np
 
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
-from slabkit.formats.programs.relion.subtomograms import MICROGRAPH, NEEDED, USED, in_voxels
+from slabkit.formats.programs.relion.subtomograms import (
+    MICROGRAPH,
+    NEEDED,
+    USED,
+    in_voxels,
+    said_pixels,
+)
 from slabkit.formats.programs.shared.relion_star import (
     CORNER,
-    MICROGRAPH_PIXEL,
     SCORES,
     Columns,
     RelionStar,
@@ -36,8 +41,7 @@ def read_px(source: Source, context: Context) -> ParsedPicks:
     """Read particles in pixels: of the size that the file says, else voxels of the tomogram."""
     star = RelionStar.read(source, _COLUMNS)
     names = star.names(context, MICROGRAPH)
-    said = star.image_pixels(MICROGRAPH_PIXEL, settled=context.binning is not None)
-    return in_voxels(star, names, context, said)
+    return in_voxels(star, names, context, said_pixels(star, context))
 
 
 def sniff(source: Source) -> bool:

@@ -71,9 +71,7 @@ _PICKER_FILE = re.compile(r"/Picks/job\d+/annotations/[^/]+_(particles|spheres)\
 
 
 def _columns(place: tuple[str, ...]) -> Columns:
-    return Columns(
-        needed=place, used=("rlnTomoName", *CENTRED, *CORNER, *SHIFTS), refused=SHIFTS_PX
-    )
+    return Columns(needed=place, used=("rlnTomoName", *CORNER, *SHIFTS), refused=SHIFTS_PX)
 
 
 def read_relion5(source: Source, context: Context) -> ParsedPicks:
@@ -104,13 +102,6 @@ def read_relion4(source: Source, context: Context) -> ParsedPicks:
     pixel_size = star.pixel_sizes(names, context, needed=True)
     if pixel_size is None:  # no picks
         pixel_size = np.ones(0)
-    if star.has(*CENTRED):
-        warnings.warn(
-            f"{star.where}: also has rlnCenteredCoordinate*Angst, which RELION 5 would follow; "
-            "they were left out as --from relion4 says.",
-            SlabkitWarning,
-            stacklevel=4,
-        )
     positions = star.numbers(CORNER) * pixel_size[:, None]
     return _parsed(star, names, positions, pixel_size, 0.0)
 

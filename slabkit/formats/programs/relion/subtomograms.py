@@ -15,6 +15,7 @@ from slabkit.formats.programs.shared.relion_star import (
     DETECTOR_PIXEL,
     MAGNIFICATION,
     MICROGRAPH_PIXEL,
+    PIXEL,
     SHIFTS,
     SHIFTS_PX,
     Columns,
@@ -28,6 +29,19 @@ MICROGRAPH = "rlnMicrographName"
 NEEDED = (*CORNER, MICROGRAPH)
 USED = (*SHIFTS, *SHIFTS_PX, DETECTOR_PIXEL, MAGNIFICATION)
 _COLUMNS = Columns(needed=NEEDED, used=USED)
+
+
+def said_pixels(star: RelionStar, context: Context) -> Numbers | None:
+    """Give the pixel size that the file says of its coordinates; None where it says none."""
+    settled = context.binning is not None
+    said = star.image_pixels(MICROGRAPH_PIXEL, settled=settled)
+    if said is None and not settled and star.tilt_series_pixels() is not None:
+        raise InputError(
+            f"{star.where}: says the pixel size of the tilt series ({PIXEL}), but not that of its "
+            "coordinates; give --binning, the tomogram's voxel size over that pixel size (1 where "
+            "they are voxels), with --tomograms or --voxel-size."
+        )
+    return said
 
 
 def in_voxels(
@@ -46,7 +60,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
     """Read particles whose file has the pixel size."""
     star = RelionStar.read(source, _COLUMNS)
     names = star.names(context, MICROGRAPH)
-    said = star.image_pixels(MICROGRAPH_PIXEL, settled=context.binning is not None)
+    said = said_pixels(star, context)
     if context.binning is None and names and (said is None or np.isnan(said).any()):
         raise InputError(
             f"{star.where}: does not say the pixel size of its coordinates; give --binning, the "

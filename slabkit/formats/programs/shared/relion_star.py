@@ -37,7 +37,13 @@ IMAGE_PIXEL, IMAGE_BINNING = "rlnImagePixelSize", "rlnTomoSubtomogramBinning"
 OLD_PIXEL, MICROGRAPH_PIXEL = "rlnPixelSize", "rlnMicrographPixelSize"
 DETECTOR_PIXEL, MAGNIFICATION = "rlnDetectorPixelSize", "rlnMagnification"
 PIXELS = (PIXEL, IMAGE_PIXEL, IMAGE_BINNING, OLD_PIXEL, MICROGRAPH_PIXEL, DETECTOR_PIXEL)
-SCORES = ("rlnAutopickFigureOfMerit", "rlnLCCmax", "ptmLCCmax", "rlnParticleFigureOfMerit")
+SCORES = (
+    "rlnAutopickFigureOfMerit",
+    "rlnLCCmax",
+    "ptmLCCmax",
+    "rlnParticleFigureOfMerit",
+    "rlnScore",
+)
 GROUP, GROUP_NAME = "rlnOpticsGroup", "rlnOpticsGroupName"
 STACKS_2D = "rlnTomoSubTomosAre2DStacks"
 GENERAL = "general."
@@ -105,6 +111,13 @@ class RelionStar:
                 f"{has[:300]}."
             )
         refuse_shifts_in_pixels(found[0], columns.refused, where)
+        if not {*CENTRED} & {*columns.needed} and {*CENTRED} <= set(found[0].columns):
+            warnings.warn(
+                f"{where}: also has rlnCenteredCoordinate*Angst, which RELION 5 would follow "
+                "(--from relion5); they are left out.",
+                SlabkitWarning,
+                stacklevel=5,
+            )
         joined = _with_optics(found[0], blocks.get("optics"), where)
         general = blocks.get("general")
         if general is not None and len(general) == 1:
@@ -146,7 +159,7 @@ class RelionStar:
     def kept(self, found: dict[str, Any], used: Sequence[str] = ()) -> dict[str, Any]:
         """Give the columns that are kept as text: those that nothing was made of."""
         columns = self.columns
-        taken = {*found, *used, *columns.needed, *columns.used, *columns.refused}
+        taken = {*found, *used, *columns.needed, *columns.used, *columns.refused, *CENTRED}
         taken |= set() if len(self) else {GROUP}
         return {
             str(name): self.table[name].replace("none", "").tolist()

@@ -9,18 +9,32 @@ from __future__ import annotations
 
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
-from slabkit.formats.programs.shared.relion_star import CORNER, Columns, RelionStar
+from slabkit.formats.programs.shared.relion_star import (
+    CORNER,
+    SCORES,
+    SHIFTS,
+    SHIFTS_PX,
+    Columns,
+    RelionStar,
+)
 from slabkit.formats.programs.shared.rows import placed
 from slabkit.formats.source import Source
 
-_COLUMNS = Columns(needed=("rlnTomoName", *CORNER), scores=("rlnScore",))
+_COLUMNS = Columns(
+    needed=("rlnTomoName", *CORNER),
+    used=SHIFTS,
+    scores=("rlnScore", *SCORES[:-1]),
+    refused=SHIFTS_PX,
+)
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
-    """Read coordinates in Å; the angles are left out: slabpick writes 0 for all."""
+    """Read coordinates in Å."""
     star = RelionStar.read(source, _COLUMNS)
-    found = placed(star.names(context), star.numbers(CORNER))
-    return ParsedPicks(found | star.score("slabpick"))
+    found = placed(star.names(context), star.numbers(CORNER) - star.shift())
+    found |= star.score("slabpick" if star.has("rlnScore") else "")
+    used = ["rlnScore", *found.get("slabkitScoreKind", [])[:1]]
+    return ParsedPicks(found | star.kept(found, used))
 
 
 FORMAT = FileFormat(
