@@ -99,14 +99,19 @@ def main() -> None:
     parser = option_parser(__doc__)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    count = 50_000 if options.small else 1_000_000
+    if options.one and options.one[0] == "make":
+        make_tables(Path(options.one[1]), count)
+        return
     if options.one:
         print(json.dumps(measure(options.one[0], Path(options.one[1]))))
         return
-    count = 50_000 if options.small else 1_000_000
     lines = [f"{count} rows             seconds  of the processor  peak MB"]
     values: dict[str, object] = {}
     with scratch_folder() as folder:
-        make_tables(folder, count)
+        # Not in this process, whose peak memory the others would inherit.
+        size = ["--small"] * options.small
+        subprocess.run([sys.executable, __file__, *size, "--one", "make", folder], check=True)
         for task in TASKS:
             command = [sys.executable, __file__, "--one", task, str(folder)]
             start = time.perf_counter()
