@@ -46,6 +46,7 @@ CLI_MAY = {
     "slabkit.formats.description",
     "slabkit.formats.picks.context",
     "slabkit.formats.tables.atomic",
+    "slabkit.formats.tables.paths",
     "slabkit.scoring",
     "slabkit.splitting",
 }

@@ -675,14 +675,15 @@ def test_exact_duplicates_are_dropped_and_counted(tmp_path: Path) -> None:
     assert picks.picks["slabkitScore"].tolist() == [1, 0.7, 0.2, 0]
 
 
-def test_the_same_file_twice_stops(tmp_path: Path) -> None:
+def test_the_same_path_twice_stops_and_equal_content_does_not(tmp_path: Path) -> None:
     first = write(tmp_path, "tomogram,x,y,z\nT,1,2,3\n", "p.csv")
     second = write(tmp_path, "tomogram,x,y,z\nT,1,2,3\n", "q.csv")
     third = write(tmp_path, "tomogram,species,x,y,z\nT,a,1,2,4\n", "r.csv")
     with pytest.raises(InputError, match="is given twice"):
         read_picks([first, first])
-    with pytest.raises(InputError, match="is the same file as"):
-        read_picks([first, second])
+    with pytest.warns(SlabkitWarning, match="1 of 2 picks were exact duplicates"):
+        assert len(read_picks([first, second]).picks) == 1
+    assert len(read_picks([first, second], keep_duplicates=True).picks) == 2
     both = read_picks([first, third])
     assert both.picks["slabkitSpecies"].tolist() == ["", "a"]
 

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 
-from slabkit.formats.tables.atomic import write_text
+from slabkit.formats.tables.atomic import print_text
 
 WARNINGS: list[str] = []
 """Warnings shown so far, each once; `slabkit.cli.main` fills it."""
@@ -20,7 +20,7 @@ def say(text: str = "") -> None:
 
 def emit(text: str) -> None:
     """Print data to standard output."""
-    write_text("-", f"{text}\n")
+    print_text(f"{text}\n")
 
 
 def format_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import functools
 import importlib
@@ -18,6 +19,7 @@ from typer.core import TyperGroup
 import slabkit
 from slabkit.cli.console import WARNINGS, emit, say
 from slabkit.errors import SlabkitError, SlabkitWarning
+from slabkit.formats.tables.paths import pipes_read_once
 
 # Command name, and the module and function (or Typer group) it is; in the order of the pipeline.
 _COMMANDS = {
@@ -138,11 +140,22 @@ def main() -> None:
     for library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     WARNINGS.clear()
-    with warnings.catch_warnings():
+    codecs.register_error("slabkit", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # none is there when it is closed
+            stream.reconfigure(errors="slabkit")
+    with warnings.catch_warnings(), pipes_read_once():
         warnings.showwarning = _show_warning
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", SlabkitWarning)
         sys.exit(_run())
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """Write what a terminal has no letter for as JSON does."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end]
+    return "".join(json.dumps(letter)[1:-1] for letter in text), error.end
 
 
 def _run() -> int:

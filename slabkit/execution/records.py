@@ -18,6 +18,7 @@ from typing import Any
 import slabkit
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.tables.atomic import write_text
+from slabkit.formats.tables.paths import is_pipe, read_bytes
 from slabkit.formats.tomograms.names import is_reference
 
 _SAMPLED_BLOCKS, _BLOCK_BYTES = 16, 65536
@@ -202,6 +203,11 @@ def describe_text(name: str, text: str) -> dict[str, Any]:
 
 
 def _hash_file(path: Path, digest: Any) -> int:
+    if is_pipe(path):
+        data = read_bytes(path)
+        digest.update(data)
+        digest.update(str(len(data)).encode())
+        return len(data)
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if path.suffix.lower() in _TEXT_SUFFIXES or size <= 2 * _SAMPLED_BLOCKS * _BLOCK_BYTES:

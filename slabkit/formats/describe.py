@@ -13,6 +13,7 @@ from slabkit.formats.describe_tables import describe_text
 from slabkit.formats.description import FileDescription, ValueRange
 from slabkit.formats.registry import self_describing_formats
 from slabkit.formats.source import Source
+from slabkit.formats.tables.paths import is_pipe, read_bytes
 from slabkit.formats.volumes.decoded_cache import Compression
 from slabkit.formats.volumes.mrc import open_stack, read_header, stack_reason
 from slabkit.formats.volumes.opening import file_kind, open_volume
@@ -48,8 +49,11 @@ def describe_file(path: str | os.PathLike[str], *, full: bool = False) -> FileDe
     for known in self_describing_formats():
         if known.describe is not None and known.sniff(head):
             return known.describe(Source.load(path))
+    piped = is_pipe(path) and not Path(path).is_dir()
+    if piped and _is_text(head.data):
+        return describe_text(Source.load(path))
     kind = file_kind(path)
-    if kind == "mrc" and _is_text(head.data):
+    if kind == "mrc" and (_is_text(head.data) or head.data.startswith((b"\xff\xfe", b"\xfe\xff"))):
         return describe_text(Source.load(path))
     if kind in ("tiff", "zarr"):
         return _describe_volume(path, full, kind == "tiff")
@@ -167,9 +171,11 @@ def _values(source: VoxelSource, full: bool, said: list[str]) -> ValueRange:
 def _head(path: Path) -> bytes:
     """Give the first kilobytes of a file; nothing of a folder, or of what cannot be read."""
     try:
+        if is_pipe(path) and not path.is_dir():
+            return read_bytes(path)[:4096]
         with path.open("rb") as file:
             return file.read(4096)
-    except OSError:
+    except (OSError, InputError):
         return b""
 
 

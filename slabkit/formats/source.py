@@ -6,10 +6,8 @@ labels, header line, JSON keys), and the tables and the JSON that readers take a
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.programs.shared.csv_columns import delimiter_of
 from slabkit.formats.programs.shared.json_values import load_json
-from slabkit.formats.tables.paths import check_given_once
+from slabkit.formats.tables.paths import check_given_once, no_text, read_bytes
 from slabkit.formats.tables.star import parse_star
 
 if TYPE_CHECKING:
@@ -31,6 +29,7 @@ PathLike = str | os.PathLike[str]
 
 _PICKLES = tuple(bytes((0x80, protocol)) for protocol in (2, 3, 4, 5))
 _HEAD_CHARACTERS = 65536
+_FILLED_LINE = re.compile(rb"(?:\A|[\r\n])[^\S\r\n]*(?!data_|#)\S")
 _KEY = re.compile(r'"([^"\\]+)"\s*:')
 
 
@@ -67,14 +66,7 @@ class Source:
         InputError
             It cannot be read.
         """
-        try:
-            if str(source) == "-" and sys.stdin is None:
-                raise InputError("standard input: is closed; give a file instead of -.")
-            data = sys.stdin.buffer.read() if str(source) == "-" else Path(source).read_bytes()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{source}: cannot be read ({reason}).") from error
-        return cls(str(source), data, tomogram)
+        return cls(str(source), read_bytes(source), tomogram)
 
     @property
     def suffix(self) -> str:
@@ -94,7 +86,7 @@ class Source:
         try:
             text = self.data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise FormatError(f"{self.where}: is not a text file.") from error
+            raise no_text(self.data, self.where) from error
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def refuse_binary(self) -> None:
@@ -124,8 +116,7 @@ class Source:
     @cached_property
     def empty(self) -> bool:
         """Whether there is nothing but white space, comments, and names of STAR blocks."""
-        lines = (line.strip() for line in io.BytesIO(self.data.removeprefix(b"\xef\xbb\xbf")))
-        return all(not line or line.startswith((b"#", b"data_")) for line in lines)
+        return _FILLED_LINE.search(self.data.removeprefix(b"\xef\xbb\xbf")) is None
 
     @cached_property
     def first_line(self) -> str:
@@ -253,14 +244,7 @@ def load_sources(
             paths.append(source)
     names = [path.where if isinstance(path, Source) else str(path) for path in paths]
     check_given_once(names, "file of picks")
-    loaded = [path if isinstance(path, Source) else Source.load(path) for path in paths]
-    by_content: dict[tuple[str, bytes], str] = {}
-    for item in loaded:
-        key = (item.tomogram, item.data)
-        if not item.empty and key in by_content:
-            raise InputError(f"{item.where}: is the same file as {by_content[key]}.")
-        by_content[key] = item.where
-    return loaded
+    return [path if isinstance(path, Source) else Source.load(path) for path in paths]
 
 
 def _in_folder(folder: Path, folder_globs: Mapping[str, str]) -> list[Path]:

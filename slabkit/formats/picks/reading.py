@@ -35,6 +35,7 @@ from slabkit.formats.registry import (
 )
 from slabkit.formats.source import Source, load_sources
 from slabkit.formats.tables.native import PickList, check_pick_list
+from slabkit.formats.tables.paths import is_pipe
 from slabkit.tables import PICKS
 
 if TYPE_CHECKING:
@@ -207,8 +208,9 @@ def read_pick_list(
 def _read(
     source: Source, chosen: FileFormat | None, context: Context
 ) -> tuple[ParsedPicks, FileFormat]:
-    if source.empty and source.where == "-":  # the program before it in the pipe has failed
-        raise InputError("standard input: is empty, not even a table without picks.")
+    if source.empty and is_pipe(source.where):  # the program before it in the pipe has failed
+        what = "standard input" if source.where == "-" else source.where
+        raise InputError(f"{what}: is empty, not even a table without picks.")
     pick_format = chosen or _told(source, context)
     if source.empty:
         nothing: dict[str, Any] = {column.name: [] for column in PICKS.columns if column.required}

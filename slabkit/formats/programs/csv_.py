@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from slabkit.errors import FormatError, InputError
+from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.csv_columns import csv_rows, delimiter_of
+from slabkit.formats.programs.shared.json_values import ROTATION
+from slabkit.formats.programs.shared.orientations import rotation_texts
 from slabkit.formats.programs.shared.result_values import pooled_results, read_result_table
 from slabkit.formats.programs.shared.rows import placed
 from slabkit.formats.programs.shared.values import TEXT_NAMES, coordinates, typed_columns
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import real_text
-from slabkit.tables import PICKS
+from slabkit.tables import PICKS, rows_named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +36,8 @@ _SYNONYMS = {
     "particle_type": "species",
 }
 _CHUNK = 20_000
+# Row by row of a 4 × 4 matrix, in copick's CSV export.
+_TRANSFORM = {f"transform_{row}{column}" for row in range(4) for column in range(4)}
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
@@ -46,9 +52,42 @@ def read(source: Source, context: Context) -> ParsedPicks:
     kind = "this CSV file, which has no column tomogram,"
     tomograms = context.names(named, len(xyz), where, kind)
     unit = context.voxel_sizes(tomograms, where) if context.unit == "px" else np.ones(len(xyz))
-    found = placed(tomograms, xyz * unit[:, None])
+    xyz = xyz * unit[:, None]
+    if _TRANSFORM & set(columns):
+        xyz += _take_transform(columns, where)
+    found = placed(tomograms, xyz)
     found |= typed_columns(columns, where)
     return ParsedPicks(found | columns, unit)
+
+
+def _take_transform(columns: dict[str, Any], where: str) -> npt.NDArray[np.float64]:
+    """Replace copick's matrices by orientations; give their translations, Å, shape (picks, 3)."""
+    missing = sorted(_TRANSFORM - set(columns))
+    if missing:
+        raise InputError(f"{where}: has columns of copick's transform, but no {missing[0]}.")
+    cells = [coordinates(columns.pop(name), name, where) for name in sorted(_TRANSFORM)]
+    matrices = np.column_stack(cells).reshape(-1, 4, 4)
+    wrong = abs(matrices[:, 3] - (0, 0, 0, 1)).max(axis=1, initial=0) > 1e-6
+    if wrong.any():
+        raise InputError(
+            f"{where}: the last row of the transform is not 0, 0, 0, 1 in {rows_named(wrong)}."
+        )
+    turned = (matrices[:, :3, :3] != np.eye(3)).any(axis=(1, 2))
+    if turned.any():
+        if ROTATION in columns:
+            raise InputError(f"{where}: has both {ROTATION} and a transform; take one out.")
+        texts = rotation_texts(matrices[:, :3, :3])
+        columns[ROTATION] = [text if t else "" for text, t in zip(texts, turned, strict=True)]
+    moved = int(matrices[:, :3, 3].any(axis=1).sum())
+    if moved:
+        warnings.warn(
+            f"{where}: {moved} of {len(matrices)} picks had a translation in their transform; it "
+            "was added to their positions.",
+            SlabkitWarning,
+            stacklevel=4,
+        )
+    translations: npt.NDArray[np.float64] = matrices[:, :3, 3]
+    return translations
 
 
 def write(picks: PickList, context: Context) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import glob
 import os
@@ -89,9 +90,25 @@ def write_pieces(target: str | os.PathLike[str], pieces: Iterable[bytes]) -> Non
         with atomic_path(target) as temporary, temporary.open("wb") as file:
             file.writelines(pieces)
         return
-    text = b"".join(pieces).decode()  # first, so that a table that cannot be written leaves nothing
+    # Joined first, so that a table that cannot be written leaves nothing.
+    print_text(b"".join(pieces).decode(), as_utf8=True)
+
+
+def print_text(text: str, as_utf8: bool = False) -> None:
+    """Write to standard output, in its own encoding for people, in UTF-8 what programs read.
+
+    Raises
+    ------
+    SlabkitError
+        It cannot be written to.
+    """
     try:
-        sys.stdout.write(text)
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        if as_utf8 and codecs.lookup(encoding).name != "utf-8" and not sys.stdout.isatty():
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text.encode())
+        else:
+            sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         raise

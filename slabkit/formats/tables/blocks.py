@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slabkit.errors import FormatError, InputError
 from slabkit.formats.tables.atomic import write_pieces
+from slabkit.formats.tables.paths import no_text, read_bytes
 from slabkit.formats.tables.star import Columns, cut, parse_columns, pieces_of
 from slabkit.formats.tables.star_writing import Blocks, star_pieces
 from slabkit.tables import Schema, block_of, validate_table
@@ -38,15 +36,11 @@ def read_text(source: PathLike) -> str:
     FormatError
         It is not text.
     """
-    if str(source) == "-" and sys.stdin is None:
-        raise InputError("standard input: is closed; give a file instead of -.")
+    data = read_bytes(source)
     try:
-        data = sys.stdin.buffer.read() if str(source) == "-" else Path(source).read_bytes()
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except OSError as error:
-        raise InputError(f"{source}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
-        raise FormatError(f"{source}: is not a text file.") from error
+        raise no_text(data, str(source)) from error
 
 
 def read_table(source: PathLike, schema: Schema) -> pd.DataFrame:

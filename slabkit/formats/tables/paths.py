@@ -2,19 +2,99 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable
+import re
+import stat
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slabkit.errors import InputError
+from slabkit.errors import FormatError, InputError
 from slabkit.formats.tomograms.names import is_reference, make_reference, split_reference
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _NAMING_FILES = ("rlnMicrographName", "slabkitTomogramFile")
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_pipes: dict[tuple[int, int], bytes] | None = None
+
+
+@contextlib.contextmanager
+def pipes_read_once() -> Iterator[None]:
+    """Keep what comes through pipes while a command runs: it is hashed and read, and comes once."""
+    global _pipes
+    _pipes = {}
+    try:
+        yield
+    finally:
+        _pipes = None
+
+
+def is_pipe(path: str | os.PathLike[str]) -> bool:
+    """Tell standard input, pipes and FIFOs, whose names say nothing, from files."""
+    try:
+        return str(path) == "-" or not stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def read_bytes(source: str | os.PathLike[str]) -> bytes:
+    """Read a file, a pipe, or standard input for ``-``; UTF-16 text comes as UTF-8.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
+    if str(source) == "-" and sys.stdin is None:
+        raise InputError("standard input: is closed; give a file instead of -.")
+    try:
+        data = sys.stdin.buffer.read() if str(source) == "-" else _file_bytes(source)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{source}: cannot be read ({reason}).") from error
+    return as_utf8(data)
+
+
+def _file_bytes(path: str | os.PathLike[str]) -> bytes:
+    there = os.stat(path)
+    if stat.S_ISREG(there.st_mode) or _pipes is None:
+        return Path(path).read_bytes()
+    key = there.st_dev, there.st_ino
+    if key not in _pipes:
+        _pipes[key] = Path(path).read_bytes()
+    return _pipes[key]
+
+
+def as_utf8(data: bytes) -> bytes:
+    """Give UTF-16 text, which its byte-order mark tells, as UTF-8; anything else as it is."""
+    if not data.startswith(_UTF_16_MARKS):
+        return data
+    try:
+        text = data.decode("utf-16")
+    except UnicodeError:
+        return data
+    plain = any(" " <= letter <= "~" for letter in text) and "\0" not in text
+    return text.encode() if plain else data
+
+
+def no_text(data: bytes, where: str) -> FormatError:
+    """Say why bytes are no text that is read: binary, or of another encoding."""
+    try:
+        data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if not re.search(rb"[\x00-\x08\x0e-\x1f]", data):
+            line = data.count(b"\n", 0, error.start) + 1
+            return FormatError(
+                f"{where}, line {line}: is text, but not in UTF-8 (the byte 0x"
+                f"{data[error.start]:02x}); if it is Latin-1, convert it with: iconv -f latin1 "
+                "-t utf-8 FILE."
+            )
+    return FormatError(f"{where}: is not a text file.")
 
 
 def resolve_path(written: str, table: str | os.PathLike[str]) -> Path:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import FormatError, InputError
+from slabkit.formats.tables.paths import as_utf8, is_pipe, no_text, read_bytes
 from slabkit.formats.tables.reals import real_text
 from slabkit.formats.tables.star_writing import format_star
 from slabkit.tables.schemas import Kind
@@ -166,14 +166,14 @@ def pieces_of(source: str | os.PathLike[str]) -> Iterator[bytes]:
     InputError
         It cannot be read.
     """
-    if str(source) == "-" and sys.stdin is None:
-        raise InputError("standard input: is closed; give a file instead of -.")
+    if is_pipe(source):
+        yield from cut(read_bytes(source))
+        return
     try:
-        if str(source) == "-":
-            yield sys.stdin.buffer.read()
-            return
         with Path(source).open("rb") as file:
             while piece := file.read(_PIECE):
+                if piece.startswith((b"\xff\xfe", b"\xfe\xff")):
+                    piece = as_utf8(piece + file.read())
                 yield piece
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error.strerror}).") from error
@@ -254,7 +254,7 @@ class _Lines:
         try:
             return data.decode()
         except UnicodeDecodeError as error:
-            raise FormatError(f"{self.where}: is not a text file, so not a STAR file.") from error
+            raise no_text(data, self.where) from error
 
     def _read_on(self) -> bool:
         if self._ended:

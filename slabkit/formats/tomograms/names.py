@@ -60,14 +60,17 @@ def tomogram_name(path: str | os.PathLike[str]) -> str:
     Returns
     -------
     str
-        Dots elsewhere stay: ``TS_1_10.00Apx.mrc`` is ``TS_1_10.00Apx``. Characters are composed.
+        Dots elsewhere stay: ``TS_1_10.00Apx.mrc`` is ``TS_1_10.00Apx``; the image
+        ``TS_1.zarr/0`` is ``TS_1``. Characters are composed.
 
     Raises
     ------
     InputError
         The name is empty or has a ``#``, a line break or another unprintable character.
     """
-    name = composed(split_suffix(Path(path).name)[0])
+    path = Path(path)
+    inside = path.name.isdigit() and path.parent.suffix.lower() == ".zarr"  # bioformats2raw
+    name = composed(split_suffix((path.parent if inside else path).name)[0])
     if not name:
         raise InputError(f"{path}: has no name before its suffix; rename it.")
     if "#" in name or not name.isprintable():

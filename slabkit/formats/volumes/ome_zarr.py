@@ -233,6 +233,13 @@ def _image(folder: Folder, where: str, warnings: list[str]) -> _Image:
         ome = _json(folder / file, where)
     said = f"{where}: {file}"
     images = _objects(ome, "multiscales", said)
+    layouts = {"bioformats2raw.layout": "0", "plate": "A/1/0", "well": "0"}
+    inner = next((folder for key, folder in layouts.items() if key in ome), None)
+    if not images and inner is not None:
+        raise FormatError(
+            f"{where}: holds several images in folders, none itself; give one of them, such as "
+            f"{where}/{inner}."
+        )
     if not images:
         parents = folder.absolute().parents if isinstance(folder, Path) else ()
         above = [parent for parent in parents if parent.suffix == ".zarr"]

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import FormatError, InputError
+from slabkit.errors import FormatError, InputError, MissingDependencyError
 from slabkit.formats.volumes.decoded_cache import ChunkedVoxels
 from slabkit.formats.volumes.voxel_size import angstrom_per_unit
 from slabkit.formats.volumes.voxels import (
@@ -168,6 +168,11 @@ class _Pages:
                     raise ValueError("the page is missing")
                 image = np.squeeze(page.asarray(maxworkers=1))
             except Exception as error:  # codecs raise what they like
+                if "imagecodecs" in str(error):
+                    raise MissingDependencyError(
+                        f"{self.path}: is compressed in a form that needs the imagecodecs package: "
+                        "pip install 'slabkit-cryoet[tiff]'."
+                    ) from error
                 raise FormatError(
                     f"{self.path}: page {key[0].start + 1} cannot be decoded ({error})."
                 ) from error

@@ -89,6 +89,12 @@ def choose_voxel_size(
         sizes = None
     if override is not None:
         return _overridden(sizes, override)
+    if sizes is None and expected is not None and "/VoxelSpacing" in where:
+        text = (
+            f"the voxel size is not set ({unset_reason}); {expected:g} Å, as the name of its "
+            "folder says, is used"
+        )
+        return ChosenVoxelSize(expected, (text,), (text,))
     if sizes is None:
         raise InputError(
             f"{where}: the voxel size is not set ({unset_reason}); give it in Å with --voxel-size."

@@ -13,6 +13,7 @@ from slabkit.errors import FormatError, InputError
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.values import coordinates, parse_numbers
 from slabkit.formats.source import Source
+from slabkit.formats.tables.paths import is_pipe
 from slabkit.formats.tables.star import real_text
 from slabkit.formats.tomograms.names import tomogram_name
 
@@ -80,7 +81,7 @@ def file_of_tomogram(ending: str) -> Callable[[PickList], str]:
 
 def names_of_file(source: Source, context: Context, count: int, ending: str = "") -> list[str]:
     """Name the tomogram of a file that is called like it."""
-    if context.tomogram is not None or source.where == "-":
+    if context.tomogram is not None or is_pipe(source.where):
         return context.names(None, count, source.where, "this format")
     if source.tomogram:
         return context.names([source.tomogram] * count, count, source.where)

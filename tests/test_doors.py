@@ -1,0 +1,187 @@
+"""What comes in and goes out: pipes, encodings, terminals, folders of several images."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slabkit import open_tomogram, read_picks
+from slabkit.errors import FormatError, InputError, MissingDependencyError, SlabkitWarning
+from slabkit.formats.tables.star import read_star
+from slabkit.formats.tomograms.names import tomogram_name
+from slabkit.formats.volumes.voxel_size import choose_voxel_size
+
+REPORTS = Path(__file__).parents[2] / "shared" / "data" / "reports"
+
+PICKS = """data_particles
+
+loop_
+_rlnTomoName #1
+_rlnCoordinateX #2
+_rlnCoordinateY #3
+_rlnCoordinateZ #4
+_rlnTomoTiltSeriesPixelSize #5
+Zürich 10 20 30 2.0
+Zürich 11 20 30 2.0
+"""
+
+
+def slabkit(
+    folder: Path, *arguments: str, data: bytes | None = None, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "slabkit.cli.main", *arguments],
+        cwd=folder,
+        input=data,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.parametrize("further", [[], ["--from", "relion4"]])
+def test_08_a_pipe_is_read_once(tmp_path: Path, further: list[str]) -> None:
+    done = slabkit(tmp_path, "convert", "/dev/stdin", "a.csv", *further, data=PICKS.encode())
+    assert done.returncode == 0, done.stderr
+    assert len(read_picks(tmp_path / "a.csv").picks) == 2
+
+
+def test_08_a_fifo_is_read_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "picks")
+    writer = threading.Thread(
+        target=(tmp_path / "picks").write_text, args=(PICKS,), kwargs={"encoding": "utf-8"}
+    )
+    writer.start()
+    done = slabkit(tmp_path, "convert", "picks", "a.csv")
+    writer.join()
+    assert done.returncode == 0, done.stderr
+    assert len(read_picks(tmp_path / "a.csv").picks) == 2
+
+
+def test_08_info_of_a_pipe(tmp_path: Path) -> None:
+    done = slabkit(tmp_path, "info", "/dev/stdin", data=PICKS.encode())
+    assert done.returncode == 0, done.stderr
+    assert b"2 rows" in done.stdout
+
+
+def test_08_an_empty_pipe_stops(tmp_path: Path) -> None:
+    done = slabkit(tmp_path, "convert", "--from", "relion4", "/dev/stdin", "a.csv", data=b"")
+    assert done.returncode == 2
+    assert b"is empty" in done.stderr
+
+
+def test_08_the_name_of_a_pipe_is_no_tomogram(tmp_path: Path) -> None:
+    bare = b"1 2 3\n4 5 6\n"
+    arguments = ["convert", "/dev/stdin", "a.csv", "--from", "tomotwin", "--voxel-size", "10"]
+    done = slabkit(tmp_path, *arguments, data=bare)
+    assert done.returncode == 2
+    assert b"--tomogram NAME" in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_unicode_text_is_read_with_any_line_end(
+    tmp_path: Path, encoding: str, line_end: str
+) -> None:
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    text = (mark + PICKS.replace("_rln", "  _rln")).replace("\n", line_end)
+    path = tmp_path / "p.star"
+    path.write_bytes(text.encode(encoding))
+    picks = read_picks(path).picks
+    assert picks["slabkitX"].tolist() == [20, 22]
+    assert picks["slabkitTomogram"].tolist() == ["Zürich"] * 2
+    assert len(read_star(path)["particles"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("p.star", PICKS), ("p.csv", "tomogram,x,y,z\nZürich,1,2,3\n")]
+)
+def test_latin_1_is_named_as_such(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(FormatError, match=r"not in UTF-8 \(the byte 0xfc\).*iconv -f latin1"):
+        read_picks(path)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "ascii:strict"])
+def test_16_output_in_any_encoding(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "p.star").write_text(PICKS, encoding="utf-8")
+    name = "日本.csv"
+    (tmp_path / name).write_text("tomogram,x,y,z\n日本,1,2,3\n", encoding="utf-8")
+    for arguments in (["info", "p.star"], ["info", name], ["convert", "missing–日.csv", "b.csv"]):
+        done = slabkit(tmp_path, *arguments, PYTHONIOENCODING=encoding)
+        assert done.returncode == (2 if "missing–日.csv" in arguments else 0), done.stderr
+        assert b"Traceback" not in done.stderr
+    done = slabkit(tmp_path, "info", "--json", name, PYTHONIOENCODING=encoding)
+    assert json.loads(done.stdout.decode("latin-1"))["files"][0]["path"] == name
+
+
+def test_16_tables_on_standard_output_are_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "p.star").write_text(PICKS, encoding="utf-8")
+    done = slabkit(tmp_path, "convert", "p.star", "-", "--to", "csv", PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0, done.stderr
+    assert "Zürich" in done.stdout.decode()
+
+
+def test_20_transform_of_copick_csv_moves_the_pick() -> None:
+    with pytest.warns(SlabkitWarning, match="1 of 1 picks had a translation in their transform"):
+        picks = read_picks(REPORTS / "20_copick_export.csv").picks
+    assert picks["slabkitX"].tolist() == [105.5]
+    assert not any(name.startswith("transform") for name in picks.columns)
+
+
+def test_20_transform_of_copick_csv_turns_the_pick(tmp_path: Path) -> None:
+    names = [f"transform_{row}{column}" for row in range(4) for column in range(4)]
+    matrix = [0, -1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+    path = tmp_path / "p.csv"
+    row = ",".join(map(str, matrix))
+    path.write_text(f"run_name,x,y,z,{','.join(names)}\nT,1,2,3,{row}\n")
+    picks = read_picks(path).picks
+    assert picks["slabkitRotation"][0] == "0.0,-1.0,0.0,1.0,0.0,0.0,0.0,0.0,1.0"
+    path.write_text(f"run_name,x,y,z,{','.join(names[1:])}\nT,1,2,3,{row.partition(',')[2]}\n")
+    with pytest.raises(InputError, match="no transform_00"):
+        read_picks(path)
+
+
+def test_copick_volume_without_unit_has_the_size_of_its_folder() -> None:
+    where = "ExperimentRuns/TS_01/VoxelSpacing10.012/wbp.zarr"
+    chosen = choose_voxel_size(where, None, expected=10.012, unset_reason="its axis z has no unit")
+    assert chosen.value == 10.012
+    assert "no unit" in chosen.warnings[0]
+    with pytest.raises(InputError, match="give it in Å with --voxel-size"):
+        choose_voxel_size("TS_01.zarr", None, expected=10.012)
+
+
+def test_bioformats2raw_layout_says_where_the_image_is(tmp_path: Path) -> None:
+    folder = tmp_path / "TS_01.zarr"
+    folder.mkdir()
+    (folder / ".zgroup").write_text('{"zarr_format": 2}')
+    (folder / ".zattrs").write_text('{"bioformats2raw.layout": 3}')
+    with pytest.raises(FormatError, match=r"TS_01\.zarr/0"):
+        open_tomogram(folder)
+    assert tomogram_name(folder / "0") == "TS_01"
+
+
+def test_compressed_tiff_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tifffile
+
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path, np.zeros((4, 8, 8), dtype=np.float32), compression="zlib", photometric="minisblack"
+    )
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+
+    tomogram = open_tomogram(path, voxel_size=10)
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", fail)
+    with pytest.raises(MissingDependencyError, match=r"slabkit-cryoet\[tiff\]"):
+        tomogram.data[0:1, 0:8, 0:8]
