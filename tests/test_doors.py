@@ -7,15 +7,18 @@ import os
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from volume_files import write_ome_zarr
 
 from slabkit import open_tomogram, read_picks
 from slabkit.errors import FormatError, InputError, MissingDependencyError, SlabkitWarning
-from slabkit.formats.tables.star import read_star
+from slabkit.formats.tables.star import parse_star, read_star
 from slabkit.formats.tomograms.names import tomogram_name
+from slabkit.formats.tomograms.relion import list_relion_tomograms
 from slabkit.formats.volumes.voxel_size import choose_voxel_size
 
 REPORTS = Path(__file__).parents[2] / "shared" / "data" / "reports"
@@ -168,6 +171,34 @@ def test_bioformats2raw_layout_says_where_the_image_is(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"TS_01\.zarr/0"):
         open_tomogram(folder)
     assert tomogram_name(folder / "0") == "TS_01"
+
+
+@pytest.mark.parametrize("inside", ["", "TS_01.ome.zarr/"])
+def test_zipped_zarr_is_read(tmp_path: Path, inside: str) -> None:
+    voxels = np.random.default_rng(0).normal(size=(6, 12, 14)).astype(np.float32)
+    write_ome_zarr(tmp_path / "s.zarr", voxels, 10.0)
+    zipped = tmp_path / "TS_01.ozx"
+    with zipfile.ZipFile(zipped, "w") as archive:
+        for path in sorted((tmp_path / "s.zarr").rglob("*")):
+            if path.is_file():
+                archive.write(path, inside + path.relative_to(tmp_path / "s.zarr").as_posix())
+    tomogram = open_tomogram(zipped)
+    assert (tomogram.name, tomogram.voxel_size) == ("TS_01", 10.0)
+    np.testing.assert_array_equal(tomogram.data[0:6, 0:12, 0:14], voxels)
+    assert tomogram_name("TS_01.ome.zarr.zip") == "TS_01"
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.txt", "a")
+    with pytest.raises(InputError, match="ZIP archive"):
+        open_tomogram(tmp_path / "a.zip")
+
+
+def test_half_maps_are_named() -> None:
+    text = (
+        "data_global\nloop_\n_rlnTomoName\n_rlnTomoTiltSeriesPixelSize\n"
+        "_rlnTomoReconstructedTomogramHalf1\nTS_01 2.0 rec_TS_01_half1.mrc\n"
+    )
+    (one,) = list_relion_tomograms(parse_star(text), "tomograms.star")
+    assert "only half maps, such as rec_TS_01_half1.mrc" in one.ref.problem
 
 
 def test_compressed_tiff_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,11 +19,14 @@ from slabkit.errors import InputError, SlabkitWarning
 
 SUFFIXES = (
     ".ome.tiff",
+    ".ome.zarr.zip",
+    ".zarr.zip",
     ".ome.tif",
     ".ome.zarr",
     ".tiff",
     ".tif",
     ".zarr",
+    ".ozx",
     ".mrcs",
     ".mrc",
     ".rec",
@@ -40,7 +43,7 @@ _REFERENCE = re.compile(rf"{PREFIX}(.+)::({RUNS}/[^/]+/[^/]+/[^/]+)", re.DOTALL)
 
 _UID = re.compile(r"^\d{21}_")
 _SUFFIX = re.compile(
-    r"\.(tomostar|ome\.zarr|ome\.tiff?|zarr|tiff?|mrcs?|rec|map|st|hdf)(\.gz|\.bz2)?$",
+    r"\.(tomostar|(ome\.)?zarr\.zip|ozx|ome\.zarr|ome\.tiff?|zarr|tiff?|mrcs?|rec|map|st|hdf)(\.gz|\.bz2)?$",
     re.IGNORECASE,
 )
 _PIXEL = re.compile(r"_\d+(\.\d+)?Apx$")

@@ -37,6 +37,7 @@ _VOLUMES = (
     "rlnTomoDenoisedTomogram",
     "rlnTomoReconstructedTomogram",
 )
+_HALF_MAPS = ("rlnTomoReconstructedTomogramHalf1", "rlnTomoReconstructedTomogramHalf2")
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> lis
             SlabkitWarning,
             stacklevel=4,
         )
+    halves = [label for label in _HALF_MAPS if label in block.columns]
+    half = block[halves[0]].tolist() if halves else None
     found = []
     for row, name in enumerate(names):
         written = [str(block[label].iloc[row]) for label in labels]
@@ -101,6 +104,11 @@ def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> lis
         x, y, z = (float(numbers[label][row]) for label in UNBINNED_SIZES)
         binning = float(numbers[_BINNING][row])
         missing = f"{where}: has no reconstructed volume for the tomogram {name}."
+        if half is not None:
+            missing = (
+                f"{missing[:-1]}, only half maps, such as {half[row]}; give one of these files "
+                "itself, or their sum."
+            )
         ref = TomogramRef(
             name,
             None if path is None else resolve_path(path, where),

@@ -7,10 +7,12 @@ import json
 import math
 import os
 import threading
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +26,7 @@ from slabkit.formats.volumes.voxels import FileVolume, Slices, check_axis_order,
 if TYPE_CHECKING:
     from slabkit.formats.tomograms.copick_remote import RemoteFolder
 
-    Folder = Path | RemoteFolder
+    Folder: TypeAlias = "Path | RemoteFolder | ZippedFolder"
 
 _METADATA_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json")
 _KINDS = {dict: "an object", list: "a list", str: "text", float: "a number"}
@@ -56,6 +58,8 @@ def open_ome_zarr(
         from slabkit.formats.tomograms.copick_remote import remote_folder
 
         folder: Folder = remote_folder(path)
+    elif Path(path).is_file():
+        folder = ZippedFolder.root(path)
     else:
         folder = Path(path)
     warnings: list[str] = []
@@ -97,6 +101,70 @@ def open_ome_zarr(
         warnings=tuple(warnings),
         notes=tuple(notes),
     )
+
+
+def is_zipped_zarr(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a ZIP archive is a Zarr store (``.ozx``, ``.zarr.zip``)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.rsplit("/", 1)[-1] in _METADATA_FILES for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+
+
+@dataclass(frozen=True)
+class ZippedFolder:
+    """A folder in a ZIP archive: as much of `pathlib.Path` as OME-Zarr is read with."""
+
+    file: str
+    path: str  # in the archive, without a slash at its ends
+    entries: dict[str, int]  # bytes of every file in the archive
+
+    @classmethod
+    def root(cls, file: str | os.PathLike[str]) -> ZippedFolder:
+        """Open the folder in which the archive's first metadata are, at its top or one below."""
+        with zipfile.ZipFile(file) as archive:
+            entries = {info.filename: info.file_size for info in archive.infolist()}
+        places = [
+            folder
+            for folder, _, name in (entry.rpartition("/") for entry in entries)
+            if name in _METADATA_FILES
+        ]
+        return cls(str(file), min(places, key=len, default=""), entries)
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+    def __truediv__(self, name: str) -> ZippedFolder:
+        """Give a file or folder below."""
+        return ZippedFolder(self.file, f"{self.path}/{name}".lstrip("/"), self.entries)
+
+    def exists(self) -> bool:
+        """Tell whether there is a file of this path."""
+        return self.path in self.entries
+
+    def read_text(self, encoding: str) -> str:
+        """Read a file."""
+        try:
+            with zipfile.ZipFile(self.file) as archive:
+                return archive.read(self.path).decode(encoding)
+        except (zipfile.BadZipFile, zlib.error) as error:
+            raise OSError(0, str(error)) from error
+
+    def sizes(self) -> dict[str, int]:
+        """Give the bytes of every file below, by path from here."""
+        base = f"{self.path}/".lstrip("/")
+        below = {name: size for name, size in self.entries.items() if name.startswith(base)}
+        return {name[len(base) :]: size for name, size in below.items()}
+
+    def open_array(self) -> Any:
+        """Open the Zarr array here."""
+        import zarr
+
+        store = zarr.storage.ZipStore(self.file, mode="r")
+        return zarr.open_array(store, path=self.path, mode="r")
 
 
 @dataclass(frozen=True)

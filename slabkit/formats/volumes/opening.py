@@ -15,7 +15,7 @@ from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.tomograms.names import is_reference, tomogram_name
 from slabkit.formats.volumes.decoded_cache import Compression
 from slabkit.formats.volumes.mrc import open_mrc
-from slabkit.formats.volumes.ome_zarr import is_zarr, open_ome_zarr
+from slabkit.formats.volumes.ome_zarr import is_zarr, is_zipped_zarr, open_ome_zarr
 from slabkit.formats.volumes.tiff import open_tiff
 from slabkit.formats.volumes.voxel_size import choose_voxel_size
 from slabkit.formats.volumes.voxels import FileVolume, FlippedVoxels
@@ -246,6 +246,8 @@ def file_kind(path: str | os.PathLike[str]) -> FileKind:
         return "gzip"
     if magic.startswith(b"BZh"):
         return "bzip2"
+    if magic.startswith(b"PK") and is_zipped_zarr(path):
+        return "zarr"
     if magic in _FOREIGN:
         raise InputError(f"{where}: is {_FOREIGN[magic]}, not a volume that slabkit reads.")
     return "mrc"
