@@ -75,6 +75,19 @@ def test_08_info_of_a_pipe(tmp_path: Path) -> None:
     assert b"2 rows" in done.stdout
 
 
+def test_08_a_table_of_tomograms_comes_by_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("tomogram,x,y,z\nTS_09,1,2,3\n")
+    table = (REPORTS / "19_tomograms.star").read_bytes()
+    done = slabkit(tmp_path, "convert", "p.csv", "a.csv", "--tomograms", "/dev/stdin", data=table)
+    assert b"error: TS_01.mrc: cannot be read" in done.stderr  # the volume that the table names
+
+
+def test_an_endless_device_is_refused(tmp_path: Path) -> None:
+    done = slabkit(tmp_path, "convert", "/dev/zero", "a.csv", "--from", "csv")
+    assert done.returncode == 2
+    assert b"is a device" in done.stderr
+
+
 def test_08_an_empty_pipe_stops(tmp_path: Path) -> None:
     done = slabkit(tmp_path, "convert", "--from", "relion4", "/dev/stdin", "a.csv", data=b"")
     assert done.returncode == 2

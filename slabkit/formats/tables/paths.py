@@ -42,6 +42,13 @@ def is_pipe(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def is_star_file(path: str | os.PathLike[str]) -> bool:
+    """Tell what can be a table of tomograms: a file of that suffix, or what comes by a pipe."""
+    if is_pipe(path):
+        return str(path) != "-" and not Path(path).is_dir()
+    return Path(path).suffix.lower() == ".star" and Path(path).is_file()
+
+
 def read_bytes(source: str | os.PathLike[str]) -> bytes:
     """Read a file, a pipe, or standard input for ``-``; UTF-16 text comes as UTF-8.
 
@@ -62,12 +69,17 @@ def read_bytes(source: str | os.PathLike[str]) -> bytes:
 
 def _file_bytes(path: str | os.PathLike[str]) -> bytes:
     there = os.stat(path)
-    if stat.S_ISREG(there.st_mode) or _pipes is None:
+    if stat.S_ISREG(there.st_mode):
         return Path(path).read_bytes()
     key = there.st_dev, there.st_ino
-    if key not in _pipes:
-        _pipes[key] = Path(path).read_bytes()
-    return _pipes[key]
+    pipes = {} if _pipes is None else _pipes
+    if key not in pipes:
+        with Path(path).open("rb") as file:
+            endless = stat.S_ISCHR(there.st_mode) and os.path.realpath(path) != os.devnull
+            if stat.S_ISBLK(there.st_mode) or (endless and not file.isatty()):
+                raise ValueError("is a device")
+            pipes[key] = file.read()
+    return pipes[key]
 
 
 def as_utf8(data: bytes) -> bytes:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
-from slabkit.formats.tables.paths import is_there, path_for_table, resolve_path
+from slabkit.formats.tables.paths import is_star_file, is_there, path_for_table, resolve_path
 from slabkit.formats.tomograms.names import (
     PACKED,
     SUFFIXES,
@@ -310,7 +310,7 @@ def _listed(argument: str, masks: bool) -> list[TomogramRef]:
     path = Path(argument)
     if is_reference(argument):
         return [_ref(split_reference(argument)[1].split("/")[1], path)]
-    if path.suffix.lower() == ".star" and path.is_file():
+    if is_star_file(path):
         return _from_table(path)
     if path.is_dir() and not is_zarr(path):
         entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
 from slabkit.formats.tables.blocks import read_text
-from slabkit.formats.tables.paths import path_for_table
+from slabkit.formats.tables.paths import is_star_file, path_for_table
 from slabkit.formats.tables.star import parse_star
 from slabkit.formats.tomograms.listing import list_tomograms, slabkit_tomograms
 from slabkit.formats.tomograms.names import is_project
@@ -59,7 +59,7 @@ def read_tomograms(
     tables: list[pd.DataFrame] = []
     for argument in arguments:
         path = Path(argument)
-        if path.suffix.lower() == ".star" and path.is_file():
+        if is_star_file(path):
             tables.append(_from_table(path, voxel_size))
         else:
             tables.append(_from_volumes(argument, voxel_size, tomo_type))
