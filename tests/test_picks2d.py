@@ -308,7 +308,7 @@ def test_the_same_file_twice_is_refused(tmp_path, monkeypatch):
         (CBOX.replace("9 6 <NA>", "9 6 12"), "00255_slab001.cbox", "picked in a tomogram"),
         (CBOX.replace("10.5", "<NA>"), "00255_slab001.cbox", "CoordinateX is '<NA>' in row 1"),
         (b"\x00\x01\x02\xff", "x.star", "holds no 2D picks"),
-        (b"\xff\xfe", "00255_slab001.box", "is not a text file"),
+        (b"\xff\xfe", "00255_slab001.box", "is text, but not in UTF-8"),
         ("hello", "x.txt", "holds no 2D picks that can be told"),
         ("loop_\n_rlnCoordinateX\n", "x.star", r"line 1: expected a block \(data_"),
     ],
