@@ -6,12 +6,17 @@
     ├── InputError               a file, table or value that cannot be used
     │   └── FormatError          a file that is not what its format demands
     ├── OutputExistsError        a result exists already and --overwrite was not given
+    ├── TryAgainError            the same may work later (disk full, locked, input gone); exit 75
     └── MissingDependencyError   an optional package is needed and not installed
 
     SlabkitWarning               something a user should know; the result is still right
 """
 
 from __future__ import annotations
+
+import errno
+
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EAGAIN, errno.ENOLCK)
 
 
 class SlabkitError(Exception):
@@ -30,9 +35,24 @@ class OutputExistsError(SlabkitError):
     """A result is already there and must not be replaced unasked."""
 
 
+class TryAgainError(SlabkitError):
+    """Nothing is wrong with what was asked; the same may work when tried again."""
+
+
 class MissingDependencyError(SlabkitError, ImportError):
     """An optional dependency is needed; the message names the extra to install."""
 
 
 class SlabkitWarning(UserWarning):
     """Something a user should know, although the result is right."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Tell whether an error is of the moment: no room on the disk, a file server that lost it."""
+    return isinstance(error, OSError) and error.errno in _PASSING
+
+
+def write_error(what: object, error: OSError) -> SlabkitError:
+    """Say that something cannot be written; `TryAgainError` where it may work later."""
+    kind = TryAgainError if may_pass(error) else SlabkitError
+    return kind(f"{what}: cannot be written ({error.strerror or error}).")

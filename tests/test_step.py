@@ -24,7 +24,13 @@ from slabkit.arrays.parallel import attempt_in_order, map_in_order
 from slabkit.cli.console import format_table
 from slabkit.cli.options.common import parse_pairs, parse_range
 from slabkit.cli.running import ConsoleReporter, execute
-from slabkit.errors import InputError, OutputExistsError, SlabkitError, SlabkitWarning
+from slabkit.errors import (
+    InputError,
+    OutputExistsError,
+    SlabkitError,
+    SlabkitWarning,
+    TryAgainError,
+)
 from slabkit.execution.frame import Frame
 from slabkit.execution.locks import output_lock
 from slabkit.execution.records import describe_input, load_record
@@ -277,7 +283,7 @@ def test_two_runs_do_not_write_one_result(paths):
     out.parent.mkdir()
     lock = out.parent / ".out.star.lock"
     name = re.escape(f"(process {os.getpid()} on {socket.gethostname()})")
-    with output_lock(out), pytest.raises(OutputExistsError, match=f"another run {name}"):
+    with output_lock(out), pytest.raises(TryAgainError, match=f"another run {name}"):
         run(out, source)
     assert not lock.exists()
     # Of a run that crashed, or of an older version: whoever it names, nobody holds it.
@@ -459,7 +465,7 @@ def test_a_lock_without_an_owner_is_free_unless_held(paths):
     lock.write_text("")
     with lock.open() as holder:
         fcntl.flock(holder, fcntl.LOCK_EX)  # its owner is about to write its name
-        with pytest.raises(OutputExistsError, match="another run"):
+        with pytest.raises(TryAgainError, match="another run"):
             run(out, source)
     assert run(out, source) is False
 
@@ -474,7 +480,7 @@ def test_the_lock_of_a_killed_process_is_free(paths):
     process = subprocess.Popen([sys.executable, "-c", script, str(out)], stdout=subprocess.PIPE)
     try:
         assert process.stdout.readline() == b"held\n"
-        with pytest.raises(OutputExistsError, match=rf"another run \(process {process.pid} on"):
+        with pytest.raises(TryAgainError, match=rf"another run \(process {process.pid} on"):
             run(out, source)
     finally:
         process.kill()
@@ -502,7 +508,7 @@ def test_a_race_for_a_stale_lock_has_one_winner(tmp_path):
                     time.sleep(0)
                     holders.pop()
                     wins.append(1)
-            except OutputExistsError:
+            except TryAgainError:
                 pass
 
     threads = [threading.Thread(target=race) for _ in range(4)]
@@ -524,7 +530,7 @@ def test_without_file_locks_the_file_itself_is_the_lock(paths, monkeypatch, numb
     monkeypatch.setattr(fcntl, "flock", unsupported)
     with output_lock(out):
         name = re.escape(f"(process {os.getpid()} on {socket.gethostname()})")
-        with pytest.raises(OutputExistsError, match=f"another run {name} .* or remove .*lock if"):
+        with pytest.raises(TryAgainError, match=f"another run {name} .* or remove .*lock if"):
             run(out, source)
     assert run(out, source) is False
 

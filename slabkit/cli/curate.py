@@ -10,6 +10,7 @@ from slabkit.cli.options import common
 from slabkit.cli.running import execute
 from slabkit.errors import InputError
 from slabkit.steps.curate import Keep, Options, Policy, run
+from slabkit.steps.shared.names import species_option
 
 
 def curate(
@@ -127,7 +128,7 @@ def curate(
         conflicts=conflicts,
         keep=common.choice(keep, "--keep", Keep),
         rejected=rejected,
-        species=species,
+        species=species_option(species),
         recentre=recentre,
     )
     execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_)

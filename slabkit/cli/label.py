@@ -10,6 +10,7 @@ from slabkit.cli.options import common
 from slabkit.cli.running import execute
 from slabkit.steps.classify import GOOD_QUALITY
 from slabkit.steps.label import Options, run
+from slabkit.steps.shared.names import species_option
 
 
 def label(
@@ -143,7 +144,7 @@ def label(
         views=common.choice(views, "--views", Literal["majority", "any", "all"]),
         y_axis=common.choice(y_axis, "--y-axis", Literal["up", "down"]),
         tolerance=tolerance,
-        species=species,
+        species=species_option(species),
         source=source,
         round_name=round_,
         author=author,

@@ -8,9 +8,12 @@ import functools
 import importlib
 import json
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 import typer
@@ -18,7 +21,7 @@ from typer.core import TyperGroup
 
 import slabkit
 from slabkit.cli.console import WARNINGS, emit, say
-from slabkit.errors import SlabkitError, SlabkitWarning
+from slabkit.errors import SlabkitError, SlabkitWarning, TryAgainError, may_pass
 from slabkit.formats.tables.paths import pipes_read_once
 
 # Command name, and the module and function (or Typer group) it is; in the order of the pipeline.
@@ -133,8 +136,17 @@ def _show_warning(
         say(f"warning: {text}")
 
 
+class _Terminated(BaseException):
+    """SIGTERM came: it passes through everything that cleans up."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not stop the cleaning up
+    raise _Terminated
+
+
 def main() -> None:
-    """Run the command line; every error that slabkit foresees ends in one sentence and code 2."""
+    """Run the command line; every foreseen error ends in one sentence and a code of the README."""
     # One thread in linear algebra: --jobs is where work runs side by side, the matrices are small,
     # and sums then come out the same on any number of processors.
     for library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM"):
@@ -148,7 +160,14 @@ def main() -> None:
         warnings.showwarning = _show_warning
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", SlabkitWarning)
-        sys.exit(_run())
+        if threading.current_thread() is not threading.main_thread():  # has no signals
+            sys.exit(_run())
+        before = signal.signal(signal.SIGTERM, _terminate)
+        try:
+            code = _run()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        sys.exit(code)
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
@@ -161,8 +180,15 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
 def _run() -> int:
     try:
         _command()()
+    except _Terminated:
+        say("terminated; unfinished files were removed.")
+        return 143
     except SystemExit as stop:
+        if stop.code == 130:  # Typer's for Ctrl-C
+            say("interrupted; unfinished files were removed.")
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    except TryAgainError as error:
+        return _refuse(str(error), 75)
     except SlabkitError as error:
         return _refuse(str(error))
     except BrokenPipeError:
@@ -175,16 +201,17 @@ def _run() -> int:
     except MemoryError:
         return _refuse("not enough memory; try --jobs 1 or a smaller piece.")
     except OSError as error:
-        return _refuse(f"{error.filename or 'a file'}: {error.strerror or error}.")
+        code = 75 if may_pass(error) else 2
+        return _refuse(f"{error.filename or 'a file'}: {error.strerror or error}.", code)
     return 0
 
 
-def _refuse(message: str) -> int:
+def _refuse(message: str, code: int = 2) -> int:
     say(f"error: {message}")
     if "--json" in sys.argv:
         with contextlib.suppress(SlabkitError, OSError):  # stdout may be at fault
             emit(json.dumps({"status": "error", "error": message}, ensure_ascii=False))
-    return 2
+    return code
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from slabkit.cli.pick_segmentation import segmentation
 from slabkit.cli.pick_template import template
 from slabkit.cli.running import execute
 from slabkit.steps.pick_blob import Options, run
+from slabkit.steps.shared.names import species_option
 
 app = typer.Typer(help="Pick particles on slabs.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -76,7 +77,7 @@ def blob(
         max_ridge=max_ridge,
         method=common.choice(method, "--method", Literal["rims", "laplacian"]),
         mask=tuple(mask or ()),
-        species=species,
+        species=species_option(species),
         contrast=common.parse_contrast(contrast),
         png=png,
     )

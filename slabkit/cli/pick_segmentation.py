@@ -10,6 +10,7 @@ from slabkit.cli.options import common
 from slabkit.cli.running import execute
 from slabkit.errors import InputError
 from slabkit.steps.pick_segmentation import Options, run
+from slabkit.steps.shared.names import species_option
 
 
 def segmentation(
@@ -117,7 +118,7 @@ def segmentation(
 def _species(given: list[str]) -> dict[int, str] | str:
     items = [item for text in given for item in text.split(",") if item]
     if len(items) == 1 and "=" not in items[0]:
-        return items[0]
+        return species_option(items[0])
     names: dict[int, str] = {}
     for item in items:
         label, equals, name = item.partition("=")
@@ -125,7 +126,7 @@ def _species(given: list[str]) -> dict[int, str] | str:
             raise InputError(f"--species takes NAME or LABEL=NAME, not {item!r}.")
         if int(label) in names:
             raise InputError(f"--species names the label {label} twice.")
-        names[int(label)] = name
+        names[int(label)] = species_option(name)
     return names or ""
 
 

@@ -11,6 +11,7 @@ from slabkit.cli.options import common, picking
 from slabkit.cli.running import execute
 from slabkit.errors import InputError
 from slabkit.steps.pick_template import Options, run
+from slabkit.steps.shared.names import species_option
 from slabkit.units import Contrast
 
 
@@ -134,7 +135,7 @@ def template(
         max_ridge=max_ridge,
         correlation_only=correlation_only,
         mask=tuple(mask or ()),
-        species=species,
+        species=species_option(species),
         contrast=common.parse_contrast(contrast),
         png=png,
         device=device,
@@ -148,7 +149,7 @@ def _named_map(text: str, species: str) -> tuple[str, str]:
         return species, str(Path(text))
     if not name or not file:
         raise InputError(f"--map takes MAP.mrc or NAME=MAP.mrc, not {text!r}.")
-    return name, str(Path(file))
+    return species_option(name), str(Path(file))
 
 
 def _tilts(text: str) -> tuple[float, float] | None:

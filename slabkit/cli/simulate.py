@@ -10,6 +10,7 @@ import typer
 from slabkit.cli.options import common
 from slabkit.cli.running import execute
 from slabkit.errors import InputError
+from slabkit.steps.shared.names import species_option
 from slabkit.steps.simulate import MapFile, Options, Preset, run
 
 
@@ -66,4 +67,4 @@ def _parse_map(text: str) -> MapFile:
             "--map takes NAME=FILE:COUNT with a whole number of copies, "
             f"ribosome=6qzp.mrc:80 for instance, not {text!r}."
         )
-    return MapFile(name, Path(file), int(number))
+    return MapFile(species_option(name), Path(file), int(number))

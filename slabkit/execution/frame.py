@@ -33,7 +33,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from slabkit.errors import InputError, OutputExistsError, SlabkitError
+from slabkit.errors import InputError, OutputExistsError, SlabkitError, TryAgainError
 from slabkit.execution.reporting import Reporter, StepResult, raise_if_all_failed
 
 if TYPE_CHECKING:
@@ -56,6 +56,18 @@ _WRITE_STAR = (
     "split",
     "suggest",
 )
+
+
+_State = tuple[int, int, int]
+
+
+def _state(path: str) -> _State | None:
+    """Give what a file's content cannot change without: which file, bytes, time; None: none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @dataclass
@@ -163,6 +175,8 @@ class Work(contextlib.AbstractContextManager["Work"]):
     ------
     OutputExistsError
         A different result is there and ``frame.overwrite`` is false.
+    TryAgainError
+        Another run writes it; on leaving, an input is no longer what it was on entering.
     """
 
     def __init__(
@@ -194,8 +208,11 @@ class Work(contextlib.AbstractContextManager["Work"]):
         self._begun = False
         self._new_folders: list[Path] = []
         self._total: int | None = None
+        self._try_again = False
+        self._states: dict[str, _State | None] = {}
 
     def __enter__(self) -> Work:
+        self._states = {name: _state(name) for name in self._inputs}
         if self.out is None:
             return self
         from slabkit.execution.locks import output_lock
@@ -320,6 +337,17 @@ class Work(contextlib.AbstractContextManager["Work"]):
                 for folder in self._new_folders:  # the deepest first; what holds files stays
                     with contextlib.suppress(OSError):
                         folder.rmdir()
+        if isinstance(error, (InputError, OSError)):
+            self._blame_inputs(error)
+
+    def _blame_inputs(self, error: Exception) -> None:
+        """Say that an input vanished or was changed while it was read, if that is behind it."""
+        for name, before in self._states.items():
+            if before is not None and before != (now := _state(name)):
+                what = "was changed" if now else "vanished"
+                raise TryAgainError(
+                    f"{name}: {what} while it was being read; try again once it is whole."
+                ) from error
 
     def _withdraw(self) -> None:
         """After an error the record is again what it was, unless files were replaced."""
@@ -395,12 +423,18 @@ class Work(contextlib.AbstractContextManager["Work"]):
     def fail(self, item: str, error: SlabkitError) -> None:
         """Keep an item's failure: it is said now, recorded, and makes the step ``partial``."""
         self.failures[item] = str(error)
+        self._try_again = self._try_again or isinstance(error, TryAgainError)
         if self._total != 1:  # of a single item the error itself is enough
             self.frame.reporter.failure(item, str(error))
 
     def raise_if_all_failed(self, items: int) -> None:
         """Raise the error of a step of whose ``items`` none could be done."""
-        raise_if_all_failed(self.failures, items)
+        try:
+            raise_if_all_failed(self.failures, items)
+        except InputError as error:
+            if self._try_again:
+                raise TryAgainError(str(error)) from error
+            raise
 
     def track(self, items: Iterable[T], total: int | None = None, what: str = "") -> Iterator[T]:
         """Pass items through, showing how far they are."""

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from slabkit.errors import OutputExistsError, SlabkitError
+from slabkit.errors import TryAgainError, write_error
 
 _NO_FILE_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
@@ -37,7 +37,7 @@ def output_lock(result: str | os.PathLike[str]) -> Iterator[None]:
             _release(lock, handle)
             raise
     except OSError as error:
-        raise SlabkitError(f"{result}: cannot be written ({error.strerror}).") from error
+        raise write_error(result, error) from error
     try:
         yield
     finally:
@@ -65,10 +65,10 @@ def _locked_file(lock: Path, result: Path) -> int:
             os.close(handle)
             message = f"{result}: another run ({owner}) is writing it; wait for it"
             if isinstance(error, BlockingIOError):
-                raise OutputExistsError(f"{message}.") from None
+                raise TryAgainError(f"{message}.") from None
             if error.errno in _NO_FILE_LOCKS:
                 message += f", or remove {lock} if it no longer runs."
-                raise OutputExistsError(message) from None
+                raise TryAgainError(message) from None
             raise
         # A file is removed before it is let go: a lock on one without a name is worth nothing.
         with contextlib.suppress(FileNotFoundError):

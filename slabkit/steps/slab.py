@@ -90,7 +90,7 @@ def _one_tomogram(
     work: Work, folder: Path, tomogram: Tomogram, options: Options
 ) -> tuple[dict[str, list[Any]], tuple[object, ...], list[Path]]:
     """Give the rows of the slab table, the row to show, and the files of a tomogram."""
-    from slabkit.formats.tables.paths import path_for_table
+    from slabkit.formats.tables.paths import file_inside, path_for_table
     from slabkit.slabs.projection import plan_slabs, slab_columns, slab_name
 
     name = tomogram.name
@@ -102,8 +102,8 @@ def _one_tomogram(
         cover=options.cover,
         z_range=_sample_range(work, tomogram) if z_range == "auto" else z_range,
     )
-    files = [folder / slab_name(name, index) for index in range(len(plan.starts))]
-    sheet = folder / f"{name}_slabs.png"
+    files = [file_inside(folder, slab_name(name, index)) for index in range(len(plan.starts))]
+    sheet = file_inside(folder, f"{name}_slabs.png")
     work.check_free([*files, sheet] if options.png else files)
     _write_images(tomogram, plan, files, sheet if options.png else None, options, work.frame)
     slabs = slab_columns(

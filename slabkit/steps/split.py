@@ -69,9 +69,13 @@ def run(options: Options, frame: Frame) -> None:
 
 def _write_lists(work: Work, folder: Path, result: Split, pooled: PickList) -> None:
     from slabkit.formats.tables.native import PickList, write_picks
+    from slabkit.formats.tables.paths import file_inside
 
     subset = result.tomograms.set_index("slabkitTomogram")["slabkitSubset"]
-    paths = {name: folder / f"{name}.star" for name in result.subsets["slabkitSubset"].unique()}
+    paths = {
+        name: file_inside(folder, f"{name}.star")
+        for name in result.subsets["slabkitSubset"].unique()
+    }
     work.check_free(paths.values())
     for name, path in paths.items():
         picks, tomograms = (

@@ -14,6 +14,7 @@ from slabkit.formats.programs.shared.values import TEXT_NAMES, check_names
 from slabkit.formats.registry import format_named, format_to_write
 from slabkit.formats.tables.atomic import write_text
 from slabkit.formats.tables.native import PickList, check_pick_list
+from slabkit.formats.tables.paths import file_inside
 from slabkit.tables import PICKS
 
 PathLike = str | os.PathLike[str]
@@ -130,9 +131,11 @@ def _require_one_file(target: PathLike, picks: PickList, chosen: FileFormat) -> 
 def _parts(folder: Path, picks: PickList, chosen: FileFormat) -> dict[str, PickList]:
     assert chosen.file_name is not None
     parts: dict[str, PickList] = {}
+    for column in chosen.one_file_per:
+        check_names(picks.picks[column].unique(), TEXT_NAMES[column], "pick list", empty=True)
     for _, rows in picks.picks.groupby(list(chosen.one_file_per), sort=True):
         part = PickList(rows.reset_index(drop=True), picks.tomograms)
-        path = str(folder / chosen.file_name(part))
+        path = str(file_inside(folder, *chosen.file_name(part).split("/")))
         if path in parts:
             raise InputError(
                 f"{path}: two names become the same when written as {chosen.name}; rename one."

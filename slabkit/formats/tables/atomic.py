@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from slabkit.errors import SlabkitError
+from slabkit.errors import SlabkitError, write_error
 
 
 @contextlib.contextmanager
@@ -37,7 +37,7 @@ def atomic_path(target: str | os.PathLike[str], sync: bool = True) -> Iterator[P
     Raises
     ------
     SlabkitError
-        The folder cannot be written to, or the disk is full.
+        The folder cannot be written to; `TryAgainError` if the disk is full.
     """
     target = Path(target)
     try:
@@ -46,7 +46,7 @@ def atomic_path(target: str | os.PathLike[str], sync: bool = True) -> Iterator[P
             prefix=f".{target.stem[:100]}.", suffix=f".tmp{target.suffix}", dir=target.parent
         )
     except OSError as error:
-        raise SlabkitError(f"{target}: cannot be written ({error.strerror}).") from error
+        raise write_error(target, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -59,7 +59,7 @@ def atomic_path(target: str | os.PathLike[str], sync: bool = True) -> Iterator[P
         os.replace(temporary, target)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise SlabkitError(f"{target}: cannot be written ({error.strerror}).") from error
+        raise write_error(target, error) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -112,9 +112,10 @@ def print_text(text: str, as_utf8: bool = False) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         raise
-    except (OSError, AttributeError) as error:  # no attribute: the stream is closed
-        reason = getattr(error, "strerror", None) or "it is closed"
-        raise SlabkitError(f"standard output: cannot be written ({reason}).") from error
+    except OSError as error:
+        raise write_error("standard output", error) from error
+    except AttributeError as error:
+        raise SlabkitError("standard output: cannot be written (it is closed).") from error
 
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:

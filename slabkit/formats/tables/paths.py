@@ -191,6 +191,33 @@ def path_for_table(path: str | os.PathLike[str]) -> str:
     return Path(os.path.relpath(path)).as_posix()
 
 
+def file_inside(folder: str | os.PathLike[str], *names: str) -> Path:
+    """Make a path of names that came from tables: always inside the folder.
+
+    Parameters
+    ----------
+    folder : path-like
+    *names : str
+        A file's name, after those of folders below ``folder`` if it is in one.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        A name is empty, ``.`` or ``..``, or has a path separator or an unprintable character.
+    """
+    for name in names:
+        if name in ("", ".", "..") or not name.isprintable() or any(c in name for c in "/\\"):
+            raise InputError(
+                f"{name!r} cannot be the name of a file in {folder}: it must not be empty and have "
+                "no '/', '\\' or unprintable character; rename it in the table that has it."
+            )
+    return Path(folder, *names)
+
+
 def is_there(path: str | os.PathLike[str]) -> bool:
     """Tell whether a path is worth opening: it exists, or is in a copick project elsewhere.
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.formats.programs.shared.values import check_names
 from slabkit.formats.tables.paths import is_star_file, is_there, path_for_table, resolve_path
 from slabkit.formats.tomograms.names import (
     PACKED,
@@ -419,6 +420,8 @@ def _from_table(path: Path) -> list[TomogramRef]:
 
 
 def _check_names(found: list[TomogramRef]) -> None:
+    for ref in found:
+        check_names([ref.name], "tomogram", str(ref.path))
     seen: dict[str, TomogramRef] = {}
     for tomogram in found:
         key = composed(tomogram.name).casefold()

@@ -22,7 +22,7 @@ from typing import IO, Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import FormatError, SlabkitError, SlabkitWarning
+from slabkit.errors import FormatError, SlabkitError, SlabkitWarning, TryAgainError, may_pass
 from slabkit.formats.volumes.voxels import MappedVoxels, Slices
 
 Compression = Literal["gzip", "bzip2"]
@@ -221,7 +221,8 @@ def _write_at(file: IO[bytes], block: npt.NDArray[Any], position: int, where: st
 
 
 def _spool_error(where: str, error: OSError) -> SlabkitError:
-    return SlabkitError(
+    kind = TryAgainError if may_pass(error) else SlabkitError
+    return kind(
         f"{where}: cannot be decoded into the temporary folder {tempfile.gettempdir()} "
         f"({error.strerror}); set TMPDIR to a folder with room for the whole volume."
     )

@@ -142,11 +142,13 @@ def _pick(
 
 
 def _picture_paths(table: pd.DataFrame, out: Path) -> dict[str, Path]:
+    from slabkit.formats.tables.paths import file_inside
+
     folder = out.with_name(f"{out.stem}_png")
     paths: dict[str, Path] = {}
     for name in table["rlnMicrographName"]:
         stem = Path(name).stem
-        path = folder / f"{stem}.png"
+        path = file_inside(folder, f"{stem}.png")
         number = 2
         while path in paths.values():
             path = folder / f"{stem}-{number}.png"

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from slabkit.errors import InputError, OutputExistsError, SlabkitError, SlabkitWarning
+from slabkit.errors import InputError, OutputExistsError, SlabkitWarning, write_error
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.copick import picks as pick_copick
 from slabkit.formats.tables.native import PickList, check_pick_list
@@ -154,7 +154,7 @@ def _write_new(path: Path, text: str) -> None:
     except FileExistsError as error:
         raise _refusal(path, 1) from error
     except OSError as error:
-        raise SlabkitError(f"{path}: cannot be written ({error.strerror}).") from error
+        raise write_error(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
