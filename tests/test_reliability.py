@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,14 +14,20 @@ import time
 from pathlib import Path
 
 import pytest
-from curation_tables import NO, YES, pick_table
+from command_line import run_in_process
+from curation_tables import NO, YES, label_table, pick_table
 from volume_files import random_volume
 
 from slabkit.errors import FormatError, InputError, TryAgainError
 from slabkit.execution.frame import Frame
 from slabkit.execution.locks import output_lock
 from slabkit.formats.tables.blocks import write_table
-from slabkit.formats.tables.native import PickList, write_picks
+from slabkit.formats.tables.native import (
+    PickList,
+    read_native_picks,
+    write_labels,
+    write_picks,
+)
 from slabkit.formats.tables.paths import file_inside
 from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.tables import TOMOGRAMS, make_table
@@ -243,3 +250,251 @@ def test_a_file_is_inside_its_folder(tmp_path, name):
     assert file_inside(tmp_path, "TS_1", "ribosome.json") == tmp_path / "TS_1" / "ribosome.json"
     with pytest.raises(InputError, match="cannot be the name of a file"):
         file_inside(tmp_path, "TS_1", name)
+
+
+# Inputs survive (G3)
+
+
+def contents(folder):
+    """Give the content of every file by name, locks and records left out."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.endswith((".star.json", ".txt.json", ".lock"))
+    }
+
+
+@pytest.fixture
+def project(tmp_path, slabkit):
+    """Make pick lists, truth, labels, two volumes, a copick file, a table of tomograms."""
+    picks = write_list(tmp_path / "picks.star")
+    write_list(tmp_path / "truth.star", first=10)
+    shutil.copy(picks, tmp_path / "plot.png")
+    shutil.copy(picks, tmp_path / "curve.star")
+    write_labels(tmp_path / "labels.star", label_table(("p000", YES), ("p001", NO)))
+    volume(tmp_path / "A.mrc", (40, 32, 32))
+    volume(tmp_path / "A_slab000.mrc", (40, 32, 32), seed=1)
+    slabkit("convert", "picks.star", "copick", "--to", "copick")
+    slabkit("convert", "picks.star", "lists/all.star")
+    (tmp_path / "copick" / "picks.star").unlink()
+    (tmp_path / "copick" / "picks.star.json").unlink()
+    row = {"slabkitTomogram": ["A"], "slabkitTomogramFile": ["A.mrc"]}
+    write_table(tmp_path / "tomograms.star", make_table(TOMOGRAMS, row), TOMOGRAMS)
+    shutil.copy(tmp_path / "tomograms.star", tmp_path / "slabs.star")
+    (tmp_path / "link.star").symlink_to("picks.star")
+    os.link(tmp_path / "picks.star", tmp_path / "hard.star")
+    return tmp_path
+
+
+INPUT = "is an input"
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("score picks.star truth.star --radius ribosome=50 --curve picks.star", INPUT),
+        ("score picks.star truth.star --radius ribosome=50 --curve truth.star", INPUT),
+        ("score picks.star truth.star --radius ribosome=50 --curve hard.star", INPUT),
+        ("score link.star truth.star --radius ribosome=50 --curve picks.star", INPUT),
+        ("score plot.png truth.star --from native --radius ribosome=50 --plot plot.png", INPUT),
+        ("curate picks.star labels.star -o out.star --rejected labels.star", "input"),
+        ("curate picks.star labels.star -o out.star --rejected hard.star", INPUT),
+        ("curate picks.star labels.star -o out.star --rejected out.star", "-o already"),
+        ("curate picks.star labels.star -o hard.star", INPUT),
+        ("split lists/all.star -o t.star --fractions all=1 --lists lists", INPUT),
+        ("split picks.star -o new/all.star --fractions all=1 --lists new", "written twice"),
+        ("merge picks.star truth.star --distance 10 -o link.star", INPUT),
+        ("convert copick/TS_1/Picks/slabkit_0_ribosome.json copick --to copick", INPUT),
+        ("pick segmentation A.mrc -o slabs.star --tomograms slabs.star --diameter 90", INPUT),
+        ("slab slabs.star -o .", INPUT),
+        ("rescue picks.star -o hard.star", INPUT),
+        ("agree labels.star truth.star -o labels.star", INPUT),
+        ("stats picks.star -o null/x", None),
+        ("merge picks.star truth.star --distance 10 -o /dev/null", "not a regular file"),
+        ("curate picks.star labels.star -o out.star --rejected /dev/null", "not a regular file"),
+    ],
+)
+def test_no_input_is_written_to(project, slabkit, line, said, overwrite):
+    before = contents(project)
+    words = [*line.split(), *(["--overwrite"] if overwrite else [])]
+    if said is None:
+        slabkit(*words)
+    else:
+        assert said in slabkit(*words, code=2).stderr
+    after = contents(project)
+    assert {name: after[name] for name in before} == before
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_tomogram_named_like_a_slab_is_not_replaced_by_it(project, slabkit):
+    (project / "slabs.star").unlink()
+    before = contents(project)
+    done = slabkit("slab", "A.mrc", "A_slab000.mrc", "-o", ".", "--overwrite", code=1)
+    assert "A_slab000.mrc: is an input" in done.stderr
+    after = contents(project)
+    assert {name: after[name] for name in before} == before
+
+
+def test_suggest_does_not_write_over_the_galleries_it_shows(tour, tmp_path, slabkit):
+    shutil.copytree(tour, tmp_path / "t")
+    folder = tmp_path / "t"
+    (folder / "minislabs/minislabs.star").rename(folder / "moved.star")
+    before = contents(folder)
+    line = "suggest moved.star --picks picks.star --number 5 -o next.star --gallery minislabs"
+    for more in ([], ["--overwrite"]):
+        slabkit(*line.split(), *more, code=2, cwd=folder)
+        assert contents(folder) == before
+
+
+def test_an_export_does_not_replace_the_images_by_links_to_themselves(tour, tmp_path, slabkit):
+    shutil.copytree(tour, tmp_path / "t")
+    folder = tmp_path / "t"
+    (folder / "slabs").rename(folder / "micrographs")
+    table = folder / "micrographs/slabs.star"
+    table.write_text(table.read_text().replace("slabs/sim", "micrographs/sim"))
+    before = contents(folder)
+    line = "export topaz micrographs/slabs.star --radius 100 --overwrite -o"
+    done = slabkit(*line.split(), ".", code=2, cwd=folder)
+    assert INPUT in done.stderr
+    assert contents(folder) == before
+    for _ in range(2):  # its own links may be made again
+        slabkit(*line.split(), "topaz", cwd=folder)
+
+
+# Sets are whole or unnamed (G8, G9)
+
+SETS = {
+    # how a set is made, how it is made otherwise, and which of its files name others of it
+    "minislab": (
+        "minislab picks.star -o set --box {400|300} --depth 300 --tiles 8x8",
+        ["set/minislabs.star"],
+    ),
+    "suggest": (
+        "suggest minislabs/minislabs.star --picks picks.star --number {20|12} -o set/next.star "
+        "--gallery set --decide set/labels.star",
+        ["set/minislabs.star", "set/next.star", "set/labels.star"],
+    ),
+    "classify": (
+        "classify minislabs/minislabs.star -o set --classes {2|3} --iterations 1 --angular-step 60",
+        ["set/classes.star", "set/classified.star"],
+    ),
+    "split": (
+        "split {picks.star|fewer.star} -o set/table.star --fractions one=1,two=1 --lists set",
+        ["set/table.star"],
+    ),
+    "slab": ("slab tomograms/sim_001.mrc -o set --step {300|150} --png", ["set/slabs.star"]),
+    "convert": (
+        "convert {picks.star|fewer.star} set/p.star --to relion5",
+        ["set/p.star"],
+    ),
+    "folder": ("convert {picks.star|fewer.star} set --to tomotwin", ["set/picks.star"]),
+    "topaz": (
+        "export topaz slabs/slabs.star -o set --radius {100|80}",
+        ["set/images.txt"],
+    ),
+    "curate": (
+        "curate picks.star {labels.star|labels2.star} -o set/kept.star --rejected set/no.star",
+        ["set/kept.star"],
+    ),
+}
+_OPERATIONS = ("replace", "unlink", "rmdir", "mkdir")
+
+
+def killed_at(number, words, cwd):
+    """Run a command in a process that dies, as if killed, before its n-th file operation."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        left = [number]
+
+        def counted(function):
+            def run(*arguments, **keywords):
+                left[0] -= 1
+                if not left[0]:
+                    os._exit(9)
+                return function(*arguments, **keywords)
+
+            return run
+
+        for name in _OPERATIONS:
+            setattr(os, name, counted(getattr(os, name)))
+        run_in_process(*words, cwd=cwd)
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+@pytest.fixture(scope="module")
+def prepared(tour, tmp_path_factory):
+    """Give the tour, with fewer picks and two tables of labels."""
+    folder = tmp_path_factory.mktemp("sets") / "t"
+    shutil.copytree(tour, folder)
+    picks = read_native_picks(folder / "picks.star")
+    ids = picks.picks["slabkitPickId"].tolist()
+    write_picks(folder / "fewer.star", PickList(picks.picks[:-5], picks.tomograms))
+    for name, count in (("labels", 10), ("labels2", 5)):
+        rows = [(one, YES if number % 2 else NO) for number, one in enumerate(ids[:count])]
+        write_labels(folder / f"{name}.star", label_table(*rows))
+    return folder
+
+
+def generation(line, which):
+    return re.sub(r"\{([^|]*)\|([^}]*)\}", rf"\{which}", line).split()
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_is_never_half_old_and_half_new(prepared, tmp_path, name):
+    line, naming = SETS[name]
+    old, new = generation(line, 1), [*generation(line, 2), "--overwrite"]
+    made, folder = [], tmp_path / "t"
+    shutil.copytree(prepared, folder)
+    for words in (old, new):
+        run_in_process(*words, cwd=folder)
+        made.append(contents(folder / "set"))
+        if words is old:
+            shutil.copytree(folder / "set", tmp_path / "first", symlinks=True)
+    assert made[0] != made[1]
+    number, finished, before = 0, False, {}
+    while not finished:
+        number += 1 if number < 20 else 9  # an export has a hundred
+        shutil.rmtree(folder / "set")
+        shutil.copytree(tmp_path / "first", folder / "set", symlinks=True)
+        code = killed_at(number, new, folder)
+        assert code in (0, 9)
+        finished = code == 0
+        now = contents(folder / "set")
+        for table in naming:
+            if (content := now.get(Path(table).name)) is None:
+                continue
+            whose = [one for one in made if one.get(Path(table).name) == content]
+            assert whose, f"{table} is neither old nor new after {number} operations"
+            assert any(
+                all(now.get(file) == one[file] for file in one if f"set/{file}" not in naming)
+                for one in whose
+            ), f"{table} names files of another run after {number} operations"
+        if now != before:  # the others are as good as the same death
+            run_in_process(*new, cwd=folder)
+            assert contents(folder / "set") == made[1]
+            hidden = list((folder / "set").rglob(".*"))
+            assert not hidden, f"{hidden} after {number} operations"
+        before = now
+    assert number > 3
+
+
+@pytest.mark.parametrize("name", ["split", "curate"])
+def test_a_killed_first_run_is_taken_over_by_the_same_command(prepared, tmp_path, name):
+    words = generation(SETS[name][0], 1)
+    shutil.copytree(prepared, tmp_path / "t")
+    run_in_process(*words, cwd=tmp_path / "t")
+    made = contents(tmp_path / "t/set")
+    number, code = 0, 9
+    while code == 9:
+        number += 1
+        shutil.rmtree(tmp_path / "t/set")
+        code = killed_at(number, words, tmp_path / "t")
+        assert code in (0, 9)
+        run_in_process(*words, cwd=tmp_path / "t")
+        assert contents(tmp_path / "t/set") == made
+        assert not list((tmp_path / "t/set").rglob(".*.tmp.*"))

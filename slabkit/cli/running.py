@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ import typer
 
 from slabkit.cli.console import WARNINGS, emit, format_table, say, short
 from slabkit.errors import InputError
+from slabkit.execution.files import files_named
 from slabkit.execution.frame import Frame
 from slabkit.execution.reporting import Progress, Reporter, StepResult
 
@@ -136,7 +138,9 @@ def execute(
     """
     if json_ and getattr(options, "out", None) == "-":
         raise InputError("--json and -o - both want standard output; give a file to -o.")
-    frame = Frame(overwrite, jobs, ConsoleReporter(quiet, json_, show), sys.argv[1:])
+    reporter = ConsoleReporter(quiet, json_, show)
+    reads = files_named(options) if dataclasses.is_dataclass(options) else []
+    frame = Frame(overwrite, jobs, reporter, sys.argv[1:], reads=reads)
     returned = run(options, frame)
     if frame.result is not None and frame.result.failures:
         raise typer.Exit(1)

@@ -26,7 +26,6 @@ import contextlib
 import dataclasses
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +33,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from slabkit.errors import InputError, OutputExistsError, SlabkitError, TryAgainError
+from slabkit.execution.files import State, file_state, refuse_inputs
 from slabkit.execution.reporting import Reporter, StepResult, raise_if_all_failed
 
 if TYPE_CHECKING:
@@ -58,18 +58,6 @@ _WRITE_STAR = (
 )
 
 
-_State = tuple[int, int, int]
-
-
-def _state(path: str) -> _State | None:
-    """Give what a file's content cannot change without: which file, bytes, time; None: none."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
 @dataclass
 class Frame:
     """What surrounds steps, whoever runs them.
@@ -85,6 +73,8 @@ class Frame:
         What was typed, for the record.
     result : StepResult or None
         How the last step ended.
+    reads : sequence of str
+        Files that are read, named in a record or not (`slabkit.execution.files.files_named`).
     """
 
     overwrite: bool = False
@@ -92,6 +82,7 @@ class Frame:
     reporter: Reporter = field(default_factory=Reporter)
     command: Sequence[str] = ()
     result: StepResult | None = None
+    reads: Sequence[str] = ()
 
     @property
     def workers(self) -> int:
@@ -199,6 +190,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
         self.failures: dict[str, str] = {}
         self._parameters = dict(parameters or {})
         self._inputs = [str(path) for path in inputs if str(path) != "-"]
+        self._read = [*self._inputs, *frame.reads]
         self._text_inputs = dict(text_inputs or {})
         self._record: Record | None = None
         self._old_record: bytes | None = None
@@ -209,10 +201,10 @@ class Work(contextlib.AbstractContextManager["Work"]):
         self._new_folders: list[Path] = []
         self._total: int | None = None
         self._try_again = False
-        self._states: dict[str, _State | None] = {}
+        self._states: dict[str, State | None] = {}
 
     def __enter__(self) -> Work:
-        self._states = {name: _state(name) for name in self._inputs}
+        self._states = {name: file_state(name) for name in self._inputs}
         if self.out is None:
             return self
         from slabkit.execution.locks import output_lock
@@ -223,12 +215,13 @@ class Work(contextlib.AbstractContextManager["Work"]):
             load_record,
             record_path,
         )
+        from slabkit.formats.tables.atomic import remove_temporary_files
 
         described = describe_inputs(self._inputs)
         described += [describe_text(name, text) for name, text in self._text_inputs.items()]
         if self.out.is_dir():
             raise InputError(f"{self.out}: is a folder; -o wants a file here.")
-        self._refuse_inputs([self.out])
+        refuse_inputs([self.out, record_path(self.out)], self._read)
         self._record = Record(
             self.name, self._parameters, described, command=list(self.frame.command)
         )
@@ -249,12 +242,11 @@ class Work(contextlib.AbstractContextManager["Work"]):
             with contextlib.suppress(OSError):
                 self._old_record = record_path(self.out).read_bytes()
             old = load_record(self.out)
+            dead = {self.out, record_path(self.out)}  # a run that was killed cleans up nothing
             if old is not None:
                 self._own = set(old.output_paths(self.out))
-                if not old.finished:  # a run that was killed cleans up nothing
-                    from slabkit.formats.tables.atomic import remove_temporary_files
-
-                    remove_temporary_files([self.out, *self._own])
+                dead |= set() if old.finished else self._own
+            remove_temporary_files(dead)
             self._announce([self.out])
         except BaseException:
             self._stack.close()
@@ -273,25 +265,6 @@ class Work(contextlib.AbstractContextManager["Work"]):
         if self.finished and old is not None:
             self.summary = old.summary
         return self.finished
-
-    def _refuse_inputs(self, planned: Iterable[Path]) -> None:
-        """Refuse to write to what is read, under whatever name, and to what is no plain file."""
-        read = {}
-        for name in self._inputs:
-            with contextlib.suppress(OSError):
-                status = os.stat(name)
-                read[status.st_dev, status.st_ino] = name
-        for path in planned:
-            try:
-                status = os.stat(path)
-            except OSError:
-                continue  # not there
-            same = read.get((status.st_dev, status.st_ino))
-            if same is not None:
-                also = "" if same == str(path) else f" (it is {same})"
-                raise InputError(f"{path}: is an input{also} and cannot be the result too.")
-            if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-                raise InputError(f"{path}: is not a regular file; give another name.")
 
     def _is_finished(self, old: Record | None) -> bool:
         """Tell whether the result that is there is this work's; refuse if it is another's."""
@@ -343,7 +316,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
     def _blame_inputs(self, error: Exception) -> None:
         """Say that an input vanished or was changed while it was read, if that is behind it."""
         for name, before in self._states.items():
-            if before is not None and before != (now := _state(name)):
+            if before is not None and before != (now := file_state(name)):
                 what = "was changed" if now else "vanished"
                 raise TryAgainError(
                     f"{name}: {what} while it was being read; try again once it is whole."
@@ -361,7 +334,13 @@ class Work(contextlib.AbstractContextManager["Work"]):
             elif not any(path.exists() for path in self._announced):
                 record.unlink(missing_ok=True)
 
-    def check_free(self, paths: Iterable[Path], tables: Iterable[Path] = ()) -> None:
+    def check_free(
+        self,
+        paths: Iterable[Path],
+        tables: Iterable[Path] = (),
+        images: Iterable[Any] = (),
+        begin: bool = True,
+    ) -> None:
         """Say which files are about to be written; refuse to replace those of somebody else.
 
         All that a step writes next to the main file is named here before it is opened. The main
@@ -373,17 +352,27 @@ class Work(contextlib.AbstractContextManager["Work"]):
         paths : iterable of Path
         tables : iterable of Path
             Those that name others.
+        images : iterable of path-like, optional
+            Files that are read and that no record names.
+        begin : bool, optional
+            False to refuse only, before a long computation; call it again before writing.
 
         Raises
         ------
         InputError
-            One is an input, or no regular file.
+            One is an input, no regular file, or would be written twice.
         OutputExistsError
             One exists, is not of this step's earlier result, and ``frame.overwrite`` is false.
         """
         tables = list(tables)
         planned = [*paths, *tables]
-        self._refuse_inputs(planned)
+        every = planned if self.out is None else [self.out, *planned]
+        once: set[str] = set()
+        for path in every:
+            if (name := os.path.abspath(path)) in once:
+                raise InputError(f"{path}: would be written twice by this command; rename one.")
+            once.add(name)
+        refuse_inputs(every, self._read, images)
         foreign = [path for path in planned if path.exists() and path not in self._own]
         if foreign and not self.frame.overwrite:
             more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
@@ -391,7 +380,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
                 f"{foreign[0]}: exists already{more}; name another file or folder, or give "
                 "--overwrite to replace it."
             )
-        if not planned or self._record is None or self.out is None:
+        if not planned or not begin or self._record is None or self.out is None:
             return
         self._announce(planned)
         self._begun = True

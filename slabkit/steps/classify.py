@@ -71,7 +71,8 @@ def run(options: Options, frame: Frame) -> None:
     ) as work:
         if work.finished:
             return
-        work.check_free([folder / f"classes{end}" for end in (".mrcs", ".star", ".png")])
+        averages, classes, picture = _files(folder)
+        work.check_free([averages, picture], [classes], begin=False)
         result = _classified(images, settings, options, frame)
         _warn(result, images, options)
         _write(work, result, images, folder, options.quality)
@@ -120,6 +121,11 @@ def _warn(result: Classification, images: ParticleImages, options: Options) -> N
         )
 
 
+def _files(folder: Path) -> tuple[Path, Path, Path]:
+    averages, classes, picture = (folder / f"classes{end}" for end in (".mrcs", ".star", ".png"))
+    return averages, classes, picture
+
+
 def _write(
     work: Work,
     result: Classification,
@@ -136,8 +142,14 @@ def _write(
     from slabkit.pictures.images import class_sheet, png_bytes
 
     folder.mkdir(parents=True, exist_ok=True)
-    averages, classes, picture = (folder / f"classes{end}" for end in (".mrcs", ".star", ".png"))
+    averages, classes, picture = _files(folder)
+    work.check_free([averages, picture], [classes])
     write_averages(averages, result.averages, images.pixel_size)
+    sheet = class_sheet(
+        result.averages, result.size, result.resolution, result.quality, result.quality >= quality
+    )
+    with atomic_path(picture) as temporary:
+        temporary.write_bytes(png_bytes(sheet))
     write_classes(
         classes,
         averages,
@@ -149,11 +161,6 @@ def _write(
             "slabkitAgreement": result.agreement.round(4),
         },
     )
-    sheet = class_sheet(
-        result.averages, result.size, result.resolution, result.quality, result.quality >= quality
-    )
-    with atomic_path(picture) as temporary:
-        temporary.write_bytes(png_bytes(sheet))
     write_classified(
         folder / "classified.star",
         images.blocks,

@@ -66,7 +66,7 @@ def run(options: Options, frame: Frame) -> None:
         for name, error in failures.items():
             work.fail(name, error)
         beside = [folder / "minislabs.star", folder / "decide.csv"]
-        work.check_free(beside)
+        work.check_free([], beside)
         write_galleries(work, folder, places, volumes, plan)
         write_text(folder / "decide.csv", _form(found))
         write_table(folder / "conflicts.star", found, CONFLICTS)

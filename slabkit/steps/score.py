@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from slabkit.errors import InputError, OutputExistsError
+from slabkit.errors import InputError
 from slabkit.execution.frame import Frame
 from slabkit.formats.picks.context import PickReading
 
@@ -60,9 +60,11 @@ def run(options: Options, frame: Frame) -> list[Scored]:
 
     if options.picks == options.truth == "-":
         raise InputError("only one table can come from standard input (-).")
-    _check_free(options.curve, "--curve", (".star", ".csv"), frame)
-    _check_free(options.plot, "--plot", (".png",), frame)
-    with frame.work("score", None) as work:
+    _check_suffix(options.curve, "--curve", (".star", ".csv"))
+    _check_suffix(options.plot, "--plot", (".png",))
+    inputs = [options.picks, options.truth, *options.tomograms]
+    with frame.work("score", None, inputs=inputs) as work:
+        work.check_free(Path(name) for name in (options.curve, options.plot) if name is not None)
         size = options.voxel_size
         table = read_tomograms(options.tomograms, size) if options.tomograms else None
         picks = read_picks(
@@ -100,15 +102,9 @@ def run(options: Options, frame: Frame) -> list[Scored]:
     return results
 
 
-def _check_free(path: str | None, option: str, suffixes: Sequence[str], frame: Frame) -> None:
-    if path is None:
-        return
-    if Path(path).suffix not in suffixes:
+def _check_suffix(path: str | None, option: str, suffixes: Sequence[str]) -> None:
+    if path is not None and Path(path).suffix not in suffixes:
         raise InputError(f"{option} writes {' or '.join(suffixes)}, not {path}.")
-    if Path(path).exists() and not frame.overwrite:
-        raise OutputExistsError(
-            f"{path}: exists already; name another file, or give --overwrite to replace it."
-        )
 
 
 def _write_curve(

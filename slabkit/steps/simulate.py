@@ -62,7 +62,7 @@ def run(options: Options, frame: Frame) -> None:
 
         maps = {one.species: _load_map(one) for one in options.maps}
         files = [folder / f"sim_{number:03d}.mrc" for number in range(1, count + 1)]
-        work.check_free([*files, folder / "truth.csv"])
+        work.check_free(files, [folder / "truth.csv"])
         folder.mkdir(parents=True, exist_ok=True)
         done: list[tuple[pd.DataFrame, pd.DataFrame]] = []
         results = attempt_in_order(

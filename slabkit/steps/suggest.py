@@ -119,6 +119,7 @@ def _write(
     work: Work, upright: pd.DataFrame, geometry: pd.DataFrame, result: Suggestion, options: Options
 ) -> None:
     from slabkit.formats.tables.native import write_labels, write_minislabs
+    from slabkit.formats.tables.paths import resolve_path
     from slabkit.steps.shared.galleries import planned_tile_files, write_tiles
 
     columns = ["slabkitSuggestion", "slabkitProbability", "slabkitGain"]
@@ -127,7 +128,9 @@ def _write(
     decide = None if options.decide is None else Path(options.decide)
     folder = None if options.gallery is None else Path(options.gallery)
     planned = planned_tile_files(rows, geometry, folder) if folder else []
-    work.check_free([*([decide] if decide else []), *planned])
+    images = (resolve_path(str(name), options.minislabs) for name in upright["rlnMicrographName"])
+    tables = [folder / "minislabs.star"] if folder else []
+    work.check_free(planned, [*([decide] if decide else []), *tables], dict.fromkeys(images))
     if folder:
         work.outputs += write_tiles(rows, geometry, folder, options.minislabs)
     if decide:

@@ -81,8 +81,8 @@ def write_picks(
         _require_one_file(target, picks, chosen)
         files = {str(target): chosen.written(picks, context)}
         files |= _companion(target, picks, chosen, context)
-    for path, text in files.items():
-        write_text(path, text)
+    for path in sorted(files, key=lambda path: path == str(target)):  # the main file last
+        write_text(path, files[path])
     return [] if str(target) == "-" else [Path(path) for path in files]
 
 

@@ -6,12 +6,15 @@ import codecs
 import contextlib
 import glob
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from slabkit.errors import SlabkitError, write_error
+
+_RANDOM = re.compile(r"[a-z0-9_]{8}")  # what tempfile puts into names
 
 
 @contextlib.contextmanager
@@ -68,8 +71,10 @@ def atomic_path(target: str | os.PathLike[str], sync: bool = True) -> Iterator[P
 def remove_temporary_files(targets: Iterable[Path]) -> None:
     """Remove what `atomic_path` left beside targets when its process was killed."""
     for target in targets:
-        for path in target.parent.glob(f".{glob.escape(target.stem[:100])}.*.tmp{target.suffix}"):
-            path.unlink(missing_ok=True)
+        stem, end = f".{target.stem[:100]}.", f".tmp{target.suffix}"
+        for path in target.parent.glob(f"{glob.escape(stem)}*{glob.escape(end)}"):
+            if _RANDOM.fullmatch(path.name[len(stem) : -len(end)]):  # not of a.b.star for a.star
+                path.unlink(missing_ok=True)
 
 
 def write_pieces(target: str | os.PathLike[str], pieces: Iterable[bytes]) -> None:

@@ -34,7 +34,7 @@ def write_export(
         parameters=parameters,
     ) as work:
         if not work.finished:
-            work.check_free(others)
+            work.check_free(others, images=export.links.values())
             export.write()
             work.outputs += others
             work.summary.update(export.counts)

@@ -195,7 +195,6 @@ def _fill(
 
     total = plan.layout.galleries(len(table) * len(options.tilts))
     work.check_free(files.paths(total))
-    (files.folder / "minislabs.star").unlink(missing_ok=True)  # it names galleries to be replaced
     filled = fill_galleries(
         table,
         open_tomogram,
@@ -215,9 +214,9 @@ def _fill(
 
 
 def planned_tile_files(rows: pd.DataFrame, geometry: pd.DataFrame, folder: Path) -> list[Path]:
-    """Name the files that `write_tiles` will write."""
+    """Name the images that `write_tiles` will write."""
     files = _files_of(rows, geometry, folder)
-    return [*files.paths(files.plan.layout.galleries(len(rows))), folder / "minislabs.star"]
+    return files.paths(files.plan.layout.galleries(len(rows)))
 
 
 def write_tiles(

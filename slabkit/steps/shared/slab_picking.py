@@ -97,7 +97,7 @@ def _pick(
     from slabkit.tables import PICKS2D, empty_table
 
     pictures = _picture_paths(table, Path(options.out)) if options.png else {}
-    work.check_free(pictures.values())
+    work.check_free(pictures.values(), begin=False)
     # Masks and fits come before the best of each slab.
     later = masks is not None or choice.value is None
     most = None if later else options.max_per_slab
@@ -112,6 +112,7 @@ def _pick(
     work.raise_if_all_failed(len(names))
     parts = limit_picks(work, parts, table, choice, masks, options.max_per_slab)
     if options.png:
+        work.check_free(pictures.values())
         for name, picks in parts.items():
             _write_pictures(work, own[name], options.slabs, picks, pictures)
     found = pd.concat(parts.values(), ignore_index=True) if parts else empty_table(PICKS2D)
