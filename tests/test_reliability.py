@@ -339,11 +339,17 @@ def test_a_tomogram_named_like_a_slab_is_not_replaced_by_it(project, slabkit):
 def test_suggest_does_not_write_over_the_galleries_it_shows(tour, tmp_path, slabkit):
     shutil.copytree(tour, tmp_path / "t")
     folder = tmp_path / "t"
-    (folder / "minislabs/minislabs.star").rename(folder / "moved.star")
+    table = (folder / "minislabs/minislabs.star").rename(folder / "moved.star")
+    line = "suggest moved.star --picks picks.star --number 5 -o next.star --gallery"
+    slabkit(*line.split(), "elsewhere", cwd=folder)
+    planned = next((folder / "elsewhere").glob("*.mrc")).name  # the same five again
+    (folder / "next.star").unlink()
+    own = next((folder / "minislabs").glob("*_000.mrc"))
+    table.write_text(table.read_text().replace(own.name, planned))
+    own.rename(own.with_name(planned))
     before = contents(folder)
-    line = "suggest moved.star --picks picks.star --number 5 -o next.star --gallery minislabs"
     for more in ([], ["--overwrite"]):
-        slabkit(*line.split(), *more, code=2, cwd=folder)
+        slabkit(*line.split(), "minislabs", *more, code=2, cwd=folder)
         assert contents(folder) == before
 
 
