@@ -32,6 +32,11 @@ def tomogram_table(**sizes: tuple[int, int, int, float]) -> pd.DataFrame:
 # Odd and even sizes, three different sides.
 TWO_TOMOGRAMS = tomogram_table(**{"TS_1": (101, 80, 41, 7.3), "00255": (64, 91, 30, 10.012)})
 
+STOPGAP = [
+    *("motl_idx", "tomo_num", "object", "subtomo_num", "halfset", "orig_x", "orig_y", "orig_z"),
+    *("score", "x_shift", "y_shift", "z_shift", "phi", "psi", "the", "class"),
+]
+
 
 def pick_list(rows: list[tuple[Any, ...]], tomograms: pd.DataFrame = TWO_TOMOGRAMS) -> PickList:
     """Rows of tomogram, species, x, y, z."""

@@ -114,7 +114,9 @@ def pick_list(matrices: np.ndarray) -> PickList:
     return PickList(table, make_table(TOMOGRAMS, tomogram))
 
 
-@pytest.mark.parametrize("name", ["relion4", "relion5", "dynamo", "artiax-tsv", "copick", "ndjson"])
+@pytest.mark.parametrize(
+    "name", ["relion4", "relion5", "dynamo", "stopgap", "artiax-tsv", "copick", "ndjson"]
+)
 @SLOW
 @given(angles=st.lists(ANGLES, min_size=1, max_size=10))
 def test_orientations_survive_each_format(tmp_path: Path, name: str, angles: list[Any]) -> None:
@@ -138,7 +140,7 @@ def test_orientations_survive_each_format(tmp_path: Path, name: str, angles: lis
 @SLOW
 @given(
     angles=st.lists(ANGLES, min_size=1, max_size=10),
-    order=st.permutations(["relion4", "relion5", "dynamo", "artiax-tsv", "copick", "ndjson"]),
+    order=st.permutations(["relion4", "relion5", "dynamo", "stopgap", "artiax-tsv", "copick"]),
     shuffle=st.randoms(use_true_random=False),
 )
 def test_orientations_survive_a_chain_of_programs(
@@ -168,7 +170,7 @@ def test_orientations_survive_a_chain_of_programs(
 
 
 CARRIED = {
-    "Both ways": "native csv ndjson copick relion5 relion4 dynamo artiax-tsv",
+    "Both ways": "native csv ndjson copick relion5 relion4 dynamo stopgap em artiax-tsv",
     "Only in": "relion5-picker relion3 pytom warp warp-px",
     "Kept as numbers": "deepfinder polnet",
     "None": "eman imod artiax tomotwin cryolo-coords cryolo slabpick",

@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pick_files import SLOW, TWO_TOMOGRAMS, pick_list, read_or_refuse, tomogram_table, xyz
+from pick_files import (
+    SLOW,
+    STOPGAP,
+    TWO_TOMOGRAMS,
+    pick_list,
+    read_or_refuse,
+    tomogram_table,
+    xyz,
+)
 
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.picks.reading import read_picks, write_picks
@@ -102,6 +110,16 @@ def test_dynamo_pixel_size_of_column_36(tmp_path: Path) -> None:
         read_picks(bare, tomogram="TS_1")
 
 
+@pytest.mark.parametrize("width", [26, 32, 35, 36, 40, 41, 42])
+def test_dynamo_tables_of_any_width(tmp_path: Path, width: int) -> None:
+    row = dynamo_row(width, x=11, y=21, z=31, tdrot=30, tomo=1, dz=1, **{"class": 2})
+    with pytest.warns(SlabkitWarning, match="had a shift"):
+        picks = read_picks(write(tmp_path, f"{row}\n", "t.tbl"), tomograms=T)
+    np.testing.assert_allclose(xyz(picks), [[73, 146, 226.3]])
+    assert picks.picks["dynamoClass"].tolist() == ["2"]
+    assert "slabkitRotation" in picks.picks.columns
+
+
 def test_dynamo_is_written_with_its_map(tmp_path: Path) -> None:
     picks = pick_list([("00255", "a", 0, 10.012, 50.06), ("TS_1", "b", 73, 0, 36.5)])
     with pytest.warns(SlabkitWarning, match="dynamo cannot hold pick_id, species"):
@@ -130,7 +148,7 @@ def test_dynamo_is_written_with_its_map(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1 2 3\n", "line 1: 3 values; a Dynamo table has 35 or more"),
+        ("1 2 3\n", "line 1: 3 values; a Dynamo table has 26 or more"),
         (dynamo_row(x=1) + "\n" + dynamo_row(36, x=1), "line 2: 36 values"),
         (dynamo_row(x="nan"), "x is 'nan' in row 1"),  # type: ignore[arg-type]
         (dynamo_row(tomo=1.5), "number of the tomogram is '1.5' in row 1"),
@@ -535,7 +553,7 @@ def test_formats_that_are_only_read_say_so(tmp_path: Path) -> None:
 
 def test_options_without_a_meaning_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "tomogram,x,y,z\nT,1,2,3\n", "p.csv")
-    with pytest.raises(InputError, match="--index-base is for Dynamo tables; the first voxel"):
+    with pytest.raises(InputError, match="--index-base is for Dynamo tables and motive lists; the first voxel"):
         read_picks(path, index_base=0)
     with pytest.raises(InputError, match="--index-base must be 0 or 1, not 2"):
         read_picks(path, index_base=2)
@@ -622,13 +640,13 @@ def drawn_lists(draw: st.DrawFn) -> PickList:
     return pick_list([("T", "ribosome", *place) for place in places], known)
 
 
-@pytest.mark.parametrize("name", ["dynamo", "eman", "artiax", "artiax-tsv", "tomotwin"])
+@pytest.mark.parametrize("name", ["dynamo", "stopgap", "eman", "artiax", "artiax-tsv", "tomotwin"])
 @SLOW
 @given(picks=drawn_lists(), binning=st.sampled_from([None, 4, 6.5]), base=st.sampled_from([0, 1]))
 def test_positions_survive(
     tmp_path: Path, name: str, picks: PickList, binning: float | None, base: int
 ) -> None:
-    options = {"index_base": base} if name == "dynamo" else {}
+    options = {"index_base": base} if name in ("dynamo", "stopgap") else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SlabkitWarning)
         write_picks(tmp_path / "p.any", picks, format=name, binning=binning, **options)
@@ -647,6 +665,7 @@ def test_positions_survive(
 
 BASES = {
     "dynamo": f"{dynamo_row(x=2, y=3, z=4, tomo=1, apix=7.3)}\n",
+    "stopgap": star(STOPGAP, "1 1 1 1 A 2 3 4 0.5 0 1 0 10 20 30 1"),
     "eman": eman(),
     "cryolo": CBOX.format(rows="10 20 12 8 6 8 7.5 <NA> 0.75 5 <NA>"),
     "cryolo-coords": "1 2 3\n4 5 6\n",

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.describe_tables import describe_text
+from slabkit.formats.describe_tables import describe_picks, describe_text
 from slabkit.formats.description import FileDescription, ValueRange
-from slabkit.formats.registry import self_describing_formats
+from slabkit.formats.registry import formats_of, self_describing_formats
 from slabkit.formats.source import Source
 from slabkit.formats.tables.paths import is_pipe, read_bytes
 from slabkit.formats.volumes.decoded_cache import Compression
@@ -49,13 +49,16 @@ def describe_file(path: str | os.PathLike[str], *, full: bool = False) -> FileDe
     for known in self_describing_formats():
         if known.describe is not None and known.sniff(head):
             return known.describe(Source.load(path))
+    for known in formats_of("picks"):
+        if known.binary and known.sniff(head):
+            return describe_picks(Source.load(path), known.name)
     piped = is_pipe(path) and not Path(path).is_dir()
     if piped and _is_text(head.data):
         return describe_text(Source.load(path))
     kind = file_kind(path)
     if kind == "mrc" and (_is_text(head.data) or head.data.startswith((b"\xff\xfe", b"\xfe\xff"))):
         return describe_text(Source.load(path))
-    if kind in ("tiff", "zarr"):
+    if kind in ("tiff", "zarr", "em"):
         return _describe_volume(path, full, kind == "tiff")
     compression: Compression | None = kind if kind in ("gzip", "bzip2") else None
     header = read_header(path, compression)

@@ -48,7 +48,7 @@ def describe_text(source: Source) -> FileDescription:
         pass
     else:
         if found.sniff(source) or (found.name == "dynamo" and width >= 26):
-            return _describe_picks(source, found.name, columns)
+            return describe_picks(source, found.name, columns)
     if {"step", "parameters", "inputs"} <= source.keys and _is_json(source):
         return FileDescription(where, "record of a run of slabkit", "JSON")
     if 3 <= width <= 5:
@@ -152,7 +152,10 @@ def _format_of_picks2d(source: Source) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def _describe_picks(source: Source, name: str, columns: tuple[str, ...] | None) -> FileDescription:
+def describe_picks(
+    source: Source, name: str, columns: tuple[str, ...] | None = None
+) -> FileDescription:
+    """Say what a file of picks of another program holds."""
     where = source.where
     rows, notes = None, list[str]()
     said: list[str]

@@ -104,7 +104,7 @@ class Minislabs:
 
 
 PicksReader = Callable[[Source, Context], ParsedPicks]
-PicksWriter = Callable[["PickList", Context], str]
+PicksWriter = Callable[["PickList", Context], str | bytes]
 Picks2dReader = Callable[[Sequence[Source], Slabs], "pd.DataFrame"]
 ResultsReader = Callable[[Sequence[Source], Minislabs], "pd.DataFrame"]
 
@@ -145,6 +145,8 @@ class FileFormat:
         warned.
     suffixes : tuple of str
         File-name endings that mean this format when writing; the first is used in folders.
+    binary : bool
+        Whether its files are no text; these are told before all others, by their first bytes.
     keeps : frozenset of str
         Columns of `slabkit.tables.PICKS` that survive being written, besides x, y, z.
     keeps_extra : bool
@@ -182,6 +184,7 @@ class FileFormat:
     describe: Callable[[Source], FileDescription] | None = None
     y_settled: bool = True
     suffixes: tuple[str, ...] = ()
+    binary: bool = False
     keeps: frozenset[str] = field(default_factory=frozenset)
     keeps_extra: bool = False
     one_file_per: tuple[str, ...] = ()
@@ -210,13 +213,14 @@ class FileFormat:
         ------
         InputError
         """
-        source.refuse_binary()
+        if not self.binary:
+            source.refuse_binary()
         self.require_meant(context, source.where)
         assert self.read is not None
         return self.read(source, context)
 
-    def written(self, picks: PickList, context: Context) -> str:
-        """Give the text of a file, or refuse where the format is only read.
+    def written(self, picks: PickList, context: Context) -> str | bytes:
+        """Give the content of a file, or refuse where the format is only read.
 
         Raises
         ------
@@ -240,8 +244,8 @@ class FileFormat:
             )
         if context.index_base is not None and not self.index_bases:
             raise InputError(
-                f"{where}: --index-base is for Dynamo tables; the first voxel of {self.name} "
-                f"is {self.index_base}."
+                f"{where}: --index-base is for Dynamo tables and motive lists; the first voxel of "
+                f"{self.name} is {self.index_base}."
             )
         if context.tomogram_index is not None and not self.numbered:
             raise InputError(

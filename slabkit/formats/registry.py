@@ -18,6 +18,7 @@ from slabkit.formats.programs import (
     dynamo,
     eman,
     imod,
+    motive_lists,
     native,
     ndjson,
     polnet,
@@ -46,6 +47,8 @@ _FORMATS: list[FileFormat] = [
     relion.PICKER,
     relion_subtomograms.FORMAT,
     dynamo.FORMAT,
+    motive_lists.STOPGAP,
+    motive_lists.EM,
     eman.FORMAT,
     imod.FORMAT,
     artiax.COORDS,
@@ -128,11 +131,14 @@ def detect_format(source: Source, kind: Kind = "picks") -> FileFormat:
 
 def fitting_formats(source: Source, kind: Kind) -> list[FileFormat]:
     """Give every format that a file may be of by its head."""
-    return [known for known in formats_of(kind) if known.sniff(source)]
+    return [known for known in formats_of(kind) if not known.binary and known.sniff(source)]
 
 
 def _detected(source: Source, kind: Kind) -> FileFormat:
     if kind == "picks":
+        binary = [known for known in formats_of(kind) if known.binary and known.sniff(source)]
+        if binary:
+            return binary[0]
         _ = source.text  # says of some files that are no text what to do
     if kind == "results":  # what no program's format fits is a CSV that a person filled in
         return next(known for known in formats_of(kind) if known.sniff(source))

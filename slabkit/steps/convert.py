@@ -228,9 +228,7 @@ def _read(sources: Sequence[str | Source], options: Options, base_written: bool)
     from slabkit.formats.tables.paths import with_paths_from_here
 
     reading = options.reading
-    names = [source if isinstance(source, str) else source.where for source in sources]
-    dynamo = reading.format == "dynamo" or all(n.lower().endswith(".tbl") for n in names)
-    if base_written and not dynamo:
+    if base_written and reading.index_base is not None and not _have_base(sources, reading):
         reading = dataclasses.replace(reading, index_base=None)
     picks = read_pick_list(
         sources,
@@ -244,6 +242,17 @@ def _read(sources: Sequence[str | Source], options: Options, base_written: bool)
     if len(sources) == 1 and isinstance(sources[0], str):
         with_paths_from_here(picks.tomograms, sources[0])
     return picks
+
+
+def _have_base(sources: Sequence[str | Source], reading: PickReading) -> bool:
+    """Tell whether ``--index-base`` means something for all the sources."""
+    from slabkit.formats.registry import detect_format, format_named
+    from slabkit.formats.source import Source
+
+    if reading.format is not None:
+        return format_named(reading.format).index_bases
+    loaded = (s if isinstance(s, Source) else Source.load(s) for s in sources)
+    return all(detect_format(source).index_bases for source in loaded)
 
 
 def _summary(picks: PickList) -> dict[str, Any]:

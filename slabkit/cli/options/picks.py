@@ -10,8 +10,8 @@ from slabkit.cli.options import common
 from slabkit.formats.picks.context import PickReading
 
 FORMATS = (
-    "native csv ndjson copick relion5 relion4 relion5-picker relion3 dynamo eman imod artiax "
-    "artiax-tsv tomotwin cryolo-coords cryolo pytom warp warp-px deepfinder polnet slabpick"
+    "native csv ndjson copick relion5 relion4 relion5-picker relion3 dynamo stopgap em eman imod "
+    "artiax artiax-tsv tomotwin cryolo-coords cryolo pytom warp warp-px deepfinder polnet slabpick"
 )
 
 Binning = Annotated[
@@ -38,7 +38,7 @@ IndexBase = Annotated[
     int | None,
     typer.Option(
         metavar="0|1",
-        help="Dynamo: coordinate of the first voxel; default 1, as Dynamo has it.",
+        help="Dynamo, STOPGAP, EM: coordinate of the first voxel; default 1, as MATLAB has it.",
         show_default=False,
     ),
 ]
@@ -46,8 +46,8 @@ TomogramIndex = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Dynamo, DeepFinder: which number is which tomogram: a .doc with lines 'number "
-        "path', or a .vll list of volumes.",
+        help="Dynamo, DeepFinder, STOPGAP, EM: which number is which tomogram: a .doc, tomolist or "
+        "CSV with lines 'number path', or a .vll list of volumes.",
     ),
 ]
 From = Annotated[

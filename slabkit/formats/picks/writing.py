@@ -12,7 +12,7 @@ from slabkit.formats.picks.given import Centre, Context
 from slabkit.formats.picks.normalise import set_species
 from slabkit.formats.programs.shared.values import TEXT_NAMES, check_names
 from slabkit.formats.registry import format_named, format_to_write
-from slabkit.formats.tables.atomic import write_text
+from slabkit.formats.tables.atomic import write_bytes
 from slabkit.formats.tables.native import PickList, check_pick_list
 from slabkit.formats.tables.paths import file_inside
 from slabkit.tables import PICKS
@@ -73,6 +73,8 @@ def write_picks(
     )
     chosen.require_meant(context, str(target))
     check_names(picks.picks["slabkitTomogram"].unique(), "tomogram", "pick list")
+    if chosen.binary and str(target) == "-":
+        raise InputError(f"{chosen.name} is no text, so it cannot go to standard output.")
     _say_what_is_lost(picks, chosen)
     # Everything is made before anything is written, so that an error leaves nothing half done.
     if is_folder(target, chosen.name):
@@ -82,7 +84,8 @@ def write_picks(
         files = {str(target): chosen.written(picks, context)}
         files |= _companion(target, picks, chosen, context)
     for path in sorted(files, key=lambda path: path == str(target)):  # the main file last
-        write_text(path, files[path])
+        content = files[path]
+        write_bytes(path, content.encode() if isinstance(content, str) else content)
     return [] if str(target) == "-" else [Path(path) for path in files]
 
 
@@ -144,7 +147,9 @@ def _parts(folder: Path, picks: PickList, chosen: FileFormat) -> dict[str, PickL
     return parts
 
 
-def _files(folder: Path, picks: PickList, chosen: FileFormat, context: Context) -> dict[str, str]:
+def _files(
+    folder: Path, picks: PickList, chosen: FileFormat, context: Context
+) -> dict[str, str | bytes]:
     parts = _parts(folder, picks, chosen)
     files = {path: chosen.written(part, context) for path, part in parts.items()}
     files[str(folder / "picks.star")] = format_named("native").written(picks, context)
@@ -153,7 +158,7 @@ def _files(folder: Path, picks: PickList, chosen: FileFormat, context: Context) 
 
 def _companion(
     target: PathLike, picks: PickList, chosen: FileFormat, context: Context
-) -> dict[str, str]:
+) -> dict[str, str | bytes]:
     path = companion_file(target, chosen.name)
     if path is None or chosen.companion is None:
         return {}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slabkit.errors import SlabkitWarning
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.csv_columns import csv_columns
@@ -25,6 +23,7 @@ from slabkit.formats.programs.shared.rows import (
     placed,
     points_in_voxels,
     read_bare_points,
+    say_shifted,
     write_bare_points,
 )
 from slabkit.formats.programs.shared.values import optional_numbers
@@ -49,14 +48,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
     xyz = numbers([columns.pop(name) for name in _XYZ], " ".join(_XYZ), where)
     shift = numbers([columns.pop(name) for name in _SHIFT], " ".join(_SHIFT), where)
     angles = numbers([columns.pop(name) for name in _ANGLES], " ".join(_ANGLES), where)
-    moved = int(shift.any(axis=1).sum())
-    if moved:
-        warnings.warn(
-            f"{where}: {moved} of {len(xyz)} particles had a shift; it was added to their "
-            "positions.",
-            SlabkitWarning,
-            stacklevel=4,
-        )
+    say_shifted(shift, where)
     names = context.names(None, len(xyz), where, "ArtiaX's particle list")
     unit = context.voxel_sizes(names, where)
     found: dict[str, Any] = placed(names, (xyz + shift) * unit[:, None])

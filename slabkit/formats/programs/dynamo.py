@@ -1,4 +1,4 @@
-"""Dynamo's tables: at least 35 columns of numbers, positions in voxels counted from 1.
+"""Dynamo's tables: 26 columns of numbers or more, positions in voxels counted from 1.
 
 Dynamo runs in MATLAB, where the first voxel of a volume is 1; converters of other programs pass
 the numbers through as if it were 0, hence ``--index-base``. A particle's position is x, y, z plus
@@ -30,11 +30,13 @@ from slabkit.formats.programs.shared.rows import (
     numbers,
     placed,
     points_in_voxels,
+    say_shifted,
+    tomogram_numbers,
+    write_index,
 )
 from slabkit.formats.programs.shared.values import parse_numbers
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import real_text
-from slabkit.formats.tomograms.names import tomogram_name
 from slabkit.tables import TOMOGRAMS, make_table
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ _NAMES = [
 ]
 # fmt: on
 _COLUMN = {name: number for number, name in enumerate(_NAMES)}
-_LEAST, _MOST = 35, 1000
+_LEAST, _MOST = 26, 1000  # up to z
 _KEPT = tuple(f"dynamo{name.capitalize()}" for name in _NAMES)
 _READ = ("dx", "dy", "dz", "tdrot", "tilt", "narot", "cc", "tomo", "x", "y", "z", "apix")
 
@@ -59,20 +61,13 @@ _READ = ("dx", "dy", "dz", "tdrot", "tilt", "narot", "cc", "tomo", "x", "y", "z"
 def read(source: Source, context: Context) -> ParsedPicks:
     """Read a table."""
     where = source.where
-    columns = number_rows(source, _LEAST, _MOST, "a Dynamo table has 35 or more")
+    columns = number_rows(source, _LEAST, _MOST, "a Dynamo table has 26 or more")
     xyz = numbers([columns[_COLUMN[axis]] for axis in "xyz"], "x y z", where)
     shift = numbers([columns[_COLUMN[f"d{axis}"]] for axis in "xyz"], "dx dy dz", where)
     angles = numbers(
         [columns[_COLUMN[name]] for name in ("tdrot", "tilt", "narot")], "tdrot tilt narot", where
     )
-    moved = int(shift.any(axis=1).sum())
-    if moved:
-        warnings.warn(
-            f"{where}: {moved} of {len(xyz)} particles had a shift (dx, dy, dz); it was added to "
-            "their positions.",
-            SlabkitWarning,
-            stacklevel=4,
-        )
+    say_shifted(shift, where, " (dx, dy, dz)")
     names = numbered_names(columns[_COLUMN["tomo"]], context, where)
     unit, tomograms = _voxel_sizes(columns, names, context, where)
     zero = np.repeat(-_index_base(context) * unit[:, None], 3, axis=1)
@@ -95,7 +90,7 @@ def write(picks: PickList, context: Context) -> str:
     count = len(table)
     names = table["slabkitTomogram"].tolist()
     unit = context.voxel_sizes(names, "dynamo")
-    number_of = {name: number for number, name in enumerate(_order(picks), 1)}
+    number_of = tomogram_numbers(picks)
     columns: dict[str, list[str]] = {name: ["0"] * count for name in _NAMES}
     columns |= {name: ["1"] * count for name in ("aligned", "averaged")}
     for name in _NAMES:
@@ -116,25 +111,8 @@ def write(picks: PickList, context: Context) -> str:
     return "".join(" ".join(row) + "\n" for row in zip(*columns.values(), strict=True))
 
 
-def write_index(picks: PickList, context: Context) -> str:
-    """Write which number is which tomogram, Dynamo's table map."""
-    files = dict(
-        zip(picks.tomograms["slabkitTomogram"], picks.tomograms["slabkitTomogramFile"], strict=True)
-    )
-    lines = []
-    for number, name in enumerate(_order(picks), 1):
-        file = files.get(name, "")
-        lines.append(f"{number} {file if file and tomogram_name(file) == name else name}\n")
-    return "".join(lines)
-
-
 def _index_base(context: Context) -> int:
     return 1 if context.index_base is None else context.index_base
-
-
-def _order(picks: PickList) -> list[str]:
-    used = set(picks.picks["slabkitTomogram"])
-    return [name for name in picks.tomograms["slabkitTomogram"] if name in used]
 
 
 def _voxel_sizes(

@@ -1,4 +1,4 @@
-"""Lists that say which number is which tomogram: Dynamo's ``.doc`` and ``.vll``."""
+"""Lists that say which number is which tomogram: Dynamo's ``.doc`` and ``.vll``, and tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from slabkit.errors import FormatError
 from slabkit.formats.tables.blocks import read_text
 from slabkit.formats.tomograms.names import tomogram_name
 
+_HEADERS = ("tomo_num", "number", "index", "tomo_id")
 _COMMENTS = ("#", "%", "*", ">")  # in a .vll, lines with a star say things about the volume above
 
 
@@ -19,7 +20,8 @@ def read_tomogram_index(path: str | os.PathLike[str]) -> dict[str, str]:
     ----------
     path : path-like
         A ``.vll`` list of volumes, one path a line, counted from 1; or any other text with lines
-        ``number path`` (Dynamo's table map, ``.doc``).
+        ``number path`` (Dynamo's table map, ``.doc``; STOPGAP's tomolist), blanks, a tab or a comma
+        between; a first line that names the columns passes.
 
     Returns
     -------
@@ -41,13 +43,16 @@ def read_tomogram_index(path: str | os.PathLike[str]) -> dict[str, str]:
         if counted:
             number, file = str(len(index) + 1), text
         else:
-            number, _, file = text.partition(" ") if "\t" not in text else text.partition("\t")
-            if not (number.isascii() and number.isdigit()) or not file.strip():
+            mark = next((mark for mark in "\t," if mark in text), " ")
+            number, _, file = (part.strip() for part in text.partition(mark))
+            if number in _HEADERS and not index:
+                continue
+            if not (number.isascii() and number.isdigit()) or not file:
                 raise FormatError(
                     f"{where}, line {line_number}: {text[:60]!r} is not a number and a path."
                 )
             number = str(int(number))
-        name = tomogram_name(file.strip().strip("'\""))
+        name = tomogram_name(file.strip("'\""))
         if number in index or name in index.values():
             twice = f"number {number}" if number in index else f"tomogram {name}"
             raise FormatError(f"{where}, line {line_number}: {twice} appears twice.")

@@ -29,6 +29,7 @@ from slabkit.formats.tomograms.names import (
     split_suffix,
     tomogram_name,
 )
+from slabkit.formats.volumes.em import is_em_volume
 from slabkit.formats.volumes.ome_zarr import is_zarr
 from slabkit.formats.volumes.opening import check_size, file_kind, open_reference, open_volume
 from slabkit.tomogram import Reading, Tomogram, TomogramRef
@@ -281,7 +282,7 @@ def _open_as_recorded(
     if "level" in held and kind != "zarr":
         raise refused("level", "it is no OME-Zarr, so it has no resolution levels")
     if "uint8" in held and kind in ("zarr", "tiff"):
-        raise refused("uint8", "it is no MRC file")
+        raise refused("uint8", "it is no MRC or EM file")
     tomogram = open_reference(replace(ref, expected_size=None))
     if "uint8" in held and tomogram.data.dtype.itemsize != 1:
         raise refused("uint8", f"its voxels are {tomogram.data.dtype}, not bytes")
@@ -348,6 +349,8 @@ def _chosen(
         name, suffix = split_suffix(path.name)
         if suffix == ".mrcs":
             excluded.append(f"{path.name} (image stack)")
+        elif suffix == ".em" and not is_em_volume(path):
+            excluded.append(f"{path.name} (motive list or image)")
         elif _HALF.search(name):
             excluded.append(f"{path.name} (half map)")
         elif not masks and (_MASK.search(name) or _holds_labels(path)):

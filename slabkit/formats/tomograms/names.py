@@ -32,6 +32,7 @@ SUFFIXES = (
     ".rec",
     ".map",
     ".st",
+    ".em",
 )
 """Suffixes that are no part of a tomogram's name, longest first; ``.gz`` or ``.bz2`` may follow."""
 
@@ -43,7 +44,7 @@ _REFERENCE = re.compile(rf"{PREFIX}(.+)::({RUNS}/[^/]+/[^/]+/[^/]+)", re.DOTALL)
 
 _UID = re.compile(r"^\d{21}_")
 _SUFFIX = re.compile(
-    r"\.(tomostar|(ome\.)?zarr\.zip|ozx|ome\.zarr|ome\.tiff?|zarr|tiff?|mrcs?|rec|map|st|hdf)(\.gz|\.bz2)?$",
+    r"\.(tomostar|(ome\.)?zarr\.zip|ozx|ome\.zarr|ome\.tiff?|zarr|tiff?|mrcs?|rec|map|st|em|hdf)(\.gz|\.bz2)?$",
     re.IGNORECASE,
 )
 _PIXEL = re.compile(r"_\d+(\.\d+)?Apx$")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.tomograms.names import is_reference, tomogram_name
 from slabkit.formats.volumes.decoded_cache import Compression
+from slabkit.formats.volumes.em import HEADER_BYTES, is_em, open_em
 from slabkit.formats.volumes.mrc import open_mrc
 from slabkit.formats.volumes.ome_zarr import is_zarr, is_zipped_zarr, open_ome_zarr
 from slabkit.formats.volumes.tiff import open_tiff
@@ -22,7 +23,7 @@ from slabkit.formats.volumes.voxels import FileVolume, FlippedVoxels
 from slabkit.tomogram import Reading, Tomogram, TomogramRef, VoxelSource
 from slabkit.units import Contrast
 
-FileKind = Literal["mrc", "gzip", "bzip2", "tiff", "zarr"]
+FileKind = Literal["mrc", "gzip", "bzip2", "tiff", "zarr", "em"]
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _FOREIGN = {
@@ -60,7 +61,7 @@ def open_tomogram(
     Parameters
     ----------
     path : path-like
-        MRC (plain, gzip or bzip2), TIFF, or an OME-Zarr folder; told apart by content. Or a
+        MRC (plain, gzip or bzip2), EM, TIFF, or an OME-Zarr folder; told apart by content. Or a
         tomogram of a copick project that is elsewhere, as `list_tomograms` names it.
     name : str, optional
         Default: `tomogram_name` of the path.
@@ -76,7 +77,7 @@ def open_tomogram(
         What the file's axes are, slowest first, whatever it says; ``"yzx"`` for an IMOD volume that
         was not rotated. Swapping two axes mirrors the density; positions stay with the voxels.
     uint8 : bool, optional
-        Whether bytes in MRC files are unsigned; default: as IMOD's flags say, else signed.
+        Whether bytes in MRC and EM files are unsigned; default: as IMOD's flags say, else signed.
     flip_z : bool, optional
         Read the planes from the last to the first, for volumes that are mirrored in z; positions
         are those in the volume so read.
@@ -199,6 +200,8 @@ def open_volume(path: str | os.PathLike[str], reading: Reading = Reading()) -> F
         )
     elif kind == "tiff":
         volume = open_tiff(path, axis_order=axis_order)
+    elif kind == "em":
+        volume = open_em(path, uint8=reading.uint8, axis_order=axis_order)
     else:
         compression: Compression | None = None if kind == "mrc" else kind
         volume = open_mrc(path, compression=compression, uint8=reading.uint8, axis_order=axis_order)
@@ -235,11 +238,13 @@ def file_kind(path: str | os.PathLike[str]) -> FileKind:
         if not path.is_file() and path.exists():
             raise InputError(f"{where}: is not a regular file.")
         with path.open("rb") as file:
-            magic = file.read(4)
+            head = file.read(HEADER_BYTES)
+            size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise InputError(f"{where}: cannot be read ({error.strerror}).") from error
-    if not magic:
+    if not head:
         raise InputError(f"{where}: is empty.")
+    magic = head[:4]
     if magic in _TIFF_MAGIC:
         return "tiff"
     if magic.startswith(b"\x1f\x8b\x08"):
@@ -250,7 +255,7 @@ def file_kind(path: str | os.PathLike[str]) -> FileKind:
         return "zarr"
     if magic in _FOREIGN:
         raise InputError(f"{where}: is {_FOREIGN[magic]}, not a volume that slabkit reads.")
-    return "mrc"
+    return "em" if path.suffix.lower() == ".em" or is_em(head, size) else "mrc"
 
 
 def sampled_planes(source: VoxelSource) -> list[npt.NDArray[Any]]:

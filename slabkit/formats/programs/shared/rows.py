@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import FormatError, InputError
+from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.values import coordinates, parse_numbers
 from slabkit.formats.source import Source
@@ -45,6 +46,18 @@ def numbers(columns: Sequence[Sequence[str]], names: str, where: str) -> npt.NDA
     )
 
 
+def say_shifted(shift: npt.NDArray[np.float64], where: str, what: str = "") -> None:
+    """Count the particles whose shift, shape (picks, 3), is added to their positions."""
+    moved = int(shift.any(axis=1).sum())
+    if moved:
+        warnings.warn(
+            f"{where}: {moved} of {len(shift)} particles had a shift{what}; it was added to their "
+            "positions.",
+            SlabkitWarning,
+            stacklevel=5,
+        )
+
+
 def placed(names: list[str], positions: npt.NDArray[np.float64]) -> dict[str, Any]:
     """Make the columns of the tomogram and the position in Å, shape (picks, 3)."""
     columns: dict[str, Any] = {"slabkitTomogram": names}
@@ -67,6 +80,25 @@ def points_in_voxels(picks: PickList, context: Context, what: str) -> npt.NDArra
     voxel_size = context.voxel_sizes(picks.picks["slabkitTomogram"].tolist(), what)
     points: npt.NDArray[np.float64] = picks.picks[list(POSITIONS)].to_numpy() / voxel_size[:, None]
     return points
+
+
+def tomogram_numbers(picks: PickList) -> dict[str, int]:
+    """Give the tomograms that have picks numbers, from 1 in the order of their table."""
+    used = set(picks.picks["slabkitTomogram"])
+    listed = [name for name in picks.tomograms["slabkitTomogram"] if name in used]
+    return {name: number for number, name in enumerate(listed, 1)}
+
+
+def write_index(picks: PickList, context: Context) -> str:
+    """Write which number is which tomogram, a line ``number path`` each."""
+    files = dict(
+        zip(picks.tomograms["slabkitTomogram"], picks.tomograms["slabkitTomogramFile"], strict=True)
+    )
+    lines = []
+    for name, number in tomogram_numbers(picks).items():
+        file = files.get(name, "")
+        lines.append(f"{number} {file if file and tomogram_name(file) == name else name}\n")
+    return "".join(lines)
 
 
 def number_lines(rows: npt.NDArray[np.float64]) -> str:
@@ -123,6 +155,7 @@ def numbered_names(numbers: Sequence[str], context: Context, where: str) -> list
     if len(different) > 1:
         raise InputError(
             f"{where}: numbers its tomograms ({', '.join(different[:5])}); say which they are with "
-            "--tomogram-index FILE, a line 'number path' each (Dynamo's .doc) or its .vll list."
+            "--tomogram-index FILE, a line 'number path' each (Dynamo's .doc, STOPGAP's tomolist), "
+            "or a .vll list."
         )
     return context.names(None, len(keys), where, "this format, which numbers its tomograms,")
