@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -227,3 +228,16 @@ def test_em_motive_lists_are_no_volumes_of_a_folder(tmp_path: Path) -> None:
     with pytest.warns(SlabkitWarning, match=r"left out motl\.em \(motive list or image\)"):
         found = list_tomograms([str(tmp_path)])
     assert [ref.name for ref in found] == ["TS_1"]
+
+
+@pytest.mark.parametrize(("base", "x"), [("1", "63"), ("0", "64")])
+def test_index_base_is_of_both_lists_or_of_the_written_one(
+    slabkit: Any, tmp_path: Path, base: str, x: str
+) -> None:
+    write(tmp_path / "m.star", stopgap(REPORT))
+    given = ("--voxel-size", 10, "--tomogram", "T", "--index-base", base)
+    slabkit("convert", "m.star", "m.tbl", *given)  # counted alike
+    assert (tmp_path / "m.tbl").read_text().split()[23] == "63.0"
+    slabkit("convert", "m.star", "m.csv", *given)
+    slabkit("convert", "m.csv", "n.star", "--to", "stopgap", "--voxel-size", 10, "--index-base", 1)
+    assert (tmp_path / "n.star").read_text().splitlines()[-2].split()[5] == f"{x}.0"

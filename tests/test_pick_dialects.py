@@ -553,7 +553,9 @@ def test_formats_that_are_only_read_say_so(tmp_path: Path) -> None:
 
 def test_options_without_a_meaning_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "tomogram,x,y,z\nT,1,2,3\n", "p.csv")
-    with pytest.raises(InputError, match="--index-base is for Dynamo tables and motive lists; the first voxel"):
+    with pytest.raises(
+        InputError, match="--index-base is for Dynamo tables and motive lists; the first voxel"
+    ):
         read_picks(path, index_base=0)
     with pytest.raises(InputError, match="--index-base must be 0 or 1, not 2"):
         read_picks(path, index_base=2)

@@ -251,6 +251,8 @@ def _have_base(sources: Sequence[str | Source], reading: PickReading) -> bool:
 
     if reading.format is not None:
         return format_named(reading.format).index_bases
+    if any(isinstance(source, str) and Path(source).is_dir() for source in sources):
+        return False
     loaded = (s if isinstance(s, Source) else Source.load(s) for s in sources)
     return all(detect_format(source).index_bases for source in loaded)
 
