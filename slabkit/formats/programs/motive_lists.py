@@ -116,7 +116,7 @@ def _parsed(columns: dict[str, list[str]], source: Source, context: Context) -> 
             found["slabkitScore"], found["slabkitScoreKind"] = scores, ["motl-score"] * count
     if angles.any():
         found[ROTATION] = rotation_texts(artiax_matrices(angles))
-    kept = {_KEPT_AS.get(name, name): v for name, v in columns.items() if name not in _USED}
+    kept = {_KEPT_AS.get(n, n): v for n, v in columns.items() if n not in _USED and count}
     return ParsedPicks(found | kept, unit, zero)
 
 
