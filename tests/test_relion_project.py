@@ -340,3 +340,81 @@ def test_damaged_tomograms_star_gives_an_error_or_a_table(tmp_path_factory, data
     except SlabkitError:
         return
     assert set(TOMOGRAMS.names) <= set(table.columns)
+
+
+# ------------------------------------------------------------------ optimisation_set.star
+
+
+def write_set(path="Extract/job7/optimisation_set.star", **named):
+    named = {"Particles": "Extract/job7/particles.star", "Tomograms": "tomograms.star"} | named
+    rows = "".join(f"_rlnTomo{label}File {name}\n" for label, name in named.items() if name)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(f"\n# version 50001\n\ndata_optimisation_set\n\n{rows}\n")
+    return path
+
+
+def write_particles(path="Extract/job7/particles.star"):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    columns = {f"rlnCenteredCoordinate{a}Angst": [v] for a, v in zip("XYZ", (1, 2, 3), strict=True)}
+    table = pd.DataFrame({"rlnTomoName": ["TS_01"]} | columns)
+    Path(path).write_text(format_star({"particles": table}))
+    return path
+
+
+@pytest.mark.parametrize("folder", [".", "Extract", "Extract/job7"])
+def test_optimisation_sets_name_particles_and_tomograms(project, monkeypatch, folder):
+    write_tomograms()
+    write_particles()
+    given = project / write_set(Trajectories="none", Manifolds="m.star")
+    monkeypatch.chdir(project / folder)  # its paths are relative to the project
+    picks = read_picks(given)
+    sides = np.array([33, 24, 18]) * 1.825
+    np.testing.assert_allclose(picks.picks[POSITION], [sides / 2 + (1, 2, 3)])
+    assert picks.tomograms.slabkitTomogram.tolist() == ["TS_01", "00255"]
+    assert read_tomograms([given]).slabkitTomogram.tolist() == ["TS_01", "00255"]
+    refs = list_tomograms([str(given)])
+    assert [ref.path.name for ref in refs] == ["rec_TS_01.mrc", "rec_00255.mrc"]
+    elsewhere = write_tomograms(project / "other.star", rlnTomoSizeX=[43, 40])
+    other = read_picks(given, tomograms=read_tomograms([elsewhere]))
+    np.testing.assert_allclose(other.picks.slabkitX, [43 * 1.825 / 2 + 1])  # what is given wins
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        (
+            {"Particles": "gone.star"},
+            r"names gone\.star \(rlnTomoParticlesFile\), which is not there",
+        ),
+        ({"Particles": ""}, "names not just one rlnTomoParticlesFile"),
+        ({"Particles": "none"}, "names not just one rlnTomoParticlesFile"),
+        ({"Tomograms": "gone.star"}, r"names gone\.star \(rlnTomoTomogramsFile\)"),
+        ({"Particles": "Extract/job7/optimisation_set.star"}, "is an optimisation set itself"),
+    ],
+)
+def test_optimisation_sets_that_are_refused(named, message):
+    write_tomograms()
+    write_particles()
+    with pytest.raises(InputError, match=message):
+        read_picks(write_set(**named))
+
+
+def test_optimisation_sets_without_tomograms(slabkit):
+    write_particles()
+    with pytest.raises(InputError, match="size of TS_01 is not known|voxel size"):
+        read_picks(write_set(Tomograms=""))
+    with pytest.raises(InputError, match="names not just one rlnTomoTomogramsFile"):
+        read_tomograms([write_set(Tomograms="")])
+
+
+def test_particles_of_an_optimisation_set_are_inputs(slabkit):
+    write_tomograms()
+    write_particles()
+    given = write_set()
+    slabkit("convert", given, "p.csv")
+    assert "finished" in slabkit("convert", given, "p.csv").stderr
+    text = Path("Extract/job7/particles.star").read_text()
+    Path("Extract/job7/particles.star").write_text(text.replace("\t3", "\t4"))
+    assert "particles.star" in slabkit("convert", given, "p.csv", code=2).stderr
+    slabkit("convert", given, "p.csv", "--overwrite")
+    assert "optimisation set" in slabkit("info", given).stdout

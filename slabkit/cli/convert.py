@@ -37,7 +37,7 @@ def convert(
         list[str] | None,
         typer.Option(
             metavar="VOLUME|TABLE",
-            help="Volumes, a folder, a quoted glob, a slabkit table or copick:CONFIG.json: sizes "
+            help="Volumes, a folder, a quoted glob, a table (slabkit, RELION) or copick:CONFIG.json: sizes "
             "and voxel sizes. May be repeated.",
         ),
     ] = None,

@@ -169,7 +169,12 @@ def _unusable(path: Path, reason: object) -> Record | None:
 
 def describe_inputs(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:
     """Describe the inputs of a step as a record holds them."""
-    return [describe_input(path) for path in paths]
+    from slabkit.formats.tomograms.relion import files_of_set
+
+    described = []
+    for path in paths:
+        described += [describe_input(one) for one in (path, *files_of_set(path))]
+    return described
 
 
 def describe_input(path: str | os.PathLike[str]) -> dict[str, Any]:

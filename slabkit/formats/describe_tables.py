@@ -12,6 +12,7 @@ from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.registry import detect_format, fitting_formats
 from slabkit.formats.source import Source
 from slabkit.formats.tables import native
+from slabkit.formats.tomograms.relion import SET_PARTICLES, SET_TOMOGRAMS, file_of_set
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +72,12 @@ def _describe_star(source: Source) -> FileDescription:
     notes: tuple[str, ...] = ()
     said = []
     table = blocks[main]
+    if kind == "optimisation set":
+        for label in (SET_PARTICLES, SET_TOMOGRAMS):
+            try:
+                notes += (f"{label}: {file_of_set({main: table}, label, where)}",)
+            except InputError as error:
+                said.append(str(error).removeprefix(f"{where}: ").rstrip("."))
     if not len(table):
         said.append("the table is empty")
     foreign = _star_picks(source) if kind == "other STAR" else None
@@ -117,6 +124,9 @@ def _star_kind(blocks: dict[str, pd.DataFrame]) -> tuple[str, str]:
         flat = {"rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY"}
         if flat <= columns and not columns & {"rlnImageName", "rlnCoordinateZ"}:
             return "picks2d", "particles"
+    for name, block in blocks.items():
+        if {SET_PARTICLES, SET_TOMOGRAMS} & set(block.columns):
+            return "optimisation set", name
     sizes = {
         name: (len(block), name == "particles", len(block.columns))
         for name, block in blocks.items()

@@ -6,6 +6,7 @@ Writing is in `slabkit.formats.picks.writing`.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Sequence
@@ -130,10 +131,12 @@ def read_picks(
     parts: list[pd.DataFrame] = []
     lists: list[pd.DataFrame] = []
     for item in load_sources(sources, folder_formats(chosen)):
-        reading, pick_format = _read(item, chosen, context)
+        item, context_of_item, listed = _of_set(item, context)
+        lists += listed
+        reading, pick_format = _read(item, chosen, context_of_item)
         if check_bounds and pick_format.in_corner_unit:
             in_unit = "px" if context.unit == "px" else pick_format.in_corner_unit
-            bounds.check_bounds(reading, in_unit, context, item.where)
+            bounds.check_bounds(reading, in_unit, context_of_item, item.where)
         parts.append(_columns(reading, item.where))
         if reading.tomograms is not None:
             lists.append(reading.tomograms)
@@ -203,6 +206,24 @@ def read_pick_list(
     return read_picks(
         source, tomograms=table, voxel_size=voxel_size, **reading.keywords(), **further
     )
+
+
+def _of_set(source: Source, context: Context) -> tuple[Source, Context, list[pd.DataFrame]]:
+    """Go from RELION's optimisation set to its particles and, where none are given, tomograms."""
+    from slabkit.formats.tomograms.relion import SET_PARTICLES, SET_TOMOGRAMS, file_of_set
+    from slabkit.formats.tomograms.table import read_tomograms
+
+    if not any(label.encode() in source.data for label in (SET_PARTICLES, SET_TOMOGRAMS)):
+        return source, context, []
+    particles = file_of_set(source.blocks, SET_PARTICLES, source.where)
+    if particles is None:
+        return source, context, []
+    if context.tomograms is not None or SET_TOMOGRAMS not in source.labels:
+        return Source.load(particles), context, []
+    named = file_of_set(source.blocks, SET_TOMOGRAMS, source.where)
+    assert named is not None
+    table = read_tomograms([named], context.voxel_size)
+    return Source.load(particles), dataclasses.replace(context, tomograms=table), [table]
 
 
 def _read(

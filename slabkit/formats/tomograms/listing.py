@@ -61,7 +61,7 @@ def list_tomograms(
     arguments : sequence of str or path-like
         Each a file; a folder (its tomograms, not those in folders below; a Zarr folder is a
         tomogram itself); a glob pattern; a STAR table with a ``tomograms`` block;
-        RELION's ``tomograms.star``; or
+        RELION's ``tomograms.star`` or ``optimisation_set.star``; or
         ``copick:CONFIG.json``, a copick project (one tomogram a run, named as the run). Half maps
         and masks are left out of folders and patterns, with a warning that lists them.
     reading : Reading, optional
@@ -408,9 +408,17 @@ def slabkit_tomograms(blocks: dict[str, pd.DataFrame], where: str) -> pd.DataFra
 
 def _from_table(path: Path) -> list[TomogramRef]:
     from slabkit.formats.tables.star import read_star
-    from slabkit.formats.tomograms.relion import is_relion_tomograms, list_relion_tomograms
+    from slabkit.formats.tomograms.relion import (
+        SET_TOMOGRAMS,
+        file_of_set,
+        is_relion_tomograms,
+        list_relion_tomograms,
+    )
 
     blocks = read_star(path)
+    named = file_of_set(blocks, SET_TOMOGRAMS, str(path))
+    if named is not None:
+        return _from_table(named)
     if is_relion_tomograms(blocks):
         found = [one.ref for one in list_relion_tomograms(blocks, str(path))]
     else:

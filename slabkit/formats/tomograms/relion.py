@@ -8,9 +8,11 @@ unbinned position i times b.
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +33,7 @@ UNBINNED_SIZES = ("rlnTomoSizeX", "rlnTomoSizeY", "rlnTomoSizeZ")
 UNBINNED = (*UNBINNED_SIZES, UNBINNED_PIXEL)
 """What tables of tomograms keep of RELION: size in pixels of the tilt series, its pixel in Å."""
 
+_LARGEST_SET = 1 << 16  # bytes
 _BINNING = "rlnTomoTomogramBinning"
 _VOLUMES = (
     "rlnTomoReconstructedTomogramDenoised",
@@ -38,6 +41,59 @@ _VOLUMES = (
     "rlnTomoReconstructedTomogram",
 )
 _HALF_MAPS = ("rlnTomoReconstructedTomogramHalf1", "rlnTomoReconstructedTomogramHalf2")
+
+
+SET_PARTICLES, SET_TOMOGRAMS = "rlnTomoParticlesFile", "rlnTomoTomogramsFile"
+
+
+def file_of_set(blocks: Mapping[str, pd.DataFrame], label: str, where: str) -> Path | None:
+    """Find the file that RELION's ``optimisation_set.star`` names; None in a file that is none.
+
+    Its path is relative to the project, which is the working directory or a folder above the set.
+    """
+    block = next(
+        (b for b in blocks.values() if {SET_PARTICLES, SET_TOMOGRAMS} & {*b.columns}), None
+    )
+    if block is None:
+        return None
+    if len(block) != 1 or label not in block.columns or block[label].iloc[0] in ("", "none"):
+        raise InputError(
+            f"{where}: is RELION's optimisation set, and names not just one {label}; give the file "
+            "itself."
+        )
+    written = str(block[label].iloc[0])
+    found = resolve_path(written, where)
+    folders = Path(os.path.abspath(where)).parents
+    path = next((p for p in (found, *(folder / written for folder in folders)) if p.exists()), None)
+    if path is None:
+        raise InputError(
+            f"{where}: names {written} ({label}), which is not there; call slabkit from the folder "
+            "of the RELION project, or give that file itself."
+        )
+    if _may_be_set(path):
+        raise InputError(f"{where}: names {path} ({label}), which is an optimisation set itself.")
+    return path
+
+
+def files_of_set(path: str | os.PathLike[str]) -> list[Path]:
+    """Give the files that an optimisation set names; none for any other file, and of a pipe."""
+    from slabkit.formats.tables.star import parse_star
+
+    path = Path(path)
+    if path.suffix.lower() != ".star" or not path.is_file() or not _may_be_set(path):
+        return []
+    blocks = parse_star(path.read_bytes(), str(path))
+    labels = {str(label) for block in blocks.values() for label in block.columns}
+    named = [label for label in (SET_PARTICLES, SET_TOMOGRAMS) if label in labels]
+    found = [file_of_set(blocks, label, str(path)) for label in named]
+    return [file for file in found if file is not None]
+
+
+def _may_be_set(path: Path) -> bool:
+    if not path.is_file() or path.stat().st_size > _LARGEST_SET:
+        return False
+    data = path.read_bytes()
+    return SET_PARTICLES.encode() in data or SET_TOMOGRAMS.encode() in data
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,12 @@ from slabkit.formats.tables.paths import is_star_file, path_for_table
 from slabkit.formats.tables.star import parse_star
 from slabkit.formats.tomograms.listing import list_tomograms, slabkit_tomograms
 from slabkit.formats.tomograms.names import is_project
-from slabkit.formats.tomograms.relion import is_relion_tomograms, relion_tomogram_table
+from slabkit.formats.tomograms.relion import (
+    SET_TOMOGRAMS,
+    file_of_set,
+    is_relion_tomograms,
+    relion_tomogram_table,
+)
 from slabkit.tables import TOMOGRAMS, empty_table, make_table, require_unique
 from slabkit.tomogram import Reading
 
@@ -35,7 +40,7 @@ def read_tomograms(
     ----------
     arguments : sequence of str or path-like
         Volumes, folders, globs (see `list_tomograms`), pick lists or slab tables of slabkit,
-        or RELION's ``tomograms.star``. Only the headers of volumes
+        or RELION's ``tomograms.star`` or ``optimisation_set.star``. Only the headers of volumes
         are read, and those that a slabkit table names are not opened where it says their size.
     voxel_size : float, optional
         Å, of every tomogram; wins over what files say, except in a copick project, where it says
@@ -73,6 +78,9 @@ def read_tomograms(
 def _from_table(path: Path, voxel_size: float | None) -> pd.DataFrame:
     where = str(path)
     blocks = parse_star(read_text(path), where)
+    named = file_of_set(blocks, SET_TOMOGRAMS, where)
+    if named is not None:
+        return _from_table(named, voxel_size)
     if is_relion_tomograms(blocks):
         return relion_tomogram_table(blocks, where, voxel_size)
     table = slabkit_tomograms(blocks, where)
