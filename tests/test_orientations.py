@@ -173,7 +173,7 @@ CARRIED = {
     "Both ways": "native csv ndjson copick relion5 relion4 dynamo stopgap em artiax-tsv",
     "Only in": "relion5-picker relion3 pytom warp warp-px",
     "Kept as numbers": "deepfinder polnet",
-    "None": "eman imod artiax tomotwin cryolo-coords cryolo slabpick",
+    "None": "eman imod imod-model artiax tomotwin cryolo-coords cryolo slabpick",
 }
 
 

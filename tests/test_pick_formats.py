@@ -533,7 +533,7 @@ def test_bare_numbers_have_to_be_named(tmp_path: Path) -> None:
         read_picks(path, format="mrc")
     with pytest.raises(InputError, match="give --to"):
         write_picks(tmp_path / "p.xyz", TWO)
-    with pytest.raises(InputError, match="model2point"):
+    with pytest.raises(InputError, match="give --from imod-model"):
         read_picks(write(tmp_path, "IMODV1.2...", "p.mod"), format="imod")
 
 

@@ -37,8 +37,8 @@ def convert(
         list[str] | None,
         typer.Option(
             metavar="VOLUME|TABLE",
-            help="Volumes, a folder, a quoted glob, a table (slabkit, RELION) or copick:CONFIG.json: sizes "
-            "and voxel sizes. May be repeated.",
+            help="Volumes, a folder, a quoted glob, a table of slabkit or RELION, or "
+            "copick:CONFIG.json: sizes and voxel sizes. May be repeated.",
         ),
     ] = None,
     voxel_size: common.VoxelSizeOption = None,

@@ -98,8 +98,7 @@ class Source:
         """
         if self.data.startswith(b"IMOD"):
             raise FormatError(
-                f"{self.where}: is a binary IMOD model; make text of it with IMOD's model2point "
-                "and give that with --from imod."
+                f"{self.where}: is a binary IMOD model; give --from imod-model, or none."
             )
         if self.data.startswith(_PICKLES):
             raise FormatError(

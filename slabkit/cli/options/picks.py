@@ -11,7 +11,8 @@ from slabkit.formats.picks.context import PickReading
 
 FORMATS = (
     "native csv ndjson copick relion5 relion4 relion5-picker relion3 dynamo stopgap em eman imod "
-    "artiax artiax-tsv tomotwin cryolo-coords cryolo pytom warp warp-px deepfinder polnet slabpick"
+    "imod-model artiax artiax-tsv tomotwin cryolo-coords cryolo pytom warp warp-px deepfinder "
+    "polnet slabpick"
 )
 
 Binning = Annotated[

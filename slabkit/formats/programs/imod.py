@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Model coordinates have 0, 0 at the lower-left corner of the first pixel, but z = 0 at the centre
 # of the first section.
-_CORNER_PX = np.array([0.5, 0.5, 0.0])
+CORNER_PX = np.array([0.5, 0.5, 0.0])
 
 _EXTRA = {3: (), 4: ("imodContour",), 5: ("imodObject", "imodContour")}
 
@@ -37,14 +37,14 @@ def read(source: Source, context: Context) -> ParsedPicks:
     xyz = numbers(columns[width - 3 :], "x y z", where)
     names = context.names(None, len(xyz), where, "IMOD text")
     unit = context.voxel_sizes(names, where)
-    zero = -_CORNER_PX * unit[:, None]
+    zero = -CORNER_PX * unit[:, None]
     kept = dict(zip(_EXTRA[width], columns, strict=False))
     return ParsedPicks(placed(names, xyz * unit[:, None] + zero) | kept, unit, zero)
 
 
 def write(picks: PickList, context: Context) -> str:
     """Write ``x y z``, one pick a line."""
-    return number_lines(points_in_voxels(picks, context, "imod") + _CORNER_PX)
+    return number_lines(points_in_voxels(picks, context, "imod") + CORNER_PX)
 
 
 FORMAT = FileFormat(

@@ -51,9 +51,8 @@ def file_of_set(blocks: Mapping[str, pd.DataFrame], label: str, where: str) -> P
 
     Its path is relative to the project, which is the working directory or a folder above the set.
     """
-    block = next(
-        (b for b in blocks.values() if {SET_PARTICLES, SET_TOMOGRAMS} & {*b.columns}), None
-    )
+    labels = {SET_PARTICLES, SET_TOMOGRAMS}
+    block = next((b for b in blocks.values() if labels & {*b.columns}), None)
     if block is None:
         return None
     if len(block) != 1 or label not in block.columns or block[label].iloc[0] in ("", "none"):
