@@ -166,7 +166,7 @@ def test_refusals_write_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
-        convert(paths, **options)
+        convert(paths=paths, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["picks.csv"]
 
 

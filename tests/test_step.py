@@ -22,7 +22,7 @@ from curation_tables import NO, YES, pick_table
 
 from slabkit.arrays.parallel import attempt_in_order, map_in_order
 from slabkit.cli.console import format_table
-from slabkit.cli.options.common import parse_pairs, parse_range
+from slabkit.cli.options.values import parse_pairs, parse_range
 from slabkit.cli.running import ConsoleReporter, execute
 from slabkit.errors import (
     InputError,

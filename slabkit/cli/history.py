@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from slabkit.cli.console import emit
 from slabkit.cli.options import common
+from slabkit.cli.options.declare import argument, declare, option
 from slabkit.cli.running import execute
 from slabkit.steps.history import Options, run
 
@@ -16,26 +15,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def history(
-    pick_id: Annotated[str, typer.Argument(metavar="PICK_ID", help="The pick's id.")],
-    picks: Annotated[str, typer.Argument(metavar="PICKS", help="Pick list; - for standard input.")],
-    minislabs: Annotated[
-        str | None,
-        typer.Option(metavar="TABLE", help="minislabs.star: also list tiles that nobody labelled."),
-    ] = None,
-    json_: common.Json = False,
-) -> None:
-    """Tell what happened to a pick: voxel, slab, pick, tile, each label, merges, verdicts.
-
-    The id may be that of a pick that was merged into another.
-    """
-    events = execute(run, Options(pick_id, picks, minislabs), json_=json_)
+def _history(options: Options, json_: bool = False) -> None:
+    events = execute(run, options, json_=json_)
     if json_:
-        report = {"command": "history", "status": "done", "pick": pick_id}
+        report = {"command": "history", "status": "done", "pick": options.pick_id}
         rows = events.to_dict("records")
         emit(json.dumps({**report, "events": rows}, ensure_ascii=False))
         return
-    emit(f"{pick_id}\n" + "\n".join(_lines(events)))
+    emit(f"{options.pick_id}\n" + "\n".join(_lines(events)))
+
+
+history = declare(
+    _history,
+    Options,
+    """The id may be that of a pick that was merged into another.
+    """,
+    pick_id=argument("The pick's id.", "PICK_ID"),
+    picks=argument("Pick list; - for standard input.", "PICKS"),
+    minislabs=option("minislabs.star: also list tiles that nobody labelled.", "TABLE"),
+    json_=common.JSON,
+)
 
 
 def _lines(events: pd.DataFrame) -> list[str]:

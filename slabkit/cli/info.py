@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from slabkit.cli.console import emit, say
 from slabkit.cli.options import common
+from slabkit.cli.options.declare import argument, declare, option
 from slabkit.errors import SlabkitError
 from slabkit.steps.info import Options, run
 
@@ -16,21 +17,10 @@ if TYPE_CHECKING:
     from slabkit.formats.description import FileDescription, ValueRange
 
 
-def info(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Volumes, images, tables.")],
-    full: Annotated[
-        bool,
-        typer.Option("--full", help="Read every voxel; else 16 planes of volumes above 512 MB."),
-    ] = False,
-    json_: common.Json = False,
-) -> None:
-    """Say what a file is: kind, size, voxel size, values, columns and rows, warnings.
-
-    Also of other programs: their pick files, and CryoSPARC's .cs and .csg.
-    """
+def _info(options: Options, json_: bool = False) -> None:
     known: list[FileDescription] = []
     failures: dict[str, str] = {}
-    for path, found in run(Options(tuple(files), full)):
+    for path, found in run(options):
         if isinstance(found, SlabkitError):
             failures[path] = str(found)
             say(f"error: {found}")
@@ -48,6 +38,17 @@ def info(
         emit(json.dumps(report, ensure_ascii=False))
     if failures:
         raise typer.Exit(1 if known else 2)
+
+
+info = declare(
+    _info,
+    Options,
+    """Also of other programs: their pick files, and CryoSPARC's .cs and .csg.
+    """,
+    files=argument("Volumes, images, tables.", "FILE..."),
+    full=option("Read every voxel; else 16 planes of volumes above 512 MB."),
+    json_=common.JSON,
+)
 
 
 def _text(file: FileDescription) -> str:

@@ -12,86 +12,117 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import slabkit
 from slabkit.cli.console import WARNINGS, emit, say
+from slabkit.cli.quick import Quick
 from slabkit.errors import SlabkitError, SlabkitWarning, TryAgainError, may_pass
 from slabkit.formats.tables.paths import pipes_read_once
 
-# Command name, and the module and function (or Typer group) it is; in the order of the pipeline.
+# In the order of the pipeline; the command is the last word of its name, in the module of that name
+# (underscores for spaces). What `--help` of a command says begins with its summary here.
 _COMMANDS = {
-    "slab": ("slab", "slab"),
-    "pick": ("pick", "app"),
-    "inspect": ("inspect_", "inspect_"),
-    "map": ("map", "map_"),
-    "minislab": ("minislab", "minislab"),
-    "classify": ("classify", "classify"),
-    "label": ("label", "label"),
-    "curate": ("curate", "curate"),
-    "agree": ("agree", "agree"),
-    "rescue": ("rescue", "rescue"),
-    "suggest": ("suggest", "suggest"),
-    "merge": ("merge", "merge"),
-    "conflicts": ("conflicts", "conflicts"),
-    "history": ("history", "history"),
-    "stats": ("stats", "stats"),
-    "score": ("score", "score"),
-    "split": ("split", "split"),
-    "convert": ("convert", "convert"),
-    "export": ("export", "app"),
-    "import": ("import_", "app"),
-    "simulate": ("simulate", "simulate"),
-    "info": ("info", "info"),
-    "demo": ("demo", "demo"),
+    "slab": "Project tomograms along z into slabs, one MRC micrograph each, and slabs.star.",
+    "pick": "Pick particles on slabs.",
+    "pick blob": "Find blobs on slabs, with one noise scale a tomogram, so that scores compare "
+    "across slabs.",
+    "pick template": "Find particles on slabs by their shape: correlate with templates at all "
+    "in-plane angles.",
+    "pick segmentation": "Turn segmentations into 3D picks: one at the centre of each object "
+    "of a particle's size.",
+    "inspect": "Make a page to choose a threshold on: slabs with their picks, the scores, and "
+    "a slider.",
+    "map": "Turn 2D picks on slabs into 3D picks: find z, and merge the hits of overlapping slabs.",
+    "minislab": "Project the box about each pick; galleries of tiles, minislabs.star, stacks "
+    "on request.",
+    "classify": "Sort minislabs into 2D classes, whatever their in-plane rotation and shift.",
+    "label": "Turn results on minislabs and galleries into labels: accepted, rejected or "
+    "undecided.",
+    "curate": "Apply labels to a pick list, and say where every pick went.",
+    "agree": "Compare what raters say: Cohen's kappa of two, Fleiss' of more, and their "
+    "contradictions.",
+    "rescue": "Choose picks of which people are to look at minislabs again.",
+    "suggest": "Say which minislabs to show a person next: uncertain ones, from large and "
+    "varied classes.",
+    "merge": "Pool pick lists and keep one of the picks that are the same particle.",
+    "conflicts": "Find positions that picks of more than one species claim, and make minislabs "
+    "of them.",
+    "history": "Tell what happened to a pick: voxel, slab, pick, tile, each label, merges, "
+    "verdicts.",
+    "stats": "Count picks by tomogram, species, decision and source; measure distances and depths.",
+    "score": "Compare picks with the truth: precision, recall and F-beta, by species and in all.",
+    "split": "Share tomograms out to subsets, to train and test with, that have all species alike.",
+    "convert": "Convert pick lists from any format to any other, exactly.",
+    "export": "Write what RELION, CryoSPARC or Topaz import: micrographs, coordinates, particles.",
+    "export relion": "Write STAR files for RELION 3.1 and later; call it from the folder of "
+    "the RELION project.",
+    "export cryosparc": "Write what CryoSPARC imports; import.txt in the folder says what to "
+    "type into which job.",
+    "export topaz": "Write a training set for Topaz, and the script that runs it: topaz.sh.",
+    "import": "Take over a project of another program mid-way: its slabs, picks and galleries.",
+    "import slabpick": "Make slabkit's tables of slabpick's maps; its images stay where they are.",
+    "simulate": "Simulate tomograms of known particles, protein dark, with truth.star and "
+    "truth.csv.",
+    "info": "Say what a file is: kind, size, voxel size, values, columns and rows, warnings.",
+    "demo": "Simulate tomograms, run the whole chain on them, score it, and write report.html.",
 }
 
 
-class _Commands(Mapping[str, Any]):
-    """The commands by name; a command's module is imported when it is asked for."""
+class _Command(Quick, TyperCommand):
+    """A command."""
 
-    def __getitem__(self, name: str) -> Any:
-        return _load(name)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(_COMMANDS)
+class _Later(TyperCommand):
+    """A command whose module is imported when it is called."""
 
-    def __len__(self) -> int:
-        return len(_COMMANDS)
+    def __init__(self, path: str) -> None:
+        super().__init__(path.split()[-1], help=_COMMANDS[path])
+        self._path = path
+
+    def make_context(self, *args: Any, **settings: Any) -> Any:
+        """Give the context of the command itself."""
+        return _load(self._path).make_context(*args, **settings)
 
 
 @functools.cache
-def _load(name: str) -> Any:
-    module, attribute = _COMMANDS[name]
-    command = getattr(importlib.import_module(f"slabkit.cli.{module}"), attribute)
-    holder = typer.Typer(rich_markup_mode=None)
-    if isinstance(command, typer.Typer):
-        holder.add_typer(command, name=name)
-    else:
-        holder.command(name=name)(command)
-    return typer.main.get_group(holder).commands[name]
+def _load(path: str) -> Any:
+    name = path.split()[-1]
+    module = importlib.import_module(f"slabkit.cli.{path.replace(' ', '_')}")
+    holder = typer.Typer(add_completion=False, rich_markup_mode=None)
+    holder.command(name=name, cls=_Command)(getattr(module, name))
+    command: Any = typer.main.get_command(holder)
+    command.help = "\n\n".join(filter(None, [_COMMANDS[path], command.help]))
+    return command
 
 
-class _Group(TyperGroup):
+class _Group(Quick, TyperGroup):
+    """A group of commands."""
+
+
+class _Root(_Group):
     """Has the commands in the order of the pipeline."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**{**settings, "commands": _Commands()})
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Give the names in the order of `_COMMANDS`."""
-        return command_names()
+        super().__init__(**settings)
+        groups: dict[str, TyperGroup] = {"": self}
+        for path, summary in _COMMANDS.items():
+            group, _, name = path.rpartition(" ")
+            if any(other.startswith(f"{path} ") for other in _COMMANDS):
+                groups[path] = _Group(
+                    name=name, help=summary, no_args_is_help=True, rich_markup_mode=None
+                )
+            groups[group].add_command(groups.get(path) or _Later(path))
 
 
 # Plain help: coloured boxes would double the time to show it.
 app = typer.Typer(
     name="slabkit",
-    cls=_Group,
+    cls=_Root,
     help="Pick particles in cryo-electron tomograms with 2D tools: tomogram to slabs, 2D picks, "
     "x, y, z, minislabs, labels, curated picks. Lengths are in Å.",
     no_args_is_help=True,
@@ -104,7 +135,7 @@ app = typer.Typer(
 
 def command_names() -> list[str]:
     """Name the commands in the order of the pipeline."""
-    return list(_COMMANDS)
+    return [name for name in _COMMANDS if " " not in name]
 
 
 @functools.cache

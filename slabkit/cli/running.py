@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import typer
 
 from slabkit.cli.console import WARNINGS, emit, format_table, say, short
+from slabkit.cli.options.declare import Declared, declare
 from slabkit.errors import InputError
 from slabkit.execution.files import files_named
 from slabkit.execution.frame import Frame
@@ -136,8 +137,11 @@ def execute(
 
     ``show`` makes the text to print of what the step gives to `Reporter.result`.
     """
-    if json_ and getattr(options, "out", None) == "-":
-        raise InputError("--json and -o - both want standard output; give a file to -o.")
+    for name, flag in (("out", "-o"), ("rejected", "--rejected")):
+        if json_ and getattr(options, name, None) == "-":
+            raise InputError(
+                f"--json and {flag} - both want standard output; give a file to {flag}."
+            )
     reporter = ConsoleReporter(quiet, json_, show)
     reads = files_named(options) if dataclasses.is_dataclass(options) else []
     frame = Frame(overwrite, jobs, reporter, sys.argv[1:], reads=reads)
@@ -145,6 +149,22 @@ def execute(
     if frame.result is not None and frame.result.failures:
         raise typer.Exit(1)
     return returned
+
+
+def command(
+    run: Callable[[O, Frame], R],
+    make: Callable[..., O],
+    help: str,
+    show: Callable[[Any], str] | None = None,
+    /,
+    **declared: Declared,
+) -> Callable[..., None]:
+    """Make the function of a command that runs a step; see `execute` and `declare`."""
+
+    def act(options: O, **settings: Any) -> None:
+        execute(run, options, show=show, **settings)
+
+    return declare(act, make, help, **declared)
 
 
 def _json_value(value: Any) -> Any:

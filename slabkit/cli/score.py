@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from slabkit.cli.console import format_table
 from slabkit.cli.options import common
 from slabkit.cli.options import picks as pick_options
-from slabkit.cli.running import execute
-from slabkit.steps.score import MEASURES, Mode, Options, Scored, defined, interval_ends, run
+from slabkit.cli.options.declare import argument, option
+from slabkit.cli.options.values import parse_pairs
+from slabkit.cli.running import command
+from slabkit.steps.score import MEASURES, Options, Scored, defined, interval_ends, run
 
 if TYPE_CHECKING:
     from slabkit.scoring import Score
@@ -33,93 +33,56 @@ _TITLES = {
 _RULES = {"strict": "strict: one pick, one particle", "czii": "czii: the challenge's rule"}
 
 
-def score(
-    picks: Annotated[str, typer.Argument(metavar="PICKS", help="Picks, in any format.")],
-    truth: Annotated[str, typer.Argument(metavar="TRUTH", help="The truth, in any format.")],
-    radius: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SPECIES=Å",
-            help="Radius of the particle, where it is not the challenge's. May be repeated.",
-        ),
-    ] = None,
-    beta: Annotated[
-        float, typer.Option(help="Recall counts this many times as much as precision.")
-    ] = 4.0,
-    mode: Annotated[
-        str,
-        typer.Option(
-            metavar="strict|czii|both",
-            help="strict: one pick, one particle; czii: the rule of the CZII challenge.",
-        ),
-    ] = "strict",
-    bootstrap: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Intervals that hold 95 % of N scores of tomograms drawn with replacement; 1000 "
-            "is usual.",
-        ),
-    ] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
-    curve: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TABLE",
-            help="Write precision, recall and F-beta over thresholds of the pick score, by "
-            "species, as .star or .csv.",
-        ),
-    ] = None,
-    plot: Annotated[
-        str | None, typer.Option(metavar="PNG", help="Draw F-beta over thresholds.")
-    ] = None,
-    overwrite: common.Overwrite = False,
-    from_: pick_options.From = None,
-    tomograms: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="VOLUME|TABLE",
-            help="Volumes, a folder, a quoted glob or a table: sizes and voxel sizes, for formats "
-            "that count in voxels or from the centre. May be repeated.",
-        ),
-    ] = None,
-    voxel_size: common.VoxelSizeOption = None,
-    binning: pick_options.Binning = None,
-    centre: pick_options.Centre = "size/2",
-    tomogram: pick_options.TomogramName = None,
-    unit: pick_options.Unit = None,
-    index_base: pick_options.IndexBase = None,
-    tomogram_index: pick_options.TomogramIndex = None,
-    quiet: common.Quiet = False,
-    json_: common.Json = False,
-) -> None:
-    """Compare picks with the truth: precision, recall and F-beta, by species and in all.
-
-    A pick is right within half a particle radius. Picks without a species are candidates for any:
-    then recall is by species and precision pooled. Picks in tomograms without truth are ignored
-    and counted.
+score = command(
+    run,
+    Options,
+    """A pick is right within half a particle radius. Picks without a species are candidates for
+    any: then recall is by species and precision pooled. Picks in tomograms without truth are
+    ignored and counted.
 
     The options from --from on say what PICKS do not say themselves. --tomograms is for TRUTH too;
     a truth that needs more is for `slabkit convert`.
-    """
-    options = Options(
-        picks,
-        truth,
-        radii=common.parse_pairs(radius or [], "--radius"),
-        beta=beta,
-        mode=common.choice(mode, "--mode", Mode),
-        bootstrap=bootstrap,
-        seed=seed,
-        curve=curve,
-        plot=plot,
-        reading=pick_options.pick_reading(
-            from_, binning, centre, tomogram, unit, index_base, tomogram_index
-        ),
-        tomograms=tuple(tomograms or []),
-        voxel_size=voxel_size,
-    )
-    execute(run, options, overwrite=overwrite, quiet=quiet, json_=json_, show=score_text)
+    """,
+    lambda results: score_text(results),
+    picks=argument("Picks, in any format.", "PICKS"),
+    truth=argument("The truth, in any format.", "TRUTH"),
+    radii=option(
+        "Radius of the particle, where it is not the challenge's. May be repeated.",
+        "SPECIES=Å",
+        flags="--radius",
+        parse=parse_pairs,
+    ),
+    beta=option("Recall counts this many times as much as precision."),
+    mode=option("strict: one pick, one particle; czii: the rule of the CZII challenge."),
+    bootstrap=option(
+        "Intervals that hold 95 % of N scores of tomograms drawn with replacement; 1000 is usual.",
+        "N",
+        min=0,
+    ),
+    seed=option("Of the draws.", min=0),
+    curve=option(
+        "Write precision, recall and F-beta over thresholds of the pick score, by species, as "
+        ".star or .csv.",
+        "TABLE",
+    ),
+    plot=option("Draw F-beta over thresholds.", "PNG"),
+    overwrite=common.OVERWRITE,
+    format=pick_options.FROM,
+    tomograms=option(
+        "Volumes, a folder, a quoted glob or a table: sizes and voxel sizes, for formats that "
+        "count in voxels or from the centre. May be repeated.",
+        "VOLUME|TABLE",
+    ),
+    voxel_size=common.VOXEL_SIZE,
+    binning=pick_options.BINNING,
+    centre=pick_options.CENTRE,
+    tomogram=pick_options.TOMOGRAM_NAME,
+    unit=pick_options.UNIT,
+    index_base=pick_options.INDEX_BASE,
+    tomogram_index=pick_options.TOMOGRAM_INDEX,
+    quiet=common.QUIET,
+    json_=common.JSON,
+)
 
 
 def score_text(results: list[Scored]) -> str:

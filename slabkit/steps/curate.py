@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,7 +28,7 @@ class Options:
     out: str
     labels: tuple[str, ...] = ()
     policy: Policy = "latest"
-    weights: Mapping[str, float] | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
     recorded: bool = False
     confidence: str | None = None
     min_confidence: float | None = None
@@ -48,12 +48,11 @@ def run(options: Options, frame: Frame) -> None:
         sources.append(options.conflicts)
     _check_files(sources, options)
     picks, tables, piped = _read(options)
-    weights = dict(options.weights or {})
     with frame.work(
         "curate",
         options.out,
         inputs=sources,
-        parameters={**parameters(options, "picks", "out", "conflicts"), "weights": weights},
+        parameters=parameters(options, "picks", "out", "conflicts"),
         text_inputs=piped,
     ) as work:
         if work.finished:
@@ -65,7 +64,7 @@ def run(options: Options, frame: Frame) -> None:
             keep=options.keep,
             species=options.species,
             recentre=options.recentre,
-            weights=weights,
+            weights=options.weights,
             recorded=options.recorded,
             confidence=options.confidence,
             min_confidence=options.min_confidence,

@@ -88,7 +88,7 @@ def commands(count: int, seed: int) -> list[Command]:
             "curate picks.star labels.star -o curated.star --rejected rejected.star",
             curate.run,
             curate.Options(
-                "picks.star", "curated.star", ("labels.star",), weights={}, rejected="rejected.star"
+                "picks.star", "curated.star", ("labels.star",), rejected="rejected.star"
             ),
         ),
         Command(

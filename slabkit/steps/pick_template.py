@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Options(SlabPicking):
     """The options of ``slabkit pick template``; see also `slabkit.pick_templates`."""
 
     templates: str | None = None
-    maps: tuple[tuple[str, str], ...] = ()  # species and file
+    maps: tuple[tuple[str, str], ...] = ()  # species ("": `species`) and file
     use: str | None = None  # images of the stack, as 1,3-5
     template_pixel_size: float | None = None
     template_contrast: Contrast = "bright"
@@ -47,6 +48,8 @@ def run(options: Options, frame: Frame) -> None:
     from slabkit.picking.template_search import in_plane_angles
     from slabkit.picking.template_views import view_directions
 
+    named = tuple((name or options.species, file) for name, file in options.maps)
+    options = dataclasses.replace(options, maps=named)
     choice = choose_threshold(
         options.threshold,
         options.target_precision,

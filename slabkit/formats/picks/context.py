@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from slabkit.formats.picks.given import Centre, Unit
+Centre = Literal["size/2", "size/2-1"]
+Unit = Literal["angstrom", "px"]
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,19 @@ import difflib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
+from slabkit.formats.picks.context import Centre, Unit
 from slabkit.formats.programs.shared.values import check_names
 from slabkit.formats.tomograms.names import composed, known_names
 from slabkit.formats.tomograms.relion import unbinned_columns
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Centre = Literal["size/2", "size/2-1"]
-Unit = Literal["angstrom", "px"]
 
 CENTRES: tuple[Centre, ...] = ("size/2", "size/2-1")
 

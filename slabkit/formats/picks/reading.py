@@ -17,8 +17,8 @@ import numpy as np
 from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks import bounds
-from slabkit.formats.picks.context import PickReading
-from slabkit.formats.picks.given import Centre, Context, Unit
+from slabkit.formats.picks.context import Centre, PickReading, Unit
+from slabkit.formats.picks.given import Context
 from slabkit.formats.picks.normalise import (
     check_extra_names,
     drop_duplicates,

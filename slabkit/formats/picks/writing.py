@@ -8,7 +8,8 @@ from pathlib import Path
 
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.file_format import FileFormat
-from slabkit.formats.picks.given import Centre, Context
+from slabkit.formats.picks.context import Centre
+from slabkit.formats.picks.given import Context
 from slabkit.formats.picks.normalise import set_species
 from slabkit.formats.programs.shared.values import TEXT_NAMES, check_names
 from slabkit.formats.registry import format_named, format_to_write

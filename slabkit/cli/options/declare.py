@@ -1,0 +1,184 @@
+"""How commands declare options: types and defaults are those of a step's `Options`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import typer
+
+from slabkit.errors import InputError
+
+O = TypeVar("O")  # noqa: E741
+
+_REQUIRED = inspect.Parameter.empty
+# What the frame round a step takes, not the step: type and default.
+_SETTINGS: dict[str, tuple[Any, Any]] = {
+    "overwrite": (bool, False),
+    "jobs": (int, 0),
+    "quiet": (bool, False),
+    "json_": (bool, False),
+}
+
+
+class Several(dict[str, Any]):
+    """What ``parse`` gives to fill several fields."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """An option or argument; what it does not say, the field says that it fills."""
+
+    make: Callable[..., Any]
+    settings: dict[str, Any]
+    flags: str
+    parse: Callable[[Any, str], Any] | None
+    kind: Any
+    default: Any
+
+    def parameter(self, name: str, hint: Any, default: Any) -> inspect.Parameter:
+        """Give the parameter that Typer reads."""
+        kind = self.kind or _kind(hint)
+        if self.default is not None:
+            default = self.default
+        elif default is not _REQUIRED and kind not in (bool, int, float, str):
+            default = None  # what is not typed leaves the field at its default
+        flags = self.flags.split()
+        if kind is bool and not flags:
+            dashed = name.replace("_", "-")
+            flags = [f"--{dashed}/--no-{dashed}" if default else f"--{dashed}"]
+        settings = self.settings
+        if settings["metavar"] is None and get_origin(hint) is Literal:
+            settings = {**settings, "metavar": "|".join(get_args(hint))}
+        return inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=Annotated[
+                kind | None if default is None else kind, self.make(*flags, **settings)
+            ],
+        )
+
+    def read(self, value: Any, name: str, hint: Any) -> Any:
+        """Turn what was typed into what the field takes."""
+        flag = self.flags.split()[0] if self.flags else f"--{name.replace('_', '-')}"
+        if self.parse is not None:
+            return self.parse(value, flag)
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            *others, last = get_args(hint)
+            listed = f"{', '.join(others)} or {last}" if others else last
+            raise InputError(f"{flag} must be {listed}, not {value!r}.")
+        return tuple(value) if isinstance(value, list) else value
+
+
+def option(
+    help: str,
+    metavar: str | None = None,
+    *,
+    flags: str = "",
+    parse: Callable[[Any, str], Any] | None = None,
+    kind: Any = None,
+    default: Any = None,
+    **settings: Any,
+) -> Declared:
+    """Declare an option of a command.
+
+    Parameters
+    ----------
+    help, metavar : str
+        As ``--help`` shows them; the metavar of choices is made of them.
+    flags : str, optional
+        As ``--out -o``, where they are not the field's name.
+    parse : callable, optional
+        Makes the field's value of what was typed and the option's name, which messages say.
+    kind : type, optional
+        Of what is typed, where it is neither the field's nor text.
+    default : object, optional
+        As typed, where it is not the field's.
+    **settings : object
+        Of `typer.Option`.
+    """
+    settings |= {"help": help, "metavar": metavar}
+    return Declared(typer.Option, settings, flags, parse, kind, default)
+
+
+def argument(help: str, metavar: str | None = None, **settings: Any) -> Declared:
+    """Declare an argument of a command, as `option` does an option."""
+    return dataclasses.replace(option(help, metavar, **settings), make=typer.Argument)
+
+
+def declare(
+    act: Callable[..., Any], make: Callable[..., O], help: str, /, **declared: Declared
+) -> Callable[..., None]:
+    """Make a function for Typer, which calls ``act(make(...), **settings)``.
+
+    Parameters
+    ----------
+    act : callable
+        Takes the options, and by keyword what was declared of overwrite, jobs, quiet and json_.
+    make : callable
+        The class of the options, or a function that makes them: its parameters, and those of the
+        dataclasses among them, are what is declared.
+    help : str
+        What the command does.
+    **declared : Declared
+        In the order of ``--help``.
+    """
+    fields = {**dict.fromkeys(declared, (str, _REQUIRED)), **_fields(make), **_SETTINGS}
+    parameters = [one.parameter(name, *fields[name]) for name, one in declared.items()]
+
+    def command(**typed: Any) -> None:
+        values: dict[str, Any] = {}
+        for name, value in typed.items():
+            if value is not None and value != []:
+                read = declared[name].read(value, name, fields[name][0])
+                values |= read if isinstance(read, Several) else {name: read}
+        settings = {name: values.pop(name) for name in _SETTINGS if name in values}
+        act(_made(make, values), **settings)
+
+    command.__doc__ = help
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    return command
+
+
+def _parameters(make: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """Give the types (less None) and defaults of what makes options."""
+    hints = get_type_hints(make)
+    return {
+        name: (_without_none(hints[name]), one.default)
+        for name, one in inspect.signature(make).parameters.items()
+    }
+
+
+def _fields(make: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    found: dict[str, tuple[Any, Any]] = {}
+    for name, (hint, default) in _parameters(make).items():
+        found |= _fields(hint) if _nested(hint) else {name: (hint, default)}
+    return found
+
+
+def _made(make: Callable[..., O], values: Mapping[str, Any]) -> O:
+    given = {
+        name: _made(hint, values) if _nested(hint) else values.get(name, _REQUIRED)
+        for name, (hint, _) in _parameters(make).items()
+    }
+    return make(**{name: value for name, value in given.items() if value is not _REQUIRED})
+
+
+def _nested(hint: Any) -> bool:
+    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+
+
+def _without_none(hint: Any) -> Any:
+    known = [one for one in get_args(hint) if one is not type(None)]
+    return known[0] if type(None) in get_args(hint) and len(known) == 1 else hint
+
+
+def _kind(hint: Any) -> Any:
+    if hint in (bool, int, float):
+        return hint
+    return list[str] if hint == tuple[str, ...] or get_origin(hint) is Mapping else str

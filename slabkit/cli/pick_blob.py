@@ -1,0 +1,35 @@
+"""``slabkit pick blob slabs/slabs.star -o picks2d.star --diameter 100:350``: slabs to 2D picks."""
+
+from __future__ import annotations
+
+from slabkit.cli.options import common, picking
+from slabkit.cli.options.declare import option
+from slabkit.cli.options.values import parse_range, species_name
+from slabkit.cli.running import command
+from slabkit.steps.pick_blob import Options, run
+
+blob = command(
+    run,
+    Options,
+    """Pictures of --png go to a folder beside the table, <table>_png. Lengths are in Å.
+    """,
+    slabs=picking.SLABS,
+    out=common.OUT_TABLE,
+    diameter=option("Diameter of the particles (Å), or range.", "D|MIN:MAX", parse=parse_range),
+    threshold=picking.BLOB_THRESHOLD,
+    target_precision=picking.TARGET_PRECISION,
+    labelled=picking.LABELLED,
+    max_per_slab=picking.MAX_PER_SLAB,
+    min_distance=picking.MIN_DISTANCE,
+    max_elongation=option("Drop ridges, such as membranes, longer than this in width.", "RATIO"),
+    max_ridge=picking.MAX_RIDGE,
+    method=option(
+        "rims: solid and hollow particles, scored by their rims; laplacian: the plain Laplacian "
+        "of Gaussian."
+    ),
+    mask=picking.MASK,
+    species=option("Name to give to all picks.", parse=species_name),
+    contrast=picking.SLAB_CONTRAST,
+    png=picking.PNG,
+    **common.FRAME_WITH_JOBS,
+)
