@@ -139,7 +139,7 @@ def test_refusals_end_in_one_sentence(slabkit: Any, picks: Path, tmp_path: Path)
     [
         (["picks.csv"], {}, "at least two names"),
         (["picks.csv", "out.star"], {"to": "emacs"}, "there are native, csv, ndjson"),
-        (["picks.csv", "out.star"], {"from_": "emacs"}, "there are native, csv, ndjson"),
+        (["picks.csv", "out.star"], {"format": "emacs"}, "there are native, csv, ndjson"),
         (["picks.csv", "out.ndjson"], {}, "need 2 files.*give a folder"),
         (
             ["picks.csv", "out.star"],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from slabkit.cli.options import common
 from slabkit.cli.options.declare import argument, option
-from slabkit.cli.options.values import parse_pairs, species_name
+from slabkit.cli.options.values import parse_pairs
 from slabkit.cli.running import command
 from slabkit.steps.curate import Options, run
+from slabkit.steps.shared.names import species_name
 
 curate = command(
     run,

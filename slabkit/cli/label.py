@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from slabkit.cli.options import common
 from slabkit.cli.options.declare import argument, option
-from slabkit.cli.options.values import species_name
 from slabkit.cli.running import command
 from slabkit.steps.classify import GOOD_QUALITY
 from slabkit.steps.label import Options, run
+from slabkit.steps.shared.names import species_name
 
 label = command(
     run,

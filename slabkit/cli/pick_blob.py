@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from slabkit.cli.options import common, picking
 from slabkit.cli.options.declare import option
-from slabkit.cli.options.values import parse_range, species_name
+from slabkit.cli.options.values import parse_range
 from slabkit.cli.running import command
 from slabkit.steps.pick_blob import Options, run
+from slabkit.steps.shared.names import species_name
 
 blob = command(
     run,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from slabkit.cli.options import common
 from slabkit.cli.options.declare import argument, option
-from slabkit.cli.options.values import parse_pairs, species_name
+from slabkit.cli.options.values import parse_pairs
 from slabkit.cli.running import command
 from slabkit.errors import InputError
 from slabkit.steps.pick_segmentation import Options, run
+from slabkit.steps.shared.names import species_name
 
 
 def _species(given: list[str], option: str) -> dict[int, str] | str:

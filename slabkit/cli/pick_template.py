@@ -6,10 +6,11 @@ from pathlib import Path
 
 from slabkit.cli.options import common, picking
 from slabkit.cli.options.declare import option
-from slabkit.cli.options.values import positive, species_name
+from slabkit.cli.options.values import positive
 from slabkit.cli.running import command
 from slabkit.errors import InputError
 from slabkit.steps.pick_template import Options, run
+from slabkit.steps.shared.names import species_name
 
 
 def _named_maps(given: list[str], option: str) -> tuple[tuple[str, str], ...]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from slabkit.cli.options import common
 from slabkit.cli.options.declare import option
-from slabkit.cli.options.values import species_name
 from slabkit.cli.running import command
 from slabkit.errors import InputError
+from slabkit.steps.shared.names import species_name
 from slabkit.steps.simulate import MapFile, Options, run
 
 

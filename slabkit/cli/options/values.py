@@ -23,15 +23,6 @@ def positive_or_zero(value: float, option: str) -> float:
     return positive(value, option) if value else 0.0
 
 
-def species_name(value: str, option: str) -> str:
-    """Refuse names that tables cannot hold; empty for none."""
-    if value:
-        from slabkit.formats.programs.shared.values import check_names
-
-        check_names([value], "species", option)
-    return value
-
-
 def folder(value: str, option: str) -> str:
     """Refuse standard output."""
     if value == "-":
