@@ -68,17 +68,11 @@ _BAND_VOXELS = 128 * 1024  # 1 MiB of float64: a band's sum stays in the second-
 
 @dataclass
 class WindowSum:
-    """The sum over one window.
+    """The sum over one window."""
 
-    Parameters
-    ----------
-    total : ndarray of float64, shape (y, x)
-    trusted : bool
-        False where the sum may have lost precision to a far larger running total, or is not
-        finite: then it must be computed again from its planes alone.
-    """
-
-    total: npt.NDArray[np.float64]
+    total: npt.NDArray[np.float64]  # shape (y, x)
+    # False where the sum may have lost precision to a far larger running total, or is not finite:
+    # then it must be computed again from its planes alone
     trusted: bool = True
 
 

@@ -53,21 +53,13 @@ _BLOCK_BYTES = 48 * 2**20  # of the planes in memory, as float32
 
 @dataclass(frozen=True)
 class DepthProfiles:
-    """Matched scores along z of some positions.
+    """Matched scores along z of some positions."""
 
-    Parameters
-    ----------
-    rows : ndarray of int64, shape (positions,)
-        Which of the positions asked for.
-    start : ndarray of int64, shape (positions,)
-        Plane of the first score.
-    scores : ndarray of float32, shape (positions, depths)
-        Best score of the bank at planes ``start``, ``start + 1``, ...; any scale, comparable along
-        z; 0 where nothing sticks out of its surroundings, minus infinity outside the volume.
-    """
-
-    rows: Indices
-    start: Indices
+    rows: Indices  # shape (positions,); which of the positions asked for
+    start: Indices  # shape (positions,); plane of the first score
+    # Shape (positions, depths); best score of the bank at planes ``start``, ``start + 1``, ...; any
+    # scale, comparable along z; 0 where nothing sticks out of its surroundings, minus infinity
+    # outside the volume
     scores: Singles
 
 

@@ -24,37 +24,23 @@ _FIRST_TOLERANCE = 0.1  # of the coordinates that are used everywhere
 
 @dataclass(frozen=True)
 class TemplateBank:
-    """Templates under one mask, in a common basis.
+    """Templates under one mask, in a common basis."""
 
-    Parameters
-    ----------
-    weights : ndarray of float64, shape (side, side)
-        Sum 1; ``side`` is odd and the centre is in the middle.
-    kernels : ndarray of float32, shape (dimensions, side, side)
-        What to correlate an image with for its coordinates, the most important first.
-    coefficients : ndarray of float32, shape (templates, dimensions)
-        Coordinates of the templates, of length 1 less what was left out.
-    first : int
-        This many dimensions hold every template to `_FIRST_TOLERANCE`.
-    tail : float
-        Largest length of a template in the other dimensions.
-    residual : float
-        Largest length of a template in the dimensions left out: the largest error of a
-        coefficient.
-    odd : ndarray of bool, shape (dimensions,), optional
-        Which dimensions change sign when a template is turned by half a turn (its point
-        reflection), if templates come in such pairs.
-    turns : int, optional
-        Then the second half of each run of this many templates are the reflections of the first.
-    """
-
-    weights: Floats
+    weights: Floats  # shape (side, side); sum 1; ``side`` is odd and the centre is in the middle
+    # Shape (dimensions, side, side); what to correlate an image with for its coordinates, the most
+    # important first
     kernels: Singles
+    # Shape (templates, dimensions); coordinates of the templates, of length 1 less what was left
+    # out
     coefficients: Singles
-    first: int
-    tail: float
+    first: int  # this many dimensions hold every template to `_FIRST_TOLERANCE`
+    tail: float  # largest length of a template in the other dimensions
+    # Largest length of a template in the dimensions left out: the largest error of a coefficient
     residual: float
+    # Shape (dimensions,); which dimensions change sign when a template is turned by half a turn
+    # (its point reflection), if templates come in such pairs
     odd: npt.NDArray[np.bool_] | None = None
+    # Then the second half of each run of this many templates are the reflections of the first
     turns: int = 1
 
     @property

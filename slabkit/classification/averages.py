@@ -30,22 +30,14 @@ WITHIN = 0.42  # of the box, from its centre: where particles are
 
 @dataclass(frozen=True)
 class Averages:
-    """Averages of classes.
+    """Averages of classes."""
 
-    Attributes
-    ----------
-    images : ndarray of float32, shape (classes, y, x)
-        Mean of the members, as they are, posed like their reference.
-    halves : ndarray of float32, shape (2, classes, y, x)
-        Means of the even and of the odd members.
-    members : ndarray of int, shape (classes,)
-    noise : ndarray, shape (classes,)
-        Mean variance of a member's pixels away from the particle, see `noise_outside`.
-    """
-
+    # Shape (classes, y, x); mean of the members, as they are, posed like their reference
     images: Singles
-    halves: Singles
-    members: Indices
+    halves: Singles  # shape (2, classes, y, x); means of the even and of the odd members
+    members: Indices  # shape (classes,)
+    # Shape (classes,); mean variance of a member's pixels away from the particle, see
+    # `noise_outside`
     noise: Floats
 
 

@@ -49,35 +49,21 @@ class References:
 
 @dataclass
 class Expectation:
-    """What one pass over images gives.
+    """What one pass over images gives."""
 
-    Attributes
-    ----------
-    best_class, best_shift, best_rotation : ndarray of int, shape (images,)
-        The most probable class; and the most probable shift and rotation within it.
-    probability : ndarray of float32, shape (images,)
-        Posterior of the best class, summed over its rotations and shifts.
-    log_likelihood : ndarray of float64, shape (images,)
-        Less terms that do not depend on the references.
-    agreement : ndarray of float32, shape (images,)
-        Product of image and best reference, posed.
-    sums : ndarray of complex128, shape (classes, shifts, coefficients)
-        Images weighted by their posteriors and turned back, still shifted.
-    weights : ndarray of float64, shape (classes, shifts)
-        Posteriors, summed.
-    power : ndarray of float64, shape (classes, rings)
-        Power of the images, weighted likewise.
-    """
-
+    # Shape (images,); the most probable class; and the most probable shift and rotation within it
     best_class: Indices
     best_shift: Indices
     best_rotation: Indices
+    # Shape (images,); posterior of the best class, summed over its rotations and shifts
     probability: Singles
-    log_likelihood: Floats
-    agreement: Singles
+    log_likelihood: Floats  # shape (images,); less terms that do not depend on the references
+    agreement: Singles  # shape (images,); product of image and best reference, posed
+    # Shape (classes, shifts, coefficients); images weighted by their posteriors and turned back,
+    # still shifted
     sums: npt.NDArray[np.complex128]
-    weights: Floats
-    power: Floats
+    weights: Floats  # shape (classes, shifts); posteriors, summed
+    power: Floats  # shape (classes, rings); power of the images, weighted likewise
 
 
 class Comparison:

@@ -57,23 +57,12 @@ class ArraySource:
 
 @dataclass(frozen=True)
 class PreparedImages:
-    """Images as white harmonics of unit norm, in an order that depends on their content alone.
+    """Images as white harmonics of unit norm, in an order that depends on their content alone."""
 
-    Attributes
-    ----------
-    order : ndarray of int
-        Number in the source of each.
-    left_out : ndarray of int
-        Numbers of images that are constant or have values that are not finite.
-    coefficients : ndarray of complex64, shape (n, coefficients)
-    noise : ndarray, shape (rings,)
-        Relative power of the noise by which they were made white.
-    """
-
-    order: Indices
-    left_out: Indices
-    coefficients: Coefficients
-    noise: Floats
+    order: Indices  # number in the source of each
+    left_out: Indices  # numbers of images that are constant or have values that are not finite
+    coefficients: Coefficients  # shape (n, coefficients)
+    noise: Floats  # shape (rings,); relative power of the noise by which they were made white
     file: IO[bytes] | None = None
 
 

@@ -32,43 +32,22 @@ _SHARPNESS = 1.0
 
 @dataclass(frozen=True)
 class Sampling:
-    """How finely poses are sampled at the end; the first iterations are coarser.
+    """How finely poses are sampled at the end; the first iterations are coarser."""
 
-    Parameters
-    ----------
-    rotations : int
-        Evenly spaced.
-    shift_reach_px, shift_step_px : float
-    """
-
-    rotations: int
+    rotations: int  # evenly spaced
     shift_reach_px: float
     shift_step_px: float
 
 
 @dataclass
 class Mixture:
-    """The state of the fit.
+    """The state of the fit."""
 
-    Attributes
-    ----------
-    references : ndarray of complex64, shape (classes, coefficients)
-        White.
-    share : ndarray, shape (classes,)
-        Prior of each class.
-    shift_sd_px : float
-        Of the prior of shifts.
-    variance : float
-        Of the noise: what the references leave of an image's unit norm.
-    log_likelihood : list of float
-        Per image, after each iteration.
-    """
-
-    references: Coefficients
-    share: Floats
-    shift_sd_px: float
-    variance: float
-    log_likelihood: list[float] = field(default_factory=list)
+    references: Coefficients  # shape (classes, coefficients); white
+    share: Floats  # shape (classes,); prior of each class
+    shift_sd_px: float  # of the prior of shifts
+    variance: float  # of the noise: what the references leave of an image's unit norm
+    log_likelihood: list[float] = field(default_factory=list)  # per image, after each iteration
 
 
 def fit_mixture(

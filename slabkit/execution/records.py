@@ -27,46 +27,25 @@ _TEXT_SUFFIXES = {".star", ".csv", ".txt", ".json", ".ndjson", ".tsv", ".toml", 
 
 @dataclass
 class Record:
-    """What is written next to a result.
+    """What is written next to a result."""
 
-    Parameters
-    ----------
-    step : str
-        The command, ``pick blob`` for instance.
-    parameters : dict
-        Everything that can change the result, seeds included.
-    inputs : list of dict
-        ``name``, ``size`` (bytes) and ``hash`` of each input, see `describe_input`.
-    command : list of str
-        The command line.
-    version : str
-        slabkit's.
-    outputs : list of str
-        Files written, relative to the record's folder.
-    summary : dict
-        The counts that the command reported.
-    warnings : list of str
-    failures : list of dict
-        ``item`` and ``error`` of what could not be done.
-    finished : str
-        Local time with offset, ISO 8601; empty while the step runs, and after it was interrupted.
-    result : dict
-        The main file itself, as `describe_input` says.
-    working_directory : str
-        Where the command ran, relative to the record's folder; paths in tables start there.
-    """
-
-    step: str
-    parameters: dict[str, Any]
+    step: str  # the command, ``pick blob`` for instance
+    parameters: dict[str, Any]  # everything that can change the result, seeds included
+    # ``name``, ``size`` (bytes) and ``hash`` of each input, see `describe_input`
     inputs: list[dict[str, Any]]
-    command: list[str] = field(default_factory=list)
-    version: str = slabkit.__version__
+    command: list[str] = field(default_factory=list)  # the command line
+    version: str = slabkit.__version__  # slabkit's
+    # Files written, relative to the record's folder
     outputs: list[str] = field(default_factory=list)
-    summary: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)  # the counts that the command reported
     warnings: list[str] = field(default_factory=list)
+    # ``item`` and ``error`` of what could not be done
     failures: list[dict[str, str]] = field(default_factory=list)
+    # Local time with offset, ISO 8601; empty while the step runs, and after it was interrupted
     finished: str = ""
+    # The main file itself, as `describe_input` says
     result: dict[str, Any] = field(default_factory=dict)
+    # Where the command ran, relative to the record's folder; paths in tables start there
     working_directory: str = "."
 
     def differences(self, other: Record) -> list[str]:
@@ -104,10 +83,6 @@ class Record:
             inside = path.is_absolute() and not result.is_absolute() and path.is_relative_to(here)
             found.append(path.relative_to(here) if inside else path)
         return found
-
-    def same_work(self, other: Record) -> bool:
-        """Tell whether another record is of the same step, parameters and input contents."""
-        return not self.differences(other)
 
 
 def record_path(result: str | os.PathLike[str]) -> Path:

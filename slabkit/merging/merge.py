@@ -39,30 +39,14 @@ _FILL: dict[str, Any] = {"i": 0, "u": 0, "b": False, "f": np.nan, "O": "", "U": 
 
 @dataclass(frozen=True)
 class MergeCounts:
-    """What became of the picks: ``given - duplicates - merged == picks``.
+    """What became of the picks: ``given - duplicates - merged == picks``."""
 
-    Parameters
-    ----------
-    given : tuple of int
-        Picks of each list.
-    duplicates : int
-        The same pick (id and position) in a second list.
-    merged : int
-        Picks that are the same particle as a better one.
-    kept : tuple of int
-        Picks of each list in the result.
-    picks : int
-        Rows of the result.
-    shared : int
-        Rows of the result that represent picks of more than one list.
-    """
-
-    given: tuple[int, ...]
-    duplicates: int
-    merged: int
-    kept: tuple[int, ...]
-    picks: int
-    shared: int = 0
+    given: tuple[int, ...]  # picks of each list
+    duplicates: int  # the same pick (id and position) in a second list
+    merged: int  # picks that are the same particle as a better one
+    kept: tuple[int, ...]  # picks of each list in the result
+    picks: int  # rows of the result
+    shared: int = 0  # rows of the result that represent picks of more than one list
 
 
 def merge_picks(

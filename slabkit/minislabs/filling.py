@@ -21,17 +21,10 @@ _WINDOW_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class FilledGallery:
-    """The minislabs of one gallery.
+    """The minislabs of one gallery."""
 
-    Parameters
-    ----------
-    index : int
-        Which gallery, from 0.
-    minislabs : Minislabs
-        In the order of their tiles; `Minislabs.row` counts rows of the whole pick table.
-    """
-
-    index: int
+    index: int  # which gallery, from 0
+    # In the order of their tiles; `Minislabs.row` counts rows of the whole pick table
     minislabs: Minislabs
 
 

@@ -56,19 +56,12 @@ _NOISE_SAMPLES = 8192  # an image and diameter
 
 @dataclass(frozen=True)
 class Ladder:
-    """The diameters that are searched.
+    """The diameters that are searched."""
 
-    Parameters
-    ----------
-    diameters : ndarray of float64, shape (rungs,)
-        In Å, a geometric series; the first and the last lie outside the range asked for, so that
-        what is smaller or larger can be distinguished from what is just inside.
-    smallest, largest : float
-        Diameters that are accepted, Å.
-    """
-
+    # Shape (rungs,); in Å, a geometric series; the first and the last lie outside the range asked
+    # for, so that what is smaller or larger can be distinguished from what is just inside
     diameters: Floats
-    smallest: float
+    smallest: float  # diameters that are accepted, Å
     largest: float
 
     def at(self, rung: Floats) -> Floats:
@@ -79,44 +72,23 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Peaks in one image, and samples of what the filters answer there in general.
+    """Peaks in one image, and samples of what the filters answer there in general."""
 
-    Parameters
-    ----------
-    x_px, y_px : ndarray of float64
-        Pixels of the image, 0 = centre of the first.
-    diameter : ndarray of float64
-        In Å, at which the filter that gives the score answers most strongly.
-    response : ndarray of float64
-        Answer of the filter that gives the score, in the units of the image, protein positive.
-    rung : ndarray of float64
-        Fractional rung at which ``response`` was taken.
-    scored_by : ndarray of int64
-        Filter that ``response`` is of: `BALL`, `RIM` or `SHELL`.
-    found_by : ndarray of int64
-        Filter whose peak it is.
-    elongation : ndarray of float64
-        See `slabkit.arrays.peaks`.
-    samples : dict of int to ndarray of float32, shape (rungs, samples)
-        For every filter that scores, answers on a regular grid of places that are no padding.
-        Empty for a constant image.
-    first_rung : dict of int to int
-        Rung of the ladder at which each filter begins.
-    rims, lines : Smoothed or None
-        The image lightly smoothed, and such that membranes show. None for the Laplacian alone, and
-        for a constant image.
-    """
-
-    x_px: Floats
+    x_px: Floats  # pixels of the image, 0 = centre of the first
     y_px: Floats
-    diameter: Floats
+    diameter: Floats  # in Å, at which the filter that gives the score answers most strongly
+    # Answer of the filter that gives the score, in the units of the image, protein positive
     response: Floats
-    rung: Floats
-    scored_by: npt.NDArray[np.int64]
-    found_by: npt.NDArray[np.int64]
-    elongation: Floats
+    rung: Floats  # fractional rung at which ``response`` was taken
+    scored_by: npt.NDArray[np.int64]  # filter that ``response`` is of: `BALL`, `RIM` or `SHELL`
+    found_by: npt.NDArray[np.int64]  # filter whose peak it is
+    elongation: Floats  # see `slabkit.arrays.peaks`
+    # Shape (rungs, samples); for every filter that scores, answers on a regular grid of places that
+    # are no padding. Empty for a constant image.
     samples: dict[int, npt.NDArray[np.float32]]
-    first_rung: dict[int, int]
+    first_rung: dict[int, int]  # rung of the ladder at which each filter begins
+    # The image lightly smoothed, and such that membranes show. None for the Laplacian alone, and
+    # for a constant image.
     rims: Smoothed | None = None
     lines: Smoothed | None = None
 

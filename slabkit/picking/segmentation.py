@@ -171,26 +171,13 @@ _SAME = 0.5  # of the diameter: parts of one label closer than this are one part
 
 @dataclass(frozen=True)
 class SegmentationCounts:
-    """What became of the objects of one volume.
+    """What became of the objects of one volume."""
 
-    Parameters
-    ----------
-    objects : int
-        Connected components of the labels for which a diameter is given.
-    small : int
-        Objects, or parts of them, below the size cut-off.
-    split : int
-        Objects that gave more than one pick.
-    picks : int
-    ignored : tuple of int
-        Labels that are in the volume and were not asked for.
-    """
-
-    objects: int
-    small: int
-    split: int
+    objects: int  # connected components of the labels for which a diameter is given
+    small: int  # objects, or parts of them, below the size cut-off
+    split: int  # objects that gave more than one pick
     picks: int
-    ignored: tuple[int, ...]
+    ignored: tuple[int, ...]  # labels that are in the volume and were not asked for
 
 
 def pick_segmentation(

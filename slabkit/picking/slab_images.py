@@ -30,21 +30,11 @@ LOWEST_SCORE = float(np.finfo(np.float64).tiny)
 
 @dataclass(frozen=True)
 class SlabSet:
-    """The slabs of one tomogram.
+    """The slabs of one tomogram."""
 
-    Parameters
-    ----------
-    names : list of str
-        Micrograph names, in the order of the table.
-    pixel_size : float
-        In Å.
-    contrast : {"dark", "bright"}
-        How protein looks in the slabs.
-    """
-
-    names: list[str]
-    pixel_size: float
-    contrast: Contrast
+    names: list[str]  # micrograph names, in the order of the table
+    pixel_size: float  # in Å
+    contrast: Contrast  # how protein looks in the slabs
 
     @classmethod
     def from_table(cls, slabs: pd.DataFrame, contrast: Contrast | None) -> SlabSet:
@@ -129,24 +119,15 @@ class Found(Protocol):
 class Limits:
     """Limits that every picker has.
 
-    Parameters
-    ----------
-    threshold : float
-        Lowest score, in standard deviations.
-    max_count : int or None
-        Keep so many of the best of an image.
-    min_distance : float or None
-        Between picks, Å; None: by their diameters.
-
     Raises
     ------
     InputError
         If a limit makes no sense.
     """
 
-    threshold: float
-    max_count: int | None
-    min_distance: float | None
+    threshold: float  # lowest score, in standard deviations
+    max_count: int | None  # keep so many of the best of an image
+    min_distance: float | None  # between picks, Å; None: by their diameters
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.threshold):

@@ -42,15 +42,9 @@ def finer_shape(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]
 
 @dataclass(frozen=True)
 class SearchGrid:
-    """The coarser grid on which images of one size are searched.
+    """The coarser grid on which images of one size are searched."""
 
-    Parameters
-    ----------
-    shape, binned : (int, int)
-        Pixels ``(y, x)`` of the images and of the grid.
-    """
-
-    shape: tuple[int, int]
+    shape: tuple[int, int]  # pixels ``(y, x)`` of the images and of the grid
     binned: tuple[int, int]
 
     def on_image(self, y: npt.ArrayLike, x: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -81,21 +75,11 @@ class SearchGrid:
 
 @dataclass(frozen=True)
 class Smoothed:
-    """A smoothed image on a coarser grid.
+    """A smoothed image on a coarser grid."""
 
-    Parameters
-    ----------
-    image : ndarray of float32, shape (y, x)
-        On the coarser grid.
-    shape : (int, int)
-        Pixels ``(y, x)`` of the image that it is of.
-    pixel_size : float
-        Of that image, in Å.
-    """
-
-    image: Image
-    shape: tuple[int, int]
-    pixel_size: float
+    image: Image  # shape (y, x); on the coarser grid
+    shape: tuple[int, int]  # pixels ``(y, x)`` of the image that it is of
+    pixel_size: float  # of that image, in Å
 
     def at(self, y_px: Floats, x_px: Floats) -> Floats:
         """Give linearly interpolated values at places of the image (pixels)."""

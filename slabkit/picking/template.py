@@ -109,34 +109,17 @@ class TemplateLimits(Limits):
 
 @dataclass(frozen=True)
 class TemplateMatches:
-    """Matches in one image, best first; one element each in every array.
+    """Matches in one image, best first; one element each in every array."""
 
-    Parameters
-    ----------
-    x_px, y_px : ndarray of float64
-        Centres in pixels, 0 = centre of the first pixel.
-    score : ndarray of float64
-        In robust standard deviations; see the module.
-    correlation : ndarray of float64
-        Locally normalised coefficient, -1 to 1.
-    psi : ndarray of float64
-        RELION's in-plane angle in degrees, from -180 (not included) to 180.
-    template : ndarray of int64
-        Number of the template, from 1; those of a second set count on from the first, and so on.
-    set_number : ndarray of int64
-        Which of the sets of templates, from 0.
-    diameter : ndarray of float64
-        Of that set, Å.
-    """
-
-    x_px: Floats
+    x_px: Floats  # centres in pixels, 0 = centre of the first pixel
     y_px: Floats
-    score: Floats
-    correlation: Floats
-    psi: Floats
+    score: Floats  # in robust standard deviations; see the module
+    correlation: Floats  # locally normalised coefficient, -1 to 1
+    psi: Floats  # RELION's in-plane angle in degrees, from -180 (not included) to 180
+    # Number of the template, from 1; those of a second set count on from the first, and so on
     template: Indices
-    set_number: Indices
-    diameter: Floats
+    set_number: Indices  # which of the sets of templates, from 0
+    diameter: Floats  # of that set, Å
 
     def __len__(self) -> int:
         return len(self.x_px)

@@ -36,70 +36,35 @@ _SMALLEST_NOISE = 1e-3  # of the strongest contrast: images without noise have f
 
 @dataclass(frozen=True)
 class SampledImage:
-    """An image made ready, with coefficients and contrasts at places at large.
+    """An image made ready, with coefficients and contrasts at places at large."""
 
-    Parameters
-    ----------
-    spectrum : ndarray of float32 or None
-        `slabkit.arrays.filters.cosine_spectrum`; None for a constant image.
-    unit : float
-        The units of ``spectrum``, in those of the image.
-    padding : ndarray of bool or None
-        Pixels of the image that are none.
-    samples : list of ndarray of float32
-        For each set of templates the highest coefficients on a regular grid of places that are no
-        padding. Empty for a constant image.
-    contrast_samples : list of ndarray of float64
-        For each rim the contrast (see `TemplateCandidates`) at these places.
-    """
-
-    spectrum: Image | None
-    unit: float
-    padding: npt.NDArray[np.bool_] | None
+    spectrum: Image | None  # `slabkit.arrays.filters.cosine_spectrum`; None for a constant image
+    unit: float  # the units of ``spectrum``, in those of the image
+    padding: npt.NDArray[np.bool_] | None  # pixels of the image that are none
+    # For each set of templates the highest coefficients on a regular grid of places that are no
+    # padding. Empty for a constant image.
     samples: list[Image]
+    # For each rim the contrast (see `TemplateCandidates`) at these places
     contrast_samples: list[Floats]
 
 
 @dataclass(frozen=True)
 class TemplateCandidates:
-    """Peaks of one image; one element each in every array but ``rim_diameter``.
+    """Peaks of one image; one element each in every array but ``rim_diameter``."""
 
-    Parameters
-    ----------
-    x_px, y_px : ndarray of float64
-        Place in pixels of the image.
-    correlation : ndarray of float64
-        Locally normalised coefficient, -1 to 1.
-    psi : ndarray of float64
-        In degrees.
-    template : ndarray of int64
-        From 0, over all sets of templates.
-    set_number : ndarray of int64
-        Which set of templates, from 0.
-    contrast : ndarray of float64
-        How much brighter a particle's rim is there than its surround; in the units of the image,
-        protein positive.
-    rim : ndarray of int64
-        Which rim, from 0, over all sets.
-    rim_diameter : ndarray of float64, shape (rims,)
-        Of a particle with such a rim, in Å.
-    lines : Smoothed or None
-        Where membranes show; None for a constant image.
-    unit : float
-        The units of ``lines``, in those of the image.
-    """
-
-    x_px: Floats
+    x_px: Floats  # place in pixels of the image
     y_px: Floats
-    correlation: Floats
-    psi: Floats
-    template: Indices
-    set_number: Indices
+    correlation: Floats  # locally normalised coefficient, -1 to 1
+    psi: Floats  # in degrees
+    template: Indices  # from 0, over all sets of templates
+    set_number: Indices  # which set of templates, from 0
+    # How much brighter a particle's rim is there than its surround; in the units of the image,
+    # protein positive
     contrast: Floats
-    rim: Indices
-    rim_diameter: Floats
-    lines: Smoothed | None
-    unit: float
+    rim: Indices  # which rim, from 0, over all sets
+    rim_diameter: Floats  # shape (rims,); of a particle with such a rim, in Å
+    lines: Smoothed | None  # where membranes show; None for a constant image
+    unit: float  # the units of ``lines``, in those of the image
 
     def ridges(self, rows: Indices) -> Callable[[Indices], Floats]:
         """Prepare to tell how high lines run past any of some candidates."""
@@ -170,15 +135,9 @@ class Whitening:
 
     A slab is strongest at low frequencies, where all its contents look similar; dividing by a power
     of its amplitudes gives finer detail more weight.
-
-    Parameters
-    ----------
-    frequency : ndarray of float64
-        In cycles an Å, ascending.
-    factor : ndarray of float64
     """
 
-    frequency: Floats
+    frequency: Floats  # in cycles an Å, ascending
     factor: Floats
 
     def __call__(self, frequency: Floats) -> Floats:

@@ -60,28 +60,17 @@ class PlacedMap:
 class MapModel:
     """A density map, ready to be drawn at one voxel size.
 
-    Parameters
-    ----------
-    name : str
-        The species.
-    source : PlacedMap
-    voxel_size : float
-        Of the tomogram, in Å; the map is low-passed to what that can show.
-    mass : float, optional
-        In Da; None: as if the densest voxel held `PROTEIN_DENSITY`.
-    known_diameter : float, optional
-        In Å; None: the greatest extent at `EXTENT_LEVEL` of the highest density.
-
     Warns
     -----
     SlabkitWarning
         If the map is cut off by its box.
     """
 
-    name: str
+    name: str  # the species
     source: PlacedMap
-    voxel_size: float
-    mass: float | None = None
+    voxel_size: float  # of the tomogram, in Å; the map is low-passed to what that can show
+    mass: float | None = None  # in Da; None: as if the densest voxel held `PROTEIN_DENSITY`
+    # In Å; None: the greatest extent at `EXTENT_LEVEL` of the highest density
     known_diameter: float | None = None
     diameter: float = field(init=False)
     _coefficients: npt.NDArray[np.float32] = field(init=False, repr=False)

@@ -127,21 +127,11 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Subunits:
-    """Gaussians: where, how wide, how heavy.
+    """Gaussians: where, how wide, how heavy."""
 
-    Parameters
-    ----------
-    centres : ndarray of float, shape (subunits, 3)
-        ``x, y, z`` in Å.
-    widths : ndarray of float, shape (subunits,)
-        Standard deviations in Å.
-    weights : ndarray of float, shape (subunits,)
-        Shares of the mass; need not sum to one.
-    """
-
-    centres: Matrix
-    widths: npt.NDArray[np.float64]
-    weights: npt.NDArray[np.float64]
+    centres: Matrix  # shape (subunits, 3); ``x, y, z`` in Å
+    widths: npt.NDArray[np.float64]  # shape (subunits,); standard deviations in Å
+    weights: npt.NDArray[np.float64]  # shape (subunits,); shares of the mass; need not sum to one
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,25 +140,13 @@ class Molecule:
 
     The asymmetric part is multiplied by the symmetry operators, moved to its centre of mass, and
     scaled so that `diameter` is its greatest extent at `EXTENT_LEVEL`.
-
-    Parameters
-    ----------
-    name : str
-    mass : float
-        In Da; the integral of the density.
-    symmetry : str
-        As `symmetry_operators` takes it.
-    diameter : float
-        In Å.
-    part : Subunits
-        The asymmetric part; only its proportions matter.
     """
 
     name: str
-    mass: float
-    symmetry: str
-    diameter: float
-    part: Subunits
+    mass: float  # in Da; the integral of the density
+    symmetry: str  # as `symmetry_operators` takes it
+    diameter: float  # in Å
+    part: Subunits  # the asymmetric part; only its proportions matter
 
     @cached_property
     def subunits(self) -> Subunits:

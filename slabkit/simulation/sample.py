@@ -20,20 +20,11 @@ HALF_THICKNESS = 32.0
 
 @dataclass(frozen=True, eq=False)
 class Vesicle:
-    """One vesicle.
+    """One vesicle."""
 
-    Parameters
-    ----------
-    centre : ndarray of float, shape (3,)
-        ``x, y, z`` in Å.
-    semi_axes : ndarray of float, shape (3,)
-        Of the bilayer's middle, in Å.
-    rotation : ndarray of float, shape (3, 3)
-    """
-
-    centre: npt.NDArray[np.float64]
-    semi_axes: npt.NDArray[np.float64]
-    rotation: Matrix
+    centre: npt.NDArray[np.float64]  # shape (3,); ``x, y, z`` in Å
+    semi_axes: npt.NDArray[np.float64]  # shape (3,); of the bilayer's middle, in Å
+    rotation: Matrix  # shape (3, 3)
 
     def half_extents(self) -> npt.NDArray[np.float64]:
         """Give half the size of the box about the bilayer's middle, ``x, y, z`` in Å."""
@@ -97,22 +88,12 @@ _CONTACT = (0.98, 1.2)
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a molecule was put.
-
-    Parameters
-    ----------
-    name : str
-    diameter : float
-        In Å.
-    position : ndarray of float, shape (3,)
-        ``x, y, z`` of the centre of mass in Å.
-    rotation : ndarray of float, shape (3, 3)
-    """
+    """Where a molecule was put."""
 
     name: str
-    diameter: float
-    position: npt.NDArray[np.float64]
-    rotation: Matrix
+    diameter: float  # in Å
+    position: npt.NDArray[np.float64]  # shape (3,); ``x, y, z`` of the centre of mass in Å
+    rotation: Matrix  # shape (3, 3)
 
 
 @dataclass

@@ -26,21 +26,12 @@ _SHORTEST = 0.1  # of the depth: less is not a sample
 
 @dataclass(frozen=True)
 class Faces:
-    """The faces of a sample.
+    """The faces of a sample."""
 
-    Parameters
-    ----------
-    low, high : float
-        Lowest and highest z of the sample in Å; -inf and inf where no face is seen.
-    z : ndarray of float64, shape (planes,)
-        Depths in Å at which the planes were measured.
-    spread : ndarray of float64, shape (planes,)
-        How much the planes vary, in the volume's units.
-    """
-
-    low: float
+    low: float  # lowest and highest z of the sample in Å; -inf and inf where no face is seen
     high: float
-    z: npt.NDArray[np.float64]
+    z: npt.NDArray[np.float64]  # shape (planes,); depths in Å at which the planes were measured
+    # Shape (planes,); how much the planes vary, in the volume's units
     spread: npt.NDArray[np.float64]
 
     @property
