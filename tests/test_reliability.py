@@ -13,21 +13,18 @@ import sys
 import time
 from pathlib import Path
 
+import mrcfile
 import pytest
-from command_line import run_in_process
 from curation_tables import NO, YES, label_table, pick_table
-from volume_files import random_volume
+from killed_runs import check_deaths, contents, deaths, prepare, states_of_death
+from volume_files import random_volume, write_ome_zarr
 
 from slabkit.errors import FormatError, InputError, TryAgainError
+from slabkit.execution import records
 from slabkit.execution.frame import Frame
 from slabkit.execution.locks import output_lock
 from slabkit.formats.tables.blocks import write_table
-from slabkit.formats.tables.native import (
-    PickList,
-    read_native_picks,
-    write_labels,
-    write_picks,
-)
+from slabkit.formats.tables.native import PickList, write_labels, write_picks
 from slabkit.formats.tables.paths import file_inside
 from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.tables import TOMOGRAMS, make_table
@@ -255,15 +252,6 @@ def test_a_file_is_inside_its_folder(tmp_path, name):
 # Inputs survive (G3)
 
 
-def contents(folder):
-    """Give the content of every file by name, locks and records left out."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.endswith((".star.json", ".txt.json", ".lock"))
-    }
-
-
 @pytest.fixture
 def project(tmp_path, slabkit):
     """Make pick lists, truth, labels, two volumes, a copick file, a table of tomograms."""
@@ -368,139 +356,111 @@ def test_an_export_does_not_replace_the_images_by_links_to_themselves(tour, tmp_
         slabkit(*line.split(), "topaz", cwd=folder)
 
 
-# Sets are whole or unnamed (G8, G9)
-
-SETS = {
-    # how a set is made, how it is made otherwise, and which of its files name others of it
-    "minislab": (
-        "minislab picks.star -o set --box {400|300} --depth 300 --tiles 8x8",
-        ["set/minislabs.star"],
-    ),
-    "suggest": (
-        "suggest minislabs/minislabs.star --picks picks.star --number {20|12} -o set/next.star "
-        "--gallery set --decide set/labels.star",
-        ["set/minislabs.star", "set/next.star", "set/labels.star"],
-    ),
-    "classify": (
-        "classify minislabs/minislabs.star -o set --classes {2|3} --iterations 1 --angular-step 60",
-        ["set/classes.star", "set/classified.star"],
-    ),
-    "split": (
-        "split {picks.star|fewer.star} -o set/table.star --fractions one=1,two=1 --lists set",
-        ["set/table.star"],
-    ),
-    "slab": ("slab tomograms/sim_001.mrc -o set --step {300|150} --png", ["set/slabs.star"]),
-    "convert": (
-        "convert {picks.star|fewer.star} set/p.star --to relion5",
-        ["set/p.star"],
-    ),
-    "folder": ("convert {picks.star|fewer.star} set --to tomotwin", ["set/picks.star"]),
-    "topaz": (
-        "export topaz slabs/slabs.star -o set --radius {100|80}",
-        ["set/images.txt"],
-    ),
-    "curate": (
-        "curate picks.star {labels.star|labels2.star} -o set/kept.star --rejected set/no.star",
-        ["set/kept.star"],
-    ),
-}
-_OPERATIONS = ("replace", "unlink", "rmdir", "mkdir")
+# Deaths by SIGKILL (G8, G9); `make soak` has all commands, and kills them for good
 
 
-def killed_at(number, words, cwd):
-    """Run a command in a process that dies, as if killed, before its n-th file operation."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    try:
-        left = [number]
-
-        def counted(function):
-            def run(*arguments, **keywords):
-                left[0] -= 1
-                if not left[0]:
-                    os._exit(9)
-                return function(*arguments, **keywords)
-
-            return run
-
-        for name in _OPERATIONS:
-            setattr(os, name, counted(getattr(os, name)))
-        run_in_process(*words, cwd=cwd)
-        os._exit(0)
-    finally:
-        os._exit(1)
+@pytest.mark.parametrize("name", ["convert", "split"])
+def test_g8_g9_after_a_death_at_any_operation(tour, tmp_path, name):
+    folder = prepare(tour, tmp_path / "t")
+    assert check_deaths(name, folder, tmp_path, states_of_death) > 10
 
 
-@pytest.fixture(scope="module")
-def prepared(tour, tmp_path_factory):
-    """Give the tour, with fewer picks and two tables of labels."""
-    folder = tmp_path_factory.mktemp("sets") / "t"
-    shutil.copytree(tour, folder)
-    picks = read_native_picks(folder / "picks.star")
-    ids = picks.picks["slabkitPickId"].tolist()
-    write_picks(folder / "fewer.star", PickList(picks.picks[:-5], picks.tomograms))
-    for name, count in (("labels", 10), ("labels2", 5)):
-        rows = [(one, YES if number % 2 else NO) for number, one in enumerate(ids[:count])]
-        write_labels(folder / f"{name}.star", label_table(*rows))
-    return folder
+def test_g8_a_real_death_at_any_operation(tour, tmp_path):
+    folder = prepare(tour, tmp_path / "t")
+    assert check_deaths("label", folder, tmp_path, deaths) > 30
 
 
-def generation(line, which):
-    return re.sub(r"\{([^|]*)\|([^}]*)\}", rf"\{which}", line).split()
+# Wrong voxels (G5)
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_a_set_is_never_half_old_and_half_new(prepared, tmp_path, name):
-    line, naming = SETS[name]
-    old, new = generation(line, 1), [*generation(line, 2), "--overwrite"]
-    made, folder = [], tmp_path / "t"
-    shutil.copytree(prepared, folder)
-    for words in (old, new):
-        run_in_process(*words, cwd=folder)
-        made.append(contents(folder / "set"))
-        if words is old:
-            shutil.copytree(folder / "set", tmp_path / "first", symlinks=True)
-    assert made[0] != made[1]
-    number, finished, before = 0, False, {}
-    while not finished:
-        number += 1 if number < 20 else 9  # an export has a hundred
-        shutil.rmtree(folder / "set")
-        shutil.copytree(tmp_path / "first", folder / "set", symlinks=True)
-        code = killed_at(number, new, folder)
-        assert code in (0, 9)
-        finished = code == 0
-        now = contents(folder / "set")
-        for table in naming:
-            if (content := now.get(Path(table).name)) is None:
-                continue
-            whose = [one for one in made if one.get(Path(table).name) == content]
-            assert whose, f"{table} is neither old nor new after {number} operations"
-            assert any(
-                all(now.get(file) == one[file] for file in one if f"set/{file}" not in naming)
-                for one in whose
-            ), f"{table} names files of another run after {number} operations"
-        if now != before:  # the others are as good as the same death
-            run_in_process(*new, cwd=folder)
-            assert contents(folder / "set") == made[1]
-            hidden = list((folder / "set").rglob(".*"))
-            assert not hidden, f"{hidden} after {number} operations"
-        before = now
-    assert number > 3
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("chunks", [(-1, 12, 12), (8, -1, 12), (-1, -1, -1), (8, 12, 0), (8, 12)])
+def test_g5_ome_zarr_with_impossible_chunks(tmp_path, slabkit, zarr_format, chunks):
+    zarr = pytest.importorskip("zarr")
+    if zarr.__version__ < "3" and zarr_format == 3:
+        pytest.skip("zarr 2")
+    data = random_volume((8, 12, 12)).astype("f4")
+    store = write_ome_zarr(tmp_path / "TS_1.zarr", data, 10, zarr_format=zarr_format)
+    file = store / "0" / (".zarray" if zarr_format == 2 else "zarr.json")
+    layout = json.loads(file.read_text())
+    if zarr_format == 2:
+        layout["chunks"] = chunks
+    else:
+        layout["chunk_grid"]["configuration"]["chunk_shape"] = chunks
+    file.write_text(json.dumps(layout))
+    done = slabkit("slab", "TS_1.zarr", "-o", "slabs", code=2)
+    assert len(done.stderr.splitlines()) == 1
+    assert os.listdir(tmp_path) == ["TS_1.zarr"]
 
 
-@pytest.mark.parametrize("name", ["split", "curate"])
-def test_a_killed_first_run_is_taken_over_by_the_same_command(prepared, tmp_path, name):
-    words = generation(SETS[name][0], 1)
-    shutil.copytree(prepared, tmp_path / "t")
-    run_in_process(*words, cwd=tmp_path / "t")
-    made = contents(tmp_path / "t/set")
-    number, code = 0, 9
-    while code == 9:
-        number += 1
-        shutil.rmtree(tmp_path / "t/set")
-        code = killed_at(number, words, tmp_path / "t")
-        assert code in (0, 9)
-        run_in_process(*words, cwd=tmp_path / "t")
-        assert contents(tmp_path / "t/set") == made
-        assert not list((tmp_path / "t/set").rglob(".*.tmp.*"))
+def changed_planes(path):
+    with path.open("r+b") as file:  # 74 planes of 96
+        file.seek(1024 + 11 * 4 * 128 * 128)
+        file.write(bytes(74 * 4 * 128 * 128))
+
+
+def changed_voxel(path):
+    with path.open("r+b") as file:  # not in a sample
+        file.seek(1024 + 4 * (50 * 128 * 128 + 60 * 128 + 77))
+        file.write(b"\1")
+
+
+@pytest.mark.parametrize(
+    ("whole", "change", "happens"),
+    [
+        (1 << 24, changed_planes, "changed"),
+        (1 << 24, changed_voxel, "changed"),
+        (1 << 24, os.utime, "skipped"),
+        (1 << 20, changed_planes, "changed"),
+        (1 << 20, changed_voxel, "made again"),
+        (1 << 20, os.utime, "made again"),
+        (1 << 20, lambda path: None, "skipped"),
+    ],
+)
+def test_g5_a_changed_volume_is_no_finished_work(
+    tmp_path, slabkit, monkeypatch, whole, change, happens
+):
+    monkeypatch.setattr(records, "_WHOLE_BYTES", whole)
+    monkeypatch.setattr(records, "_SAMPLED_PAGES", 128)
+    volume(tmp_path / "A.mrc", (96, 128, 128))
+    slabkit("slab", "A.mrc", "-o", "slabs")
+    time.sleep(0.01)
+    change(tmp_path / "A.mrc")
+    done = slabkit("slab", "A.mrc", "-o", "slabs", code=2 if happens == "changed" else 0)
+    assert {"changed": "A.mrc has changed", "made again": "is made again"}.get(
+        happens, happens
+    ) in done.stderr
+
+
+def test_g5_a_chunk_of_a_store_changed_in_place(tmp_path, slabkit, monkeypatch):
+    zarr = pytest.importorskip("zarr")
+    data = random_volume((8, 12, 12)).astype("f4")
+    store = write_ome_zarr(tmp_path / "TS_1.zarr", data, 10, zarr_format=2)
+    slabkit("slab", "TS_1.zarr", "-o", "slabs")
+    zarr.open_array(str(store / "0"), mode="r+")[:] = data[::-1]
+    sizes = records.describe_input(store)
+    assert "has changed" in slabkit("slab", "TS_1.zarr", "-o", "slabs", code=2).stderr
+    monkeypatch.setattr(records, "_WHOLE_BYTES", 100)
+    large = records.describe_input(store)
+    assert (large["size"], large["hash"]) == (sizes["size"], sizes["hash"])
+    assert set(large) == {"name", "size", "hash", "modified"}
+
+
+@pytest.mark.parametrize("tomograms", [(), ("--tomograms", "TS_1.mrc")])
+@pytest.mark.parametrize(
+    ("size", "said"), [(1, 2), (7.84, 2), (10.1, 2), (0, 0), (10.01, 0), (10, 0)]
+)
+def test_g5_minislab_stops_at_another_voxel_size(tmp_path, slabkit, tomograms, size, said):
+    path = volume(tmp_path / "TS_1.mrc", (40, 64, 64))
+    slabkit("convert", write_list(tmp_path / "p.csv.star"), "p.csv")
+    slabkit("convert", "p.csv", "p.star", "--tomograms", "TS_1.mrc")
+    with mrcfile.open(path, "r+") as file:
+        file.voxel_size = size
+    line = ("minislab", "p.star", "-o", "m", "--box", "200", "--depth", "100", *tomograms)
+    if size == 0 and tomograms:
+        said = 2
+    done = slabkit(*line, code=said)
+    if said == 2:
+        assert "--voxel-size" in done.stderr
+        assert not (tmp_path / "m").exists()
+        slabkit(*line, "--voxel-size", "10")

@@ -26,13 +26,20 @@ import contextlib
 import dataclasses
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from slabkit.errors import InputError, OutputExistsError, SlabkitError, TryAgainError
+from slabkit.errors import (
+    InputError,
+    OutputExistsError,
+    SlabkitError,
+    SlabkitWarning,
+    TryAgainError,
+)
 from slabkit.execution.files import State, file_state, refuse_inputs
 from slabkit.execution.reporting import Reporter, StepResult, raise_if_all_failed
 
@@ -207,7 +214,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
         self._states = {name: file_state(name) for name in self._inputs}
         if self.out is None:
             return self
-        from slabkit.execution.locks import output_lock
+        from slabkit.execution.locks import output_lock, remove_dead_lock
         from slabkit.execution.records import (
             Record,
             describe_inputs,
@@ -231,6 +238,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
                 f"{self.out.suffix} with slabkit convert."
             )
         if self._is_there_already():
+            remove_dead_lock(self.out)
             return self
         parents = [self.out.parent, *self.out.parent.parents]
         self._new_folders = [folder for folder in parents if not folder.exists()]
@@ -291,6 +299,10 @@ class Work(contextlib.AbstractContextManager["Work"]):
             if (now["size"], now["hash"]) != (old.result["size"], old.result["hash"]):
                 raise OutputExistsError(f"{self.out}: was changed since it was made; {remedy}")
         unfinished = old.failures or not old.finished or changed
+        if not unfinished and (again := self._record.modified(old)):
+            text = f"{again[0]}: was modified since {self.out} was made; it is made again."
+            warnings.warn(text, SlabkitWarning, stacklevel=4)
+            return False
         return not unfinished and all(path.exists() for path in old.output_paths(self.out))
 
     def __exit__(

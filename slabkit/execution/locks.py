@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from slabkit.errors import TryAgainError, write_error
+from slabkit.errors import SlabkitError, TryAgainError, write_error
 
 _NO_FILE_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
@@ -42,6 +42,13 @@ def output_lock(result: str | os.PathLike[str]) -> Iterator[None]:
         yield
     finally:
         _release(lock, handle)
+
+
+def remove_dead_lock(result: Path) -> None:
+    """Remove the lock file of a run that was killed after it had finished its result."""
+    if result.with_name(f".{result.name}.lock").exists():
+        with contextlib.suppress(SlabkitError), output_lock(result):
+            pass
 
 
 def _locked_file(lock: Path, result: Path) -> int:

@@ -22,6 +22,8 @@ from slabkit.formats.tables.paths import is_pipe, read_bytes
 from slabkit.formats.tomograms.names import is_reference
 
 _SAMPLED_BLOCKS, _BLOCK_BYTES = 16, 65536
+# So many pages reach every plane of any tomogram; what is smaller is hashed whole.
+_SAMPLED_PAGES, _PAGE_BYTES, _WHOLE_BYTES = 2048, 4096, 1 << 24
 _TEXT_SUFFIXES = {".star", ".csv", ".txt", ".json", ".ndjson", ".tsv", ".toml", ".mod", ".coords"}
 
 
@@ -60,14 +62,23 @@ class Record:
         ]
         inputs = {i["name"]: (i["size"], i["hash"]) for i in self.inputs}
         earlier = {i["name"]: (i["size"], i["hash"]) for i in other.inputs}
+        denser = self._inputs_with_another("denser_hash", other)
         found += [f"{name} is a new input" for name in inputs if name not in earlier]
         found += [f"{name} is no longer an input" for name in earlier if name not in inputs]
         found += [
             f"{name} has changed"
             for name in inputs
-            if earlier.get(name, inputs[name]) != inputs[name]
+            if earlier.get(name, inputs[name]) != inputs[name] or name in denser
         ]
         return found
+
+    def modified(self, other: Record) -> list[str]:
+        """Name the large inputs whose samples are the same, but not their modification time."""
+        return self._inputs_with_another("modified", other)
+
+    def _inputs_with_another(self, key: str, other: Record) -> list[str]:
+        earlier = {i["name"]: i[key] for i in other.inputs if key in i}
+        return [i["name"] for i in self.inputs if earlier.get(i["name"], i.get(key)) != i.get(key)]
 
     def set_outputs(self, paths: Iterable[Path], result: Path) -> None:
         """Name the files written, as seen from the record's folder."""
@@ -157,22 +168,25 @@ def describe_input(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     A table's hash is of its whole content; a volume's of its first block and of blocks sampled
     evenly, because hashing gigabytes costs more than projecting them; a folder's (OME-Zarr) of its
-    metadata files and the sizes of all its files.
+    metadata files and the sizes of all its files. Of volumes there is also ``denser_hash``, of all
+    voxels or of samples in every plane, and of large ones and folders ``modified``, because voxels
+    between the samples may change.
     """
     path = Path(path)
     digest = hashlib.blake2b(digest_size=16)
+    more: dict[str, Any] = {}
     try:
         if is_reference(path):
             from slabkit.formats.tomograms.copick_remote import hash_remote_folder
 
             size = hash_remote_folder(path, digest)
         elif path.is_dir():
-            size = _hash_folder(path, digest)
+            size = _hash_folder(path, digest, more)
         else:
-            size = _hash_file(path, digest)
+            size = _hash_file(path, digest, more)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    return {"name": path.as_posix(), "size": size, "hash": digest.hexdigest()}
+    return {"name": path.as_posix(), "size": size, "hash": digest.hexdigest(), **more}
 
 
 def describe_text(name: str, text: str) -> dict[str, Any]:
@@ -182,7 +196,7 @@ def describe_text(name: str, text: str) -> dict[str, Any]:
     return {"name": name, "size": len(data), "hash": digest.hexdigest()}
 
 
-def _hash_file(path: Path, digest: Any) -> int:
+def _hash_file(path: Path, digest: Any, more: dict[str, Any]) -> int:
     if is_pipe(path):
         data = read_bytes(path)
         digest.update(data)
@@ -198,21 +212,40 @@ def _hash_file(path: Path, digest: Any) -> int:
             for index in range(_SAMPLED_BLOCKS):
                 file.seek(last * index // (_SAMPLED_BLOCKS - 1))
                 digest.update(file.read(_BLOCK_BYTES))
+            more["denser_hash"] = _denser_hash(file.fileno(), size)
+            if size > _WHOLE_BYTES:
+                more["modified"] = os.fstat(file.fileno()).st_mtime_ns
         digest.update(str(size).encode())
     return size
 
 
-def _hash_folder(path: Path, digest: Any) -> int:
-    total = 0
+def _denser_hash(file: int, size: int) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    step, length = _WHOLE_BYTES, _WHOLE_BYTES
+    if size > _WHOLE_BYTES:
+        step, length = max(1, (size - _PAGE_BYTES) // (_SAMPLED_PAGES - 1)), _PAGE_BYTES
+    for position in range(0, size, step):
+        digest.update(os.pread(file, length, position))
+    return digest.hexdigest()
+
+
+def _hash_folder(path: Path, digest: Any, more: dict[str, Any]) -> int:
+    total = modified = 0
+    content = hashlib.blake2b(digest_size=16)
     for folder, folders, files in os.walk(path):
         folders.sort()
         for name in sorted(files):
             file = Path(folder) / name
-            size = file.stat().st_size
+            status = file.stat()
+            size = status.st_size
             total += size
+            modified += status.st_mtime_ns
+            if total <= _WHOLE_BYTES:
+                content.update(file.read_bytes())
             digest.update(f"{file.relative_to(path).as_posix()}\0{size}\0".encode())
             if name in (".zattrs", ".zarray", ".zgroup", "zarr.json"):
                 digest.update(file.read_bytes())
+    more |= {"modified": modified} if total > _WHOLE_BYTES else {"denser_hash": content.hexdigest()}
     return total
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from slabkit.errors import InputError
-from slabkit.execution.frame import Frame
+from slabkit.execution.frame import Frame, parameters
 from slabkit.formats.picks.context import PickReading
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Options:
 def run(options: Options, frame: Frame) -> list[Scored]:
     """Score the picks by each rule; intervals are None unless they are asked for."""
     from slabkit.formats.picks.reading import read_picks
+    from slabkit.formats.source import Source
     from slabkit.formats.tomograms.table import read_tomograms
     from slabkit.scoring import score_intervals, score_picks
 
@@ -62,16 +63,31 @@ def run(options: Options, frame: Frame) -> list[Scored]:
         raise InputError("only one table can come from standard input (-).")
     _check_suffix(options.curve, "--curve", (".star", ".csv"))
     _check_suffix(options.plot, "--plot", (".png",))
+    given = {
+        path: Source.load(path) if path == "-" else path for path in (options.picks, options.truth)
+    }
+    beside = [Path(options.plot)] if options.curve and options.plot else []
     inputs = [options.picks, options.truth, *options.tomograms]
-    with frame.work("score", None, inputs=inputs) as work:
-        work.check_free(Path(name) for name in (options.curve, options.plot) if name is not None)
+    with frame.work(
+        "score",
+        options.curve or options.plot,
+        inputs=[path for path in inputs if Path(path).exists()],
+        parameters=parameters(options, "picks", "truth", "curve", "plot"),
+        text_inputs={path: one.text for path, one in given.items() if isinstance(one, Source)},
+    ) as work:
+        drawn = work.finished  # what is printed is computed all the same
+        if not drawn:
+            work.check_free(beside)
         size = options.voxel_size
         table = read_tomograms(options.tomograms, size) if options.tomograms else None
         picks = read_picks(
-            options.picks, tomograms=table, voxel_size=size, **options.reading.keywords()
+            given[options.picks],
+            tomograms=table,
+            voxel_size=size,
+            **options.reading.keywords(),
         ).picks
         # A particle that appears twice makes every recall wrong; scoring says where.
-        truth = read_picks(options.truth, tomograms=table, keep_duplicates=True)
+        truth = read_picks(given[options.truth], tomograms=table, keep_duplicates=True)
         same: dict[str, Any] = {
             "radii": options.radii,
             "beta": options.beta,
@@ -93,7 +109,8 @@ def run(options: Options, frame: Frame) -> list[Scored]:
                 results.append((spread.score, spread))
             else:
                 results.append((score_picks(picks, truth.picks, mode=mode, **same), None))
-        if options.curve or options.plot:
+        if (options.curve or options.plot) and not drawn:
+            work.outputs += beside
             _write_curve(picks, truth.picks, {"mode": modes[0], **same}, options)
         frame.reporter.result(results)
         for score, intervals in results:

@@ -197,9 +197,10 @@ def pick_tomograms(
                     f"{source}: names no file for the tomogram {name}; give it with --tomograms."
                 )
                 own = replace(own, problem=problem)
-            ref = own.but(reading=Reading(voxel_size=own.voxel_size)).but(reading=reading)
+            ref = replace(own, opener=_open_listed).but(reading=reading)
         elif composed(name) in given:
-            ref = _instead(own, given[composed(name)], size_vox, source)
+            settled = reading.voxel_size is not None
+            ref = _instead(own, given[composed(name)], size_vox, source, settled)
         else:
             close = difflib.get_close_matches(name, given, 3, 0) or ["none"]
             problem = (
@@ -231,11 +232,22 @@ def _of_row(
     return ref, (x, y, z)
 
 
+def _open_listed(ref: TomogramRef) -> Tomogram:
+    """Open the list's own volume; the list's voxel size holds where the file says none."""
+    assert ref.path is not None
+    if ref.reading.voxel_size is None:
+        stated = open_volume(ref.path, ref.reading).voxel_sizes
+        if stated is None or not all(math.isfinite(size) and size > 0 for size in stated):
+            ref = ref.but(reading=Reading(voxel_size=ref.voxel_size))
+    return open_reference(ref)
+
+
 def _instead(
     own: TomogramRef,
     given: TomogramRef,
     size_vox: tuple[int, ...],
     source: str | os.PathLike[str],
+    settled: bool,
 ) -> TomogramRef:
     """Give a volume that is used instead of the list's, read as that one was."""
     assert given.path is not None
@@ -245,11 +257,13 @@ def _instead(
         held = replace(held, voxel_size=None)
     wins = given.reading.changes()
     kept = {name: value for name, value in held.changes().items() if name not in wins}
-    opener = open_reference
-    if kept and not same:
-        opener = functools.partial(
-            _open_as_recorded, recorded=kept, size_vox=size_vox, source=source
-        )
+    opener = functools.partial(
+        _open_as_recorded,
+        recorded={} if same else kept,
+        size_vox=size_vox,
+        source=source,
+        stated=None if settled else own.voxel_size,
+    )
     return replace(
         own,
         path=given.path,
@@ -266,8 +280,13 @@ def _open_as_recorded(
     recorded: dict[str, Any],
     size_vox: tuple[int, ...],
     source: str | os.PathLike[str],
+    stated: float | None,
 ) -> Tomogram:
-    """Open another volume than a list names, if what is recorded of that one can hold for it."""
+    """Open another volume than a list names, if what is recorded of that one can hold for it.
+
+    Another voxel size than the one ``stated`` there is of another binning, and then the number of
+    voxels is another too.
+    """
     assert ref.path is not None
 
     def refused(option: str, reason: str, remedy: str = "") -> InputError:
@@ -287,6 +306,13 @@ def _open_as_recorded(
     if "uint8" in held and tomogram.data.dtype.itemsize != 1:
         raise refused("uint8", f"its voxels are {tomogram.data.dtype}, not bytes")
     found = tuple(reversed(tomogram.shape))
+    different = stated is not None and not math.isclose(tomogram.voxel_size, stated, rel_tol=2e-3)
+    if different and (found == size_vox or min(size_vox) == 0):
+        count = "for as many voxels" if min(size_vox) else "and not how many voxels there are"
+        raise InputError(
+            f"{ref.path}: has {tomogram.voxel_size:g} Å per voxel, {source} says {stated:g} Å "
+            f"{count}; say which is true with --voxel-size."
+        )
     if min(size_vox) > 0 and found != size_vox:
         for name, remedy in (("axis_order", ""), ("voxel_size", "give --voxel-size, ")):
             if name in held:
