@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class VoxelSource(Protocol):
-    """Anything that reads voxels by three slices: an array, a memory map, a Zarr array."""
+    """Anything that reads voxels by three slices: an array, a file, a Zarr array."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -140,7 +140,7 @@ class Tomogram:
         Returns
         -------
         ndarray
-            Shape ``stop - start``, in the volume's own type (perhaps a view of a memory map: do not
+            Shape ``stop - start``, in the volume's own type (perhaps a view of the source: do not
             write to it). Non-finite voxels are *not* looked for; see `check_finite`.
 
         Raises

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from volume_files import mrc_bytes, random_volume, write_mrc_file
 
-from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning, TryAgainError
 from slabkit.formats.volumes import decoded_cache as spooled
 from slabkit.formats.volumes import voxels
 from slabkit.formats.volumes.opening import open_tomogram
@@ -77,15 +77,11 @@ def test_boxes_are_what_numpy_cuts(
     np.testing.assert_array_equal(tomogram.read(start, stop), cut)
 
 
-def test_memory_mapped_read_only_and_native(tmp_path: Path) -> None:
+def test_read_only_and_native(tmp_path: Path) -> None:
     path = write_mrc_file(tmp_path / "a.mrc", random_volume(SHAPE, "i2"), order=">")
     block = open_tomogram(path).read((1, 0, 0), (3, 7, 9))
     assert block.dtype == np.dtype(">i2")
     assert not block.flags.writeable
-    base = block
-    while isinstance(base, np.ndarray) and base.base is not None:
-        base = base.base
-    assert type(base).__name__ == "mmap"
 
 
 def test_opening_reads_only_the_header(tmp_path: Path) -> None:
@@ -442,7 +438,7 @@ def test_thousands_of_tomograms_hold_few_handles(tmp_path: Path) -> None:
     assert open_handles() == before
     for tomogram in tomograms:
         tomogram.read((0, 0, 0), (1, 1, 1))
-    assert open_handles() <= before + voxels._MOST_MAPPED
+    assert open_handles() <= before + voxels._MOST_OPEN
     np.testing.assert_array_equal(tomograms[0].read((0, 0, 0), SHAPE), data)
     del tomograms, tomogram
     assert open_handles() <= before + 1
@@ -463,10 +459,11 @@ def test_file_that_vanished(tmp_path: Path) -> None:
     path = write_mrc_file(tmp_path / "a.mrc", random_volume(SHAPE))
     tomogram = open_tomogram(path)
     path.write_bytes(path.read_bytes()[:1100])
-    with pytest.raises(InputError, match=r"cannot be read.*changed or moved after"):
+    with pytest.raises(TryAgainError, match=r"ends at byte 1100.*was cut off after"):
         tomogram.read((0, 0, 0), SHAPE)
-    path.unlink()
-    with pytest.raises(InputError, match="changed or moved"):
+    tomogram = open_tomogram(write_mrc_file(tmp_path / "b.mrc", random_volume(SHAPE)))
+    (tmp_path / "b.mrc").unlink()
+    with pytest.raises(InputError, match=r"cannot be read.*changed or moved after"):
         tomogram.read((0, 0, 0), SHAPE)
 
 

@@ -23,6 +23,7 @@ from slabkit.errors import FormatError, InputError, TryAgainError
 from slabkit.execution import records
 from slabkit.execution.frame import Frame
 from slabkit.execution.locks import output_lock
+from slabkit.formats.programs.cryosparc.dataset import parse_dataset
 from slabkit.formats.tables.blocks import write_table
 from slabkit.formats.tables.native import PickList, write_labels, write_picks
 from slabkit.formats.tables.paths import file_inside
@@ -464,3 +465,94 @@ def test_g5_minislab_stops_at_another_voxel_size(tmp_path, slabkit, tomograms, s
         assert "--voxel-size" in done.stderr
         assert not (tmp_path / "m").exists()
         slabkit(*line, "--voxel-size", "10")
+
+
+# Inputs that are cut off while they are read (G6)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "slab {} -o new/slabs",
+        "map picks2d.star --slabs slabs/slabs.star -o new/picks.star",
+        "minislab picks.star -o new/minislabs --box 400 --depth 300 --stack",
+        "conflicts picks.star truth.star -o new/c --box 400 --depth 300 --distance 300",
+        "classify minislabs/minislabs.star -o new --classes 2 --iterations 1",
+    ],
+)
+def test_g6_an_input_cut_off_while_it_is_read(tour, tmp_path, slabkit, monkeypatch, line):
+    folder = prepare(tour, tmp_path / "t")
+    what = "minislabs/*.mrcs" if "classify" in line else "tomograms/sim_*.mrc"
+    before, read = [], os.preadv
+
+    def cut_off(*arguments):
+        before.append(None)
+        if len(before) == (1 if line.startswith("map") else 2):
+            for path in folder.glob(what):
+                os.truncate(path, 1024 + 4000)
+        return read(*arguments)
+
+    words = line.replace("{}", "tomograms/sim_001.mrc").split()
+    kept = everything_below(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "preadv", cut_off)
+        done = slabkit(*words, code=75, cwd=folder)
+    assert "it was cut off after it was opened; try again once it is whole." in done.stderr
+    assert everything_below(folder) == kept
+
+
+# Damaged datasets of CryoSPARC in their compressed form (G7)
+
+CRYOSPARC_TOOLS = """
+import os, signal
+import numpy as np
+
+class Dataset(dict):
+    fields = dict.keys
+
+    @classmethod
+    def load(cls, file):
+        data = file.read()
+        if b"crash" in data:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if b"raise" in data:
+            raise ValueError("Could not load stream")
+        return cls({"uid": np.arange(2, dtype=np.uint64), "blob/path": np.array(["é", ""], object)})
+"""
+
+
+def stream(rest=b"", rows=2, uids=bytes(16), packed=()):
+    """Make a dataset in the compressed form, of ids alone."""
+    fields = {"dtype": [["uid", "<u8"]], "compression": "lz4", "compressed_fields": packed}
+    header = json.dumps({"length": rows, **fields}).encode()
+    parts = (header, uids)
+    sized = b"".join(len(part).to_bytes(4, "little") + part for part in parts)
+    return b"\x95CSDAT" + sized + rest
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (stream(b"crash"), r"is damaged: cryosparc-tools crashed on it \(signal 11\)"),
+        (stream(b"raise"), r"cannot be read by cryosparc-tools \(ValueError: Could not load"),
+        (stream()[:30], "its header does not fit its data"),
+        (stream()[:-1], "its header does not fit its data"),
+        (stream(uids=bytes(15)), "15 bytes of uid for 2 rows"),
+        (stream(rows=10**12, packed=["uid"]), "16 bytes of uid for 1000000000000 rows"),
+        (stream(rows=-1), "-1 rows"),
+    ],
+)
+def test_g7_a_damaged_compressed_dataset(tmp_path, monkeypatch, data, said):
+    (tmp_path / "cryosparc").mkdir()
+    (tmp_path / "cryosparc/__init__.py").touch()
+    (tmp_path / "cryosparc/dataset.py").write_text(CRYOSPARC_TOOLS)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("cryosparc", "cryosparc.dataset"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    whole = parse_dataset(stream(), "a.cs")
+    assert {name: values.tolist() for name, values in whole.items()} == {
+        "uid": [0, 1],
+        "blob/path": ["é", ""],
+    }
+    with pytest.raises(FormatError, match=said):
+        parse_dataset(data, "a.cs")

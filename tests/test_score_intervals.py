@@ -213,13 +213,16 @@ def test_command(slabkit, tmp_path):
     low, high = found["intervals"]["ribosome"]["recall"]
     assert (low, high) == tuple(wanted.loc["ribosome", ["recall_low", "recall_high"]])
     slabkit("score", "p.star", "t.star", "--curve", "c.csv", "--plot", "c.png")
+    again = slabkit("score", "p.star", "t.star", "--curve", "c.csv", "--plot", "c.png")
+    assert "skipped" in again.stderr
+    assert "ribosome" in again.stdout
     curve = pd.read_csv(tmp_path / "c.csv")
     np.testing.assert_allclose(curve["recall"], score_curve(picks, truth)["recall"])
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
     slabkit("score", "t.star", "t.star", "--curve", "c.star")  # one score, so one threshold
     assert "_slabkitTruePositives" in (tmp_path / "c.star").read_text()
     for options, message in (
-        (("--curve", "c.csv"), "exists already"),
+        (("--curve", "c.csv", "--beta", 1), "exists already"),
         (("--curve", "c.txt"), "--curve writes .star or .csv"),
         (("--plot", "c.jpg"), "--plot writes .png"),
     ):

@@ -15,7 +15,7 @@ from volume_files import random_volume
 from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.volumes import tiff as tiff_module
 from slabkit.formats.volumes.opening import open_tomogram
-from slabkit.formats.volumes.voxels import MappedVoxels
+from slabkit.formats.volumes.voxels import FileVoxels
 
 SHAPE = (5, 7, 9)
 
@@ -47,7 +47,7 @@ def check(path: Path, data: np.ndarray, mapped: bool, **options: Any) -> None:
     tomogram = open_tomogram(path, **options)
     assert tomogram.shape == data.shape
     assert tomogram.voxel_size == pytest.approx(7.3, rel=1e-9)
-    assert isinstance(tomogram.data, MappedVoxels) == mapped
+    assert isinstance(tomogram.data, FileVoxels) == mapped
     np.testing.assert_array_equal(tomogram.read((1, 2, 3), (4, 7, 5)), data[1:4, 2:7, 3:5])
     np.testing.assert_array_equal(tomogram.read((0, 0, 0), data.shape), data)
     np.testing.assert_array_equal(tifffile.imread(path), data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +61,6 @@ def window_starts(
 
 # Rounding of a running total may be this much of a sum's largest value: float32 shows far less.
 _SMALLEST_ERROR = 1e-9
-_MADV_POPULATE_READ = 22  # of Linux: read and map all pages at once
 _BAND_VOXELS = 128 * 1024  # 1 MiB of float64: a band's sum stays in the second-level cache
 
 
@@ -116,8 +114,6 @@ def sum_windows(
     for first, block in chunks:
         end = first + len(block)
         events = [(z, open_at.get(z), close_at.get(z)) for z in range(first, end)]
-        for _ in map_in_order(_prefetch, np.array_split(block, max(1, jobs)), jobs):
-            pass
         peaks = list(running)
         state.prepare([index for _, index, _ in events if index is not None], block)
         work, bands = state.band_work(block, first, events), _bands(block.shape)
@@ -256,20 +252,3 @@ def _power(array: npt.NDArray[np.float64]) -> float:
     """Give the sum of squares, in one pass and without BLAS."""
     with np.errstate(over="ignore", invalid="ignore"):
         return float(np.einsum("yx,yx->", array, array))
-
-
-def _prefetch(block: npt.NDArray[Any]) -> None:
-    """Ask for a mapped block in one sweep, because bands touch its pages out of order."""
-    base: Any = block
-    while isinstance(base, np.ndarray) and base.base is not None:
-        base = base.base
-    mapped = isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED")
-    if not mapped or not block.size or not block.flags.c_contiguous:
-        return
-    offset = block.ctypes.data - np.frombuffer(base, dtype=np.uint8, count=1).ctypes.data
-    aligned = offset // mmap.PAGESIZE * mmap.PAGESIZE
-    length = block.nbytes + offset - aligned
-    try:
-        base.madvise(_MADV_POPULATE_READ, aligned, length)
-    except OSError:  # kernels before 5.14
-        base.madvise(mmap.MADV_WILLNEED, aligned, length)

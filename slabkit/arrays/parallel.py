@@ -1,7 +1,7 @@
 """The one parallel map: threads, results in the order of the items, bounded memory.
 
 Threads, not processes: the work is in NumPy and SciPy, which release the interpreter lock, and
-threads share memory maps and start at once.
+threads share arrays and start at once.
 """
 
 from __future__ import annotations

@@ -189,3 +189,25 @@ def test_without_the_package_the_compressed_form_is_named(galleries, tmp_path, s
     )
     assert "pip install 'slabkit-cryoet[cryosparc]'" in done.stderr
     assert not (tmp_path / "labels.star").exists()
+
+
+def test_g7_damaged_compressed_datasets(galleries, tmp_path):
+    """Issue 12, G7: whatever cryosparc-tools makes of a damaged file, slabkit says one sentence."""
+    script = (
+        "import random, sys\nfrom cryosparc.dataset import Dataset\n"
+        "from slabkit.errors import FormatError\n"
+        "from slabkit.formats.programs.cryosparc.dataset import parse_dataset\n"
+        "Dataset.load(sys.argv[1]).save('stream.cs', format=2)\n"
+        "whole, draw = open('stream.cs', 'rb').read(), random.Random(1)\n"
+        "parse_dataset(whole, 'stream.cs')\n"
+        "for _ in range(40):\n"
+        "    data = bytearray(whole)\n"
+        "    for _ in range(draw.randrange(1, 4)):\n"
+        "        data[draw.randrange(6, len(data))] = draw.randrange(256)\n"
+        "    try:\n"
+        "        parse_dataset(bytes(data), 'stream.cs')\n"
+        "    except FormatError:\n"
+        "        pass\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    python(script, "cs/tiles.cs", cwd=tmp_path, env=environment)

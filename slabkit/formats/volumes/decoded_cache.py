@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError, SlabkitError, SlabkitWarning, TryAgainError, may_pass
-from slabkit.formats.volumes.voxels import MappedVoxels, Slices
+from slabkit.formats.volumes.voxels import FileVoxels, OpenFile, Slices
 
 Compression = Literal["gzip", "bzip2"]
 BlockDecoder = Callable[[Slices], npt.NDArray[Any]]
@@ -32,7 +32,7 @@ BlockDecoder = Callable[[Slices], npt.NDArray[Any]]
 _PIECE_BYTES = 1 << 22
 
 
-class DecompressedVoxels(MappedVoxels):
+class DecompressedVoxels(FileVoxels):
     """Voxels of a compressed file, decompressed once to a temporary file when first read.
 
     That file (in ``TMPDIR``) has no name and vanishes with this object or the process; the offset
@@ -50,11 +50,11 @@ class DecompressedVoxels(MappedVoxels):
         super().__init__(path, shape, dtype, offset)
         self.compression: Compression = compression
 
-    def _open(self) -> npt.NDArray[Any]:
+    def _open(self) -> OpenFile:
         size = math.prod(self.shape) * self.dtype.itemsize
         with tempfile.TemporaryFile(prefix="slabkit-") as spool:
             read_decompressed(self.path, self.compression, self.offset, size, spool)
-            return np.memmap(spool, self.dtype, "r", 0, self.shape).view(np.ndarray)
+            return OpenFile(os.dup(spool.fileno()), 0)
 
 
 class ChunkedVoxels:

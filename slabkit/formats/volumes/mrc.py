@@ -25,7 +25,7 @@ from slabkit.formats.volumes.mrc_header import (
 )
 from slabkit.formats.volumes.statistics import RunningStatistics
 from slabkit.formats.volumes.voxel_size import shortest_decimal
-from slabkit.formats.volumes.voxels import FileVolume, MappedVoxels, check_axis_order, in_axis_order
+from slabkit.formats.volumes.voxels import FileVolume, FileVoxels, check_axis_order, in_axis_order
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ImageStack:
     """
 
     path: str
-    source: MappedVoxels
+    source: FileVoxels
     pixel_size: float
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class ImageStack:
         return self.source.shape[1], self.source.shape[2]
 
     def __getitem__(self, index: int) -> npt.NDArray[Any]:
-        """Give image ``index`` (0-based), a read-only view ``(y, x)`` in the file's own type."""
+        """Give image ``index`` (0-based), ``(y, x)``, read-only, in the file's own type."""
         if not 0 <= index < len(self):
             raise IndexError(f"{self.path}: has {len(self)} images, so no index {index}.")
         image: npt.NDArray[Any] = self.source[index : index + 1, :, :][0]
@@ -269,9 +269,9 @@ def _converted(image: npt.NDArray[Any], kind: np.dtype[Any], where: str) -> npt.
     return stored
 
 
-def _source(where: str, header: MrcHeader, compression: Compression | None) -> MappedVoxels:
+def _source(where: str, header: MrcHeader, compression: Compression | None) -> FileVoxels:
     if compression is None:
-        return MappedVoxels(where, header.shape, header.dtype, header.offset)
+        return FileVoxels(where, header.shape, header.dtype, header.offset)
     return DecompressedVoxels(where, header.shape, header.dtype, header.offset, compression)
 
 

@@ -16,7 +16,7 @@ from slabkit.formats.volumes.decoded_cache import ChunkedVoxels
 from slabkit.formats.volumes.voxel_size import angstrom_per_unit
 from slabkit.formats.volumes.voxels import (
     FileVolume,
-    MappedVoxels,
+    FileVoxels,
     Slices,
     check_axis_order,
     in_axis_order,
@@ -34,7 +34,7 @@ def open_tiff(
 ) -> FileVolume:
     """Open the volume in a TIFF file; no voxel is read.
 
-    Contiguous voxels are memory-mapped, others decoded page by page, each page once.
+    Contiguous voxels are read as asked for, others decoded page by page, each page once.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def _describe(tif: tifffile.TiffFile, where: str, axes: str, single_image: bool)
     sizes, reason = _voxel_sizes(tif, where)
     kind = "OME-TIFF" if tif.is_ome else "ImageJ TIFF" if tif.is_imagej else "TIFF"
     source = _source(tif, series, where, (shape[0], shape[1], shape[2]))
-    contiguous = "" if isinstance(source, MappedVoxels) else ", decoded page by page"
+    contiguous = "" if isinstance(source, FileVoxels) else ", decoded page by page"
     return FileVolume(
         source=in_axis_order(source, axes),
         voxel_sizes=sizes,
@@ -130,7 +130,7 @@ def _source(
             raise FormatError(
                 f"{where}: is truncated: its voxels end at byte {expected}, the file has {actual}."
             )
-        return MappedVoxels(where, shape, stored, int(series.dataoffset))
+        return FileVoxels(where, shape, stored, int(series.dataoffset))
     if len(series.pages) != shape[0]:
         raise InputError(
             f"{where}: stores {shape[0]} planes in {len(series.pages)} pages in a compressed form "

@@ -1,4 +1,4 @@
-"""Voxels that stay in their file: memory-mapped, perhaps with the axes in another order.
+"""Voxels that stay in their file: read by the box, perhaps with the axes in another order.
 
 Each class is a `slabkit.tomogram.VoxelSource`. They hold no file open until voxels are read, and
 can be pickled (another process opens the file again).
@@ -6,6 +6,7 @@ can be pickled (another process opens the file again).
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections import deque
@@ -15,16 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError
+from slabkit.errors import InputError, TryAgainError
 from slabkit.tomogram import VoxelSource
 
 Slices = tuple[slice, slice, slice]
 
-# A mapping holds a file handle, and a system gives a process about a thousand of them.
-_MOST_MAPPED = 32
+# A system gives a process about a thousand file handles.
+_MOST_OPEN = 32
+_MOST_SKIPPED = 1 << 15  # bytes between two rows that are read along, rather than row by row
 
-_mapped: deque[weakref.ref[MappedVoxels]] = deque()
-_mapped_lock = threading.Lock()
+_opened: deque[weakref.ref[FileVoxels]] = deque()
+_opened_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,23 @@ class FileVolume:
     notes: tuple[str, ...] = field(default=())
 
 
-class MappedVoxels:
-    """Uncompressed voxels of a file, memory-mapped when first read.
+class OpenFile:
+    """A file's descriptor, closed when nobody reads from it any more."""
+
+    def __init__(self, handle: int, offset: int) -> None:
+        self.handle = handle
+        self.offset = offset
+
+    def __del__(self) -> None:
+        os.close(self.handle)
+
+
+class FileVoxels:
+    """Uncompressed voxels of a file, which is opened when they are first read.
 
     The shape is in the file's own order, slowest first, the type includes the byte order, and the
-    voxels begin at ``offset`` bytes.
+    voxels begin at ``offset`` bytes. They are read, not mapped: a mapped file that is truncated
+    ends the process.
     """
 
     def __init__(
@@ -58,45 +72,90 @@ class MappedVoxels:
         self.shape = shape
         self.dtype = dtype
         self.offset = offset
-        self._array: npt.NDArray[Any] | None = None
+        self._file: OpenFile | None = None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path!r} {self.shape} {self.dtype}>"
 
     def __getitem__(self, key: Slices, /) -> npt.NDArray[Any]:
-        """Give a read-only view of the file."""
-        array = self._array
-        if array is None:
-            with self._lock:
-                array = self._array
-                if array is None:
-                    self._array = array = self._open()
-        part: npt.NDArray[Any] = array[key]
-        return part
+        """Read a box; not to be written to."""
+        bounds = [s.indices(n)[:2] for s, n in zip(key, self.shape, strict=True)]
+        z, y, x = (start for start, _ in bounds)
+        box = np.empty([max(0, stop - start) for start, stop in bounds], self.dtype)
+        try:
+            file = self._file
+            if file is None:
+                with self._lock:
+                    file = self._file = self._file or self._opened()
+            if box.size:
+                self._fill(box, z, y, x, file)
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: its voxels cannot be read ({error.strerror or error}); was the file "
+                "changed or moved after it was opened?"
+            ) from error
+        box.flags.writeable = False
+        return box
+
+    def _fill(self, box: npt.NDArray[Any], z: int, y: int, x: int, file: OpenFile) -> None:
+        """Read a box that begins at z, y, x in as few pieces as are not much larger than it."""
+        _, rows, columns = self.shape
+        depth, height, width = box.shape
+        item = self.dtype.itemsize
+        gap = (columns - width) * item
+        if not gap and (height == rows or depth == 1):
+            self._read(file, box, (z * rows + y) * columns)
+        elif not gap or height == 1 or gap > _MOST_SKIPPED:
+            run = height if not gap else 1
+            for plane in range(depth):
+                for row in range(0, height, run):
+                    first = ((z + plane) * rows + y + row) * columns + x
+                    self._read(file, box[plane, row : row + run], first)
+        else:
+            strip = np.empty((height - 1) * columns + width, self.dtype)
+            inside = np.lib.stride_tricks.as_strided(strip, (height, width), (columns * item, item))
+            into, size = [memoryview(strip.view(np.uint8).data)], strip.nbytes
+            position, step = (z * rows + y) * columns + x, rows * columns
+            for plane_of_box in box:
+                # `_read`, without its cost: minislabs read a hundred strips a pick.
+                if os.preadv(file.handle, into, file.offset + position * item) != size:
+                    self._read(file, strip, position)
+                plane_of_box[:] = inside
+                position += step
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_array": None, "_lock": None}
+        return {**self.__dict__, "_file": None, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.Lock()
 
-    def _open(self) -> npt.NDArray[Any]:
-        try:
-            array = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(
-                f"{self.path}: its voxels cannot be read ({reason}); was the file changed or moved "
-                "after it was opened?"
-            ) from error
-        _remember(self)
-        return array.view(np.ndarray)
+    def _opened(self) -> OpenFile:
+        file = self._open()
+        with _opened_lock:
+            _opened.append(weakref.ref(self))
+            while len(_opened) > _MOST_OPEN:
+                oldest = _opened.popleft()()
+                if oldest is not None and oldest is not self:
+                    oldest._file = None  # the next read opens it anew
+        return file
 
-    def _close(self) -> None:
-        # Views that are still in use keep the mapping alive; the next read maps anew.
-        self._array = None
+    def _open(self) -> OpenFile:
+        return OpenFile(os.open(self.path, os.O_RDONLY), self.offset)
+
+    def _read(self, file: OpenFile, into: npt.NDArray[Any], first: int) -> None:
+        """Fill an array with the voxels from the ``first`` on."""
+        left = memoryview(into.reshape(-1).view(np.uint8).data)
+        position = file.offset + first * self.dtype.itemsize
+        while left:
+            count = os.preadv(file.handle, [left], position)
+            if not count:
+                raise TryAgainError(
+                    f"{self.path}: ends at byte {os.fstat(file.handle).st_size}, before its last "
+                    "voxel: it was cut off after it was opened; try again once it is whole."
+                )
+            left, position = left[count:], position + count
 
 
 class TransposedVoxels:
@@ -146,12 +205,3 @@ def check_axis_order(axis_order: str) -> str:
             f"(zyx, yzx, ...), not {axis_order!r}."
         )
     return axes
-
-
-def _remember(source: MappedVoxels) -> None:
-    with _mapped_lock:
-        _mapped.append(weakref.ref(source))
-        while len(_mapped) > _MOST_MAPPED:
-            oldest = _mapped.popleft()()
-            if oldest is not None and oldest is not source:
-                oldest._close()

@@ -10,9 +10,14 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import io
+import json
+import math
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +33,7 @@ STREAM_MAGIC = b"\x95CSDAT"
 Columns = dict[str, npt.NDArray[Any]]
 
 _METAFILE = re.compile(r"^\s+metafile:\s*['\"]?>?(?P<name>[^'\"\n]+?)['\"]?\s*$", re.MULTILINE)
+_LZ4_RATIO = 256  # no block becomes larger than so many times its bytes
 _UID_PREFIX = re.compile(r"^\d{21}_")
 
 
@@ -108,21 +114,69 @@ def _parse_header(data: bytes, where: str) -> tuple[np.dtype[Any], int, int]:
 
 
 def _parse_stream(data: bytes, where: str) -> Columns:
+    """Read the compressed form through cryosparc-tools, in a process that it may take down."""
     try:
-        from cryosparc.dataset import Dataset
-    except ImportError as error:
+        there = importlib.util.find_spec("cryosparc.dataset") is not None
+    except ImportError:
+        there = False
+    if not there:
         raise MissingDependencyError(
             f"{where}: is in CryoSPARC's compressed form, for which the package cryosparc-tools is "
             "needed: pip install 'slabkit-cryoet[cryosparc]' (or save it plainly where that is "
             "installed: Dataset.load(file).save(other))."
-        ) from error
-    try:
-        dataset = Dataset.load(io.BytesIO(data))
-        return {name: np.array(dataset[name]) for name in dataset.fields()}
-    except Exception as error:  # another package's, of any kind
+        )
+    _check_stream(data, where)
+    done = subprocess.run(
+        [sys.executable, "-c", f"from {__name__} import stream_to_plain; stream_to_plain()"],
+        input=data,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
+    )
+    if done.returncode < 0:
         raise FormatError(
-            f"{where}: cannot be read by cryosparc-tools ({_short(error)})."
+            f"{where}: is damaged: cryosparc-tools crashed on it (signal {-done.returncode})."
+        )
+    if done.returncode:
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason"])[-1]
+        raise FormatError(f"{where}: cannot be read by cryosparc-tools ({last[:80]}).")
+    return _parse_records(done.stdout, where)
+
+
+def _check_stream(data: bytes, where: str) -> None:
+    """Check that a compressed dataset has what its header promises, before any is decompressed."""
+    begin = len(STREAM_MAGIC)
+    try:
+        size = int.from_bytes(data[begin : begin + 4], "little")
+        header = json.loads(data[begin + 4 : begin + 4 + size])
+        position, rows = begin + 4 + size, header["length"]
+        if type(rows) is not int or rows < 0:
+            raise ValueError(f"{rows} rows")
+        for name, kind, *shape in header["dtype"] if rows else []:
+            size = int.from_bytes(data[position : position + 4], "little")
+            position += 4 + size
+            promised = rows * np.dtype(kind).itemsize * math.prod(shape[0] if shape else ())
+            packed = name in header["compressed_fields"]
+            if position > len(data) or (
+                promised > _LZ4_RATIO * size if packed else promised != size
+            ):
+                raise ValueError(f"{size} bytes of {name} for {rows} rows")
+    except Exception as error:  # a damaged header can raise errors of any kind
+        raise FormatError(
+            f"{where}: is damaged or cut short: its header does not fit its data ({_short(error)})."
         ) from error
+
+
+def stream_to_plain() -> None:
+    """Write the compressed dataset of standard input to standard output, in NumPy's form."""
+    import resource
+
+    from cryosparc.dataset import Dataset
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    dataset = Dataset.load(io.BytesIO(sys.stdin.buffer.read()))
+    columns = {name: np.array(dataset[name]) for name in dataset.fields()}
+    sys.stdout.buffer.write(dataset_bytes(columns))
 
 
 def _short(error: Exception) -> str:
