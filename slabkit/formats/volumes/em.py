@@ -14,7 +14,7 @@ import numpy as np
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.volumes.voxels import (
     FileVolume,
-    MappedVoxels,
+    FileVoxels,
     check_axis_order,
     in_axis_order,
 )
@@ -109,7 +109,7 @@ def open_em(
     (pixel,) = struct.unpack_from(f"{_order(head)}i", head, _OBJECT_PIXEL)
     said = f" (its object pixel size is {pixel / 1000:g})" if pixel else ""
     return FileVolume(
-        source=in_axis_order(MappedVoxels(where, shape, dtype, HEADER_BYTES), axes),
+        source=in_axis_order(FileVoxels(where, shape, dtype, HEADER_BYTES), axes),
         voxel_sizes=None,
         stored_as=f"EM ({dtype.newbyteorder('=')})",
         unset_reason=f"programs write different units into EM headers{said}",
