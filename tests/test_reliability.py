@@ -114,6 +114,8 @@ def test_a_signal_cleans_up_and_says_so(tmp_path, number, code, said):
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell lets what it runs in the background ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         wait_for(lambda: list(tmp_path.glob("out/*.mrc")))
         process.send_signal(number)
