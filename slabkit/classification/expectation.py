@@ -67,18 +67,7 @@ class Expectation:
 
 
 class Comparison:
-    """Rotations and shifts that are compared, on one device.
-
-    Parameters
-    ----------
-    basis : CircularHarmonics
-    shifts : Shifts
-    rotations : int
-        Evenly spaced.
-    backend : Backend
-    jobs : int
-        Threads; the result does not depend on them.
-    """
+    """Rotations (evenly spaced) and shifts that are compared, on one device."""
 
     def __init__(
         self,

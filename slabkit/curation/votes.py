@@ -169,19 +169,11 @@ def _balance(
 
 
 def confidence_rule(rounds: str | Sequence[str] | Mapping[str, float]) -> Rule:
-    """Read a rule of confidence.
+    """Read a rule of confidence: the rounds that a particle passes, first to last.
 
-    Parameters
-    ----------
-    rounds : str, sequence of str, or mapping of str to float
-        The rounds that a particle passes, first to last, and the confidence of one that passed
-        up to there. Without numbers the steps are equal and the last round gives 1:
-        ``class2d,abinitio`` is ``class2d=0.5,abinitio=1``, the rule of the authors.
-
-    Raises
-    ------
-    InputError
-        No round, a round twice, or numbers that are not above 0, at most 1 and rising.
+    Each may have the confidence of a particle that passed up to there, above 0, at most 1 and
+    rising. Without numbers the steps are equal and the last round gives 1: ``class2d,abinitio`` is
+    ``class2d=0.5,abinitio=1``, the rule of the authors.
     """
     if isinstance(rounds, str):
         rounds = [part.strip() for part in rounds.split(",")]

@@ -27,29 +27,10 @@ _ENOUGH_TO_JUDGE = 50
 def match_micrographs(
     picks2d: pd.DataFrame, slabs: pd.DataFrame, where: str = "picks2d"
 ) -> npt.NDArray[np.int64]:
-    """Find the slab of every 2D pick by ``rlnMicrographName``.
+    """Find the slab (row of the slab table) of every 2D pick by ``rlnMicrographName``.
 
-    Names must be equal; a pick whose name is not in the slab table belongs to the slab of the
-    same base name (the part after the last slash), where there is just one.
-
-    Parameters
-    ----------
-    picks2d : DataFrame
-        Columns of `slabkit.tables.PICKS2D`.
-    slabs : DataFrame
-        Columns of `slabkit.tables.SLABS`, of any number of tomograms.
-    where : str, optional
-        What messages begin with.
-
-    Returns
-    -------
-    ndarray of int64, shape (picks,)
-        Row of the slab table.
-
-    Raises
-    ------
-    InputError
-        A name is unknown (the closest are listed) or its base name is that of several slabs.
+    Names must be equal; a pick whose name is not in the slab table belongs to the slab of the same
+    base name (the part after the last slash), where there is just one. ``where`` begins messages.
     """
     names = slabs["rlnMicrographName"].tolist()
     exact = {name: row for row, name in enumerate(names)}

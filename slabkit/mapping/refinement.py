@@ -79,28 +79,10 @@ def refine_depths(
     margin: float | None = None,
     jobs: int = 1,
 ) -> Depths:
-    """Search the tomogram along z below each hit.
+    """Search the tomogram along z below each hit, over the planes of its slab and ``margin``.
 
-    Parameters
-    ----------
-    tomogram : Tomogram
-    x_vox, y_vox : ndarray, shape (hits,)
-        Position in pixels, on the image.
-    diameter : ndarray, shape (hits,)
-        Of the particle, in Å.
-    z_start, z_count : ndarray of int64, shape (hits,)
-        Planes of the hit's slab.
-    contrast : {"dark", "bright"}
-        Of the tomogram.
-    margin : float, optional
-        How far to search beyond the slab, in Å; default half the diameter.
-    jobs : int, optional
-        Threads.
-
-    Raises
-    ------
-    InputError
-        A diameter exceeds the tomogram, or voxels are not finite.
+    Positions are pixels of the image, diameters and ``margin`` (default: half the diameter) Å.
+    Refuses a diameter larger than the tomogram, and voxels that are not finite.
     """
     middles = slab_middles(z_start, z_count)
     if not len(x_vox):

@@ -128,23 +128,9 @@ def diameter_ladder(diameter: tuple[float, float] | float) -> Ladder:
 
 
 class BlobSearch:
-    """The filters for images of one size, made once and used for all of them.
+    """The filters for images of one size ``(y, x)``, made once and used for all of them.
 
-    Parameters
-    ----------
-    shape : (int, int)
-        Size of the images ``(y, x)``.
-    pixel_size : float
-        In Å.
-    ladder : Ladder
-    contrast : {"dark", "bright"}
-    method : {"rims", "laplacian"}
-
-    Raises
-    ------
-    InputError
-        If the smallest diameter is below three pixels, the largest above the image, or the contrast
-        or method unknown.
+    Refuses a smallest diameter below three pixels, and a largest one above the image.
     """
 
     def __init__(

@@ -70,15 +70,7 @@ def segmentation_kind(mask: Tomogram) -> Kind:
 
 
 class SegmentationVolume:
-    """Reads a segmentation as masks of labels and as weights.
-
-    Parameters
-    ----------
-    mask : Tomogram
-    kind : {"labels", "probability"}
-    threshold : float
-        Lowest probability.
-    """
+    """Reads a segmentation as masks of labels and as weights, from the lowest probability on."""
 
     def __init__(self, mask: Tomogram, kind: Kind, threshold: float) -> None:
         if kind not in ("labels", "probability"):

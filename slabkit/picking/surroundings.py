@@ -108,18 +108,10 @@ class Smoothed:
 
 
 class GridFilter:
-    """Filters images of one size, on a coarser grid.
+    """Filters images of one size ``(y, x)``, on a coarser grid.
 
-    Parameters
-    ----------
-    shape : (int, int)
-        Size of the images ``(y, x)``.
-    pixel_size : float
-        In Å.
-    grid : (int, int)
-        Size ``(y, x)`` of the coarser grid; spectra must be that large at least.
-    transfer : callable
-        Of angular frequencies (radians an Å), as in `slabkit.arrays.filters`.
+    ``transfer`` is of angular frequencies (radians an Å), as in `slabkit.arrays.filters`; spectra
+    must be as large as the grid at least.
     """
 
     def __init__(

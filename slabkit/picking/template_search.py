@@ -154,30 +154,10 @@ def in_plane_angles(step: float) -> Floats:
 
 
 class TemplateSearch:
-    """Templates made ready for images of one size.
+    """Templates of one low-pass, made ready for images of one size ``(y, x)``.
 
-    Parameters
-    ----------
-    shape : (int, int)
-        Size of the images ``(y, x)``.
-    pixel_size : float
-        In Å.
-    templates : sequence of Templates
-        Of one low-pass.
-    contrast : {"dark", "bright"}
-        How protein looks in the images.
-    angular_step : float
-        In-plane, degrees.
-    threshold : float
-        Lowest score that will be asked for.
-    backend : Backend, optional
-        Where the heavy work is done. Default: NumPy.
-
-    Raises
-    ------
-    InputError
-        The low-pass is finer than the pixels allow, a template does not fit in an image, or a
-        number makes no sense.
+    ``angular_step`` is in degrees, ``threshold`` the lowest score that will be asked for. Refuses a
+    low-pass finer than the pixels allow, and templates that do not fit in an image.
     """
 
     def __init__(

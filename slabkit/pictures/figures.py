@@ -90,25 +90,11 @@ def lines_chart(
     from_zero: bool = False,
     size: tuple[int, int] = (_WIDTH, _HEIGHT),
 ) -> Drawing:
-    """Draw lines with a legend.
+    """Draw lines with a legend; points that are not finite are left out.
 
-    Parameters
-    ----------
-    lines : mapping of str to (x, y)
-        Points that are not finite are left out.
-    title, label_x, label_y : str
-    bands : mapping of str to (low, high), optional
-        A faint area about the line of that name.
-    span_y : (float, float), optional
-        Range of the vertical axis.
-    marks : mapping of str to float, optional
-        Vertical lines: dashed and with their names, or in the style of that name.
-    dashed : sequence of str, optional
-        Lines to be dashed.
-    from_zero : bool, optional
-        Whether the vertical axis begins at 0.
-    size : (int, int), optional
-        Width of the drawing, and height of the area within the axes.
+    ``bands`` are faint areas from low to high about the line of that name, ``marks`` vertical
+    lines: dashed and with their names, or in the style of that name. ``span_y`` is the range of
+    the vertical axis. ``size``: width of the drawing, and height of the area within the axes.
     """
     finite = {name: _finite(*line) for name, line in lines.items()}
     xs = np.concatenate([np.zeros(0), *(x for x, _ in finite.values())])

@@ -58,16 +58,7 @@ svg .line { fill:none } .line.axis { stroke:var(--line) }
 
 
 class Page:
-    """Collects sections and gives the page.
-
-    Parameters
-    ----------
-    title : str
-    lead : str, optional
-        One sentence below the title.
-    wide : bool, optional
-        Whether to fill a large screen.
-    """
+    """Collects sections and gives the page; ``lead`` is a sentence below the title."""
 
     def __init__(self, title: str, lead: str = "", *, wide: bool = False) -> None:
         self._main = '<main class="screen">' if wide else "<main>"

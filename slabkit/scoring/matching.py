@@ -143,16 +143,7 @@ def _groups(table: pd.DataFrame, columns: list[str]) -> dict[tuple[str, ...], In
 def canonical_species(name: str, known: Collection[str] = ()) -> str:
     """Give a species its usual name: ``THG`` and ``Thyro_globulin`` spellings become one.
 
-    Parameters
-    ----------
-    name : str
-    known : collection of str, optional
-        Names that are right as they are.
-
-    Returns
-    -------
-    str
-        The challenge's identifier where the name is one of its aliases, else the name itself.
+    That is the challenge's identifier; names that are ``known``, or no alias of one, stay.
     """
     if not name or name in known:
         return name
@@ -163,18 +154,7 @@ def canonical_species(name: str, known: Collection[str] = ()) -> str:
 
 
 def known_species_radii(radii: Mapping[str, float] | None = None) -> dict[str, float]:
-    """Put given radii on top of the challenge's.
-
-    Parameters
-    ----------
-    radii : mapping of str to float, optional
-        In Å; aliases of the challenge's species are understood.
-
-    Raises
-    ------
-    InputError
-        A radius is not a positive finite number.
-    """
+    """Put given radii (Å; aliases are understood) on top of the challenge's."""
     known = dict(CZII_RADII)
     for name, radius in (radii or {}).items():
         if not (math.isfinite(radius) and radius > 0):

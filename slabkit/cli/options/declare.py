@@ -127,7 +127,11 @@ def declare(
     **declared : Declared
         In the order of ``--help``.
     """
-    fields = {**dict.fromkeys(declared, (str, _REQUIRED)), **_fields(make), **_SETTINGS}
+    fields = _fields(make) | _SETTINGS
+    for name in declared.keys() - fields:
+        if declared[name].parse is None:  # which gives `Several`
+            raise TypeError(f"{name} is no field of {make}.")
+        fields[name] = (str, _REQUIRED)
     parameters = [one.parameter(name, *fields[name]) for name, one in declared.items()]
 
     def command(**typed: Any) -> None:
