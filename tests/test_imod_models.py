@@ -70,8 +70,9 @@ POINT = [[(10.5, 20.5, 30.0)]]  # voxel 10, 20, 30
         ({"pixel": (10.0, -10)}, {}, [100, 200, 300]),
         # drawn on a volume that was binned since: what the model says counts, as in 3dmod
         ({"further": minx(5), "size": (200, 160, 80)}, {}, [50, 100, 150]),
-        ({"further": minx(5), "size": (200, 160, 80)}, {"binning": 2}, [50, 100, 150]),
-        ({"further": minx(5), "size": (200, 160, 80)}, {"binning": 1}, [100, 200, 300]),
+        ({"further": minx(5), "size": (200, 160, 80)}, {"voxel_size": 10}, [100, 200, 300]),
+        ({"further": minx(5), "pixel": (1.0, -9)}, {"voxel_size": 10}, [100, 200, 300]),
+        ({"further": minx(10)}, {"binning": 4}, [100, 200, 300]),  # that of what is written
         # a part of the volume was loaded, which begins at voxel 5, 0, 2
         (
             {"further": minx(10, (0, 0, 0), (50, 0, 20)), "flags": ORIGIN, "size": (20, 40, 38)},
@@ -90,7 +91,9 @@ def test_points_scale_and_place(
         picks = read_picks(path, tomograms=T, **options)
     np.testing.assert_allclose(xyz(picks), [expected], atol=1e-4)
     said = " ".join(str(item.message) for item in caught)
-    assert ("its coordinates are pixels of 5 Å" in said) == (expected[0] == 50 and not options)
+    assert ("its points are voxels of 5 Å, as it says" in said) == (
+        expected[0] == 50 and not options
+    )
     assert ("begins at 5, 0, 2 (x, y, z)" in said) == (expected[0] == 150)
 
 
@@ -115,7 +118,7 @@ def test_objects_contours_and_what_is_left_out(tmp_path: Path) -> None:
     [
         (model(POINT, flags=FLIPPED), "y and z exchanged.*imodtrans -Y"),
         (model([*POINT, *POINT], time=1), r"points of several images \(times \[1, 2\]\)"),
-        (model(POINT, further=minx(5), pixel=(1.0, -9)), "pixel sizes of 5 Å and 10 Å"),
+        (model(POINT, further=minx(5), pixel=(1.0, -9)), "voxel sizes of 5 Å and 10 Å"),
         (model(POINT, size=(200, 160, 80)), "200 × 160 × 80 voxels .*T has 100 × 80 × 40"),
         (model(POINT, further=minx(10), size=(50, 40, 20)), "drawn on a volume of 50 × 40 × 20"),
         (model([[(np.nan, 1, 1)]]), "no finite numbers"),
@@ -145,6 +148,8 @@ def test_round_trip(tmp_path: Path) -> None:
     back = read_picks(tmp_path / "T.mod", tomogram="T")
     np.testing.assert_allclose(xyz(back), places, rtol=0, atol=1e-3)  # 32 bits
     np.testing.assert_allclose(back.tomograms["slabkitVoxelSize"], [10.0], rtol=1e-6)
+    rounded = write(tmp_path / "r.mod", model(POINT, further=minx(9.997)))
+    np.testing.assert_array_equal(xyz(read_picks(rounded, tomograms=T)), [[100, 200, 300]])
     with pytest.raises(InputError, match="no text"):
         write_picks("-", picks, format="imod-model")
 

@@ -89,6 +89,8 @@ def test_22_counts_from_one_and_adds_shifts(
         "7 tomos/TS_1.rec\n12 /b/00255.mrc\n",
         "tomo_num,tomogram\n7,TS_1\n12,00255\n",
         "tomo_num\ttomo_name\n7\tTS_1.mrc\n12\t00255.mrc\n",
+        "tomo_num,voxel_size,tomogram\n7,10,TS_1\n12,10,00255\n",
+        "data_\n\nloop_\n_tomo_name\n_tomo_num\na/TS_1.mrc 7\n00255 12\n",
     ],
 )
 def test_22_numbers_are_joined_to_names_by_a_table(tmp_path: Path, index: str) -> None:
@@ -172,6 +174,12 @@ def test_em_fuzz(tmp_path: Path, data: bytes, start: int) -> None:
     read_or_refuse(tmp_path / "a", base[:start] + data + base[start + len(data) :], "em", T)
 
 
+def test_info_counts_particles_of_many_tomograms(tmp_path: Path) -> None:
+    info = describe_file(write(tmp_path / "m.em", em_list(PARTICLE, PARTICLE | {5: 7})))
+    assert (info.rows, info.notes) == (2, ("tomograms (2): 1, 7",))
+    assert "numbers its tomograms (1, 7)" in info.warnings[0]
+
+
 def test_em_without_particles(tmp_path: Path) -> None:
     with pytest.warns(SlabkitWarning, match="holds no picks"):
         assert not len(read_picks(write(tmp_path / "m.em", em_list()), tomograms=T).picks)
@@ -241,3 +249,10 @@ def test_index_base_is_of_both_lists_or_of_the_written_one(
     slabkit("convert", "m.star", "m.csv", *given)
     slabkit("convert", "m.csv", "n.star", "--to", "stopgap", "--voxel-size", 10, "--index-base", 1)
     assert (tmp_path / "n.star").read_text().splitlines()[-2].split()[5] == f"{x}.0"
+
+
+def test_motive_lists_come_by_pipes(slabkit: Any, tmp_path: Path) -> None:
+    data = em_list(PARTICLE)
+    given = ("--tomogram", "T", "--voxel-size", 10)
+    slabkit("convert", "-", "m.csv", *given, stdin=data)
+    assert "620.0,500.0,300.0" in (tmp_path / "m.csv").read_text()

@@ -115,7 +115,7 @@ def pick_list(matrices: np.ndarray) -> PickList:
 
 
 @pytest.mark.parametrize(
-    "name", ["relion4", "relion5", "dynamo", "stopgap", "artiax-tsv", "copick", "ndjson"]
+    "name", ["relion4", "relion5", "dynamo", "stopgap", "artiax-tsv", "copick", "ndjson", "warp-px"]
 )
 @SLOW
 @given(angles=st.lists(ANGLES, min_size=1, max_size=10))
@@ -170,8 +170,8 @@ def test_orientations_survive_a_chain_of_programs(
 
 
 CARRIED = {
-    "Both ways": "native csv ndjson copick relion5 relion4 dynamo stopgap em artiax-tsv",
-    "Only in": "relion5-picker relion3 pytom warp warp-px",
+    "Both ways": "native csv ndjson copick relion5 relion4 dynamo stopgap em artiax-tsv warp-px",
+    "Only in": "relion5-picker relion3 pytom warp",
     "Kept as numbers": "deepfinder polnet",
     "None": "eman imod imod-model artiax tomotwin cryolo-coords cryolo slabpick",
 }

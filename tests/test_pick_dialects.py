@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from pick_files import (
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.picks.reading import read_picks, write_picks
 from slabkit.formats.tables.native import PickList
+from slabkit.formats.tables.star import read_star
 from slabkit.formats.tomograms.index import read_tomogram_index
 from slabkit.formats.tomograms.names import bare_name, known_names
 from slabkit.tables import PICKS, make_table
@@ -458,6 +460,27 @@ WARP += ["rlnAutopickFigureOfMerit"]
 WARP_TOMOGRAMS = T.assign(slabkitTomogram="TS_1_7.30Apx")
 
 
+def test_warp_px_is_written_for_warp_and_m(tmp_path: Path) -> None:
+    known = tomogram_table(TS_1=(101, 80, 41, 7.3), TS_2=(101, 80, 41, 14.6))
+    picks = pick_list([("TS_1", "", 73, 146, 7.3), ("TS_2", "", 14.6, 0, 29.2)], known)
+    extra = {"slabkitScore": [0.5, 2], "wrpSourceHash": ["a1", "b2"], "rlnRandomSubset": "1"}
+    picks = PickList(picks.picks.assign(**extra), known)
+    write_picks(tmp_path / "w.star", picks, format="warp-px", binning=2)
+    block = read_star(tmp_path / "w.star")["particles"]
+    assert block["rlnMicrographName"].tolist() == ["TS_1.tomostar", "TS_2.tomostar"]
+    assert set(block["rlnImagePixelSize"]) == {"3.65"}  # one size: Warp and M take one
+    places = block[[f"rlnCoordinate{axis}" for axis in "XYZ"]].to_numpy(float)
+    np.testing.assert_allclose(places, [[20, 40, 2], [4, 0, 8]])
+    assert set(block[["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]].to_numpy().ravel()) == {"0.0"}
+    with pytest.warns(SlabkitWarning, match="pixels of 3.65 Å, as it says"):
+        back = read_picks(tmp_path / "w.star", format="warp-px", tomograms=known)
+    np.testing.assert_allclose(xyz(back), xyz(picks), atol=1e-9)
+    kept = ["slabkitPickId", "slabkitScore", "wrpSourceHash", "rlnRandomSubset"]
+    pd.testing.assert_frame_equal(
+        back.picks[kept], picks.picks[kept], check_dtype=False, check_column_type=False
+    )
+
+
 def test_warp_fractions_and_pixels(tmp_path: Path) -> None:
     text = star(WARP, "0.5 0.25 0 1 2 3 TS_1.tomostar 6.5")
     path = write(tmp_path, text, "TS_1_7.30Apx_r.star")
@@ -642,7 +665,9 @@ def drawn_lists(draw: st.DrawFn) -> PickList:
     return pick_list([("T", "ribosome", *place) for place in places], known)
 
 
-@pytest.mark.parametrize("name", ["dynamo", "stopgap", "eman", "artiax", "artiax-tsv", "tomotwin"])
+@pytest.mark.parametrize(
+    "name", ["dynamo", "stopgap", "eman", "artiax", "artiax-tsv", "tomotwin", "warp-px"]
+)
 @SLOW
 @given(picks=drawn_lists(), binning=st.sampled_from([None, 4, 6.5]), base=st.sampled_from([0, 1]))
 def test_positions_survive(

@@ -36,7 +36,7 @@ convert = command(
     format=pick_options.FROM,
     to=option(
         "Format of OUT; default by its suffix: .star (native), .csv, .ndjson, .json (copick), "
-        ".tbl (dynamo), .coords (artiax).",
+        ".tbl (dynamo), .em (em), .mod (imod-model), .coords (artiax).",
         "FORMAT",
     ),
     tomograms=option(
@@ -60,6 +60,7 @@ convert = command(
     unit=pick_options.UNIT,
     index_base=pick_options.INDEX_BASE,
     tomogram_index=pick_options.TOMOGRAM_INDEX,
+    csv_columns=pick_options.CSV_COLUMNS,
     check_bounds=option("Refuse picks of which more than 5 % lie outside their tomograms."),
     **common.FRAME,
 )

@@ -41,7 +41,7 @@ segmentation = command(
     """Objects of touching particles are split. The pick list is as map writes it. Lengths are in Å.
     """,
     masks=argument(
-        "Volumes of labels or probabilities (MRC, TIFF, OME-Zarr), folders, globs; or "
+        "Volumes of labels or probabilities (MRC, EM, TIFF, OME-Zarr), folders, globs; or "
         "copick:CONFIG.json, whose labels have names and sizes.",
         "MASK...",
     ),

@@ -80,6 +80,7 @@ score = command(
     unit=pick_options.UNIT,
     index_base=pick_options.INDEX_BASE,
     tomogram_index=pick_options.TOMOGRAM_INDEX,
+    csv_columns=pick_options.CSV_COLUMNS,
     quiet=common.QUIET,
     json_=common.JSON,
 )

@@ -187,6 +187,16 @@ def describe_picks(
     )
 
 
+class _Numbers(dict[str, str]):
+    """Names every tomogram by its number."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __missing__(self, key: str) -> str:
+        return key
+
+
 def _read(source: Source, name: str) -> tuple[PickList, list[str]]:
     """Read picks as far as the file goes: what it does not say itself is noted, not demanded."""
     first: SlabkitError | None = None
@@ -196,6 +206,7 @@ def _read(source: Source, name: str) -> tuple[PickList, list[str]]:
         {"tomogram": bare},
         {"voxel_size": 1.0},
         {"voxel_size": 1.0, "tomogram": bare},
+        {"voxel_size": 1.0, "tomogram_index": _Numbers()},
     ]
     for given in further:
         with warnings.catch_warnings(record=True) as caught:
@@ -246,7 +257,8 @@ def _numbers(lines: list[str]) -> int:
 
 def _columns(lines: list[str]) -> tuple[tuple[str, ...] | None, str]:
     """Give the column names of a table in text, None where the text is none."""
-    for separator, stored_as in (("\t", "TSV"), (",", "CSV"), (";", "CSV with semicolons")):
+    kinds = {"\t": "TSV", ",": "CSV", ";": "CSV with semicolons", "|": "CSV with bars"}
+    for separator, stored_as in kinds.items():
         head = lines[0].split(separator) if lines else []
         if len(head) > 1 and all(line.count(separator) == len(head) - 1 for line in lines[1:20]):
             return tuple(name.strip().strip('"') for name in head), stored_as

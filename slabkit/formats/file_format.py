@@ -165,6 +165,8 @@ class FileFormat:
         Whether ``--index-base`` means something.
     numbered : bool
         Whether tomograms are numbers, so that ``--tomogram-index`` means something.
+    named_columns : bool
+        Whether ``--columns`` means something.
     companion : (str, callable), optional
         Suffix and writer of a second file next to each file.
     """
@@ -194,6 +196,7 @@ class FileFormat:
     units: tuple[str, ...] = ()
     index_bases: bool = False
     numbered: bool = False
+    named_columns: bool = False
     companion: tuple[str, PicksWriter] | None = None
 
     @property
@@ -247,6 +250,8 @@ class FileFormat:
                 f"{where}: --index-base is for Dynamo tables and motive lists; the first voxel of "
                 f"{self.name} is {self.index_base}."
             )
+        if context.columns is not None and not self.named_columns:
+            raise InputError(f"{where}: --columns is for CSV; {self.name} needs no names.")
         if context.tomogram_index is not None and not self.numbered:
             raise InputError(
                 f"{where}: --tomogram-index is for formats that number their tomograms, and "

@@ -133,12 +133,17 @@ def detect_format(source: Source, kind: Kind = "picks") -> FileFormat:
 
 def fitting_formats(source: Source, kind: Kind) -> list[FileFormat]:
     """Give every format that a file may be of by its head."""
-    return [known for known in formats_of(kind) if not known.binary and known.sniff(source)]
+    text = (known for known in formats_of(kind) if not known.binary)
+    return _binary(source, kind) or [known for known in text if known.sniff(source)]
+
+
+def _binary(source: Source, kind: Kind) -> list[FileFormat]:
+    return [known for known in formats_of(kind) if known.binary and known.sniff(source)][:1]
 
 
 def _detected(source: Source, kind: Kind) -> FileFormat:
     if kind == "picks":
-        binary = [known for known in formats_of(kind) if known.binary and known.sniff(source)]
+        binary = _binary(source, kind)
         if binary:
             return binary[0]
         _ = source.text  # says of some files that are no text what to do

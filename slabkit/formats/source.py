@@ -89,6 +89,11 @@ class Source:
             raise no_text(self.data, self.where) from error
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
+    @property
+    def content(self) -> str:
+        """The text, or the bytes of a binary file as text: what records tell contents apart by."""
+        return self.data.hex() if b"\0" in self.data[:512] else self.text
+
     def refuse_binary(self) -> None:
         """Say of known binary files what to do with them.
 

@@ -199,7 +199,7 @@ def _sources(options: Options) -> list[str | Source]:
 def _input_texts(sources: Sequence[str | Source]) -> dict[str, str]:
     """Give the inputs that are no files here: standard input, and picks that were fetched."""
     return {
-        source.where: source.text
+        source.where: source.content
         for source in sources
         if not isinstance(source, str) and not Path(source.where).exists()
     }

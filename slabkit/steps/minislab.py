@@ -57,7 +57,7 @@ def run(options: Options, frame: Frame) -> None:
         "minislab",
         Path(options.out) / "minislabs.star",
         inputs=[options.picks, *used, *([index] if index else [])],
-        text_inputs={"-": source.text} if options.picks == "-" else None,
+        text_inputs={"-": source.content} if options.picks == "-" else None,
         parameters={
             **parameters(options, "picks", "out", "tomograms", "tomo_type"),
             "tomograms": [str(one.path) for one in listed],

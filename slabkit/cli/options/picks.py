@@ -22,6 +22,11 @@ TOMOGRAM_INDEX = option(
     "lines 'number path', or a .vll list of volumes.",
     "FILE",
 )
+CSV_COLUMNS = option(
+    "CSV without a header line: its columns, as tomogram,x,y,z; - leaves one out.",
+    "NAME,NAME...",
+    flags="--columns",
+)
 FROM = option(
     f"Format of the picks to read, where their content does not say: {FORMATS}.",
     "FORMAT",
@@ -36,4 +41,5 @@ READING = {
     "unit": UNIT,
     "index_base": INDEX_BASE,
     "tomogram_index": TOMOGRAM_INDEX,
+    "csv_columns": CSV_COLUMNS,
 }

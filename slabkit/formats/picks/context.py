@@ -29,6 +29,8 @@ class PickReading:
         Coordinate of the first voxel in a Dynamo table.
     tomogram_index : str, optional
         File that says which number is which tomogram.
+    csv_columns : str, optional
+        Names of the columns of CSV without a header line, commas between.
     """
 
     format: str | None = None
@@ -38,6 +40,7 @@ class PickReading:
     unit: Unit | None = None
     index_base: int | None = None
     tomogram_index: str | None = None
+    csv_columns: str | None = None
 
     def keywords(self) -> dict[str, Any]:
         """Give the keywords of `slabkit.read_picks`; reads the file ``tomogram_index``.
@@ -48,5 +51,9 @@ class PickReading:
         """
         from slabkit.formats.tomograms.index import read_tomogram_index
 
-        index = self.tomogram_index
-        return {**vars(self), "tomogram_index": read_tomogram_index(index) if index else None}
+        said = dict(vars(self))
+        index, columns = said["tomogram_index"], said.pop("csv_columns")
+        return said | {
+            "tomogram_index": read_tomogram_index(index) if index else None,
+            "columns": None if columns is None else tuple(columns.split(",")),
+        }

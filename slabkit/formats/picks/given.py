@@ -49,6 +49,8 @@ class Context:
         Coordinate of the first voxel in a format whose writers do not agree about it.
     tomogram_index : dict of str to str, optional
         Number to name of the tomograms, for formats that number them.
+    columns : tuple of str, optional
+        Names of the columns of CSV without a header line; ``-`` for those that are left out.
     """
 
     tomograms: pd.DataFrame | None = None
@@ -60,6 +62,7 @@ class Context:
     unit: Unit | None = None
     index_base: int | None = None
     tomogram_index: dict[str, str] | None = None
+    columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         from slabkit.tables import TOMOGRAMS, require_unique, validate_table

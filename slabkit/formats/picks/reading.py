@@ -67,6 +67,7 @@ def read_picks(
     unit: Unit | None = None,
     index_base: int | None = None,
     tomogram_index: dict[str, str] | None = None,
+    columns: Sequence[str] | None = None,
     check_bounds: bool = True,
     keep_duplicates: bool = False,
 ) -> PickList:
@@ -98,6 +99,8 @@ def read_picks(
     tomogram_index : dict of str to str, optional
         Number to name of the tomograms (Dynamo, DeepFinder); see
         `slabkit.formats.tomograms.index.read_tomogram_index`.
+    columns : sequence of str, optional
+        Names of the columns of a CSV file without a header line; ``-`` for those left out.
     check_bounds : bool, optional
         Whether to refuse a list of which more than 5 % lies outside known volumes.
     keep_duplicates : bool, optional
@@ -125,8 +128,19 @@ def read_picks(
     else:
         sources = list(source)
     context = Context(
-        tomograms, tomogram, voxel_size, binning, centre, species, unit, index_base, tomogram_index
+        tomograms,
+        tomogram,
+        voxel_size,
+        binning,
+        centre,
+        species,
+        unit,
+        index_base,
+        tomogram_index,
+        None if columns is None else tuple(columns),
     )
+    if columns is not None and format is None:
+        format = "csv"
     chosen = format_named(format) if format is not None else None
     parts: list[pd.DataFrame] = []
     lists: list[pd.DataFrame] = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import re
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,12 @@ from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.programs.shared.orientations import rotation_texts
 from slabkit.formats.programs.shared.result_values import pooled_results, read_result_table
 from slabkit.formats.programs.shared.rows import placed
-from slabkit.formats.programs.shared.values import TEXT_NAMES, coordinates, typed_columns
+from slabkit.formats.programs.shared.values import (
+    TEXT_NAMES,
+    coordinates,
+    parse_numbers,
+    typed_columns,
+)
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import real_text
 from slabkit.tables import PICKS, rows_named
@@ -43,10 +50,19 @@ _TRANSFORM = {f"transform_{row}{column}" for row in range(4) for column in range
 def read(source: Source, context: Context) -> ParsedPicks:
     """Read a CSV file."""
     where = source.where
-    delimiter = delimiter_of(source.first_line)
-    rows = (row for _, row in csv_rows(source.text, delimiter, where))
-    names = _column_names(next(rows, []), where)
+    text, delimiter = source.text, delimiter_of(source.first_line)
+    if context.columns is not None and delimiter not in source.first_line:  # blanks between
+        text = re.sub(r"(?m)^[^\S\n]+|[^\S\n]+$", "", text)
+        text, delimiter = re.sub(r"[^\S\n]+", " ", text), " "
+    rows: Iterator[list[str]] = (row for _, row in csv_rows(text, delimiter, where))
+    if context.columns is None:
+        names = _column_names(next(rows, []), where)
+    else:
+        names = _given_names(context.columns)
+        rows = _without_header(names, rows, where)
     columns = _read_columns(names, rows, where)
+    if context.columns is not None:
+        columns = {name: values for name, values in columns.items() if name[0] != "-"}
     xyz = np.column_stack([columns.pop(axis) for axis in "xyz"])
     named = columns.pop("tomogram", None)
     kind = "this CSV file, which has no column tomogram,"
@@ -123,12 +139,38 @@ def _column_names(header: list[str], where: str) -> list[str]:
     if missing:
         raise InputError(
             f"{where}: has no column {', '.join(missing)}; a CSV pick list has a header line with "
-            f"tomogram,species,x,y,z (in Å), this one has {', '.join(names) or 'none'}."
+            f"tomogram,species,x,y,z (in Å), this one has {', '.join(names) or 'none'}. Without a "
+            "header line, name the columns with --columns tomogram,x,y,z."
         )
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise InputError(f"{where}: the column {doubled[0]!r} appears more than once.")
     return names
+
+
+def _given_names(columns: tuple[str, ...]) -> list[str]:
+    """Check what ``--columns`` says; columns to leave out get different names."""
+    names = [name.strip() for name in columns]
+    if "" in names:
+        raise InputError("--columns has an empty name; give - for a column that is to be left out.")
+    names = [f"-{i}" if name == "-" else name for i, name in enumerate(names)]
+    return _column_names(names, "--columns")
+
+
+def _without_header(names: list[str], rows: Iterator[list[str]], where: str) -> Iterator[list[str]]:
+    """Leave out a first row that names columns, although ``--columns`` does, and say so."""
+    first = next(rows, None)
+    if first is None:
+        return rows
+    cells = [first[names.index(axis)] for axis in "xyz"] if len(first) == len(names) else ["0"]
+    if not np.isnan(parse_numbers([cell.strip() for cell in cells])).all():
+        return itertools.chain([first], rows)
+    warnings.warn(
+        f"{where}: its first line ({', '.join(first)[:80]}) names columns; --columns was followed.",
+        SlabkitWarning,
+        stacklevel=5,
+    )
+    return rows
 
 
 def _read_columns(names: list[str], rows: Iterator[list[str]], where: str) -> dict[str, Any]:
@@ -177,7 +219,7 @@ def _coordinates(values: list[str], name: str, where: str, before: int) -> Any:
 
 FORMAT = FileFormat(
     name="csv",
-    title="comma-separated values with a header line",
+    title="values with commas, semicolons, tabs or bars between, and a header line or --columns",
     suffixes=(".csv", ".tsv"),
     unit="Å (voxels with --unit px)",
     origin="centre of the first voxel = 0",
@@ -188,6 +230,7 @@ FORMAT = FileFormat(
     keeps=frozenset(PICKS.names),
     keeps_extra=True,
     units=("angstrom", "px"),
+    named_columns=True,
 )
 
 RESULTS = FileFormat(

@@ -19,7 +19,6 @@ from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.imod import CORNER_PX
-from slabkit.formats.programs.shared.relion_star import voxel_pixels
 from slabkit.formats.programs.shared.rows import file_of_tomogram, placed, points_in_voxels
 from slabkit.formats.source import Source
 from slabkit.tables import TOMOGRAMS, make_table
@@ -60,7 +59,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
         raise FormatError(f"{where}: has points that are no finite numbers.")
     names = context.names(None, len(points), where, "an IMOD model")
     said = _said_pixels(model, context, where)
-    unit = voxel_pixels(None if said is None else np.full(len(points), said), names, context, where)
+    unit = _unit(said, names, context, where)
     _check_volume(model, said, names, context, where)
     moved = _begins_at(model)
     if moved.any():
@@ -82,9 +81,8 @@ def read(source: Source, context: Context) -> ParsedPicks:
     if len(counts) > 1:
         found["imodObject"] = np.repeat(model.objects, counts).astype(str).tolist()
         found["imodContour"] = np.repeat(model.contours, counts).astype(str).tolist()
-    known = context.known_voxel_sizes(names[:1])
     table = None
-    if said is not None and names and context.binning is None and not np.isfinite(known).all():
+    if said is not None and names and not np.isfinite(context.known_voxel_sizes(names[:1])).all():
         table = make_table(TOMOGRAMS, {"slabkitTomogram": names[:1], "slabkitVoxelSize": [said]})
     return ParsedPicks(found, unit, zero, table)
 
@@ -103,19 +101,36 @@ def _refuse(model: _Model, where: str) -> None:
 
 
 def _said_pixels(model: _Model, context: Context, where: str) -> float | None:
-    """Give the pixel size in Å that the model says, of its volume or itself; None for neither."""
+    """Give the voxel size in Å that the model says, of its volume or itself; None for neither."""
+    if context.voxel_size is not None:
+        return None  # settled
     of_volume = [] if set(model.scale) <= {1.0} else list(model.scale)  # 1: not said
     said = [*of_volume, *([model.pixel] if math.isfinite(model.pixel) else [])]
     wrong = [value for value in said if not abs(value / said[0] - 1) < 1e-3 or value <= 0]
-    if wrong and context.binning is None:
-        raise InputError(
-            f"{where}: says pixel sizes of {said[0]:g} Å and {wrong[0]:g} Å; settle it with "
-            "--binning, the tomogram's voxel size (--tomograms or --voxel-size) over that of the "
-            "points (1 where they are voxels)."
-        )
     if wrong:
-        return None
+        raise InputError(
+            f"{where}: says voxel sizes of {said[0]:g} Å and {wrong[0]:g} Å; settle it with "
+            "--voxel-size, that of the volume it was drawn on."
+        )
     return said[0] if said else None
+
+
+def _unit(
+    said: float | None, names: list[str], context: Context, where: str
+) -> npt.NDArray[np.float64]:
+    """Give the size in Å of the voxels of each point; as 3dmod does, the model is followed."""
+    known = context.known_voxel_sizes(names)
+    if said is None or (abs(said / known - 1) < 1e-3).all():  # which is not rounded to 32 bits
+        return context.voxel_sizes(names, where)
+    if np.isfinite(known).any():
+        warnings.warn(
+            f"{where}: its points are voxels of {said:g} Å, as it says, though {names[0]} has "
+            f"voxels of {known[0]:g} Å; if they are voxels of that volume, give --voxel-size "
+            f"{known[0]:g}.",
+            SlabkitWarning,
+            stacklevel=5,
+        )
+    return np.full(len(names), said)
 
 
 def _begins_at(model: _Model) -> npt.NDArray[np.float64]:
@@ -129,8 +144,8 @@ def _begins_at(model: _Model) -> npt.NDArray[np.float64]:
 def _check_volume(
     model: _Model, said: float | None, names: list[str], context: Context, where: str
 ) -> None:
-    """Refuse a model that was drawn on a volume of another size, unless --binning settles it."""
-    settled = context.binning is not None or model.flags & _UNTOUCHED
+    """Refuse a model that was drawn on a volume of another size, unless --voxel-size settles it."""
+    settled = context.voxel_size is not None or model.flags & _UNTOUCHED
     if settled or not names or min(model.size) < 1 or _begins_at(model).any():
         return
     size, voxel = context.known_sizes(names[:1])[0], context.known_voxel_sizes(names[:1])[0]
@@ -142,8 +157,8 @@ def _check_volume(
         sides = [" × ".join(f"{side:g}" for side in sides) for sides in (model.size, size)]
         raise InputError(
             f"{where}: was drawn on a volume of {sides[0]} voxels (x, y, z), and {names[0]} has "
-            f"{sides[1]}; give that volume with --tomograms, or --binning, the tomogram's voxel "
-            "size over that of the points (1 where they are voxels)."
+            f"{sides[1]}; give the volume that it was drawn on with --tomograms, or, if the points "
+            "are voxels of this one all the same, its --voxel-size."
         )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
+from slabkit.formats.programs.relion.optics import is_around
 from slabkit.formats.programs.relion.subtomograms import (
     MICROGRAPH,
     NEEDED,
@@ -13,15 +16,45 @@ from slabkit.formats.programs.relion.subtomograms import (
     in_voxels,
     said_pixels,
 )
+from slabkit.formats.programs.shared import relion_star
+from slabkit.formats.programs.shared.json_values import ROTATION
+from slabkit.formats.programs.shared.orientations import (
+    RELION_ANGLES,
+    SUBTOMOGRAM_ANGLES,
+    relion_angles,
+    rotations,
+)
 from slabkit.formats.programs.shared.relion_star import (
+    CENTRED,
     CORNER,
+    IMAGE_PIXEL,
+    MAGNIFICATION,
     SCORES,
+    SHIFTS,
+    SHIFTS_PX,
     Columns,
     RelionStar,
 )
-from slabkit.formats.programs.shared.rows import placed
+from slabkit.formats.programs.shared.rows import POSITIONS, placed
 from slabkit.formats.source import Source
+from slabkit.formats.tables.star import format_star
+from slabkit.tables import PICKS
 
+if TYPE_CHECKING:
+    from slabkit.formats.tables.native import PickList
+
+_ID = "slabkitPickId"
+# What positions, angles and pixel sizes were made of, and what names tomograms otherwise.
+_LEFT_OUT = {
+    *CENTRED,
+    *SHIFTS,
+    *SHIFTS_PX,
+    *relion_star.PIXELS,
+    *SUBTOMOGRAM_ANGLES,
+    MAGNIFICATION,
+    ROTATION,
+}
+_LEFT_OUT |= {*PICKS.names, "rlnTomoName", "rlnTomoParticleName", "rlnTomoParticleId"}
 _COLUMNS = Columns(needed=NEEDED, used=USED, scores=(SCORES[1], SCORES[0], *SCORES[2:]))
 
 
@@ -44,6 +77,33 @@ def read_px(source: Source, context: Context) -> ParsedPicks:
     return in_voxels(star, names, context, said_pixels(star, context))
 
 
+def write_px(picks: PickList, context: Context) -> str:
+    """Write particles in pixels of one size, as Warp takes them, and M from the first row.
+
+    M wants angles, so all are 0 where no pick has an orientation.
+    """
+    import pandas as pd
+
+    table = picks.picks
+    names = table["slabkitTomogram"].tolist()
+    pixel_size = context.voxel_sizes(names, "warp-px")[:1] / (context.binning or 1.0)
+    columns: dict[str, Any] = {
+        MICROGRAPH: [f"{name}.tomostar" for name in names],
+        **dict(zip(CORNER, table[list(POSITIONS)].to_numpy().T / pixel_size, strict=True)),
+    }
+    turned = rotations(table, "warp-px")
+    angles = np.zeros((len(table), 3)) if turned is None else relion_angles(turned)
+    if len(table):
+        columns |= dict(zip(RELION_ANGLES, angles.T, strict=True))
+    columns |= {IMAGE_PIXEL: np.repeat(pixel_size, len(table)), _ID: table[_ID].to_numpy()}
+    if len(table) and table["slabkitScore"].notna().all():
+        columns[SCORES[0]] = table["slabkitScore"].to_numpy()
+    for name in table.columns:
+        if name not in (*columns, *_LEFT_OUT) and not is_around(name):
+            columns[name] = table[name].to_numpy()
+    return format_star({"particles": pd.DataFrame(columns)})
+
+
 def sniff(source: Source) -> bool:
     """Tell by Warp's file names; not whether they are fractions or pixels."""
     labels = source.labels
@@ -56,7 +116,7 @@ FRACTIONS = FileFormat(
     title="Warp template matching (.tomostar names), normalised",
     unit="fraction of the volume's size",
     origin="centre of the first voxel = 0; 1 is one size on",
-    lost="only read; write `relion4` or `relion5`",
+    lost="only read; write `warp-px`",
     sniff=sniff,
     read=read_fractions,
     in_corner_unit="fraction",
@@ -66,8 +126,11 @@ PIXELS = FileFormat(
     title="Warp particles (.tomostar names) in pixels",
     unit="pixels whose size the file has, else voxels (--binning N: pixels N times smaller)",
     origin="centre of the first voxel = 0",
-    lost="only read; write `relion4` or `relion5`",
+    lost="tomogram sizes, species, decisions; columns of RELION and Warp are kept",
     sniff=sniff,
     read=read_px,
+    write=write_px,
+    keeps=frozenset({"slabkitTomogram", "slabkitScore", "slabkitScoreKind", _ID}),
+    keeps_extra=True,
     in_corner_unit="px",
 )

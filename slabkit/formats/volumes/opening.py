@@ -255,7 +255,8 @@ def file_kind(path: str | os.PathLike[str]) -> FileKind:
         return "zarr"
     if magic in _FOREIGN:
         raise InputError(f"{where}: is {_FOREIGN[magic]}, not a volume that slabkit reads.")
-    return "em" if path.suffix.lower() == ".em" or is_em(head, size) else "mrc"
+    named = path.suffix.lower() == ".em" and head[208:212] != b"MAP "
+    return "em" if named or is_em(head, size) else "mrc"
 
 
 def sampled_planes(source: VoxelSource) -> list[npt.NDArray[Any]]:

@@ -27,8 +27,9 @@ def csv_rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[
 
 
 def delimiter_of(header: str) -> str:
-    """Tell what separates the names in a header line: tabs, else semicolons, else commas."""
-    return next((mark for mark in "\t;" if mark in header), ",")
+    """Tell what separates the names in a header line: tabs, semicolons, commas, else bars."""
+    bars = "|" if "," not in header else ""
+    return next((mark for mark in f"\t;{bars}" if mark in header), ",")
 
 
 def csv_columns(

@@ -204,7 +204,7 @@ class RelionStar:
         """Give each particle's unbinned pixel size in Å: from the binning, else from the file."""
         where = self.where
         if context.binning is not None:
-            return _of_binning(self.tilt_series_pixels(settled=True), names, context, where)
+            return self._of_binning(self.tilt_series_pixels(settled=True), names, context)
         in_file = _agreed(self.tilt_series_pixels(), names, context, where)
         if in_file is not None and np.isnan(in_file).any():
             in_file = None
@@ -228,8 +228,48 @@ class RelionStar:
         return in_file
 
     def voxel_pixels(self, names: list[str], context: Context, said: Numbers | None) -> Numbers:
-        """Give `voxel_pixels` of this file."""
-        return voxel_pixels(said, names, context, self.where)
+        """Give the pixel size in Å of coordinates in one volume: the binning's, else the file's.
+
+        Where the file says none, ``said``, the volume's voxel size is taken. A file's that is not
+        the volume's is followed, with a warning: the volume may have been binned since.
+        """
+        if context.binning is not None:
+            return self._of_binning(said, names, context)
+        if said is None:
+            return context.voxel_sizes(names, self.where)
+        known = context.known_voxel_sizes(names)
+        missing = np.isnan(said)
+        if missing.any():
+            rest = [names[row] for row in np.flatnonzero(missing).tolist()]
+            said = said.copy()
+            said[missing] = context.voxel_sizes(rest, self.where)
+        differ = abs(said / known - 1) > 1e-3
+        if differ.any():
+            row = int(np.flatnonzero(differ)[0])
+            warnings.warn(
+                f"{self.where}: its coordinates are pixels of {said[row]:g} Å, as it says, though "
+                f"{names[row]} has voxels of {known[row]:g} Å; if they are voxels of that volume, "
+                "give --binning 1.",
+                SlabkitWarning,
+                stacklevel=5,
+            )
+        return said
+
+    def _of_binning(self, said: Numbers | None, names: list[str], context: Context) -> Numbers:
+        assert context.binning is not None
+        pixel_size = context.voxel_sizes(names, self.where) / context.binning
+        said = np.full(len(names), np.nan) if said is None else said
+        differ = abs(said / pixel_size - 1) > 1e-3
+        if differ.any():
+            row = int(np.flatnonzero(differ)[0])
+            warnings.warn(
+                f"{self.where}: says that its pixels have {said[row]:g} Å, but the voxel size "
+                f"and --binning {context.binning:g} give {pixel_size[row]:g} Å; --binning was "
+                "followed.",
+                SlabkitWarning,
+                stacklevel=6,
+            )
+        return pixel_size
 
     def tilt_series_pixels(self, settled: bool = False) -> Numbers | None:
         """Give the tilt series' pixel size: said itself, or that of the images over their binning.
@@ -289,52 +329,6 @@ class RelionStar:
                 )
             found = np.where(np.isnan(found), values, found)
         return found
-
-
-def voxel_pixels(said: Numbers | None, names: list[str], context: Context, where: str) -> Numbers:
-    """Give the pixel size in Å of coordinates in one volume: the binning's, else the file's.
-
-    Where the file says none, ``said``, the volume's voxel size is taken. A file's that is not
-    the volume's is followed, with a warning: the volume may have been binned since.
-    """
-    if context.binning is not None:
-        return _of_binning(said, names, context, where)
-    if said is None:
-        return context.voxel_sizes(names, where)
-    known = context.known_voxel_sizes(names)
-    missing = np.isnan(said)
-    if missing.any():
-        rest = [names[row] for row in np.flatnonzero(missing).tolist()]
-        said = said.copy()
-        said[missing] = context.voxel_sizes(rest, where)
-    differ = abs(said / known - 1) > 1e-3
-    if differ.any():
-        row = int(np.flatnonzero(differ)[0])
-        warnings.warn(
-            f"{where}: its coordinates are pixels of {said[row]:g} Å, as it says, though "
-            f"{names[row]} has voxels of {known[row]:g} Å; if they are voxels of that volume, "
-            "give --binning 1.",
-            SlabkitWarning,
-            stacklevel=5,
-        )
-    return said
-
-
-def _of_binning(said: Numbers | None, names: list[str], context: Context, where: str) -> Numbers:
-    assert context.binning is not None
-    pixel_size = context.voxel_sizes(names, where) / context.binning
-    said = np.full(len(names), np.nan) if said is None else said
-    differ = abs(said / pixel_size - 1) > 1e-3
-    if differ.any():
-        row = int(np.flatnonzero(differ)[0])
-        warnings.warn(
-            f"{where}: says that its pixels have {said[row]:g} Å, but the voxel size "
-            f"and --binning {context.binning:g} give {pixel_size[row]:g} Å; --binning was "
-            "followed.",
-            SlabkitWarning,
-            stacklevel=6,
-        )
-    return pixel_size
 
 
 def refuse_shifts_in_pixels(table: pd.DataFrame, labels: Sequence[str], where: str) -> None:

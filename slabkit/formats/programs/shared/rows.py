@@ -144,7 +144,7 @@ def numbered_names(numbers: Sequence[str], context: Context, where: str) -> list
     keys = [str(int(value)) for value in values]
     index = context.tomogram_index
     if index is not None:
-        unknown = sorted(set(keys) - set(index))
+        unknown = sorted(key for key in set(keys) if key not in index)
         if unknown:
             raise InputError(
                 f"{where}: tomogram number {unknown[0]} is not in --tomogram-index, which has "
