@@ -473,7 +473,7 @@ def test_warp_px_is_written_for_warp_and_m(tmp_path: Path) -> None:
     np.testing.assert_allclose(places, [[20, 40, 2], [4, 0, 8]])
     assert set(block[["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]].to_numpy().ravel()) == {"0.0"}
     with pytest.warns(SlabkitWarning, match="pixels of 3.65 Å, as it says"):
-        back = read_picks(tmp_path / "w.star", format="warp-px", tomograms=known)
+        back = read_picks(tmp_path / "w.star", tomograms=known)  # told by slabkit's own column
     np.testing.assert_allclose(xyz(back), xyz(picks), atol=1e-9)
     kept = ["slabkitPickId", "slabkitScore", "wrpSourceHash", "rlnRandomSubset"]
     pd.testing.assert_frame_equal(

@@ -117,7 +117,7 @@ FRACTIONS = FileFormat(
     unit="fraction of the volume's size",
     origin="centre of the first voxel = 0; 1 is one size on",
     lost="only read; write `warp-px`",
-    sniff=sniff,
+    sniff=lambda source: sniff(source) and _ID not in source.labels,  # which slabkit writes in px
     read=read_fractions,
     in_corner_unit="fraction",
 )
