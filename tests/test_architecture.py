@@ -187,7 +187,8 @@ def test_a_command_imports_no_other_command():
     script = (
         "import sys, slabkit.cli.main as m; sys.argv = ['slabkit', 'map', '--help']\n"
         "try: m.main()\nexcept SystemExit: pass\n"
-        "commands = {name.replace(' ', '_') for name in m._COMMANDS}\n"
+        "from slabkit.cli.commands import _COMMANDS\n"
+        "commands = {name.replace(' ', '_') for name in _COMMANDS}\n"
         "print(sorted(c for c in commands if f'slabkit.cli.{c}' in sys.modules))\n"
         "assert 'pydantic' not in sys.modules"
     )

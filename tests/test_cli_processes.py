@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slabkit.cli.main import command_names
+from slabkit.cli.commands import command_names
 
 # Commands that end at the file that is not there, with the options they cannot do without.
 MISSING = {

@@ -46,7 +46,7 @@ def test_the_demo_takes_the_same_way():
 
 
 def test_the_demo_runs_the_commands_that_it_prints(monkeypatch):
-    import slabkit.cli.main as cli
+    import slabkit.cli.commands as cli
     from slabkit.cli import running
     from slabkit.steps.demo import commands
 

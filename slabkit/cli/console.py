@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from slabkit.formats.tables.atomic import print_text
 
 WARNINGS: list[str] = []
-"""Warnings shown so far, each once; `slabkit.cli.main` fills it."""
+"""Warnings shown so far, each once; `slabkit.cli.commands` fills it."""
 
 
 def say(text: str = "") -> None:
@@ -21,6 +21,11 @@ def say(text: str = "") -> None:
 def emit(text: str) -> None:
     """Print data to standard output."""
     print_text(f"{text}\n")
+
+
+def sentence(text: str) -> str:
+    """Give a message without its middle where that is longer than a person reads."""
+    return text if len(text) <= 1500 else f"{text[:1000]} … {text[-400:]}"
 
 
 def format_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

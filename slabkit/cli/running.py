@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from slabkit.cli.console import WARNINGS, emit, format_table, say, short
+from slabkit.cli.console import WARNINGS, emit, format_table, say, sentence, short
 from slabkit.cli.options.declare import Declared, declare
 from slabkit.errors import InputError
 from slabkit.execution.files import files_named
@@ -45,7 +45,7 @@ class ConsoleReporter(Reporter):
 
     def failure(self, item: str, message: str) -> None:
         """Say what failed, always."""
-        say(f"failed: {item}: {message}")
+        say(f"failed: {item}: {sentence(message)}")
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Show a small table, unless ``--quiet``."""

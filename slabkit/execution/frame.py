@@ -223,10 +223,11 @@ class Work(contextlib.AbstractContextManager["Work"]):
             record_path,
         )
         from slabkit.formats.tables.atomic import remove_temporary_files
+        from slabkit.formats.tables.paths import open_file
 
         described = describe_inputs(self._inputs)
         described += [describe_text(name, text) for name, text in self._text_inputs.items()]
-        if self.out.is_dir():
+        if os.path.isdir(self.out):
             raise InputError(f"{self.out}: is a folder; -o wants a file here.")
         refuse_inputs([self.out, record_path(self.out)], self._read)
         self._record = Record(
@@ -241,14 +242,14 @@ class Work(contextlib.AbstractContextManager["Work"]):
             remove_dead_lock(self.out)
             return self
         parents = [self.out.parent, *self.out.parent.parents]
-        self._new_folders = [folder for folder in parents if not folder.exists()]
+        self._new_folders = [folder for folder in parents if not os.path.exists(folder)]
         self._stack.enter_context(output_lock(self.out))
         try:
             if self._is_there_already():  # another run made it before the lock was free
                 self._stack.close()
                 return self
-            with contextlib.suppress(OSError):
-                self._old_record = record_path(self.out).read_bytes()
+            with contextlib.suppress(OSError, InputError), open_file(record_path(self.out)) as file:
+                self._old_record = file.read()
             old = load_record(self.out)
             dead = {self.out, record_path(self.out)}  # a run that was killed cleans up nothing
             if old is not None:
@@ -266,7 +267,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
         from slabkit.execution.records import load_record
 
         assert self.out is not None
-        if not self.out.exists() or self.frame.overwrite:
+        if not os.path.exists(self.out) or self.frame.overwrite:
             return False
         old = load_record(self.out)
         self.finished = self._is_finished(old)
@@ -303,7 +304,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
             text = f"{again[0]}: was modified since {self.out} was made; it is made again."
             warnings.warn(text, SlabkitWarning, stacklevel=4)
             return False
-        return not unfinished and all(path.exists() for path in old.output_paths(self.out))
+        return not unfinished and all(os.path.exists(path) for path in old.output_paths(self.out))
 
     def __exit__(
         self,
@@ -343,7 +344,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
         with contextlib.suppress(OSError):
             if not self._begun and self._old_record is not None:
                 record.write_bytes(self._old_record)
-            elif not any(path.exists() for path in self._announced):
+            elif not any(os.path.exists(path) for path in self._announced):
                 record.unlink(missing_ok=True)
 
     def check_free(
@@ -385,7 +386,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
                 raise InputError(f"{path}: would be written twice by this command; rename one.")
             once.add(name)
         refuse_inputs(every, self._read, images)
-        foreign = [path for path in planned if path.exists() and path not in self._own]
+        foreign = [path for path in planned if os.path.exists(path) and path not in self._own]
         if foreign and not self.frame.overwrite:
             more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
             raise OutputExistsError(
@@ -447,7 +448,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
             from slabkit.execution.records import finish_record
 
             written = list(dict.fromkeys([self.out, *self.outputs]))
-            if self.out.exists():
+            if os.path.exists(self.out):
                 self._remove_stale(written)
                 self._record.set_outputs(written, self.out)
                 self._record.summary = self.summary
@@ -473,9 +474,9 @@ class Work(contextlib.AbstractContextManager["Work"]):
         patterns = {(path.parent, _NUMBER.sub("0", path.name)) for path in written}
         left = []
         for path in sorted(self._own - set(written)):
-            if not path.exists():
+            if not os.path.exists(path):
                 continue
-            if (path.parent, _NUMBER.sub("0", path.name)) in patterns and path.is_file():
+            if (path.parent, _NUMBER.sub("0", path.name)) in patterns and os.path.isfile(path):
                 path.unlink(missing_ok=True)
             else:
                 left.append(path)

@@ -103,7 +103,7 @@ def _row(path: str | os.PathLike[str], pause: float) -> tuple[object, ...]:
 def _times(path: Path, entry: dict[str, object]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Read the times of a CSV file in seconds; none if it has no such column or was changed."""
     nothing = np.zeros(0)
-    if path.suffix.lower() not in (".csv", ".tsv", ".txt") or not path.is_file():
+    if path.suffix.lower() not in (".csv", ".tsv", ".txt") or not os.path.isfile(path):
         return nothing
     if describe_input(path)["hash"] != entry["hash"]:
         return nothing

@@ -59,7 +59,7 @@ def _locked_file(lock: Path, result: Path) -> int:
             made = True
         except FileExistsError:
             try:
-                handle = os.open(lock, os.O_RDONLY)
+                handle = os.open(lock, os.O_RDONLY | os.O_NONBLOCK)
             except FileNotFoundError:  # released in between
                 continue
             made = False
@@ -91,8 +91,8 @@ def _owner(handle: int) -> str:
     try:
         holder = json.loads(os.pread(handle, 4096, 0))
         return f"process {int(holder['pid'])} on {holder['host']}"
-    except (ValueError, KeyError, TypeError):
-        return "process unknown"  # it has not written its name yet
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return "process unknown"  # it has not written its name yet, or it is none of ours
 
 
 def _release(lock: Path, handle: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import slabkit
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.tables.atomic import write_text
-from slabkit.formats.tables.paths import is_pipe, read_bytes
+from slabkit.formats.tables.paths import is_pipe, open_file, read_bytes
 from slabkit.formats.tomograms.names import is_reference
 
 _SAMPLED_BLOCKS, _BLOCK_BYTES = 16, 65536
@@ -105,7 +105,10 @@ def record_path(result: str | os.PathLike[str]) -> Path:
 def save_record(record: Record, result: str | os.PathLike[str]) -> None:
     """Write the record next to its result."""
     record.working_directory = Path(os.path.relpath(".", Path(result).parent)).as_posix()
-    text = json.dumps(_plain(asdict(record)), indent=1, ensure_ascii=False)
+    plain = _plain(asdict(record))
+    text = json.dumps(plain, indent=1, ensure_ascii=False)
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        text = json.dumps(plain, indent=1)  # file names may have bytes that are no characters
     write_text(record_path(result), text + "\n")
 
 
@@ -120,16 +123,13 @@ def finish_record(record: Record, result: str | os.PathLike[str]) -> None:
 def load_record(result: str | os.PathLike[str]) -> Record | None:
     """Read the record of a result; None if there is none, or (with a warning) none to be used."""
     path = record_path(result)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return None
-    except (OSError, ValueError) as error:
-        return _unusable(path, error)
     try:
-        record = Record(**json.loads(text))
-    except (ValueError, TypeError, RecursionError) as error:
-        return _unusable(path, error)
+        with open_file(path) as file:
+            record = Record(**json.loads(file.read()))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        return _unusable(path, str(error).removeprefix(f"{path}: "))
     for one in fields(record):
         kind = str(one.type).partition("[")[0]
         if type(getattr(record, one.name)).__name__ != kind:
@@ -180,7 +180,7 @@ def describe_input(path: str | os.PathLike[str]) -> dict[str, Any]:
             from slabkit.formats.tomograms.copick_remote import hash_remote_folder
 
             size = hash_remote_folder(path, digest)
-        elif path.is_dir():
+        elif os.path.isdir(path):
             size = _hash_folder(path, digest, more)
         else:
             size = _hash_file(path, digest, more)
@@ -241,10 +241,12 @@ def _hash_folder(path: Path, digest: Any, more: dict[str, Any]) -> int:
             total += size
             modified += status.st_mtime_ns
             if total <= _WHOLE_BYTES:
-                content.update(file.read_bytes())
+                with open_file(file) as whole:
+                    content.update(whole.read())
             digest.update(f"{file.relative_to(path).as_posix()}\0{size}\0".encode())
             if name in (".zattrs", ".zarray", ".zgroup", "zarr.json"):
-                digest.update(file.read_bytes())
+                with open_file(file) as metadata:
+                    digest.update(metadata.read())
     more |= {"modified": modified} if total > _WHOLE_BYTES else {"denser_hash": content.hexdigest()}
     return total
 

@@ -52,7 +52,7 @@ def describe_file(path: str | os.PathLike[str], *, full: bool = False) -> FileDe
     for known in formats_of("picks"):
         if known.binary and known.sniff(head):
             return describe_picks(Source.load(path), known.name)
-    piped = is_pipe(path) and not Path(path).is_dir()
+    piped = is_pipe(path) and not os.path.isdir(path)
     if piped and _is_text(head.data):
         return describe_text(Source.load(path))
     kind = file_kind(path)
@@ -174,7 +174,7 @@ def _values(source: VoxelSource, full: bool, said: list[str]) -> ValueRange:
 def _head(path: Path) -> bytes:
     """Give the first kilobytes of a file; nothing of a folder, or of what cannot be read."""
     try:
-        if is_pipe(path) and not path.is_dir():
+        if is_pipe(path) and not os.path.isdir(path):
             return read_bytes(path)[:4096]
         with path.open("rb") as file:
             return file.read(4096)

@@ -13,6 +13,7 @@ from slabkit.formats.registry import detect_format, fitting_formats
 from slabkit.formats.source import Source
 from slabkit.formats.tables import native
 from slabkit.formats.tomograms.relion import SET_PARTICLES, SET_TOMOGRAMS, file_of_set
+from slabkit.tables import check_width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ def describe_text(source: Source) -> FileDescription:
     if source.is_star or source.suffix == ".star":
         return _describe_star(source)
     lines = [line for line in source.text.split("\n") if line.strip()]
-    columns, stored_as = _columns(lines)
+    columns, stored_as = _columns(lines, where)
     flat = _format_of_picks2d(source)
     if flat is not None:
         rows = _count_of_picks2d(source, lines)
@@ -255,11 +256,12 @@ def _numbers(lines: list[str]) -> int:
     return widths.pop() if len(widths) == 1 else 0
 
 
-def _columns(lines: list[str]) -> tuple[tuple[str, ...] | None, str]:
+def _columns(lines: list[str], where: str) -> tuple[tuple[str, ...] | None, str]:
     """Give the column names of a table in text, None where the text is none."""
     kinds = {"\t": "TSV", ",": "CSV", ";": "CSV with semicolons", "|": "CSV with bars"}
     for separator, stored_as in kinds.items():
         head = lines[0].split(separator) if lines else []
         if len(head) > 1 and all(line.count(separator) == len(head) - 1 for line in lines[1:20]):
+            check_width(len(head), where)
             return tuple(name.strip().strip('"') for name in head), stored_as
     return None, "text"

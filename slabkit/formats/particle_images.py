@@ -18,7 +18,7 @@ from slabkit.formats.tables.blocks import read_text
 from slabkit.formats.tables.paths import path_for_table, resolve_path, with_paths_from_here
 from slabkit.formats.tables.star import parse_star
 from slabkit.formats.volumes.mrc import ImageStack, open_stack
-from slabkit.tables import new_pick_ids
+from slabkit.tables import names_listed, new_pick_ids
 from slabkit.units import Contrast, protein_sign, voxel_sizes_equal
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ def read_particle_images(
     name = next((name for name in ("particles", "images", "") if name in blocks), None)
     if name is None:
         raise InputError(
-            f"{where}: has no block data_particles (it has {', '.join(blocks)}), so there are no "
-            "images to classify; give minislabs.star or a particle STAR of RELION."
+            f"{where}: has no block data_particles (it has {names_listed(blocks)}), so there are "
+            "no images to classify; give minislabs.star or a particle STAR of RELION."
         )
     particles = blocks[name] = with_paths_from_here(blocks[name], where)
     if not len(particles):
@@ -161,10 +161,11 @@ def _from_stacks(
     for row, text in enumerate(particles["rlnImageName"], 1):
         match = _IMAGE.fullmatch(text)
         assert match is not None
-        numbers.append(int(match[1] or 1))
-        paths.append(match[2])
-        if numbers[-1] < 1:
+        number = (match[1] or "1").lstrip("0")[:18]  # no stack has as many
+        if not number:
             raise InputError(f"{where}, particle {row}: {text}: images are numbered from 1.")
+        numbers.append(int(number))
+        paths.append(match[2])
     names = {path: number for number, path in enumerate(dict.fromkeys(paths))}
     found = {path: resolve_path(path, where) for path in names}
     stacks = [_open(path, where) for path in found.values()]
@@ -250,7 +251,7 @@ def _places(particles: pd.DataFrame, column: str, count: int, where: str) -> npt
 
 
 def _open(path: Path, where: str) -> ImageStack:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{where}: names {path}, which is not there.")
     return open_stack(path)
 

@@ -195,22 +195,20 @@ class Source:
 
 
 def _block_labels(text: str) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    name, labels = "", list[str]()
+    found: dict[str, list[str]] = {}
+    labels = list[str]()
     position = 0
     while 0 <= position < len(text):
         end = text.find("\n", position) % (len(text) + 1)
         line = text[position:end].strip()
         if line.startswith("data_"):
-            name, labels = line.split()[0].removeprefix("data_"), []
-            found[name] = ()
+            labels = found[line.split()[0].removeprefix("data_")] = []
         elif line.startswith("_"):
             labels.append(line.split()[0][1:])
-            found[name] = tuple(labels)
         elif line and line[0] not in "#;" and line != "loop_":
             end = _next_block(text, end)  # past the rows
         position = end + 1
-    return found
+    return {name: tuple(labels) for name, labels in found.items()}
 
 
 def _next_block(text: str, position: int) -> int:
@@ -242,7 +240,7 @@ def load_sources(
     """
     paths: list[PathLike | Source] = []
     for source in sources:
-        if not isinstance(source, Source) and Path(source).is_dir():
+        if not isinstance(source, Source) and os.path.isdir(source):
             paths += _in_folder(Path(source), folder_globs)
         else:
             paths.append(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,8 +96,8 @@ def _check_files(sources: list[str], options: Options) -> None:
     twice = [name for name in dict.fromkeys(labels) if labels.count(name) > 1]
     if twice:
         raise InputError(f"{twice[0]}: is given twice, and its votes would count twice.")
-    taken = {Path(name).resolve() for name in (out, *sources)}
-    if rejected not in (None, "-") and Path(str(rejected)).resolve() in taken:
+    taken = {os.path.realpath(name) for name in (out, *sources)}
+    if rejected not in (None, "-") and os.path.realpath(str(rejected)) in taken:
         raise InputError(f"{rejected}: --rejected is an input or -o already.")
 
 

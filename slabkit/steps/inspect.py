@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def run(options: Options, frame: Frame) -> None:
             *options.picks2d,
             *referenced_files(sources),
             options.slabs,
-            *(path for path in paths.values() if path.exists()),
+            *(path for path in paths.values() if os.path.exists(path)),
         ],
         parameters=parameters(options, "picks2d", "slabs", "out"),
         text_inputs={source.where: source.text for source in sources if source.where == "-"},

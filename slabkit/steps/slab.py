@@ -41,6 +41,7 @@ class Options:
 
 def run(options: Options, frame: Frame) -> None:
     """Project the tomograms into slabs and write ``slabs.star``."""
+    from slabkit.formats.tables.paths import is_readable
     from slabkit.formats.tomograms.listing import list_tomograms
 
     found = list_tomograms(
@@ -55,7 +56,7 @@ def run(options: Options, frame: Frame) -> None:
     with frame.work(
         "slab",
         table,
-        inputs=[ref.path for ref in found if ref.path],
+        inputs=[ref.path for ref in found if ref.path and is_readable(ref.path)],
         parameters=parameters(options, "tomograms", "out", "tomo_type"),
     ) as work:
         if work.finished:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,9 +43,9 @@ def run(options: Options, frame: Frame) -> None:
     if "-" in inputs or options.decide == "-":
         raise InputError("suggest reads and writes files; only -o may be - here.")
     further = {"--decide": options.decide, "--gallery": options.gallery}
-    taken = {Path(name).resolve() for name in (*inputs, options.out) if name != "-"}
+    taken = {os.path.realpath(name) for name in (*inputs, options.out) if name != "-"}
     for option, name in further.items():
-        if name is not None and Path(name).resolve() in taken:
+        if name is not None and os.path.realpath(name) in taken:
             raise InputError(f"{name}: {option} is an input or -o already.")
     with frame.work(
         "suggest",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from slabkit.tables.schemas import DECISIONS, Column, Schema
 if TYPE_CHECKING:
     import pandas as pd
 
+_MOST_COLUMNS = 4096
 _DTYPES = {"string": "str", "integer": "int64", "real": "float64"}
 
 
@@ -76,14 +78,13 @@ def validate_table(
     where = where or f"{schema.name} table"
     table = block_of(table, schema, where)
     names = [str(name) for name in table.columns]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise InputError(f"{where}: column {', '.join(doubled)} appears more than once.")
+    if (doubled := repeated(names)) is not None:
+        raise InputError(f"{where}: column {doubled} appears more than once.")
     missing = [c.name for c in schema.columns if c.required and c.name not in names]
     if missing:
         raise InputError(
             f"{where}: a {schema.name} table needs the column {', '.join(missing)}; it has "
-            f"{', '.join(names) or 'none'}."
+            f"{names_listed(names)}."
         )
     result: dict[str, pd.Series] = {}
     for column in schema.columns:
@@ -186,6 +187,29 @@ def rows_named(wrong: npt.NDArray[np.bool_], most: int = 5) -> str:
     return f"{'rows' if len(rows) > 1 else 'row'} {named}{more}"
 
 
+def names_listed(names: Iterable[str], most: int = 40) -> str:
+    """List names, of columns say, as a message does; ``none`` where there is none."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return (", ".join(listed[:most]) or "none") + more
+
+
+def check_width(count: int, where: str) -> None:
+    """Refuse more columns than any table has: to read a hundred thousand takes minutes."""
+    if count > _MOST_COLUMNS:
+        raise InputError(
+            f"{where}: has more than {_MOST_COLUMNS} columns, as no table of picks or images has, "
+            "so it is not read."
+        )
+
+
+def repeated(names: Sequence[str]) -> str | None:
+    """Give the first by the alphabet of the names that appear more than once."""
+    if len(set(names)) == len(names):
+        return None
+    return min(name for name, count in Counter(names).items() if count > 1)
+
+
 def parse_real(value: object) -> float | None:
     """Read a number as every program does; None for what is none.
 
@@ -195,7 +219,7 @@ def parse_real(value: object) -> float | None:
         return None
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -219,7 +243,7 @@ def _numbers(series: pd.Series, column: Column, where: str) -> pd.Series:
         _refuse(wrong, values, about, "it must be a number (with a decimal point)")
         numbers = np.array(read, dtype=np.float64)
     if column.kind == "integer" and numbers.dtype.kind not in "iub":
-        wrong = ~np.isfinite(numbers) | (numbers != np.round(numbers))
+        wrong = ~(abs(numbers) < 2.0**63) | (numbers != np.round(numbers))
         _refuse(wrong, values, about, "it must be a whole number")
     if column.kind == "real" and column.required:
         _refuse(~np.isfinite(numbers), values, about, "it must be a finite number")

@@ -29,7 +29,7 @@ from slabkit.formats.programs.shared.values import (
 )
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import real_text
-from slabkit.tables import PICKS, rows_named
+from slabkit.tables import PICKS, names_listed, repeated, rows_named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,12 +139,11 @@ def _column_names(header: list[str], where: str) -> list[str]:
     if missing:
         raise InputError(
             f"{where}: has no column {', '.join(missing)}; a CSV pick list has a header line with "
-            f"tomogram,species,x,y,z (in Å), this one has {', '.join(names) or 'none'}. Without a "
+            f"tomogram,species,x,y,z (in Å), this one has {names_listed(names)}. Without a "
             "header line, name the columns with --columns tomogram,x,y,z."
         )
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise InputError(f"{where}: the column {doubled[0]!r} appears more than once.")
+    if (doubled := repeated(names)) is not None:
+        raise InputError(f"{where}: the column {doubled!r} appears more than once.")
     return names
 
 

@@ -55,7 +55,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
         rotations.append("" if rotation is None else rotation_text(rotation))
         others.append({key: value for key, value in item.items() if key not in _OWN_KEYS})
     xyz = np.array(locations, dtype=float).reshape(-1, 3)
-    extras = extra_columns(others)
+    extras = extra_columns(others, source.where)
     named = extras.pop("tomogram", None)
     if named is not None and not all(named):
         row = named.index("") + 1

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from slabkit.errors import SlabkitError, write_error
+from slabkit.errors import InputError, SlabkitError, write_error
 
 _RANDOM = re.compile(r"[a-z0-9_]{8}")  # what tempfile puts into names
 
@@ -124,8 +124,15 @@ def print_text(text: str, as_utf8: bool = False) -> None:
 
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:
-    """Write text as `write_pieces` does."""
-    write_pieces(target, [text.encode()])
+    """Write text as `write_pieces` does; half characters (of a file name, say) are refused."""
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{target}: cannot be written: {text[max(0, error.start - 20) : error.end]!r} ends in "
+            "what is no whole character; rename what has it."
+        ) from error
+    write_pieces(target, [data])
 
 
 def write_bytes(target: str | os.PathLike[str], data: bytes) -> None:

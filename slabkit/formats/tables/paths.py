@@ -6,13 +6,15 @@ import contextlib
 import json
 import os
 import re
+import select
 import stat
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from slabkit.errors import FormatError, InputError
+from slabkit.errors import FormatError, InputError, TryAgainError
 from slabkit.formats.tomograms.names import is_reference, make_reference, split_reference
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _NAMING_FILES = ("rlnMicrographName", "slabkitTomogramFile")
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_WRITER_COMES = 5.0  # seconds that a pipe may be without anybody who writes to it
 _pipes: dict[tuple[int, int], bytes] | None = None
 
 
@@ -45,8 +48,8 @@ def is_pipe(path: str | os.PathLike[str]) -> bool:
 def is_star_file(path: str | os.PathLike[str]) -> bool:
     """Tell what can be a table of tomograms: a file of that suffix, or what comes by a pipe."""
     if is_pipe(path):
-        return str(path) != "-" and not Path(path).is_dir()
-    return Path(path).suffix.lower() == ".star" and Path(path).is_file()
+        return str(path) != "-" and not os.path.isdir(path)
+    return Path(path).suffix.lower() == ".star" and os.path.isfile(path)
 
 
 def read_bytes(source: str | os.PathLike[str]) -> bytes:
@@ -74,12 +77,61 @@ def _file_bytes(path: str | os.PathLike[str]) -> bytes:
     key = there.st_dev, there.st_ino
     pipes = {} if _pipes is None else _pipes
     if key not in pipes:
+        if stat.S_ISFIFO(there.st_mode):
+            pipes[key] = _fifo_bytes(path)
+            return pipes[key]
         with Path(path).open("rb") as file:
             endless = stat.S_ISCHR(there.st_mode) and os.path.realpath(path) != os.devnull
             if stat.S_ISBLK(there.st_mode) or (endless and not file.isatty()):
                 raise ValueError("is a device")
             pipes[key] = file.read()
     return pipes[key]
+
+
+def _fifo_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read a pipe to its end; one that nobody opens for writing is refused after a while."""
+    pieces: list[bytes] = []
+    begun, deadline = False, time.monotonic() + _WRITER_COMES
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # plain opening waits for the writer
+    try:
+        events = select.poll()
+        events.register(handle, select.POLLIN)
+        while True:
+            begun = bool(events.poll(None if begun else 50)) or begun
+            try:
+                piece = os.read(handle, 1 << 20)
+            except BlockingIOError:
+                begun = True  # there is a writer, and nothing yet
+                continue
+            pieces.append(piece)
+            begun = begun or bool(piece)
+            if begun and not piece:
+                return b"".join(pieces)
+            if not begun and time.monotonic() > deadline:
+                raise TryAgainError(
+                    f"{path}: is a pipe into which nobody writes; start what writes first."
+                )
+    finally:
+        os.close(handle)
+
+
+def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
+    """Open a file that is named in a table or cannot come by a pipe; anything else is refused.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or is a pipe, a device or a folder, of which reading may never end.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            return os.fdopen(handle, "rb")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason}).") from error
+    os.close(handle)
+    raise InputError(f"{path}: is not a regular file.")
 
 
 def as_utf8(data: bytes) -> bytes:
@@ -130,10 +182,10 @@ def resolve_path(written: str, table: str | os.PathLike[str]) -> Path:
     if is_reference(path):
         config, inner = split_reference(path)
         return make_reference(resolve_path(str(config), table), inner)
-    if path.is_absolute() or path.exists() or str(table) == "-":
+    if path.is_absolute() or os.path.exists(path) or str(table) == "-":
         return path
     for base in _bases(os.path.abspath(table)):
-        if (base / path).exists():
+        if os.path.exists(base / path):
             return Path(os.path.normpath(base / path))
     return path
 
@@ -141,9 +193,10 @@ def resolve_path(written: str, table: str | os.PathLike[str]) -> Path:
 def _bases(table: str) -> list[Path]:
     folder = Path(table).parent
     try:
-        record = json.loads(Path(f"{table}.json").read_text(encoding="utf-8"))
+        with open_file(f"{table}.json") as file:
+            record = json.loads(file.read())
         return [folder / str(record["working_directory"]), folder]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return [folder]
 
 
@@ -230,8 +283,15 @@ def is_there(path: str | os.PathLike[str]) -> bool:
     bool
     """
     if is_reference(path):
-        return split_reference(path)[0].exists()
-    return Path(path).exists()
+        return os.path.exists(split_reference(path)[0])
+    return os.path.exists(path)
+
+
+def is_readable(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file, folder or what is in a copick project elsewhere can be opened."""
+    if is_reference(path):
+        return True
+    return os.access(path, os.R_OK) and (os.path.isfile(path) or os.path.isdir(path))
 
 
 def check_given_once(paths: Iterable[str | os.PathLike[str]], what: str) -> None:

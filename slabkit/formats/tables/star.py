@@ -25,7 +25,7 @@ from slabkit.formats.tables.paths import as_utf8, is_pipe, no_text, read_bytes
 from slabkit.formats.tables.reals import real_text
 from slabkit.formats.tables.star_writing import format_star
 from slabkit.tables.schemas import Kind
-from slabkit.tables.validation import parse_real
+from slabkit.tables.validation import check_width, parse_real, repeated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -294,6 +294,7 @@ def _parse_block(lines: _Lines, kinds: Mapping[str, Kind], objects: bool) -> Col
         elif line.startswith("_"):
             label, *values = split_line(line)
             names.append(label[1:])
+            check_width(len(names), lines.where)
             if not loop:
                 pairs.append(_pair_value(label, values, lines))
         elif loop and names:
@@ -344,9 +345,8 @@ def _pair_value(label: str, values: list[str], lines: _Lines) -> str:
 
 
 def _check_names(names: list[str], where: str) -> None:
-    doubled = {name for name in names if names.count(name) > 1}
-    if doubled:
-        raise FormatError(f"{where}: column _{min(doubled)} appears twice.")
+    if (doubled := repeated(names)) is not None:
+        raise FormatError(f"{where}: column _{doubled} appears twice.")
 
 
 def split_line(line: str) -> list[str]:

@@ -271,7 +271,7 @@ def open_project(argument: str | os.PathLike[str]) -> CopickProject:
     """
     path = Path(os.fspath(argument).removeprefix(PREFIX))
     where = f"{PREFIX}{path}"
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{where}: is a folder; give the project's JSON file.")
     content = load_json(Source.load(path).text, where)
     if not isinstance(content, dict) or not isinstance(content.get("overlay_root"), str):

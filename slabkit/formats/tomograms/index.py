@@ -43,7 +43,7 @@ def read_tomogram_index(path: str | os.PathLike[str]) -> dict[str, str]:
             raise FormatError(
                 f"{where}, {line}: {f'{number} {file}'[:60]!r} is not a number and a path."
             )
-        number, name = str(int(number)), tomogram_name(file.strip("'\""))
+        number, name = number.lstrip("0") or "0", tomogram_name(file.strip("'\""))
         if number in index or name in index.values():
             twice = f"number {number}" if number in index else f"tomogram {name}"
             raise FormatError(f"{where}, {line}: {twice} appears twice.")

@@ -30,8 +30,8 @@ from slabkit.formats.tomograms.names import (
     tomogram_name,
 )
 from slabkit.formats.volumes.em import is_em_volume
-from slabkit.formats.volumes.ome_zarr import is_zarr
 from slabkit.formats.volumes.opening import check_size, file_kind, open_reference, open_volume
+from slabkit.formats.volumes.zarr_folders import is_zarr
 from slabkit.tomogram import Reading, Tomogram, TomogramRef
 from slabkit.units import Contrast
 
@@ -340,7 +340,7 @@ def _listed(argument: str, masks: bool) -> list[TomogramRef]:
         return [_ref(split_reference(argument)[1].split("/")[1], path)]
     if is_star_file(path):
         return _from_table(path)
-    if path.is_dir() and not is_zarr(path):
+    if os.path.isdir(path) and not is_zarr(path):
         entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
         known = [entry for entry in entries if split_suffix(entry.name)[1] and _usable(entry)]
         return _chosen(argument, known, [], masks)
@@ -361,7 +361,7 @@ def _ref(name: str, path: Path) -> TomogramRef:
 
 
 def _usable(path: Path) -> bool:
-    if path.is_dir():
+    if os.path.isdir(path):
         return is_zarr(path)
     return split_suffix(path.name)[1] not in (".zarr", ".ome.zarr")
 
@@ -396,7 +396,7 @@ def _chosen(
 
 def _holds_labels(path: Path) -> bool:
     # Three planes tell: a density stored as integers has far more values than a segmentation.
-    if path.is_dir() or path.name.lower().endswith(PACKED):
+    if os.path.isdir(path) or path.name.lower().endswith(PACKED):
         return False  # would have to be decoded
     try:
         volume = open_volume(path)
@@ -418,7 +418,7 @@ def _holds_labels(path: Path) -> bool:
 def slabkit_tomograms(blocks: dict[str, pd.DataFrame], where: str) -> pd.DataFrame:
     """Give the tomograms of a pick list or slab table, columns of `slabkit.tables.TOMOGRAMS`."""
     from slabkit.formats.tables.blocks import table_block
-    from slabkit.tables import SLABS, TOMOGRAMS
+    from slabkit.tables import SLABS, TOMOGRAMS, names_listed
 
     if "tomograms" in blocks:
         return table_block(blocks, TOMOGRAMS, where)[TOMOGRAMS.names]
@@ -427,7 +427,7 @@ def slabkit_tomograms(blocks: dict[str, pd.DataFrame], where: str) -> pd.DataFra
         slabs = slabs.rename(columns={"rlnTomoName": "slabkitTomogram"})
         return slabs[TOMOGRAMS.names].drop_duplicates(ignore_index=True)
     raise InputError(
-        f"{where}: has no block data_tomograms (it has {', '.join(blocks)}), so it lists no "
+        f"{where}: has no block data_tomograms (it has {names_listed(blocks)}), so it lists no "
         "tomograms; give the files themselves."
     )
 

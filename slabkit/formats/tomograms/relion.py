@@ -22,7 +22,7 @@ from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.programs.shared.values import check_names, coordinates, optional_numbers
 from slabkit.formats.tables.paths import path_for_table, resolve_path
 from slabkit.formats.volumes.opening import open_reference
-from slabkit.tables import TOMOGRAMS, make_table
+from slabkit.tables import TOMOGRAMS, make_table, repeated
 from slabkit.tomogram import Reading, TomogramRef
 
 if TYPE_CHECKING:
@@ -127,9 +127,8 @@ def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> lis
     block = blocks["global"]
     names = block["rlnTomoName"].tolist()
     check_names(names, "tomogram", where)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"{where}: the tomogram {twice[0]} appears twice.")
+    if (twice := repeated(names)) is not None:
+        raise InputError(f"{where}: the tomogram {twice} appears twice.")
     if UNBINNED_PIXEL not in block.columns:
         raise InputError(
             f"{where}: has no {UNBINNED_PIXEL}, without which sizes mean nothing; is it RELION's "
@@ -189,7 +188,7 @@ def relion_tomogram_table(
     for one in list_relion_tomograms(blocks, where):
         path = one.ref.path
         size, edge = one.binned()
-        if path is not None and path.exists():
+        if path is not None and os.path.exists(path):
             volume = one.ref.but(reading=reading).open()
             size, edge = list(reversed(volume.shape)), volume.voxel_size
         row: dict[str, Any] = {

@@ -15,6 +15,7 @@ from mrcfile.constants import IMAGE_STACK_SPACEGROUP, VOLUME_STACK_SPACEGROUP
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.tables.atomic import atomic_path
+from slabkit.formats.tables.paths import open_file
 from slabkit.formats.volumes.decoded_cache import Compression, DecompressedVoxels, open_compressed
 from slabkit.formats.volumes.mrc_header import (
     HEADER_BYTES,
@@ -81,7 +82,7 @@ def read_header(
     where = str(path)
     try:
         if compression is None:
-            with Path(path).open("rb") as file:
+            with open_file(path) as file:
                 raw = file.read(HEADER_BYTES)
                 size = os.fstat(file.fileno()).st_size
             return parse_header(raw, where, size, uint8)

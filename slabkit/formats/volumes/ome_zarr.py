@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import math
 import os
+import re
 import threading
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError, InputError, MissingDependencyError, SlabkitError
+from slabkit.formats.programs.shared.json_values import shown
 from slabkit.formats.tomograms.names import is_reference
 from slabkit.formats.volumes.decoded_cache import ChunkedVoxels
 from slabkit.formats.volumes.voxel_size import angstrom_per_unit
 from slabkit.formats.volumes.voxels import FileVolume, Slices, check_axis_order, in_axis_order
+from slabkit.formats.volumes.zarr_folders import ZippedFolder, files_below, read_json
 
 if TYPE_CHECKING:
-    from slabkit.formats.tomograms.copick_remote import RemoteFolder
+    from slabkit.formats.volumes.zarr_folders import Folder
 
-    Folder: TypeAlias = "Path | RemoteFolder | ZippedFolder"
-
-_METADATA_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json")
+_MOST_CHUNKS = 10_000_000
+_TINY_CHUNK = 64  # voxels; so small ones are decoded many at a time
 _KINDS = {dict: "an object", list: "a list", str: "text", float: "a number"}
-
-
-def is_zarr(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a folder is a Zarr store (or was meant to be one)."""
-    folder = Path(path)
-    return folder.is_dir() and (
-        folder.suffix.lower() == ".zarr"
-        or any((folder / name).exists() for name in _METADATA_FILES)
-    )
 
 
 def open_ome_zarr(
@@ -86,12 +75,12 @@ def open_ome_zarr(
     if len(image.datasets) > 1:
         notes.append(f"level {dataset.path} of {len(image.datasets)} is read")
     sizes, reason = _voxel_sizes(image, dataset, order, array.spatial, where, warnings)
-    z, y, x = (layout.chunks[i] for i in array.spatial)
+    z, y, x = block = _three(layout.chunks, array.spatial)
+    if z * y * x < _TINY_CHUNK:
+        block = (-(-16 // z) * z, -(-16 // y) * y, -(-16 // x) * x)
     return FileVolume(
         source=in_axis_order(
-            ChunkedVoxels(
-                where, _three(layout.shape, array.spatial), (z, y, x), layout.dtype, array
-            ),
+            ChunkedVoxels(where, _three(layout.shape, array.spatial), block, layout.dtype, array),
             order,
         ),
         voxel_sizes=sizes,
@@ -101,70 +90,6 @@ def open_ome_zarr(
         warnings=tuple(warnings),
         notes=tuple(notes),
     )
-
-
-def is_zipped_zarr(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a ZIP archive is a Zarr store (``.ozx``, ``.zarr.zip``)."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.rsplit("/", 1)[-1] in _METADATA_FILES for name in archive.namelist())
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return False
-
-
-@dataclass(frozen=True)
-class ZippedFolder:
-    """A folder in a ZIP archive: as much of `pathlib.Path` as OME-Zarr is read with."""
-
-    file: str
-    path: str  # in the archive, without a slash at its ends
-    entries: dict[str, int]  # bytes of every file in the archive
-
-    @classmethod
-    def root(cls, file: str | os.PathLike[str]) -> ZippedFolder:
-        """Open the folder in which the archive's first metadata are, at its top or one below."""
-        with zipfile.ZipFile(file) as archive:
-            entries = {info.filename: info.file_size for info in archive.infolist()}
-        places = [
-            folder
-            for folder, _, name in (entry.rpartition("/") for entry in entries)
-            if name in _METADATA_FILES
-        ]
-        return cls(str(file), min(places, key=len, default=""), entries)
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rsplit("/", 1)[-1]
-
-    def __truediv__(self, name: str) -> ZippedFolder:
-        """Give a file or folder below."""
-        return ZippedFolder(self.file, f"{self.path}/{name}".lstrip("/"), self.entries)
-
-    def exists(self) -> bool:
-        """Tell whether there is a file of this path."""
-        return self.path in self.entries
-
-    def read_text(self, encoding: str) -> str:
-        """Read a file."""
-        try:
-            with zipfile.ZipFile(self.file) as archive:
-                return archive.read(self.path).decode(encoding)
-        except (zipfile.BadZipFile, zlib.error) as error:
-            raise OSError(0, str(error)) from error
-
-    def sizes(self) -> dict[str, int]:
-        """Give the bytes of every file below, by path from here."""
-        base = f"{self.path}/".lstrip("/")
-        below = {name: size for name, size in self.entries.items() if name.startswith(base)}
-        return {name[len(base) :]: size for name, size in below.items()}
-
-    def open_array(self) -> Any:
-        """Open the Zarr array here."""
-        import zarr
-
-        store = zarr.storage.ZipStore(self.file, mode="r")
-        return zarr.open_array(store, path=self.path, mode="r")
 
 
 @dataclass(frozen=True)
@@ -264,6 +189,9 @@ class _ZarrArray:
                 import zarr
 
                 if isinstance(self.folder, Path):
+                    for name in (".zarray", "zarr.json"):  # which zarr opens, and would wait for
+                        if (self.folder / name).exists() and not (self.folder / name).is_file():
+                            raise FormatError(f"{self.folder / name}: is not a regular file.")
                     self._array = zarr.open_array(str(self.folder), mode="r")
                 else:
                     self._array = self.folder.open_array()
@@ -294,11 +222,11 @@ def _image(folder: Folder, where: str, warnings: list[str]) -> _Image:
     ome: dict[str, Any] = {}
     if (folder / "zarr.json").exists():
         file = "zarr.json"
-        attributes = _value(_json(folder / file, where), "attributes", dict, f"{where}: {file}")
+        attributes = _value(read_json(folder / file, where), "attributes", dict, f"{where}: {file}")
         ome = _value(attributes or {}, "ome", dict, f"{where}: {file}") or attributes or {}
         version = str(ome.get("version", "0.5"))
     elif (folder / file).exists():
-        ome = _json(folder / file, where)
+        ome = read_json(folder / file, where)
     said = f"{where}: {file}"
     images = _objects(ome, "multiscales", said)
     layouts = {"bioformats2raw.layout": "0", "plate": "A/1/0", "well": "0"}
@@ -349,9 +277,7 @@ def _value(owner: dict[str, Any], key: str, kind: type, where: str) -> Any:
     fitting = (int, float) if kind is float else kind
     if isinstance(value, fitting) and not isinstance(value, bool):
         return value
-    shown = json.dumps(value)
-    shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
-    raise FormatError(f"{where}: {key} is {shown}, where {_KINDS[kind]} belongs.")
+    raise FormatError(f"{where}: {key} is {shown(value, 40)}, where {_KINDS[kind]} belongs.")
 
 
 def _objects(owner: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
@@ -374,7 +300,8 @@ def _transformations(owner: dict[str, Any], where: str) -> list[_Transformation]
     for one in _objects(owner, "coordinateTransformations", where):
         kind = _text(one, "type", where)
         values = _value(one, kind, list, where) if kind in ("scale", "translation") else None
-        numbers = [float(_value({kind: one}, kind, float, where)) for one in values or ()]
+        numbers = [_value({kind: one}, kind, float, where) for one in values or ()]
+        numbers = [float(str(number)) for number in numbers]  # of what is too large: infinite
         found.append(_Transformation(kind, numbers))
     return found
 
@@ -400,20 +327,22 @@ def _check_chunks(
     folder: Folder, layout: _Layout, where: str, allow_missing: bool, warnings: list[str]
 ) -> None:
     # Missing chunks read as the fill value, so that a store copied by half looks valid.
-    present: set[str] = set()
-    if isinstance(folder, Path):
-        for base, _, files in os.walk(folder):
-            inside = os.path.relpath(base, folder).replace(os.sep, "/")
-            present.update(name if inside == "." else f"{inside}/{name}" for name in files)
-    else:
-        present.update(folder.sizes())
     counts = [-(-size // chunk) for size, chunk in zip(layout.shape, layout.chunks, strict=True)]
-    missing = 0
-    for index in itertools.product(*(range(count) for count in counts)):
-        missing += layout.chunk_name(index) not in present
+    total = math.prod(counts)
+    if total > _MOST_CHUNKS:
+        raise FormatError(
+            f"{where}: level {folder.name} is cut into {total} chunks of "
+            f"{' × '.join(map(str, layout.chunks))} voxels, too many to be read one by one; store "
+            "it in larger ones."
+        )
+    present = 0
+    for name in files_below(folder, where) if isinstance(folder, Path) else folder.sizes():
+        index = tuple(int(part[:9]) for part in re.findall(r"[0-9]+", name))
+        inside = len(index) == len(counts) and all(map(int.__lt__, index, counts))
+        present += inside and layout.chunk_name(index) == name
+    missing = total - present
     if not missing:
         return
-    total = math.prod(counts)
     if not allow_missing:
         raise InputError(
             f"{where}: {missing} of {total} chunks of level {folder.name} are missing, so the "
@@ -476,15 +405,3 @@ def _voxel_sizes(
 def _three(values: tuple[int, ...], spatial: tuple[int, ...]) -> tuple[int, int, int]:
     first, second, third = (int(values[i]) for i in spatial)
     return first, second, third
-
-
-def _json(path: Folder, where: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{where}: {path.name} cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise FormatError(f"{where}: {path.name} is not valid JSON ({error}).") from error
-    if not isinstance(content, dict):
-        raise FormatError(f"{where}: {path.name} is not a JSON object.")
-    return content

@@ -16,10 +16,11 @@ from slabkit.formats.tomograms.names import is_reference, tomogram_name
 from slabkit.formats.volumes.decoded_cache import Compression
 from slabkit.formats.volumes.em import HEADER_BYTES, is_em, open_em
 from slabkit.formats.volumes.mrc import open_mrc
-from slabkit.formats.volumes.ome_zarr import is_zarr, is_zipped_zarr, open_ome_zarr
+from slabkit.formats.volumes.ome_zarr import open_ome_zarr
 from slabkit.formats.volumes.tiff import open_tiff
 from slabkit.formats.volumes.voxel_size import choose_voxel_size
 from slabkit.formats.volumes.voxels import FileVolume, FlippedVoxels
+from slabkit.formats.volumes.zarr_folders import is_zarr, is_zipped_zarr
 from slabkit.tomogram import Reading, Tomogram, TomogramRef, VoxelSource
 from slabkit.units import Contrast
 
@@ -228,14 +229,14 @@ def file_kind(path: str | os.PathLike[str]) -> FileKind:
     where, path = str(path), Path(path)
     if is_reference(path):
         return "zarr"
-    if path.is_dir():
+    if os.path.isdir(path):
         if is_zarr(path):
             return "zarr"
         raise InputError(f"{where}: is a folder, where a file (or a Zarr folder) is needed.")
-    if path.is_symlink() and not path.exists():
+    if os.path.islink(path) and not os.path.exists(path):
         raise InputError(f"{where}: is a link to {os.readlink(path)}, which does not exist.")
     try:
-        if not path.is_file() and path.exists():
+        if not os.path.isfile(path) and os.path.exists(path):
             raise InputError(f"{where}: is not a regular file.")
         with path.open("rb") as file:
             head = file.read(HEADER_BYTES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import threading
@@ -53,6 +54,7 @@ def open_tiff(
     """
     import tifffile
 
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # an error says enough
     where = str(path)
     axes = "zyx" if axis_order is None else check_axis_order(axis_order)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def pick_on_slabs(
         options.out,
         inputs=[
             options.slabs,
-            *(path for path in slab_paths(table, options.slabs) if path.exists()),
+            *(path for path in slab_paths(table, options.slabs) if os.path.exists(path)),
             *inputs,
             *(masks.paths if masks else []),
             *([options.labelled] if options.labelled else []),

@@ -59,7 +59,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
         raise FormatError(f"{where}: points is no list.")
     points: list[Any] = content["points"] or []
     xyz, rotations, scores, others = _points(points, where)
-    extras = extra_columns(others)
+    extras = extra_columns(others, where)
     found: dict[str, Any] = {
         "slabkitTomogram": context.names(_run(content, source, len(points)), len(points), where),
         "slabkitSpecies": [json_text(content["pickable_object_name"], "name", where)] * len(points),
@@ -73,7 +73,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
     if "slabkitScoreKind" not in found:
         found["slabkitScoreKind"] = ["copick" if score == score else "" for score in scores]
     further = {key: value for key, value in content.items() if key not in _READ_KEYS}
-    extras |= extra_columns([further] * len(points))
+    extras |= extra_columns([further] * len(points), where)
     return ParsedPicks(found | extras)
 
 

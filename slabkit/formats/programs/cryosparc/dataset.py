@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import FormatError, InputError, MissingDependencyError
+from slabkit.formats.tables.paths import open_file, read_bytes
 
 NUMPY_MAGIC = b"\x93NUMPY"
 STREAM_MAGIC = b"\x95CSDAT"
@@ -39,11 +40,8 @@ _UID_PREFIX = re.compile(r"^\d{21}_")
 
 def read_dataset(path: str | os.PathLike[str], fields: re.Pattern[str] | None = None) -> Columns:
     """Read a dataset as `parse_dataset` does."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    return parse_dataset(data, str(path), fields)
+    with open_file(path) as file:
+        return parse_dataset(file.read(), str(path), fields)
 
 
 def parse_dataset(data: bytes, where: str, fields: re.Pattern[str] | None = None) -> Columns:
@@ -267,11 +265,9 @@ def _quoted(text: str) -> str:
 def group_files(path: str | os.PathLike[str]) -> list[Path]:
     """Give the datasets, in the group's folder, that a result group names: each once, in order."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: is not a text file, so no result group (.csg).") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     names = dict.fromkeys(match["name"].replace("''", "'") for match in _METAFILE.finditer(text))
     if not names:
         raise FormatError(f"{path}: names no metafile, so it is no result group (.csg).")
@@ -293,6 +289,8 @@ def groups_beside(path: str | os.PathLike[str]) -> list[Path]:
             continue  # another file's fault must not stop the reading of this one
         if any(file.name == here.name for file in files):
             others.update(
-                dict.fromkeys(file for file in files if file.name != here.name and file.is_file())
+                dict.fromkeys(
+                    file for file in files if file.name != here.name and os.path.isfile(file)
+                )
             )
     return list(others)

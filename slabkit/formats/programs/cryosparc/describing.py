@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from slabkit.errors import SlabkitError
@@ -51,10 +52,10 @@ def _describe_dataset(source: Source) -> FileDescription:
 def _describe_group(source: Source) -> FileDescription:
     text, files = source.text, group_files(source.where)
     slots = [match["name"] for match in _SLOT.finditer(text.partition("results:")[2])]
-    notes = [f"dataset {file.name}" for file in files if file.is_file()]
-    said = [f"{file} is not there" for file in files if not file.is_file()]
+    notes = [f"dataset {file.name}" for file in files if os.path.isfile(file)]
+    said = [f"{file} is not there" for file in files if not os.path.isfile(file)]
     for file in files:
-        if file.is_file():
+        if os.path.isfile(file):
             try:
                 described = _describe_dataset(Source.load(file))
             except SlabkitError as error:

@@ -145,7 +145,7 @@ def _project_paths(written: list[str], table: str | os.PathLike[str]) -> dict[st
     paths: dict[str, str] = {}
     for name in dict.fromkeys(written):
         found = resolve_path(name, table)
-        if not found.exists():
+        if not os.path.exists(found):
             raise InputError(f"{table}: names {name}, which is not there.")
         path = path_for_table(found)
         if path.startswith("../"):

@@ -7,6 +7,7 @@ coordinate less the shift.
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from slabkit.formats.programs.shared.relion_star import (
 )
 from slabkit.formats.source import Source
 from slabkit.formats.tables.paths import resolve_path
-from slabkit.tables import PICKS2D
+from slabkit.tables import PICKS2D, names_listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,7 @@ def read_particles(source: Source, slabs: Slabs) -> pd.DataFrame:
     if len(found) != 1:
         raise FormatError(
             f"{where}: {'several blocks have' if found else 'no block has'} the columns "
-            f"{', '.join(sorted(needed))} (blocks: {', '.join(blocks)})."
+            f"{', '.join(sorted(needed))} (blocks: {names_listed(blocks)})."
         )
     table = _typed(blocks[found[0]], where)
     return _shifted(table, slabs, where)
@@ -82,8 +83,8 @@ def sniff_list(source: Source) -> bool:
 def read_list(source: Source, slabs: Slabs) -> pd.DataFrame:
     """Read the picks of all micrographs that a list names."""
     entries = _entries(source)
-    missing = [path for _, path, _ in entries if not path.exists()]
-    demanded = [path for _, path, must_exist in entries if must_exist and not path.exists()]
+    missing = [path for _, path, _ in entries if not os.path.exists(path)]
+    demanded = [path for _, path, must_exist in entries if must_exist and not os.path.exists(path)]
     if demanded:
         raise InputError(
             f"{source.where}: lists {demanded[0]}{_and_more(demanded)}, which is not there; call "
@@ -102,13 +103,17 @@ def read_list(source: Source, slabs: Slabs) -> pd.DataFrame:
             stacklevel=5,
         )
     return pooled(
-        [_of_micrograph(Source.load(path), name) for name, path, _ in entries if path.exists()]
+        [
+            _of_micrograph(Source.load(path), name)
+            for name, path, _ in entries
+            if os.path.exists(path)
+        ]
     )
 
 
 def listed_files(source: Source) -> list[Path]:
     """Give the coordinate files that a list names and that are there."""
-    return [path for _, path, _ in _entries(source) if path.exists()]
+    return [path for _, path, _ in _entries(source) if os.path.exists(path)]
 
 
 def _entries(source: Source) -> list[tuple[str, Path, bool]]:
@@ -118,7 +123,7 @@ def _entries(source: Source) -> list[tuple[str, Path, bool]]:
     if marker and not source.is_star:
         lines = source.text.split()
         table = resolve_path(lines[0] if lines else "", where)
-        if len(lines) != 1 or not table.is_file():
+        if len(lines) != 1 or not os.path.isfile(table):
             raise InputError(
                 f"{where}: should hold the path of the micrographs' STAR file and nothing else, "
                 f"and that file should be there; it holds {source.text.strip()[:60]!r}."

@@ -14,6 +14,7 @@ from slabkit.formats.programs.shared.result_values import (
     typed_results,
 )
 from slabkit.formats.source import Source
+from slabkit.tables import names_listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ def read_relion_results(source: Source) -> pd.DataFrame:
     name = next((name for name in ("particles", "images", "") if name in blocks), None)
     if name is None:
         raise InputError(
-            f"{where}: has no block data_particles (it has {', '.join(blocks)}), so it is not a "
+            f"{where}: has no block data_particles (it has {names_listed(blocks)}), so it is not a "
             "RELION particle STAR."
         )
     block = blocks[name]

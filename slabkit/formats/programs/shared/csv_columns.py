@@ -10,6 +10,7 @@ import numpy as np
 
 from slabkit.errors import FormatError
 from slabkit.formats.programs.shared.values import coordinates
+from slabkit.tables import check_width
 
 
 def csv_rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:
@@ -19,6 +20,7 @@ def csv_rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[
         for row in reader:
             first = row[0].lstrip() if row else ""
             if first[0] != "#" if first else any(map(str.strip, row)):
+                check_width(len(row), where)
                 yield reader.line_num, row
     except csv.Error as error:
         raise FormatError(

@@ -14,6 +14,7 @@ from slabkit.formats.tables.atomic import write_bytes, write_text
 from slabkit.formats.tables.native import read_text
 from slabkit.formats.tables.paths import resolve_path
 from slabkit.formats.tables.star import parse_star
+from slabkit.tables import names_listed
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Export:
             It is not there.
         """
         path = resolve_path(image, self.table)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise InputError(f"{self.table}: names the image {image}, which is not there.")
         self.links[link] = path
 
@@ -93,5 +94,5 @@ def exported_kind(table: str | os.PathLike[str]) -> Literal["galleries", "slabs"
         return "slabs"
     raise InputError(
         f"{table}: has neither a block data_galleries nor data_micrographs (it has "
-        f"{', '.join(blocks)}), so it is neither a minislab nor a slab table."
+        f"{names_listed(blocks)}), so it is neither a minislab nor a slab table."
     )

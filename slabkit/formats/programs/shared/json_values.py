@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.programs.shared.values import TEXT_NAMES, parse_numbers
-from slabkit.tables import PICKS
+from slabkit.tables import PICKS, check_width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 ROTATION = "slabkitRotation"
 """Extra column with nine numbers, comma-separated: the rotation matrix, row by row."""
 
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _POSITION = ("slabkitX", "slabkitY", "slabkitZ")
 
 
@@ -31,7 +33,10 @@ def load_json(text: str, where: str) -> Any:
         It is not JSON; ``NaN`` and ``Infinity`` are not; a key appears twice.
     """
     try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique_keys)
+        content = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique_keys)
+        if _HALF.search(text):
+            json.dumps(content, ensure_ascii=False).encode()  # no table can hold half a character
+        return content
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
         raise FormatError(f"{where}: is not valid JSON ({reason}); perhaps cut short.") from error
@@ -46,7 +51,7 @@ def json_number(value: Any, name: str, where: str) -> float:
             number = np.inf
         if np.isfinite(number):
             return number
-    raise FormatError(f"{where}: {name} is {_shown(value)}; it must be a finite number.")
+    raise FormatError(f"{where}: {name} is {shown(value)}; it must be a finite number.")
 
 
 def json_matrix(value: Any, side: int, name: str, where: str) -> npt.NDArray[np.float64]:
@@ -60,7 +65,7 @@ def json_matrix(value: Any, side: int, name: str, where: str) -> npt.NDArray[np.
 def json_location(value: Any, where: str) -> tuple[float, float, float]:
     """Take ``{"x": …, "y": …, "z": …}`` out of JSON."""
     if not isinstance(value, dict) or not {"x", "y", "z"} <= value.keys():
-        raise FormatError(f"{where}: location must have x, y and z, not {_shown(value)}.")
+        raise FormatError(f"{where}: location must have x, y and z, not {shown(value)}.")
     x, y, z = (json_number(value[axis], axis, where) for axis in "xyz")
     return x, y, z
 
@@ -70,7 +75,7 @@ def json_text(value: Any, name: str, where: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise FormatError(f"{where}: {name} is {_shown(value)}; it must be text.")
+        raise FormatError(f"{where}: {name} is {shown(value)}; it must be text.")
     return value
 
 
@@ -97,9 +102,10 @@ def rotation_matrices(texts: Sequence[str], where: str) -> npt.NDArray[np.float6
     return numbers.reshape(-1, 3, 3)
 
 
-def extra_columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+def extra_columns(rows: Sequence[dict[str, Any]], where: str) -> dict[str, list[str]]:
     """Make columns of what JSON objects have beyond what their format says."""
     keys = dict.fromkeys(key for row in rows for key in row)
+    check_width(len(keys), where)
     return {key: [_as_text(row[key]) if key in row else "" for row in rows] for key in sorted(keys)}
 
 
@@ -129,12 +135,19 @@ def whole_number(text: object, name: str) -> int:
 def _as_text(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value)
+    try:
+        return value if isinstance(value, str) else json.dumps(value)
+    except RecursionError as error:
+        raise FormatError("a value is nested too deeply.") from error
 
 
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def shown(value: Any, longest: int = 60) -> str:
+    """Write a value of JSON for a message, cut short."""
+    try:
+        text = json.dumps(value)
+    except RecursionError:
+        text = "[" * longest + "..."
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _no_constant(name: str) -> float:

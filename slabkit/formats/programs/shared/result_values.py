@@ -15,7 +15,7 @@ from slabkit.formats.programs.shared.csv_columns import csv_rows, delimiter_of
 from slabkit.formats.programs.shared.values import coordinates, optional_numbers
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import require_star_block
-from slabkit.tables import rows_named
+from slabkit.tables import names_listed, rows_named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ def require_key(found: dict[str, list[str]], where: str, names: Sequence[str]) -
     ):
         raise InputError(
             f"{where}: nothing in it says which minislab a row means (its columns are "
-            f"{', '.join(names) or 'none'}); it needs pick_id, or gallery with row and column or "
+            f"{names_listed(names)}); it needs pick_id, or gallery with row and column or "
             "with x and y (RELION: rlnParticleName, rlnImageName, or rlnMicrographName with "
             "coordinates)."
         )
@@ -83,7 +83,7 @@ def typed_results(found: dict[str, list[str]], where: str) -> dict[str, Any]:
     for column in _WHOLE:
         if column in found:
             numbers = coordinates(found[column], column, where)
-            wrong = numbers != np.round(numbers)
+            wrong = (numbers != np.round(numbers)) | (abs(numbers) > 1e9)
             if wrong.any():
                 value = found[column][int(np.flatnonzero(wrong)[0])]
                 raise InputError(f"{where}: {column} is {value!r} in {rows_named(wrong)}.")
@@ -139,7 +139,7 @@ def read_result_table(source: Source) -> pd.DataFrame:
     for index, (name, usual) in enumerate(zip(names, known, strict=True)):
         if usual is None:
             raise InputError(
-                f"{where}: the column {name!r} is not known (the header is {', '.join(names)}); "
+                f"{where}: the column {name!r} is not known (the header is {names_listed(names)}); "
                 "known are pick_id, or gallery with row and column or with x and y; decision, "
                 "class, score, species, comment."
             )

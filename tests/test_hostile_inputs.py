@@ -1,0 +1,261 @@
+"""Issue 12, G11, G12 and G14: what once ended in a traceback, a hang, or half-written results."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_reliability import slabkit_any, volume, write_list
+from volume_files import random_volume, write_ome_zarr
+
+from slabkit import open_tomogram, read_particle_images
+from slabkit.errors import FormatError, InputError, TryAgainError
+from slabkit.execution.locks import output_lock
+from slabkit.formats.tables import paths
+from slabkit.formats.tables.atomic import write_text
+from slabkit.formats.tables.paths import open_file, read_bytes, resolve_path
+from slabkit.formats.volumes.mrc import write_mrc
+
+
+def in_shell(folder: Path, line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``slabkit ...`` in a process of its own, with what a shell does to its streams."""
+    command = line.replace("slabkit", f"exec {sys.executable} -m slabkit.cli.main", 1)
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+# G11: tracebacks
+
+
+@pytest.mark.parametrize(
+    ("closed", "name", "code"),
+    [
+        ("2>&-", "p.star", 0),
+        ("2>&-", "missing.star", 2),
+        (">&- 2>&- <&-", "p.star", 0),
+        (">&- 2>&- <&-", "missing.star", 2),
+    ],
+)
+def test_g11_closed_streams(tmp_path, closed, name, code):
+    write_list(tmp_path / "p.star")
+    done = in_shell(tmp_path, f"slabkit convert {name} out.star {closed}")
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+    assert (tmp_path / "out.star").exists() == (code == 0)
+    if code == 0:  # no message went into a file that took the place of the stream
+        assert "convert:" not in (tmp_path / "out.star").read_text()
+
+
+@pytest.mark.parametrize("module", ["typer", "slabkit.errors"])
+def test_g11_ctrl_c_before_the_commands_are_there(tmp_path, module):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            exec('raise KeyboardInterrupt')\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+    )
+    root = str(Path(__file__).parents[1])
+    done = in_shell(tmp_path, "slabkit info a.mrc", PYTHONPATH=f"{tmp_path}:{root}")
+    assert (done.returncode, done.stderr) == (130, "interrupted; nothing was begun.\n")
+
+
+def test_g11_ctrl_c_in_code_that_python_makes_ends_with_130():
+    script = (
+        "import os, signal, sys\n"
+        "import slabkit.cli.commands as commands\n"
+        "commands._command = lambda: lambda: exec('os.kill(os.getpid(), signal.SIGINT)\\nx = 1')\n"
+        "sys.exit(commands.run())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "interrupted; unfinished files were removed.\n")
+
+
+def test_g11_names_with_half_characters(tmp_path, slabkit):
+    write_list(tmp_path / "p\udcff.star")
+    for said in ("convert: picks", "finished already"):
+        assert said in slabkit("convert", "p\udcff.star", "o\udcff.star").stderr
+    (tmp_path / "d\udcff").mkdir()
+    volume(tmp_path / "d\udcff" / "TS_1.mrc")
+    assert "rename" in slabkit("slab", "d\udcff/TS_1.mrc", "-o", "slabs", code=2).stderr
+    text = '{"type":"point","location":{"x":1,"y":2,"z":3},"a":"\\ud800"}\n'
+    (tmp_path / "p.ndjson").write_text(text)
+    given = ("convert", "p.ndjson", "--tomogram", "T", "--voxel-size", "10")
+    assert "surrogates not allowed" in slabkit(*given, "out.csv", code=2).stderr
+    with pytest.raises(InputError, match="no whole character"):
+        write_text(tmp_path / "a.txt", "a\ud800")
+
+
+@pytest.mark.parametrize("out", ["loop/out.star", "a/../loop/b/out.star"])
+def test_g11_an_output_below_a_loop_of_links(tmp_path, slabkit, out):
+    write_list(tmp_path / "p.star")
+    (tmp_path / "loop").symlink_to("pool")
+    (tmp_path / "pool").symlink_to("loop")
+    assert "cannot be written" in slabkit("curate", "p.star", "-o", out, code=2).stderr
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 30, "9" * 5000, "4", "0", "0000"])
+def test_g11_image_numbers(tmp_path, number):
+    write_mrc(tmp_path / "s.mrcs", random_volume((3, 8, 8)), 5.0, label="", stack=True)
+    table = tmp_path / "p.star"
+    table.write_text(f"data_particles\n\nloop_\n_rlnImageName\n{number}@{tmp_path}/s.mrcs\n")
+    with pytest.raises(InputError, match=r"has only 3|numbered from 1"):
+        read_particle_images(table)
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "[]", "3", DEEP, '{"host": {}, "pid": 1e30}', '{"host": 1, "pid": Infinity}', "\0"],
+)
+def test_g11_locks_that_are_none(tmp_path, content):
+    result, lock = tmp_path / "out.star", tmp_path / ".out.star.lock"
+    lock.write_text(content)
+    with output_lock(result):
+        os.pwrite(os.open(lock, os.O_WRONLY), content.encode() + b" " * 200, 0)
+        with pytest.raises(TryAgainError, match="another run"), output_lock(result):
+            pass
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize("content", [DEEP, "[]", '{"working_directory": {}}', "\xff"])
+def test_g11_paths_beside_a_record_that_is_none(tmp_path, content):
+    (tmp_path / "a.star.json").write_text(content)
+    (tmp_path / "TS_1.mrc").write_text("")
+    assert resolve_path("TS_1.mrc", tmp_path / "a.star") == tmp_path / "TS_1.mrc"
+    assert resolve_path("x" * 5000, tmp_path / "a.star") == Path("x" * 5000)
+
+
+# G12: hangs
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("w.star", "data_\nloop_\n" + "".join(f"_c{n}\n" for n in range(60_000)) + "1 " * 60_000),
+        ("w.star", "data_\n" + "".join(f"_c{n} 1\n" for n in range(60_000))),
+        ("w.csv", "tomogram,x,y,z," + ",".join(f"c{n}" for n in range(100_000)) + "\nT,1,2,3"),
+        ("w.csv", "pick_id," + ",".join(f"c{n}" for n in range(100_000)) + "\n1"),
+    ],
+)
+def test_g12_tables_of_a_hundred_thousand_columns(tmp_path, slabkit, name, text):
+    (tmp_path / name).write_text(text + "\n")
+    write_list(tmp_path / "p.star")
+    begun = time.monotonic()
+    slabkit("convert", name, "out.star", code=2)
+    slabkit_any(slabkit, "info", name, cwd=tmp_path)
+    slabkit("curate", "p.star", name, "-o", "out.star", code=2)
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("allow", [True, False])
+def test_g12_a_zarr_of_a_chunk_a_voxel(tmp_path, allow):
+    folder = tmp_path / "TS_1.zarr"
+    (folder / "0").mkdir(parents=True)
+    axes = [{"name": name, "type": "space", "unit": "angstrom"} for name in "zyx"]
+    scale = [{"type": "scale", "scale": [10, 10, 10]}]
+    image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}
+    array = {"zarr_format": 2, "shape": [4000] * 3, "chunks": [1] * 3, "dtype": "<f4", "order": "C"}
+    array |= {"compressor": None, "filters": None, "fill_value": 0}
+    (folder / ".zattrs").write_text(json.dumps({"multiscales": [image]}))
+    (folder / ".zgroup").write_text('{"zarr_format": 2}')
+    (folder / "0" / ".zarray").write_text(json.dumps(array))
+    with pytest.raises(FormatError, match="64000000000 chunks of 1 × 1 × 1 voxels, too many"):
+        open_tomogram(folder, allow_missing_chunks=allow)
+    array |= {"shape": [40] * 3, "fill_value": 2.5}
+    (folder / "0" / ".zarray").write_text(json.dumps(array))
+    with pytest.raises(InputError, match="64000 of 64000 chunks of level 0 are missing"):
+        open_tomogram(folder)
+    with pytest.warns(UserWarning, match="64000 of 64000 chunks"):
+        tomogram = open_tomogram(folder, allow_missing_chunks=True)
+    assert (tomogram.read((0, 0, 0), (20, 40, 40)) == np.float32(2.5)).all()
+
+
+@pytest.fixture
+def no_writer(monkeypatch):
+    monkeypatch.setattr(paths, "_WRITER_COMES", 0.2)
+
+
+def test_g12_a_pipe_into_which_nobody_writes(tmp_path, slabkit, no_writer):
+    os.mkfifo(tmp_path / "f.star")
+    write_list(tmp_path / "p.star")
+    for line in (
+        "convert f.star out.csv",
+        "slab f.star -o slabs",
+        "curate p.star f.star -o out.star",
+        "convert p.star out.csv --tomograms f.star",
+        "info f.star",
+    ):
+        code = 2 if line.startswith("info") else 75
+        assert "nobody writes" in slabkit(*line.split(), code=code).stderr
+    with pytest.raises(TryAgainError, match="nobody writes"):
+        read_bytes(tmp_path / "f.star")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_g12_tables_that_name_pipes_and_devices(tmp_path, slabkit, kind):
+    victim = tmp_path / "TS_1.mrc"
+    if kind == "pipe":
+        os.mkfifo(victim)
+    else:
+        victim.symlink_to("/dev/zero")
+    volume(tmp_path / "TS_2.mrc", (40, 64, 64))
+    (tmp_path / "t.star").write_text(
+        "data_tomograms\n\nloop_\n_slabkitTomogram\n_slabkitTomogramFile\n"
+        "TS_1 TS_1.mrc\nTS_2 TS_2.mrc\n"
+    )
+    done = slabkit("slab", "t.star", "-o", "slabs", code=1)  # the batch goes on
+    assert "failed: TS_1: TS_1.mrc: is not a regular file" in done.stderr
+    write_list(tmp_path / "p.star")
+    done = slabkit(
+        *[
+            "minislab",
+            "p.star",
+            "-o",
+            "m",
+            "--box",
+            "100",
+            "--depth",
+            "100",
+            "--tomograms",
+            "t.star",
+        ],
+        code=2,
+    )
+    assert "TS_1.mrc: is not a regular file" in done.stderr
+    (tmp_path / "g.csg").write_text("results:\n  location:\n    metafile: '>TS_1.mrc'\n")
+    (tmp_path / "i.star").write_text("data_particles\n\nloop_\n_rlnImageName\n1@TS_1.mrc\n")
+    assert slabkit("classify", "i.star", "-o", "c", code=2).stderr
+    with pytest.raises(InputError, match="is not a regular file"):
+        open_file(victim)
+
+
+@pytest.mark.parametrize("where", [".zattrs", "0/.zarray", "0/0.0.0"])
+def test_g12_pipes_in_a_zarr(tmp_path, where):
+    store = write_ome_zarr(tmp_path / "a.zarr", random_volume((4, 5, 6)))
+    (store / where).unlink()
+    os.mkfifo(store / where)
+    with pytest.raises(InputError, match="is not a regular file"):
+        open_tomogram(store)
+
+
+def test_g12_a_record_that_is_a_pipe_counts_as_absent(tmp_path, slabkit):
+    write_list(tmp_path / "p.star")
+    os.mkfifo(tmp_path / "out.star.json")
+    os.mkfifo(tmp_path / ".out.star.lock")
+    assert "not a regular file" in slabkit("curate", "p.star", "-o", "out.star", code=2).stderr
