@@ -44,7 +44,7 @@ from slabkit.formats.tomograms.listing import list_tomograms
 from slabkit.formats.tomograms.table import read_tomograms
 from slabkit.formats.volumes.mrc import write_mrc
 
-ROUNDS, LONGEST = 25, 20.0  # files a reader; seconds for one
+ROUNDS, LONGEST = 12, 20.0  # files a reader; seconds for one
 REPORTS = Path(__file__).parents[2] / "shared" / "data" / "reports"
 NUMBERS = ("nan", "-inf", "1e400", "1e30", "-1", "0", "1" * 40, "1" * 5000, "1_000", "٣", "0x1")
 TEXTS = ("", "none", "#", '"', "'", "\\", "../x", "/dev/null", "\0", "\ud800", "data_", "loop_")
