@@ -261,7 +261,9 @@ def attempt(name: str, base: bytes | Path, reader: Reader, folder: Path, number:
 
 @pytest.fixture(scope="module")
 def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[bytes | Path, Reader]]:
-    return readers(tmp_path_factory.mktemp("whole"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SlabkitWarning)
+        return readers(tmp_path_factory.mktemp("whole"))
 
 
 def test_g11_mutated_files_of_every_kind(bases: Any, tmp_path: Path) -> None:
