@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients lint format typecheck examples bench lock clean
+.PHONY: help demo test test-clients soak lint format typecheck examples bench lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ demo: $(READY) ## Simulate, run the whole chain, score it, write demo/report.htm
 	$(BIN)/slabkit demo -o demo --overwrite
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/clients
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/clients --ignore tests/soak
 
 CLIENTS := $(patsubst tests/clients/requirements-%.txt,.venv-clients/%/.ready,\
 	$(wildcard tests/clients/requirements-*.txt))
@@ -37,6 +37,11 @@ test-clients: $(READY) $(CLIENTS) ## Run the tests with the real programs, each 
 	@$(PYTHON) -m venv .venv-clients/$*
 	@if .venv-clients/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<; \
 		then touch $@; else echo "$* cannot be installed here; its tests will skip"; fi
+
+SECONDS ?= 600
+
+soak: $(READY) ## Kill, damage, fill up and race slabkit on one core; SECONDS=600 (docs/reliability.md)
+	SOAK_SECONDS=$(SECONDS) nice $(BIN)/python -m pytest -s tests/soak
 
 lint: $(READY) ## Check style and formatting, change nothing
 	$(BIN)/ruff check

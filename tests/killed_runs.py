@@ -63,6 +63,7 @@ COMMANDS = {
     ),
 }
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_UNNAMED = getattr(os, "O_TMPFILE", 0) & ~getattr(os, "O_DIRECTORY", 0)
 _EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod"}
 _RANDOM = re.compile(r"(?<=\.)[a-z0-9_]{8}(?=\.tmp)")
 
@@ -93,8 +94,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and not path.name.endswith((".star.json", ".txt.json", ".lock"))
+        if path.is_file() and path.suffix != ".lock" and not _is_record(path)
     }
+
+
+def _is_record(path: Path) -> bool:
+    return path.suffix == ".json" and Path(path.stem).suffix in (".star", ".html", ".txt")
 
 
 def _state(folder: Path) -> dict[str, object]:
@@ -123,7 +128,7 @@ def _in_child(act: Callable[[], None], words: list[str], cwd: Path) -> int:
         def hear(event: str, arguments: tuple[object, ...]) -> None:
             if event == "open":
                 path, _, flags = arguments
-                changes = isinstance(flags, int) and flags & _WRITING and not flags & os.O_TMPFILE
+                changes = isinstance(flags, int) and flags & _WRITING and not flags & _UNNAMED
                 if not changes or path == os.devnull:
                     return
             elif event not in _EVENTS:
@@ -195,43 +200,57 @@ def deaths(words: list[str], folder: Path, kept: Path) -> Iterator[int]:
         yield number
 
 
-def check_deaths(name: str, folder: Path, scratch: Path, kill: Callable[..., Iterator[int]]) -> int:
-    """Check all that must hold after each death of a command; gives how many there were.
+class Trial:
+    """A command, what it makes in the two ways of `COMMANDS`, and what must hold after a death."""
 
-    The first run is killed, and then one that replaces an earlier result. No table ever names
-    files of another run, the same command line ends in the same bytes as an undisturbed run and
-    leaves no temporary file; without ``--overwrite`` it may refuse, and then it changes nothing.
-    """
-    line, naming = COMMANDS[name]
-    first, second = words_of(line, 1), words_of(line, 2)
-    made = []
-    for words in (first, [*second, "--overwrite"]):
-        run_in_process(*words, cwd=folder)
-        made.append(contents(folder / "set"))
-        if words is first:
-            shutil.copytree(folder / "set", scratch / "first", symlinks=True)
-    assert made[0] != made[1]
-    shutil.rmtree(folder / "set")
-    count = 0
-    for number in kill(first, folder, scratch / "new"):
-        count += 1
-        run_in_process(*first, cwd=folder)
-        assert contents(folder / "set") == made[0], f"otherwise after {number} operations"
-        _check_nothing_hidden(folder, number)
-    shutil.rmtree(folder / "set")
-    shutil.copytree(scratch / "first", folder / "set", symlinks=True)
-    for number in kill([*second, "--overwrite"], folder, scratch / "old"):
-        count += 1
-        _check_whole(contents(folder / "set"), made, naming, number)
-        shutil.copytree(folder / "set", scratch / "dead", symlinks=True)
-        left = contents(folder / "set")
-        wanted = left if _refuses(second, folder) else made[1]
-        assert contents(folder / "set") == wanted, f"otherwise after {number} operations"
-        shutil.rmtree(folder / "set")
-        (scratch / "dead").rename(folder / "set")
-        run_in_process(*second, "--overwrite", cwd=folder)
-        assert contents(folder / "set") == made[1], f"otherwise after {number} operations"
-        _check_nothing_hidden(folder, number)
+    def __init__(self, name: str, folder: Path, scratch: Path) -> None:
+        line, self.naming = COMMANDS[name]
+        self.folder, self.scratch, self.made = folder, scratch, []
+        self.first, self.second = words_of(line, 1), words_of(line, 2)
+        self.replacing = [*self.second, "--overwrite"]
+        for words in (self.first, self.replacing):
+            run_in_process(*words, cwd=folder)
+            self.made.append(contents(folder / "set"))
+            if words is self.first:
+                shutil.copytree(folder / "set", scratch / "first", symlinks=True)
+        assert self.made[0] != self.made[1]
+
+    def start(self, over: bool) -> list[str]:
+        """Put the folder as it is before the run that dies, over an earlier result or not."""
+        shutil.rmtree(self.folder / "set", ignore_errors=True)
+        if over:
+            shutil.copytree(self.scratch / "first", self.folder / "set", symlinks=True)
+        return self.replacing if over else self.first
+
+    def check(self, over: bool, where: str) -> None:
+        """Check what a dead run left, and that the same command line ends as if undisturbed.
+
+        No table names files of another run, no temporary file stays; without ``--overwrite`` the
+        command may refuse to replace, and then it changes nothing.
+        """
+        results = self.folder / "set"
+        _check_whole(contents(results), self.made, self.naming, where)
+        if over:
+            shutil.copytree(results, self.scratch / "dead", symlinks=True)
+            left = contents(results)
+            wanted = left if _refuses(self.second, self.folder) else self.made[1]
+            assert contents(results) == wanted, f"otherwise {where}"
+            shutil.rmtree(results)
+            (self.scratch / "dead").rename(results)
+        run_in_process(*(self.replacing if over else self.first), cwd=self.folder)
+        assert contents(results) == self.made[over], f"otherwise {where}"
+        hidden = list(results.rglob(".*"))
+        assert not hidden, f"{hidden} {where}"
+
+
+def check_deaths(name: str, folder: Path, scratch: Path, kill: Callable[..., Iterator[int]]) -> int:
+    """Kill a first run, and one that replaces a result, everywhere; gives the number of deaths."""
+    trial, count = Trial(name, folder, scratch), 0
+    for over in (False, True):
+        words = trial.start(over)
+        for number in kill(words, folder, scratch / f"killed{over:d}"):
+            trial.check(over, f"after {number} operations")
+            count += 1
     return count
 
 
@@ -247,21 +266,16 @@ def _refuses(words: list[str], folder: Path) -> bool:
 
 
 def _check_whole(
-    now: dict[str, bytes], made: list[dict[str, bytes]], naming: tuple[str, ...], number: int
+    now: dict[str, bytes], made: list[dict[str, bytes]], naming: tuple[str, ...], where: str
 ) -> None:
     """Check that every table that names files names those of its own run."""
     for table in naming:
         if table not in now:
             continue
         whose = [one for one in made if one.get(table) == now[table]]
-        assert whose, f"{table} is neither old nor new after {number} operations"
+        assert whose, f"{table} is neither old nor new {where}"
         others = [{name for name in one if name not in naming} for one in whose]
         assert any(
             all(now.get(name) == one[name] for name in names)
             for one, names in zip(whose, others, strict=True)
-        ), f"{table} names files of another run after {number} operations"
-
-
-def _check_nothing_hidden(folder: Path, number: int) -> None:
-    hidden = list((folder / "set").rglob(".*"))
-    assert not hidden, f"{hidden} after {number} operations"
+        ), f"{table} names files of another run {where}"

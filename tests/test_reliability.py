@@ -19,6 +19,7 @@ from curation_tables import NO, YES, label_table, pick_table
 from killed_runs import check_deaths, contents, deaths, prepare, states_of_death
 from volume_files import random_volume, write_ome_zarr
 
+from slabkit.classification import images
 from slabkit.errors import FormatError, InputError, TryAgainError
 from slabkit.execution import records
 from slabkit.execution.frame import Frame
@@ -72,6 +73,19 @@ def test_a_full_disk_may_be_tried_again(tmp_path, slabkit, monkeypatch, where):
     assert "No space left" in done.stderr
     assert os.listdir(tmp_path) == ["picks.star"]
     slabkit("curate", "picks.star", "-o", "out.star")
+
+
+def test_a_full_temporary_folder_may_be_tried_again(tour, tmp_path, slabkit, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(images, "_IN_MEMORY", 0)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    folder = prepare(tour, tmp_path / "t")
+    line = "classify minislabs/minislabs.star -o out --classes 2"
+    done = slabkit(*line.split(), code=75, cwd=folder)
+    assert "temporary folder" in done.stderr
+    assert not (folder / "out").exists()
 
 
 def test_a_full_disk_at_every_item_may_be_tried_again(tmp_path):

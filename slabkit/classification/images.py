@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.classification.harmonics import CircularHarmonics, Coefficients, Floats, Indices
+from slabkit.errors import write_error
 
 _BATCH = 500
 _IN_MEMORY = 512 * 1024**2  # bytes; what is larger goes to a temporary file
@@ -96,6 +99,11 @@ def prepare_images(
     file = None
     if np.prod(shape, dtype=float) * 8 > _IN_MEMORY:
         file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the array
+        try:
+            if hasattr(os, "posix_fallocate"):  # else a full disk ends the process
+                os.posix_fallocate(file.fileno(), 0, 8 * math.prod(shape))
+        except OSError as error:
+            raise write_error(f"the temporary folder {tempfile.gettempdir()}", error) from error
         coefficients: Coefficients = np.memmap(file, np.complex64, "w+", shape=shape)
     else:
         coefficients = np.empty(shape, dtype=np.complex64)
