@@ -41,7 +41,7 @@ test-clients: $(READY) $(CLIENTS) ## Run the tests with the real programs, each 
 SECONDS ?= 600
 
 soak: $(READY) ## Kill, damage, fill up and race slabkit on one core; SECONDS=600 (docs/reliability.md)
-	SOAK_SECONDS=$(SECONDS) nice $(BIN)/python -m pytest -s tests/soak
+	OPENBLAS_NUM_THREADS=1 SOAK_SECONDS=$(SECONDS) nice $(BIN)/python -m pytest -s tests/soak
 
 lint: $(READY) ## Check style and formatting, change nothing
 	$(BIN)/ruff check

@@ -31,6 +31,7 @@ from slabkit.formats.tomograms.names import (
 )
 from slabkit.formats.volumes.em import is_em_volume
 from slabkit.formats.volumes.opening import check_size, file_kind, open_reference, open_volume
+from slabkit.formats.volumes.voxel_size import UnsetVoxelSizeError
 from slabkit.formats.volumes.zarr_folders import is_zarr
 from slabkit.tomogram import Reading, Tomogram, TomogramRef
 from slabkit.units import Contrast
@@ -234,12 +235,12 @@ def _of_row(
 
 def _open_listed(ref: TomogramRef) -> Tomogram:
     """Open the list's own volume; the list's voxel size holds where the file says none."""
-    assert ref.path is not None
-    if ref.reading.voxel_size is None:
-        stated = open_volume(ref.path, ref.reading).voxel_sizes
-        if stated is None or not all(math.isfinite(size) and size > 0 for size in stated):
-            ref = ref.but(reading=Reading(voxel_size=ref.voxel_size))
-    return open_reference(ref)
+    try:
+        return open_reference(ref)
+    except UnsetVoxelSizeError:
+        if ref.voxel_size is None:
+            raise
+        return open_reference(ref.but(reading=Reading(voxel_size=ref.voxel_size)))
 
 
 def _instead(

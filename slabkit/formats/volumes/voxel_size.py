@@ -43,6 +43,10 @@ class ChosenVoxelSize:
     notes: tuple[str, ...] = field(default=())
 
 
+class UnsetVoxelSizeError(InputError):
+    """A volume does not say its voxel size, and nothing else does."""
+
+
 def angstrom_per_unit(unit: str | None) -> float | None:
     """Give the length in Å of a unit as OME and ImageJ write it; None for none of this scale."""
     if unit is None:
@@ -96,7 +100,7 @@ def choose_voxel_size(
         )
         return ChosenVoxelSize(expected, (text,), (text,))
     if sizes is None:
-        raise InputError(
+        raise UnsetVoxelSizeError(
             f"{where}: the voxel size is not set ({unset_reason}); give it in Å with --voxel-size."
         )
     z, y, x = sizes
