@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from common import option_parser, report, scratch_folder
 
+import slabkit
 from slabkit.tables import PICKS, PICKS2D, TOMOGRAMS, make_table
 
 TASKS = (
@@ -68,8 +69,6 @@ def make_tables(folder: Path, count: int) -> None:
 
 def measure(task: str, folder: Path) -> dict[str, float]:
     """Do one task; of writing, the seconds of the reading before it are not counted."""
-    from slabkit.formats.tables import native
-
     start, used = 0.0, time.process_time()
     if task.startswith("starfile"):
         import starfile
@@ -79,15 +78,15 @@ def measure(task: str, folder: Path) -> dict[str, float]:
             start, used = time.perf_counter(), time.process_time()
             starfile.write(table, folder / "out.star")
     elif task.endswith("picks2d"):
-        picks2d = native.read_picks2d(folder / "picks2d.star")
+        picks2d = slabkit.read_picks2d(folder / "picks2d.star")
         if "write" in task:
             start, used = time.perf_counter(), time.process_time()
-            native.write_picks2d(folder / "out.star", picks2d)
+            slabkit.write_picks2d(folder / "out.star", picks2d)
     else:
-        picks = native.read_native_picks(folder / "picks.star")
+        picks = slabkit.read_picks(folder / "picks.star")
         if "write" in task:
             start, used = time.perf_counter(), time.process_time()
-            native.write_picks(folder / "out.star", picks)
+            slabkit.write_picks(folder / "out.star", picks)
     found = {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     if start:
         found["seconds"] = time.perf_counter() - start

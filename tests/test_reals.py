@@ -12,7 +12,7 @@ from slabkit.formats.tables.reals import real_texts
 
 def check(values):
     values = np.asarray(values, dtype=np.float64)
-    assert real_texts(values) == [repr(value).encode() for value in values.tolist()]
+    assert real_texts(values).tolist() == [repr(value).encode() for value in values.tolist()]
 
 
 @settings(deadline=None, max_examples=300)

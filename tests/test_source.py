@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slabkit.errors import FormatError
+from slabkit.errors import FormatError, SlabkitError
 from slabkit.formats import source as source_module
 from slabkit.formats.file_format import FileFormat
 from slabkit.formats.picks.reading import read_picks
@@ -129,10 +129,48 @@ def test_the_head_has_the_labels_that_parsing_finds(
     assert Source("x.star", text.encode()).block_labels == expected
 
 
+def test_a_long_pick_list_is_not_held_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.star"
+    rows = "".join(f"id{number}\tT\t1.0\t2.0\t3.0\n" for number in range(20_000))
+    labels = "".join(f"_slabkit{name}\n" for name in ("PickId", "Tomogram", "X", "Y", "Z"))
+    # What is rows here is longer than the head, and the labels of the last block lie behind it.
+    path.write_text(
+        f"\ufeffdata_picks\n\nloop_\n{labels}{rows}\ndata_tomograms\nloop_\n_slabkitTomogram\nT\n"
+    )
+    whole = read_picks(path).picks
+    monkeypatch.setattr(source_module, "_LONG", 1000)
+    monkeypatch.setattr("slabkit.formats.tables.star._PIECE", 100_000)
+    source = Source.load(path)
+    assert read_picks(source).picks.equals(whole)
+    assert "slabkitTomogram" in source.labels
+    assert not source.empty
+    assert not {"data", "text"} & set(vars(source))
+    assert source.text == path.read_text("utf-8-sig")
+
+
+def test_what_is_wrong_far_behind_the_head_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "p.star"
+    rows = "".join(f"id{number}\tT\t1.0\t2.0\t3.0\n" for number in range(20_000))
+    labels = "".join(f"_slabkit{name}\n" for name in ("PickId", "Tomogram", "X", "Y", "Z"))
+    begin = f"data_tomograms\nloop_\n_slabkitTomogram\nT\n\ndata_picks\nloop_\n{labels}"
+    for last, wrong in (
+        ("id7\tT\t1\t2\t3", r"p\.star: slabkitPickId 'id7' appears in rows 8, 20001\."),
+        ("new\tT\t1\t2", r"p\.star, line 20013: 4 values for 5 columns"),
+        ("new\t\xe9\t1\t2\t3", r"p\.star, line 20013: is text, but not in UTF-8"),
+        ("new\tU\t1\t2\t3", r"p\.star: picks in U, which the tomograms block does not have"),
+    ):
+        path.write_bytes((begin + rows + last + "\n").encode("latin-1"))
+        with pytest.raises(SlabkitError, match=wrong):
+            read_picks(path)
+
+
 def test_binary_files_are_named_by_every_format() -> None:
     for entry in formats_of("picks"):
-        with pytest.raises(FormatError, match="binary IMOD model; make text of it"):
-            entry.reading(Source("x.mod", b"IMODV1.2\x00"), _context())
+        wrong = "is no (EM file|IMOD model)" if entry.binary else "is a Python pickle"
+        with pytest.raises(FormatError, match=wrong):
+            entry.reading(Source("x.tloc", b"\x80\x04K\x01."), _context())
 
 
 def test_keys_of_damaged_json_are_seen() -> None:

@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slabkit.errors import FormatError, InputError, SlabkitError
-from slabkit.formats.tables.star import format_star, parse_star, read_star
+from slabkit.formats.tables.star import (
+    cut,
+    format_star,
+    parse_columns,
+    parse_star,
+    read_star,
+    string_table,
+)
 
 HOSTILE = [
     *["00255", "1e5", "nan", "inf", "<NA>", "O'Brien", 'two "words" here', "a b", "_x", "data_y"],
@@ -28,7 +35,7 @@ def test_hostile_strings_survive():
 
 names = st.text(
     st.characters(exclude_characters="#", exclude_categories=["C", "Z"]), min_size=1, max_size=12
-)
+).filter(lambda text: not {"'", '"'} <= set(text))  # refused where it needs a quote
 
 
 @settings(deadline=None)
@@ -168,6 +175,42 @@ class TestShortAndLong:
         for size in (7, 1000) if count == SHORT else (60_000,):
             monkeypatch.setattr("slabkit.formats.tables.star._PIECE", size)
             pd.testing.assert_frame_equal(read_star(tmp_path / "t.star")["t"], whole)
+
+
+TEXTS = ["data_7", "loop_", "none", "", "_x", "é", "a b", "5'UTR", "d", "l", "x" * 64, "y" * 65]
+
+
+@pytest.mark.parametrize("storage", ["pyarrow", "python"])
+class TestTextInArrowsLayout:
+    @pytest.mark.parametrize("gap", ["\t", " ", "  \t"])
+    def test_is_read_as_objects_are(self, storage, gap):
+        rows = [[value, "1.5"] for value in TEXTS if value and " " not in value]
+        for values in (rows, [row for row in rows if "'" not in row[0]]):
+            text = star_text(values, LONG, gap)
+            with pd.option_context("mode.string_storage", storage):
+                found = parse_columns(cut(text.encode()), "x", lambda _: {"b": "real"}, False)
+            whole = parse_star(text, kinds={"b": "real"})["t"]
+            assert found["t"]["b"].dtype == whole["b"].dtype == float
+            pd.testing.assert_frame_equal(string_table(found["t"]), whole)
+
+    @pytest.mark.parametrize("texts", [[text] for text in TEXTS] + [TEXTS, []])
+    def test_is_written_as_lists_are(self, storage, texts):
+        with pd.option_context("mode.string_storage", storage):
+            column = pd.Series(["v", *texts, "w"], dtype="str")
+        numbers = np.arange(len(column)) - 0.1
+        for whole in (column, column.iloc[1:-1], column.iloc[::-1]):
+            plain = {"a": whole.tolist(), "b": numbers[: len(whole)].tolist()}
+            assert format_star({"t": pd.DataFrame(plain | {"a": whole.array})}) == format_star(
+                {"t": plain}
+            )
+
+
+def test_lines_of_another_encoding_are_named_by_their_number():
+    for count in (SHORT, LONG):
+        text = star_text([["v", "1"], ["\xe9", "2"]], count).encode("latin-1")
+        line = text[: text.index(b"\xe9")].count(b"\n") + 1
+        with pytest.raises(FormatError, match=f"x, line {line}: is text, but not in UTF-8"):
+            parse_star(text, "x")
 
 
 def test_blocks_after_empty_loops():

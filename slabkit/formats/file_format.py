@@ -4,8 +4,9 @@ One `FileFormat` may read 3D picks, 2D picks or results on minislabs, and write 
 
 A reader of 3D picks gets a `Source` (one file's content) and a `Context` (what the user or a table
 of tomograms says) and gives a `ParsedPicks`: columns named as in `slabkit.tables.PICKS`, positions
-in Å with 0 at the centre of the first voxel. A writer gets a `PickList` and a `Context` and gives
-text. Ids, duplicates, bounds and files are the business of `slabkit.formats.picks.reading`.
+in Å with 0 at the centre of the first voxel. A writer gets a checked `PickList` and a `Context` and
+gives text, or bytes in pieces. Ids, duplicates, bounds and files are the business of
+`slabkit.formats.picks.reading`.
 
 A reader of 2D picks gets files and the slabs, and gives a table with the columns of
 `slabkit.tables.PICKS2D`: pixels of the slab images, 0 at the centre of the first pixel, y counted
@@ -17,7 +18,7 @@ A reader of results gets files and the minislabs, and gives what `slabkit.format
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +27,6 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
-from slabkit.formats.description import FileDescription
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.micrograph_names import MicrographNames
 from slabkit.formats.source import Source
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slabkit.arrays.tiling import GalleryLayout
+    from slabkit.formats.description import FileDescription
     from slabkit.formats.tables.native import PickList
 
 Kind = Literal["picks", "picks2d", "results"]
@@ -104,7 +105,7 @@ class Minislabs:
 
 
 PicksReader = Callable[[Source, Context], ParsedPicks]
-PicksWriter = Callable[["PickList", Context], str | bytes]
+PicksWriter = Callable[["PickList", Context], str | bytes | Iterator[bytes]]
 Picks2dReader = Callable[[Sequence[Source], Slabs], "pd.DataFrame"]
 ResultsReader = Callable[[Sequence[Source], Minislabs], "pd.DataFrame"]
 
@@ -222,8 +223,8 @@ class FileFormat:
         assert self.read is not None
         return self.read(source, context)
 
-    def written(self, picks: PickList, context: Context) -> str | bytes:
-        """Give the content of a file, or refuse where the format is only read.
+    def written(self, picks: PickList, context: Context) -> Iterable[bytes]:
+        """Give what a file holds, in pieces, or refuse where the format is only read.
 
         Raises
         ------
@@ -231,7 +232,7 @@ class FileFormat:
         """
         self.require_written()
         assert self.write is not None
-        return self.write(picks, context)
+        return in_pieces(self.write(picks, context))
 
     def require_written(self) -> None:
         """Refuse a format that is only read."""
@@ -257,6 +258,13 @@ class FileFormat:
                 f"{where}: --tomogram-index is for formats that number their tomograms, and "
                 f"{self.name} does not."
             )
+
+
+def in_pieces(content: str | bytes | Iterator[bytes]) -> Iterable[bytes]:
+    """Give what a writer made as files are written."""
+    if isinstance(content, str):
+        content = content.encode()
+    return [content] if isinstance(content, bytes) else content
 
 
 def one_by_one(

@@ -146,6 +146,7 @@ def _detected(source: Source, kind: Kind) -> FileFormat:
         binary = _binary(source, kind)
         if binary:
             return binary[0]
+    if kind == "picks" and not source.is_star:
         _ = source.text  # says of some files that are no text what to do
     if kind == "results":  # what no program's format fits is a CSV that a person filled in
         return next(known for known in formats_of(kind) if known.sniff(source))

@@ -1,14 +1,15 @@
 """The files that are read: their bytes, their text, and what their first lines say of them.
 
-A `Source` is read once and parsed once: formats are told apart by its head (magic bytes, STAR
-labels, header line, JSON keys), and the tables and the JSON that readers take are kept.
+Formats are told apart by the head of a `Source` (magic bytes, STAR labels, header line, JSON keys),
+and what readers take of it is parsed once and kept. A long file is not held as a whole: readers of
+STAR may take it in pieces.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.programs.shared.csv_columns import delimiter_of
 from slabkit.formats.programs.shared.json_values import load_json
-from slabkit.formats.tables.paths import check_given_once, no_text, read_bytes
-from slabkit.formats.tables.star import parse_star
+from slabkit.formats.tables.paths import check_given_once, is_pipe, no_text, read_bytes
+from slabkit.formats.tables.star import cut, labels_of_blocks, parse_star, pieces_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 _PICKLES = tuple(bytes((0x80, protocol)) for protocol in (2, 3, 4, 5))
-_HEAD_CHARACTERS = 65536
+_HEAD_BYTES = 65536
+_LONG = 16_000_000  # bytes from which a file is not read before somebody asks for it
 _FILLED_LINE = re.compile(rb"(?:\A|[\r\n])[^\S\r\n]*(?!data_|#)\S")
 _KEY = re.compile(r'"([^"\\]+)"\s*:')
 
@@ -41,13 +43,14 @@ class Source:
     ----------
     where : str
         What messages begin with: the path as given, or ``-``.
-    data : bytes
+    held : bytes, optional
+        None: what is in the file, to be read when it is asked for.
     tomogram : str, optional
         The tomogram by the file's place in a project, which counts more than what the file says.
     """
 
     where: str
-    data: bytes
+    held: bytes | None = None
     tomogram: str = ""
     memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -66,7 +69,31 @@ class Source:
         InputError
             It cannot be read.
         """
-        return cls(str(source), read_bytes(source), tomogram)
+        long = not is_pipe(source) and os.path.isfile(source) and os.path.getsize(source) > _LONG
+        return cls(str(source), None if long else read_bytes(source), tomogram)
+
+    @cached_property
+    def data(self) -> bytes:
+        """The content as a whole."""
+        return read_bytes(self.where) if self.held is None else self.held
+
+    @property
+    def pieces(self) -> Iterator[bytes]:
+        """The content a few megabytes at a time, of a long file without holding it."""
+        whole = self.held is not None or "data" in self.__dict__
+        return cut(self.data) if whole else pieces_of(self.where)
+
+    @cached_property
+    def beginning(self) -> bytes:
+        """The first bytes, which say what a file is."""
+        return next(self.pieces, b"")[:_HEAD_BYTES]
+
+    @cached_property
+    def _first_lines(self) -> bytes:
+        if len(self.beginning) < _HEAD_BYTES:
+            return self.beginning
+        end = max(self.beginning.rfind(mark) for mark in (b"\n", b"\r")) + 1
+        return self.beginning[:end] if end else self.data
 
     @property
     def suffix(self) -> str:
@@ -83,8 +110,17 @@ class Source:
             It is not UTF-8 text.
         """
         self.refuse_binary()
+        return self._decoded(self.data)
+
+    @cached_property
+    def head(self) -> str:
+        """The first lines of `text`."""
+        self.refuse_binary()
+        return self._decoded(self._first_lines)
+
+    def _decoded(self, data: bytes) -> str:
         try:
-            text = self.data.decode("utf-8-sig")
+            text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise no_text(self.data, self.where) from error
         return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -94,6 +130,13 @@ class Source:
         """The text, or the bytes of a binary file as text: what records tell contents apart by."""
         return self.data.hex() if b"\0" in self.data[:512] else self.text
 
+    def _first(self, pattern: str) -> str:
+        """Find the first line that fits."""
+        found = re.search(pattern, self.head, re.MULTILINE)
+        if not found and len(self._first_lines) < len(self.data):
+            found = re.search(pattern, self.text, re.MULTILINE)
+        return found[1] if found else ""
+
     def refuse_binary(self) -> None:
         """Say of known binary files what to do with them.
 
@@ -101,17 +144,18 @@ class Source:
         ------
         FormatError
         """
-        if self.data.startswith(b"IMOD"):
+        data = self.beginning
+        if data.startswith(b"IMOD"):
             raise FormatError(
                 f"{self.where}: is a binary IMOD model; give --from imod-model, or none."
             )
-        if self.data.startswith(_PICKLES):
+        if data.startswith(_PICKLES):
             raise FormatError(
                 f"{self.where}: is a Python pickle (TomoTwin's .tloc and .temb are), which can run "
                 "any program when it is opened, so slabkit does not; write .coords with "
                 "tomotwin_pick.py and give those with --from tomotwin."
             )
-        if self.data.startswith(b"PK\x03\x04"):
+        if data.startswith(b"PK\x03\x04"):
             raise FormatError(
                 f"{self.where}: is a zip archive or spreadsheet; save it as CSV or, in DeepFinder, "
                 "as XML."
@@ -120,13 +164,15 @@ class Source:
     @cached_property
     def empty(self) -> bool:
         """Whether there is nothing but white space, comments, and names of STAR blocks."""
-        return _FILLED_LINE.search(self.data.removeprefix(b"\xef\xbb\xbf")) is None
+        first = self._first_lines.removeprefix(b"\xef\xbb\xbf")
+        return not (
+            _FILLED_LINE.search(first) or _FILLED_LINE.search(self.data, max(len(first) - 1, 0))
+        )
 
     @cached_property
     def first_line(self) -> str:
         """The first line that is neither blank nor a comment."""
-        found = re.search(r"^[^\S\n]*([^\s#].*)", self.text, re.MULTILINE)
-        return found[1] if found else ""
+        return self._first(r"^[^\S\n]*([^\s#].*)")
 
     @cached_property
     def header(self) -> tuple[str, ...]:
@@ -137,15 +183,14 @@ class Source:
     def is_star(self) -> bool:
         """Whether the text begins with the name of a STAR block."""
         # A binary file need not be made text.
-        if b"data_" not in self.data:
+        if b"data_" not in self.beginning and b"data_" not in self.data:
             return False
-        first = re.search(r"^[^\S\n]*([^\s#;].*)", self.text, re.MULTILINE)
-        return first is not None and first[1].startswith("data_")
+        return self._first(r"^[^\S\n]*([^\s#;].*)").startswith("data_")
 
     @cached_property
     def block_labels(self) -> dict[str, tuple[str, ...]]:
         """Labels, without underscore, of each block of a STAR file; the rows are not looked at."""
-        return _block_labels(self.text) if self.is_star else {}
+        return labels_of_blocks(self.pieces, self.where) if self.is_star else {}
 
     @cached_property
     def labels(self) -> frozenset[str]:
@@ -186,39 +231,12 @@ class Source:
     @cached_property
     def keys(self) -> frozenset[str]:
         """Keys of the JSON object that the file holds, also where it is damaged further on."""
-        if not self.data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        if not self.beginning.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
             return frozenset()
         try:
             return frozenset(self.json)
         except FormatError:
-            return frozenset(_KEY.findall(self.text[:_HEAD_CHARACTERS]))
-
-
-def _block_labels(text: str) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = {}
-    labels = list[str]()
-    position = 0
-    while 0 <= position < len(text):
-        end = text.find("\n", position) % (len(text) + 1)
-        line = text[position:end].strip()
-        if line.startswith("data_"):
-            labels = found[line.split()[0].removeprefix("data_")] = []
-        elif line.startswith("_"):
-            labels.append(line.split()[0][1:])
-        elif line and line[0] not in "#;" and line != "loop_":
-            end = _next_block(text, end)  # past the rows
-        position = end + 1
-    return {name: tuple(labels) for name, labels in found.items()}
-
-
-def _next_block(text: str, position: int) -> int:
-    """Give the end of the line before the next name of a block."""
-    while (position := text.find("data_", position)) >= 0:
-        start = text.rfind("\n", 0, position)
-        if not text[start + 1 : position].strip():
-            return start
-        position += 1
-    return len(text)
+            return frozenset(_KEY.findall(self.text[:_HEAD_BYTES]))
 
 
 def load_sources(

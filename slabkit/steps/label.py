@@ -56,10 +56,10 @@ class Options:
 
 def run(options: Options, frame: Frame) -> None:
     """Join the result to the minislabs and write the labels."""
+    from slabkit.arrays.tiling import GalleryLayout
     from slabkit.formats.results import read_results
     from slabkit.formats.tables.native import read_minislabs, write_labels
     from slabkit.labels import label_minislabs
-    from slabkit.minislabs.galleries import layout_of
 
     if options.quality is not None and not options.auto:
         raise InputError("--quality is for --auto; give both, or choose by --classes.")
@@ -68,7 +68,7 @@ def run(options: Options, frame: Frame) -> None:
     if given.count("-") > 1:
         raise InputError("only one table can come from standard input (-).")
     table, geometry = read_minislabs(options.minislabs)
-    layout = layout_of(geometry, options.minislabs)
+    layout = GalleryLayout.from_table(geometry.iloc[0].to_dict(), options.minislabs)
     read = read_results(options.results, table, layout, options.y_axis)
     decided = read.table
     qualities: list[str] = []

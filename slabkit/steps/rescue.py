@@ -37,11 +37,13 @@ def run(options: Options, frame: Frame) -> None:
             return
         from slabkit.curation import rescue_picks
         from slabkit.steps.shared.pick_lists import put_together
+        from slabkit.tables import require_unique
 
         if any(source.empty for source in sources):
             raise InputError("a pick list is empty, not even a table without picks.")
-        lists = [parse_native_picks(source.data, source.where) for source in sources]
+        lists = [parse_native_picks(source.pieces, source.where) for source in sources]
         for one, path in zip(lists, options.picks, strict=True):
+            require_unique(one.picks, "slabkitPickId", str(path))
             with_paths_from_here(one.tomograms, path)
         pooled = put_together(lists, options.picks)
         chosen = rescue_picks(pooled.picks, options.which, seed=options.seed)

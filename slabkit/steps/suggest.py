@@ -88,11 +88,11 @@ def _classes(
     candidates: pd.DataFrame, minislabs: pd.DataFrame, geometry: pd.DataFrame, classified: str
 ) -> list[str]:
     """Give each candidate its class in a result on the minislabs, empty for none."""
+    from slabkit.arrays.tiling import GalleryLayout
     from slabkit.formats.results import read_results
     from slabkit.labels import join_results
-    from slabkit.minislabs.galleries import layout_of
 
-    layout = layout_of(geometry, classified)
+    layout = GalleryLayout.from_table(geometry.iloc[0].to_dict(), classified)
     found = read_results([classified], minislabs, layout).table
     if "slabkitClass" not in found.columns:
         raise InputError(f"{classified}: has no classes (rlnClassNumber).")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MOST_COLUMNS = 4096
+_PIECE = 50_000
 _DTYPES = {"string": "str", "integer": "int64", "real": "float64"}
 
 
@@ -160,11 +162,19 @@ def require_unique(table: pd.DataFrame, column: str, where: str = "table") -> No
     InputError
         Names the first repeated value and its rows (from 1).
     """
-    repeated = table[column].duplicated(keep=False).to_numpy(dtype=bool)
-    if repeated.any():
+    if has_repeats(table[column]):
+        repeated = table[column].duplicated(keep=False).to_numpy(dtype=bool)
         value = table[column].iloc[int(np.flatnonzero(repeated)[0])]
         same = (table[column] == value).to_numpy(dtype=bool)
         raise InputError(f"{where}: {column} {value!r} appears in {rows_named(same)}.")
+
+
+def has_repeats(values: pd.Series) -> bool:
+    """Tell whether a column repeats a value, in less memory than a set of them takes."""
+    pieces = (values.iloc[i : i + _PIECE].tolist() for i in range(0, len(values), _PIECE))
+    hashes = np.fromiter(map(hash, chain.from_iterable(pieces)), np.int64, len(values))
+    hashes.sort()
+    return bool((hashes[1:] == hashes[:-1]).any()) and not values.is_unique
 
 
 def rows_named(wrong: npt.NDArray[np.bool_], most: int = 5) -> str:

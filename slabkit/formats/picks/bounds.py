@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from slabkit.formats.picks.given import Context
 
 _FIT = 0.95
+_PIECE = 50_000
 _BINNINGS = (2, 4, 6, 8)
 _FEW_PICKS = 10
 _READINGS = {"angstrom": ("Å", "px"), "px": ("px", "Å"), "fraction": ("fractions", "px")}
@@ -107,14 +108,21 @@ def count_outside(picks: pd.DataFrame, tomograms: pd.DataFrame) -> int:
     """
     import pandas as pd
 
-    if not len(picks):
-        return 0
-    rows = pd.Index(tomograms["slabkitTomogram"]).get_indexer(pd.Index(picks["slabkitTomogram"]))
-    sizes = tomograms[[f"slabkitTomogramSize{axis}" for axis in "XYZ"]].to_numpy(float)[rows]
-    voxel = tomograms[["slabkitVoxelSize"]].to_numpy(float)[rows]
+    sizes = tomograms[[f"slabkitTomogramSize{axis}" for axis in "XYZ"]].to_numpy(float)
+    voxel = tomograms[["slabkitVoxelSize"]].to_numpy(float)
     known = (sizes > 0).all(axis=1) & (voxel > 0).all(axis=1)
-    positions = picks[[f"slabkit{axis}" for axis in "XYZ"]].to_numpy(float)
-    return int((~are_inside(positions[known], sizes[known], voxel[known])).sum())
+    if not len(picks) or not known.any():
+        return 0
+    codes, names = pd.factorize(picks["slabkitTomogram"])
+    rows = pd.Index(tomograms["slabkitTomogram"]).get_indexer(pd.Index(names))[codes]
+    axes = [picks[f"slabkit{axis}"].to_numpy(float) for axis in "XYZ"]
+    outside = 0
+    for start in range(0, len(rows), _PIECE):  # to need less memory
+        own = rows[start : start + _PIECE]
+        positions = np.column_stack([axis[start : start + _PIECE] for axis in axes])
+        inside = are_inside(positions, sizes[own], voxel[own])
+        outside += int((known[own] & ~inside).sum())
+    return outside
 
 
 def _inside(

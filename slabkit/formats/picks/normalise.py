@@ -51,8 +51,6 @@ def drop_duplicates(table: pd.DataFrame, where: str) -> pd.DataFrame:
     only rows that are equal in everything are.
     """
     if "slabkitPickId" in table.columns:
-        if table["slabkitPickId"].is_unique:
-            return table
         kept = table[~table.duplicated()]
     else:
         key = [*_PLACE, *(["slabkitSpecies"] if "slabkitSpecies" in table.columns else [])]

@@ -35,9 +35,9 @@ from slabkit.formats.registry import (
     format_named,
 )
 from slabkit.formats.source import Source, load_sources
-from slabkit.formats.tables.native import PickList, check_pick_list
+from slabkit.formats.tables.native import PickList
 from slabkit.formats.tables.paths import is_pipe
-from slabkit.tables import PICKS
+from slabkit.tables import PICKS, has_repeats, require_unique, validate_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,6 +143,7 @@ def read_picks(
         format = "csv"
     chosen = format_named(format) if format is not None else None
     parts: list[pd.DataFrame] = []
+    own: list[tuple[pd.DataFrame, str]] = []  # slabkit's tables: checked, but for doubled ids
     lists: list[pd.DataFrame] = []
     for item in load_sources(sources, folder_formats(chosen)):
         item, context_of_item, listed = _of_set(item, context)
@@ -152,6 +153,8 @@ def read_picks(
             in_unit = "px" if context.unit == "px" else pick_format.in_corner_unit
             bounds.check_bounds(reading, in_unit, context_of_item, item.where)
         parts.append(_columns(reading, item.where))
+        if not pick_format.in_corner_unit and reading.tomograms is not None:
+            own.append((parts[-1], item.where))
         if reading.tomograms is not None:
             lists.append(reading.tomograms)
     where = ", ".join(s.where if isinstance(s, Source) else str(s) for s in sources[:3])
@@ -160,11 +163,19 @@ def read_picks(
         warnings.warn(f"{where}: holds no picks.", SlabkitWarning, stacklevel=2)
     if species is not None:
         table = set_species(table, species, where)
-    if not keep_duplicates:
-        table = drop_duplicates(table, where)
+    unique = "slabkitPickId" in table.columns and not has_repeats(table["slabkitPickId"])
+    if not unique:
+        for part, name in own:
+            require_unique(part, "slabkitPickId", name)
+        if not keep_duplicates:
+            table = drop_duplicates(table, where)
     table = give_ids(table, where)
     known = known_tomograms(table["slabkitTomogram"].unique(), lists, context, where)
-    picks = check_pick_list(PickList(table, known), where)
+    if len(own) < len(parts):
+        table = validate_table(table, PICKS, where)
+    picks = PickList(table, known)
+    if not unique:
+        require_unique(picks.picks, "slabkitPickId", where)
     outside = bounds.count_outside(picks.picks, picks.tomograms) if check_bounds else 0
     if outside:
         warnings.warn(
@@ -225,15 +236,16 @@ def read_pick_list(
 def _of_set(source: Source, context: Context) -> tuple[Source, Context, list[pd.DataFrame]]:
     """Go from RELION's optimisation set to its particles and, where none are given, tomograms."""
     from slabkit.formats.tomograms.relion import SET_PARTICLES, SET_TOMOGRAMS, file_of_set
-    from slabkit.formats.tomograms.table import read_tomograms
 
-    if not any(label.encode() in source.data for label in (SET_PARTICLES, SET_TOMOGRAMS)):
+    if not any(label.encode() in source.beginning for label in (SET_PARTICLES, SET_TOMOGRAMS)):
         return source, context, []
     particles = file_of_set(source.blocks, SET_PARTICLES, source.where)
     if particles is None:
         return source, context, []
     if context.tomograms is not None or SET_TOMOGRAMS not in source.labels:
         return Source.load(particles), context, []
+    from slabkit.formats.tomograms.table import read_tomograms
+
     named = file_of_set(source.blocks, SET_TOMOGRAMS, source.where)
     assert named is not None
     table = read_tomograms([named], context.voxel_size)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.file_format import FileFormat
+from slabkit.formats.file_format import FileFormat, in_pieces
 from slabkit.formats.picks.context import Centre
 from slabkit.formats.picks.given import Context
 from slabkit.formats.picks.normalise import set_species
 from slabkit.formats.programs.shared.values import TEXT_NAMES, check_names
 from slabkit.formats.registry import format_named, format_to_write
-from slabkit.formats.tables.atomic import write_bytes
+from slabkit.formats.tables.atomic import write_pieces
 from slabkit.formats.tables.native import PickList, check_pick_list
 from slabkit.formats.tables.paths import file_inside
 from slabkit.tables import PICKS
@@ -85,8 +86,7 @@ def write_picks(
         files = {str(target): chosen.written(picks, context)}
         files |= _companion(target, picks, chosen, context)
     for path in sorted(files, key=lambda path: path == str(target)):  # the main file last
-        content = files[path]
-        write_bytes(path, content.encode() if isinstance(content, str) else content)
+        write_pieces(path, files[path])
     return [] if str(target) == "-" else [Path(path) for path in files]
 
 
@@ -148,24 +148,23 @@ def _parts(folder: Path, picks: PickList, chosen: FileFormat) -> dict[str, PickL
     return parts
 
 
-def _files(
-    folder: Path, picks: PickList, chosen: FileFormat, context: Context
-) -> dict[str, str | bytes]:
+_Files = dict[str, Iterable[bytes]]
+
+
+def _files(folder: Path, picks: PickList, chosen: FileFormat, context: Context) -> _Files:
     parts = _parts(folder, picks, chosen)
-    files = {path: chosen.written(part, context) for path, part in parts.items()}
-    files[str(folder / "picks.star")] = format_named("native").written(picks, context)
-    return files
+    files = {path: list(chosen.written(part, context)) for path, part in parts.items()}
+    whole = list(format_named("native").written(picks, context))
+    return {**files, str(folder / "picks.star"): whole}
 
 
-def _companion(
-    target: PathLike, picks: PickList, chosen: FileFormat, context: Context
-) -> dict[str, str | bytes]:
+def _companion(target: PathLike, picks: PickList, chosen: FileFormat, context: Context) -> _Files:
     path = companion_file(target, chosen.name)
     if path is None or chosen.companion is None:
         return {}
     if path == Path(target):
         raise InputError(f"{target}: is the name of the table of tomograms; give another suffix.")
-    return {str(path): chosen.companion[1](picks, context)}
+    return {str(path): in_pieces(chosen.companion[1](picks, context))}
 
 
 def _say_what_is_lost(picks: PickList, chosen: FileFormat) -> None:

@@ -54,7 +54,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
 
 def sniff(source: Source) -> bool:
     """Tell by the first element."""
-    return re.match(r"\s*(<\?xml[^>]*\?>\s*)?<objlist\b", source.text) is not None
+    return re.match(r"\s*(<\?xml[^>]*\?>\s*)?<objlist\b", source.head) is not None
 
 
 def _objects(source: Source) -> list[dict[str, str]]:

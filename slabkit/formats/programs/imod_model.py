@@ -237,7 +237,7 @@ FORMAT = FileFormat(
     unit="pixels whose size the file has, else voxels",
     origin="x, y: corner of the first pixel = 0 (its centre 0.5); z: centre of the first section",
     lost="everything but x, y, z (of 32 bits); one tomogram a file",
-    sniff=lambda source: source.data.startswith(b"IMOD"),
+    sniff=lambda source: source.beginning.startswith(b"IMOD"),
     read=read,
     write=write,
     keeps=frozenset({"slabkitTomogram"}),

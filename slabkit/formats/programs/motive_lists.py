@@ -185,7 +185,7 @@ def sniff_stopgap(source: Source) -> bool:
 
 def sniff_em(source: Source) -> bool:
     """Tell by the header of an EM file of 20 × N × 1 values."""
-    found = em_header(source.data[:HEADER_BYTES])
+    found = em_header(source.beginning[:HEADER_BYTES])
     return found is not None and found[1][::2] == (1, 20)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from slabkit.formats.file_format import FileFormat, ParsedPicks
@@ -17,7 +18,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
     """Read a native pick list; see `slabkit.formats.tables.native.read_native_picks`."""
     from slabkit.formats.tables.native import parse_native_picks
 
-    picks = parse_native_picks(source.data, source.where)
+    picks = parse_native_picks(source.pieces, source.where)
     table, tomograms = picks.picks, picks.tomograms
     written = table["slabkitTomogram"].unique().tolist()
     names = context.names(written, len(written), source.where)
@@ -31,13 +32,11 @@ def read(source: Source, context: Context) -> ParsedPicks:
     return ParsedPicks({str(name): table[name] for name in table.columns}, tomograms=tomograms)
 
 
-def write(picks: PickList, context: Context) -> str:
+def write(picks: PickList, context: Context) -> Iterator[bytes]:
     """Write a native pick list."""
-    from slabkit.formats.tables.native import check_pick_list
-    from slabkit.formats.tables.star import format_star
+    from slabkit.formats.tables.star_writing import star_pieces
 
-    checked = check_pick_list(picks)
-    return format_star({"tomograms": checked.tomograms, "picks": checked.picks})
+    return star_pieces({"tomograms": picks.tomograms, "picks": picks.picks})
 
 
 def sniff(source: Source) -> bool:

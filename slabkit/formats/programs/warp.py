@@ -108,7 +108,7 @@ def sniff(source: Source) -> bool:
     """Tell by Warp's file names; not whether they are fractions or pixels."""
     labels = source.labels
     named = {*_COLUMNS.needed} <= labels and "rlnTomoName" not in labels
-    return named and ".tomostar" in source.text
+    return named and b".tomostar" in source.data
 
 
 FRACTIONS = FileFormat(

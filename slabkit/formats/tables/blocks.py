@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from slabkit.formats.tables.atomic import write_pieces
 from slabkit.formats.tables.paths import no_text, read_bytes
-from slabkit.formats.tables.star import Columns, cut, parse_columns, pieces_of
+from slabkit.formats.tables.star import Columns, parse_columns, pieces_of
 from slabkit.formats.tables.star_writing import Blocks, star_pieces
 from slabkit.tables import Schema, block_of, validate_table
 
@@ -64,13 +65,15 @@ def read_table(source: PathLike, schema: Schema) -> pd.DataFrame:
     return table_block(read_blocks(source, schema), schema, str(source))
 
 
-def read_blocks(source: PathLike | bytes, *schemas: Schema, where: str = "") -> dict[str, Columns]:
+def read_blocks(
+    source: PathLike | Iterator[bytes], *schemas: Schema, where: str = ""
+) -> dict[str, Columns]:
     """Read every block of a STAR file, numbers where the schema of a block has them.
 
     Parameters
     ----------
-    source : path-like, "-" or bytes
-        A file, or what was in it.
+    source : path-like, "-" or iterator of bytes
+        A file, or what was in it, in pieces.
     *schemas : Schema
     where : str, optional
         What messages begin with; default: the path.
@@ -85,7 +88,7 @@ def read_blocks(source: PathLike | bytes, *schemas: Schema, where: str = "") -> 
     FormatError, InputError
         As `slabkit.formats.tables.star.read_star`.
     """
-    pieces = cut(source) if isinstance(source, bytes) else pieces_of(source)
+    pieces = pieces_of(source) if isinstance(source, (str, os.PathLike)) else source
     kinds = {one.block: {column.name: column.kind for column in one.columns} for one in schemas}
     return parse_columns(
         pieces, where or str(source), lambda block: kinds.get(block, {}), objects=False

@@ -7,7 +7,7 @@ the rows on reading, so that in memory each table is one `DataFrame`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from slabkit.formats.tables.blocks import (
     write_table,
 )
 from slabkit.formats.tables.paths import path_for_table, resolve_path
-from slabkit.formats.tables.star import string_table
+from slabkit.formats.tables.star import pieces_of, string_table
 from slabkit.tables import (
     LABELS,
     MINISLABS,
@@ -205,11 +205,11 @@ def check_pick_list(picks: PickList | Blocks, where: str = "pick list") -> PickL
     parts = picks if isinstance(picks, Mapping) else vars(picks)
     table = validate_table(parts, PICKS, where)
     tomograms = validate_table(parts, TOMOGRAMS, where)
+    require_unique(table, "slabkitPickId", where)
     return _fitting(table, tomograms, where)
 
 
 def _fitting(picks: pd.DataFrame, tomograms: pd.DataFrame, where: str) -> PickList:
-    require_unique(picks, "slabkitPickId", where)
     require_unique(tomograms, "slabkitTomogram", where)
     unknown = sorted(set(picks["slabkitTomogram"].unique()) - set(tomograms["slabkitTomogram"]))
     if unknown:
@@ -235,15 +235,14 @@ def read_native_picks(source: PathLike) -> PickList:
     FormatError, InputError
         Not STAR, not a pick list, a doubled id, or a tomogram that is not in the list.
     """
-    return _pick_list(read_blocks(source, PICKS, TOMOGRAMS), str(source))
+    picks = parse_native_picks(pieces_of(source), str(source))
+    require_unique(picks.picks, "slabkitPickId", str(source))
+    return picks
 
 
-def parse_native_picks(data: bytes, where: str) -> PickList:
-    """Parse the content of a pick list in slabkit's own format, as `read_native_picks` does."""
-    return _pick_list(read_blocks(data, PICKS, TOMOGRAMS, where=where), where)
-
-
-def _pick_list(blocks: dict[str, Any], where: str) -> PickList:
+def parse_native_picks(pieces: Iterator[bytes], where: str) -> PickList:
+    """Parse a pick list as `read_native_picks` does; whether ids are doubled is not looked at."""
+    blocks = read_blocks(pieces, PICKS, TOMOGRAMS, where=where)
     picks = table_block(blocks, PICKS, where)
     return _fitting(picks, table_block(blocks, TOMOGRAMS, where), where)
 
@@ -304,7 +303,9 @@ def read_any_labels(source: PathLike) -> pd.DataFrame:
     """
     blocks, where = read_blocks(source, LABELS, PICKS, TOMOGRAMS), str(source)
     if "labels" not in blocks and "picks" in blocks:
-        return recorded_labels(_pick_list(blocks, where).picks)
+        picks = table_block(blocks, PICKS, where)
+        require_unique(picks, "slabkitPickId", where)
+        return recorded_labels(_fitting(picks, table_block(blocks, TOMOGRAMS, where), where).picks)
     return table_block(blocks, LABELS, where)
 
 

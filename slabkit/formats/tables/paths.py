@@ -146,13 +146,13 @@ def as_utf8(data: bytes) -> bytes:
     return text.encode() if plain else data
 
 
-def no_text(data: bytes, where: str) -> FormatError:
-    """Say why bytes are no text that is read: binary, or of another encoding."""
+def no_text(data: bytes, where: str, before: int = 0) -> FormatError:
+    """Say why bytes, so many lines into a file, are no text that is read."""
     try:
         data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if not re.search(rb"[\x00-\x08\x0e-\x1f]", data):
-            line = data.count(b"\n", 0, error.start) + 1
+            line = before + data.count(b"\n", 0, error.start) + 1
             return FormatError(
                 f"{where}, line {line}: is text, but not in UTF-8 (the byte 0x"
                 f"{data[error.start]:02x}); if it is Latin-1, convert it with: iconv -f latin1 "

@@ -16,9 +16,9 @@ _POWERS = np.array([float(f"1e{n}") for n in range(23)])  # exact
 _BOUNDS = np.array([float(f"1e{n}") for n in range(-5, 18)])
 _LEAST, _MOST = 1e-4, 1e15  # repr writes these without an exponent; 1e15 to 1e16 are rare
 _DIGITS = 17
-_PLACES = np.arange(_DIGITS, dtype=np.uint8)
 _SPLITTER = 2.0**27 + 1
 _FOUR = np.array([b"%04d" % number for number in range(10_000)], dtype="S4")
+_FOUR = np.concatenate((_FOUR, np.strings.rstrip(_FOUR, b"0")))  # then without the last zeros
 
 
 def real_text(value: float) -> str:
@@ -35,7 +35,7 @@ def real_text(value: float) -> str:
     return repr(float(value))
 
 
-def real_texts(values: npt.NDArray[np.float64]) -> list[bytes]:
+def real_texts(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bytes_]:
     """Write floats as `real_text` does each of them."""
     texts = np.zeros(len(values), dtype="S26")
     size = np.abs(values)
@@ -49,7 +49,7 @@ def real_texts(values: npt.NDArray[np.float64]) -> list[bytes]:
     rest[plain[~sure]] = True
     for row in np.flatnonzero(rest).tolist():
         texts[row] = repr(float(values[row])).encode()
-    return texts.tolist()
+    return texts
 
 
 def _decimals(
@@ -117,12 +117,14 @@ def _lay_out(
     negative: npt.NDArray[np.bool_],
 ) -> None:
     """Put the decimals into texts, those of one sign and exponent at a time."""
-    zeros = _last_zeros(whole)
     digits = np.empty((len(whole), 5), dtype="S4")
-    rest = whole.astype(np.uint64)
+    rest = whole
+    last = np.full(len(whole), 10_000)  # 0 once a figure but zero was behind
     for place in range(4, -1, -1):
-        quotient = rest // np.uint64(10_000)
-        digits[:, place] = _FOUR[(rest - quotient * np.uint64(10_000)).astype(np.intp)]
+        quotient = rest // 10_000
+        four = rest - quotient * 10_000
+        digits[:, place] = _FOUR[four + last]
+        last *= four == 0
         rest = quotient
     figures = digits.view(np.uint8).reshape(-1, 20)[:, 20 - _DIGITS :]
     width = texts.dtype.itemsize
@@ -131,8 +133,8 @@ def _lay_out(
         own = np.flatnonzero(by_layout == layout)
         first, minus = layout // 2, layout % 2
         out = np.zeros((len(own), width), dtype=np.uint8)
-        kept = np.maximum(_DIGITS - zeros[own], first + 2).astype(np.uint8)
-        part = figures.take(own, axis=0) * (kept[:, None] > _PLACES)
+        part = figures.take(own, axis=0)
+        part[:, : max(first + 2, 0)] |= ord("0")  # zeros up to the first decimal stay
         lead = b"-" * minus + (b"" if first >= 0 else b"0." + b"0" * (-first - 1))
         out[:, : len(lead)] = np.frombuffer(lead, dtype=np.uint8)
         if first < 0:
@@ -143,15 +145,3 @@ def _lay_out(
             out[:, point] = ord(".")
             out[:, point + 1 : len(lead) + _DIGITS + 1] = part[:, first + 1 :]
         texts[rows[own]] = out.view(texts.dtype)[:, 0]
-
-
-def _last_zeros(whole: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
-    """Count the zeros at the ends of integers above 0."""
-    zeros = np.zeros(len(whole), dtype=np.intp)
-    rows, rest = np.arange(len(whole)), whole.astype(np.uint64)
-    while len(rows):
-        quotient = rest // np.uint64(10)
-        ends = np.flatnonzero(quotient * np.uint64(10) == rest)
-        rows, rest = rows[ends], quotient[ends]
-        zeros[rows] += 1
-    return zeros

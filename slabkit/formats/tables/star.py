@@ -5,13 +5,12 @@ quotes, ends rows at ``#`` and lets short rows, doubled columns and doubled bloc
 rounds to six decimals and stamps the time. So text goes in and out here, and a column becomes a
 number only where its schema says so.
 
-Blanks and tabs separate values, nothing else does. Long runs of rows are split by pandas' C parser,
+Blanks and tabs separate values, nothing else does. Long runs of rows are split by `star_rows`,
 short ones and those with quotes or comments by `split_line`; both follow the same rules.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -23,9 +22,16 @@ import numpy as np
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.tables.paths import as_utf8, is_pipe, no_text, read_bytes
 from slabkit.formats.tables.reals import real_text
+from slabkit.formats.tables.star_rows import (
+    Columns,
+    columns_of,
+    is_plain,
+    plain_columns,
+    tokens_of,
+)
 from slabkit.formats.tables.star_writing import format_star
 from slabkit.tables.schemas import Kind
-from slabkit.tables.validation import check_width, parse_real, repeated
+from slabkit.tables.validation import check_width, repeated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,17 +50,12 @@ __all__ = [
     "string_table",
 ]
 
-Columns = dict[str, Any]
-"""One block: column name to values, in arrays of NumPy or of pandas' text."""
 
 _PIECE = 4_000_000  # bytes that are parsed at a time
 _SHORT = 50_000  # bytes of rows below which starting pandas' parser does not pay
 _TOKEN = re.compile(r'"([^"]*)"(?=[ \t]|$)|\'([^\']*)\'(?=[ \t]|$)|([^ \t]+)')
 _EMPTY_LINE = re.compile(rb"\n[ \t]*(?=\n)")
-_COMMENT_LINE = re.compile(rb"^[ \t]*[#;]", re.MULTILINE)
-_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
-_DTYPES: dict[Kind, Any] = {"string": object, "integer": np.int64, "real": np.float64}
-_NAN = ["nan", "NaN", "NAN"]
+_BLOCK_LINE = re.compile(rb"\n[ \t]*data_")
 
 
 def read_star(path: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
@@ -205,6 +206,21 @@ def parse_columns(
     return blocks
 
 
+def labels_of_blocks(pieces: Iterator[bytes], where: str) -> dict[str, tuple[str, ...]]:
+    """Give the labels, without underscore, of each block; the rows are not looked at."""
+    lines = _Lines(pieces, where)
+    found: dict[str, list[str]] = {}
+    labels = list[str]()
+    while (line := lines.next()) is not None:
+        if line.startswith("data_"):
+            labels = found[line.split()[0].removeprefix("data_")] = []
+        elif line.startswith("_"):
+            labels.append(line.split()[0][1:])
+        elif line and line[0] not in "#;" and line != "loop_":
+            lines.pass_rows()
+    return {name: tuple(labels) for name, labels in found.items()}
+
+
 class _Lines:
     """Lines, and runs of rows, of text that comes in pieces."""
 
@@ -226,7 +242,7 @@ class _Lines:
                 return None
         self._line_start, self._place = self._place, end + 1
         self.number += 1
-        return self.decode(self._buffer[self._line_start : end]).strip(" \t")
+        return self.decode(self._buffer[self._line_start : end], self.number - 1).strip(" \t")
 
     def back(self) -> None:
         """Give the last line again."""
@@ -236,13 +252,13 @@ class _Lines:
     def rows(self) -> Iterator[bytes]:
         """Give whole lines, many at a time, up to the next empty line, which is passed over."""
         while True:
-            empty = _EMPTY_LINE.search(self._buffer, self._place - 1)
+            empty = _find_line(_EMPTY_LINE, b" \t\n", self._buffer, self._place - 1)
             end = (empty.start() if empty else self._buffer.rfind(b"\n", self._place - 1)) + 1
             if end > self._place:
                 part = self._buffer[self._place : end]
                 self._place = end
                 yield part
-                self.number += part.count(b"\n")
+                self.number += int((np.frombuffer(part, dtype=np.uint8) == ord("\n")).sum())
             if empty:
                 self._place = empty.end() + 1
                 self.number += 1
@@ -250,11 +266,20 @@ class _Lines:
             if not self._read_on():
                 return
 
-    def decode(self, data: bytes) -> str:
+    def pass_rows(self) -> None:
+        """Pass over the lines before the next block."""
+        while not (found := _find_line(_BLOCK_LINE, b" \td", self._buffer, self._place - 1)):
+            self._place = self._buffer.rfind(b"\n") + 1
+            if not self._read_on():
+                return
+        self._place = found.start() + 1
+
+    def decode(self, data: bytes, before: int) -> str:
+        """Make text of bytes; ``before`` is the number of the line before them."""
         try:
             return data.decode()
         except UnicodeDecodeError as error:
-            raise no_text(data, self.where) from error
+            raise no_text(data, self.where, before) from error
 
     def _read_on(self) -> bool:
         if self._ended:
@@ -275,6 +300,18 @@ class _Lines:
             piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         self._buffer, self._place = rest + piece, 1
         return bool(piece) or not self._ended
+
+
+def _find_line(
+    pattern: re.Pattern[bytes], begins: bytes, text: bytes, start: int
+) -> re.Match[bytes] | None:
+    """Find the first line that fits; a long text is searched only if any line begins so."""
+    if len(text) - start > _SHORT:
+        data = np.frombuffer(text, dtype=np.uint8, offset=start)
+        first = data[np.flatnonzero(data[:-1] == ord("\n")) + 1]
+        if not any((first == byte).any() for byte in begins):
+            return None
+    return pattern.search(text, start)
 
 
 def _parse_block(lines: _Lines, kinds: Mapping[str, Kind], objects: bool) -> Columns:
@@ -301,7 +338,7 @@ def _parse_block(lines: _Lines, kinds: Mapping[str, Kind], objects: bool) -> Col
             lines.back()
             _check_names(names, lines.where)
             for piece in lines.rows():
-                part = _parse_rows(piece, names, kinds, lines)
+                part = _parse_rows(piece, names, kinds, lines, objects)
                 parts.append(part if objects else _with_texts(part, kinds))
                 if len(parts) % 32 == 0:  # small arrays between large ones would hold memory back
                     parts[-32:] = [_joined(parts[-32:], names)]
@@ -310,15 +347,17 @@ def _parse_block(lines: _Lines, kinds: Mapping[str, Kind], objects: bool) -> Col
             raise lines.error(f"{line[:60]!r} has no place there")
     _check_names(names, lines.where)
     if not loop:
-        parts = [_columns_of([pairs] if names else [], names, kinds)]
+        parts = [columns_of([pairs] if names else [], names, kinds)]
     return _joined(parts, names)
 
 
 def _with_texts(columns: Columns, kinds: Mapping[str, Kind]) -> Columns:
     import pandas as pd
 
-    text = [name for name in columns if kinds.get(name, "string") == "string"]
-    return columns | {name: pd.Series(columns[name], dtype="str").array for name in text}
+    for name, values in columns.items():
+        if kinds.get(name, "string") == "string" and isinstance(values, np.ndarray):
+            columns[name] = pd.Series(values, dtype="str").array
+    return columns
 
 
 def _is_first_row(line: str, names: list[str], loop: bool, apart: bool, lines: _Lines) -> bool:
@@ -357,16 +396,18 @@ def split_line(line: str) -> list[str]:
 
 
 def _parse_rows(
-    piece: bytes, names: list[str], kinds: Mapping[str, Kind], lines: _Lines
+    piece: bytes, names: list[str], kinds: Mapping[str, Kind], lines: _Lines, objects: bool
 ) -> Columns:
-    if len(piece) > _SHORT and _is_plain(piece):
-        separator = _separator(piece, names, lines)
-        if separator is not None:
+    if len(piece) > _SHORT and is_plain(piece):
+        tokens = tokens_of(piece, names, lines.where, lines.number)
+        if tokens is not None:
             if not piece.isascii():
-                lines.decode(piece)
-            return _columns_of_plain(piece, separator, names, kinds)
+                lines.decode(piece, lines.number)
+            return plain_columns(piece, tokens, names, kinds, objects)
     rows = []
-    for number, line in enumerate(lines.decode(piece)[:-1].split("\n"), lines.number + 1):
+    for number, line in enumerate(
+        lines.decode(piece, lines.number)[:-1].split("\n"), lines.number + 1
+    ):
         if line.lstrip(" \t").startswith(("#", ";")):
             continue
         values = split_line(line)
@@ -375,101 +416,7 @@ def _parse_rows(
                 f"{lines.where}, line {number}: {len(values)} values for {len(names)} columns."
             )
         rows.append(values)
-    return _columns_of(rows, names, kinds)
-
-
-def _is_plain(piece: bytes) -> bool:
-    """Tell rows without quotes, comments, and characters that pandas' parser takes otherwise."""
-    if b'"' in piece or b"'" in piece or b"\0" in piece:
-        return False
-    return not ((b"#" in piece or b";" in piece) and _COMMENT_LINE.search(piece))
-
-
-def _separator(piece: bytes, names: list[str], lines: _Lines) -> str | None:
-    """Count the values of each line; give what separates them, None where that is not plain."""
-    data = np.frombuffer(piece, dtype=np.uint8)
-    ends = np.flatnonzero(data <= ord(" "))
-    marks = data[ends]
-    after_value = np.diff(ends, prepend=-1) > 1
-    if after_value.all() and len(ends) % len(names) == 0:
-        table = marks.reshape(-1, len(names))
-        if (table[:, -1] == ord("\n")).all():
-            for mark in "\t ":
-                if (table[:, :-1] == ord(mark)).all():
-                    return mark
-    line_end = marks == ord("\n")
-    if not (line_end | (marks == ord("\t")) | (marks == ord(" "))).all():
-        return None  # control characters, which are parts of values
-    line = np.cumsum(line_end) - line_end
-    counts = np.bincount(line[after_value], minlength=int(line_end.sum()))
-    wrong = np.flatnonzero(counts != len(names))
-    if len(wrong):
-        lines.number += int(wrong[0]) + 1
-        raise lines.error(f"{counts[wrong[0]]} values for {len(names)} columns")
-    return r"\s+"
-
-
-def _columns_of_plain(
-    piece: bytes, separator: str, names: list[str], kinds: Mapping[str, Kind]
-) -> Columns:
-    """Split rows without quotes and comments, whose counts are checked, by pandas' C parser."""
-    import pandas as pd
-
-    numeric = {name: kind for name in names if (kind := kinds.get(name, "string")) != "string"}
-    options: dict[str, Any] = {
-        "sep": separator,
-        "header": None,
-        "names": names,
-        "index_col": False,
-        "engine": "c",
-        "quoting": 3,
-        "keep_default_na": False,
-        "low_memory": False,
-    }
-    if _version(pd) < (3, 1):  # from then on numbers are always read exactly
-        options["float_precision"] = "round_trip"
-    types = {name: _DTYPES[kinds.get(name, "string")] for name in names}
-    missing = {name: _NAN for name, kind in numeric.items() if kind == "real"}
-    try:
-        with np.errstate(invalid="raise"):
-            table = pd.read_csv(io.BytesIO(piece), dtype=types, na_values=missing, **options)
-    except (ValueError, ArithmeticError):
-        table = pd.read_csv(io.BytesIO(piece), dtype=object, na_filter=False, **options)
-        return _typed({name: table[name].to_numpy() for name in names}, numeric)
-    # Copies, so that each column can be let go by itself.
-    return {name: table[name].to_numpy().copy() for name in names}
-
-
-def _version(module: Any) -> tuple[int, ...]:
-    return tuple(int(part) for part in module.__version__.split(".")[:2])
-
-
-def _columns_of(rows: list[list[str]], names: list[str], kinds: Mapping[str, Kind]) -> Columns:
-    values = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    columns = {
-        name: np.array(column, dtype=object) for name, column in zip(names, values, strict=True)
-    }
-    return _typed(columns, kinds) if rows else columns
-
-
-def _typed(columns: Columns, kinds: Mapping[str, Kind]) -> Columns:
-    """Make the columns numbers that are to be; one with a value that is none stays objects."""
-    for name, kind in kinds.items():
-        if name not in columns or kind == "string":
-            continue
-        texts = columns[name].tolist()
-        if kind == "integer" and all(map(_WHOLE.fullmatch, texts)):
-            columns[name] = np.array([int(text) for text in texts], dtype=np.int64)
-            continue
-        numbers = [parse_real(text) for text in texts]
-        if None in numbers:
-            mixed = [text if n is None else n for text, n in zip(texts, numbers, strict=True)]
-            columns[name] = np.array(mixed, dtype=object)
-            continue
-        reals = np.array(numbers, dtype=np.float64)
-        whole = kind == "integer" and ((np.rint(reals) == reals) & (np.abs(reals) < 2**63)).all()
-        columns[name] = reals.astype(np.int64) if whole else reals
-    return columns
+    return columns_of(rows, names, kinds)
 
 
 def _joined(parts: list[Columns], names: list[str]) -> Columns:

@@ -21,7 +21,6 @@ import numpy.typing as npt
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.programs.shared.values import check_names, coordinates, optional_numbers
 from slabkit.formats.tables.paths import path_for_table, resolve_path
-from slabkit.formats.volumes.opening import open_reference
 from slabkit.tables import TOMOGRAMS, make_table, repeated
 from slabkit.tomogram import Reading, TomogramRef
 
@@ -124,6 +123,8 @@ def is_relion_tomograms(blocks: Mapping[str, pd.DataFrame]) -> bool:
 
 def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> list[RelionTomogram]:
     """Read the rows of ``tomograms.star``; paths in it are relative to the project."""
+    from slabkit.formats.volumes.opening import open_reference  # of no use to pick lists
+
     block = blocks["global"]
     names = block["rlnTomoName"].tolist()
     check_names(names, "tomogram", where)

@@ -41,7 +41,7 @@ _LEFT_OUT = re.compile(r"(?<![A-Za-z])(excluded|rejected)(?![A-Za-z])", re.IGNOR
 
 
 def _sniff(source: Source) -> bool:
-    return source.data.startswith((NUMPY_MAGIC, STREAM_MAGIC)) or is_group(source.where)
+    return source.beginning.startswith((NUMPY_MAGIC, STREAM_MAGIC)) or is_group(source.where)
 
 
 def read_picks2d(sources: Sequence[Source], slabs: Slabs) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def sniff(source: Source) -> bool:
     if not {*NEEDED} <= labels or labels & {"rlnTomoName", "slabkitX"}:
         return False
     pytom = DETECTOR_PIXEL in labels and MAGNIFICATION not in labels
-    return not pytom and ".tomostar" not in source.text
+    return not pytom and b".tomostar" not in source.data
 
 
 FORMAT = FileFormat(

@@ -30,7 +30,7 @@ _NEEDED = ["image_name", "x_coord", "y_coord"]
 
 def sniff(source: Source) -> bool:
     """Tell by the header."""
-    if not source.data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"image_name"):
+    if not source.beginning.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"image_name"):
         return False
     return list(source.header[:3]) == _NEEDED
 
