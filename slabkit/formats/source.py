@@ -138,12 +138,7 @@ class Source:
         return found[1] if found else ""
 
     def refuse_binary(self) -> None:
-        """Say of known binary files what to do with them.
-
-        Raises
-        ------
-        FormatError
-        """
+        """Refuse known binary files, and say what to do with them."""
         data = self.beginning
         if data.startswith(b"IMOD"):
             raise FormatError(
@@ -242,19 +237,9 @@ class Source:
 def load_sources(
     sources: Sequence[PathLike | Source], folder_globs: Mapping[str, str]
 ) -> list[Source]:
-    """Load files, and those of a format in folders.
+    """Load files, and those of a format in folders by its glob; what was loaded before stays.
 
-    Parameters
-    ----------
-    sources : sequence of path-like or Source
-        Files, folders, ``-``, or what was loaded before.
-    folder_globs : mapping of str to str
-        Name of a format to the glob of its files in a folder.
-
-    Raises
-    ------
-    InputError
-        A file cannot be read or is given twice, or a folder has no files of just one format.
+    Refused is a file given twice, and a folder without files of just one format.
     """
     paths: list[PathLike | Source] = []
     for source in sources:

@@ -78,19 +78,7 @@ def remove_temporary_files(targets: Iterable[Path]) -> None:
 
 
 def write_pieces(target: str | os.PathLike[str], pieces: Iterable[bytes]) -> None:
-    """Write bytes to a file, whole or not at all, or to standard output for ``-``.
-
-    Parameters
-    ----------
-    target : path-like or "-"
-    pieces : iterable of bytes
-        In their order; UTF-8 text for standard output.
-
-    Raises
-    ------
-    SlabkitError
-        The file cannot be written.
-    """
+    """Write bytes to a file, whole or not at all, or UTF-8 text to standard output for ``-``."""
     if str(target) != "-":
         with atomic_path(target) as temporary, temporary.open("wb") as file:
             file.writelines(pieces)

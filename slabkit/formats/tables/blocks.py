@@ -68,25 +68,9 @@ def read_table(source: PathLike, schema: Schema) -> pd.DataFrame:
 def read_blocks(
     source: PathLike | Iterator[bytes], *schemas: Schema, where: str = ""
 ) -> dict[str, Columns]:
-    """Read every block of a STAR file, numbers where the schema of a block has them.
+    """Read every block of a STAR file, or of pieces of one, numbers where a schema has them.
 
-    Parameters
-    ----------
-    source : path-like, "-" or iterator of bytes
-        A file, or what was in it, in pieces.
-    *schemas : Schema
-    where : str, optional
-        What messages begin with; default: the path.
-
-    Returns
-    -------
-    dict of str to dict of str to array
-        Of each block the values of its columns.
-
-    Raises
-    ------
-    FormatError, InputError
-        As `slabkit.formats.tables.star.read_star`.
+    ``where`` is what messages begin with, without it the path.
     """
     pieces = pieces_of(source) if isinstance(source, (str, os.PathLike)) else source
     kinds = {one.block: {column.name: column.kind for column in one.columns} for one in schemas}

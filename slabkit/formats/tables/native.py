@@ -184,24 +184,7 @@ def write_picks(target: PathLike, picks: PickList | Blocks) -> None:
 
 
 def check_pick_list(picks: PickList | Blocks, where: str = "pick list") -> PickList:
-    """Check both tables of a pick list and that they fit together.
-
-    Parameters
-    ----------
-    picks : PickList or dict of str to DataFrame
-    where : str, optional
-        What the message begins with.
-
-    Returns
-    -------
-    PickList
-        In canonical form.
-
-    Raises
-    ------
-    InputError
-        If a table is not what it should be, an id is doubled, or a tomogram is unknown.
-    """
+    """Give a pick list in canonical form; refuse doubled ids and tomograms that are not listed."""
     parts = picks if isinstance(picks, Mapping) else vars(picks)
     table = validate_table(parts, PICKS, where)
     tomograms = validate_table(parts, TOMOGRAMS, where)

@@ -272,16 +272,7 @@ def file_inside(folder: str | os.PathLike[str], *names: str) -> Path:
 
 
 def is_there(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a path is worth opening: it exists, or is in a copick project elsewhere.
-
-    Parameters
-    ----------
-    path : path-like
-
-    Returns
-    -------
-    bool
-    """
+    """Tell whether a path is worth opening: it exists, or is in a copick project elsewhere."""
     if is_reference(path):
         return os.path.exists(split_reference(path)[0])
     return os.path.exists(path)

@@ -22,16 +22,7 @@ _FOUR = np.concatenate((_FOUR, np.strings.rstrip(_FOUR, b"0")))  # then without 
 
 
 def real_text(value: float) -> str:
-    """Write a float as short as it reads back equal, whole numbers with a decimal.
-
-    Parameters
-    ----------
-    value : float
-
-    Returns
-    -------
-    str
-    """
+    """Write a float as short as it reads back equal, whole numbers with a decimal."""
     return repr(float(value))
 
 

@@ -59,24 +59,10 @@ _BLOCK_LINE = re.compile(rb"\n[ \t]*data_")
 
 
 def read_star(path: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
-    """Read every block of a STAR file, all values as strings.
+    """Read every block of a STAR file, by its name without ``data_``, all values as strings.
 
-    Parameters
-    ----------
-    path : path-like or "-"
-
-    Returns
-    -------
-    dict of str to DataFrame
-        Block name (without ``data_``) to table, in the file's order; a block that is a list of
-        pairs is a table of one row. Column names lack the leading underscore.
-
-    Raises
-    ------
-    FormatError
-        No block; a row that is short or long; a doubled block or column; not text. Names the line.
-    InputError
-        The file cannot be read.
+    A list of pairs is a table of one row; columns lack the leading underscore. Refused, with the
+    line, are short and long rows, doubled blocks and columns, and what is no text.
     """
     return _tables(parse_columns(pieces_of(path), str(path)))
 
@@ -129,18 +115,7 @@ def string_table(columns: Columns) -> pd.DataFrame:
 
 
 def require_star_block(text: str, where: str) -> None:
-    """Refuse a table that begins as in a STAR file, but without the name of its block.
-
-    Parameters
-    ----------
-    text : str
-    where : str
-
-    Raises
-    ------
-    FormatError
-        Names the line.
-    """
+    """Refuse a table that begins as in a STAR file, but without the name of its block."""
     for number, line in enumerate(text.split("\n"), 1):
         word = line.strip().partition(" ")[0]
         if word == "loop_" or word.startswith(("_rln", "_slabkit")):
@@ -152,21 +127,7 @@ def require_star_block(text: str, where: str) -> None:
 
 
 def pieces_of(source: str | os.PathLike[str]) -> Iterator[bytes]:
-    """Read a file, or standard input for ``-``, a few megabytes at a time.
-
-    Parameters
-    ----------
-    source : path-like or "-"
-
-    Yields
-    ------
-    bytes
-
-    Raises
-    ------
-    InputError
-        It cannot be read.
-    """
+    """Read a file, or standard input for ``-``, a few megabytes at a time."""
     if is_pipe(source):
         yield from cut(read_bytes(source))
         return

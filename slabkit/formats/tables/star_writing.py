@@ -28,24 +28,11 @@ _PLAIN_LINES = re.compile(rf"(?:{_PLAIN}\n)*")
 
 
 def format_star(blocks: Blocks, lists: tuple[str, ...] = ()) -> str:
-    """Write tables as STAR text: same tables, same bytes.
+    """Write tables, or lists by column name, as STAR text: same tables, same bytes.
 
-    Parameters
-    ----------
-    blocks : mapping of str to DataFrame or mapping
-        Block name to table (or to lists by column name), written in this order. Floats are written
-        so that they read back equal; NaN as ``nan``; empty strings as ``none``.
-    lists : tuple of str, optional
-        Blocks of one row to write as a list of pairs instead of a loop.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    InputError
-        A string that STAR cannot hold: a ``#``, a line break, both kinds of quote with a space.
+    Floats read back equal; NaN is ``nan``, the empty text ``none``. Blocks of one row named in
+    ``lists`` become lists of pairs. Refused is a string that STAR cannot hold: with a ``#`` or a
+    line break, or with both kinds of quote where it needs one.
     """
     return b"".join(star_pieces(blocks, lists)).decode()
 

@@ -42,12 +42,7 @@ TypedTomogram = tuple[str, float, TomogramRef]
 
 
 class LocalPart:
-    """A root on this machine's disks, for which the copick package is not needed.
-
-    Parameters
-    ----------
-    root : Path
-    """
+    """A root on this machine's disks, for which the copick package is not needed."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

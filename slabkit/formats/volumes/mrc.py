@@ -65,19 +65,7 @@ def read_header(
 ) -> MrcHeader:
     """Read and check the header of an MRC file, and nothing else of it.
 
-    Parameters
-    ----------
-    path : path-like
-    compression : {"gzip", "bzip2"}, optional
-    uint8 : bool, optional
-        Whether mode 0 is unsigned; None believes IMOD's flags, else signed.
-
-    Raises
-    ------
-    FormatError
-        It is not MRC, or is damaged or truncated.
-    InputError
-        The file cannot be read.
+    ``uint8`` says whether mode 0 is unsigned; None believes IMOD's flags, else signed.
     """
     where = str(path)
     try:

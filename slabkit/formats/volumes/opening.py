@@ -220,11 +220,8 @@ def open_volume(path: str | os.PathLike[str], reading: Reading = Reading()) -> F
 def file_kind(path: str | os.PathLike[str]) -> FileKind:
     """Tell a volume's format by its first bytes, not by its suffix; ``mrc`` if by nothing else.
 
-    Raises
-    ------
-    InputError
-        There is no such file, it is a folder or empty, may not be read, or is of a format that is
-        known and not read.
+    Refused is what cannot be read, is empty or a folder, or is of a format that is known and not
+    read.
     """
     where, path = str(path), Path(path)
     if is_reference(path):

@@ -36,21 +36,9 @@ def open_tiff(
     """Open the volume in a TIFF file; no voxel is read.
 
     Contiguous voxels are read as asked for, others decoded page by page, each page once.
-
-    Parameters
-    ----------
-    path : path-like
-    axis_order : str, optional
-        What the file's axes are, slowest first; default zyx.
-    single_image : bool, optional
-        Accept one image as a volume of one plane instead of refusing it.
-
-    Raises
-    ------
-    FormatError
-        The file is no TIFF, or damaged.
-    InputError
-        It holds a single image, colours, channels or time points, or cannot be read.
+    ``axis_order`` names the file's axes, slowest first (default zyx); with ``single_image`` one
+    image is a volume of one plane, which is refused otherwise, as colours, channels and time points
+    are.
     """
     import tifffile
 

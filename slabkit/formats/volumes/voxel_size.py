@@ -67,23 +67,12 @@ def choose_voxel_size(
     expected: float | None = None,
     unset_reason: str = "the file does not say",
 ) -> ChosenVoxelSize:
-    """Choose the voxel size of a volume, or say which option settles it.
+    """Choose the voxel size (Å) of a volume, or say which option settles it.
 
-    Parameters
-    ----------
-    where : str
-        What messages begin with.
-    sizes : (float, float, float) or None
-        Å along z, y, x as the file has it; None: not at all (``unset_reason``: why).
-    override : float, optional
-        What the user gave (``--voxel-size``): it wins.
-    expected : float, optional
-        What a project, folder or pick list says.
-
-    Raises
-    ------
-    InputError
-        Not set; not equal on the three axes within 1e-3; further than 0.2 % from `expected`.
+    ``sizes`` are along z, y, x as the file has them, None where ``unset_reason`` holds;
+    ``override`` is the user's and wins; ``expected`` is a project's, folder's or pick list's.
+    Refused is a size that is not set, differs on the axes by more than 1e-3, or is further than 0.2
+    % from ``expected``.
     """
     if override is not None and not (math.isfinite(override) and override > 0):
         raise InputError(f"{where}: --voxel-size must be a positive number of Å, not {override!r}.")

@@ -80,13 +80,7 @@ class Export:
 
 
 def exported_kind(table: str | os.PathLike[str]) -> Literal["galleries", "slabs"]:
-    """Tell whether a table is one of minislabs in galleries or one of slabs.
-
-    Raises
-    ------
-    InputError
-        It is neither.
-    """
+    """Tell whether a table is one of minislabs in galleries or one of slabs; refuse others."""
     blocks: Sequence[str] = list(parse_star(read_text(table), str(table)))
     if "galleries" in blocks:
         return "galleries"

@@ -25,12 +25,9 @@ _POSITION = ("slabkitX", "slabkitY", "slabkitZ")
 
 
 def load_json(text: str, where: str) -> Any:
-    """Parse JSON strictly; ``where`` is the file, and the line if there is one.
+    """Parse JSON strictly: no ``NaN``, no ``Infinity``, no key twice.
 
-    Raises
-    ------
-    FormatError
-        It is not JSON; ``NaN`` and ``Infinity`` are not; a key appears twice.
+    ``where`` is the file, and the line if there is one.
     """
     try:
         content = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique_keys)

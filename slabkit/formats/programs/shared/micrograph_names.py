@@ -17,14 +17,9 @@ _IMAGE_SUFFIXES = (".mrcs", ".mrc", ".tiff", ".tif", ".png", ".jpeg", ".jpg")
 
 
 class MicrographNames:
-    """The micrographs that are known, found again by what other programs call them.
+    """The micrographs of a table, found again by what other programs call them.
 
-    Parameters
-    ----------
-    names : iterable of str
-        As the table has them.
-    what : str, optional
-        What the table is called in messages.
+    ``what`` is the table in messages.
     """
 
     def __init__(self, names: Iterable[str], what: str = "the slab table") -> None:
@@ -78,26 +73,12 @@ class MicrographNames:
         return found
 
     def of_file(self, path: str, suffixes: Sequence[str]) -> str:
-        """Tell the micrograph of a file with the picks of one micrograph by the file's name.
+        """Tell the micrograph of a file of picks by the file's name, less one of the suffixes.
 
-        Parameters
-        ----------
-        path : str
-            Of the file. Its name is the micrograph's without suffix, perhaps with ``_`` and a word
-            after it, as RELION has it.
-        suffixes : sequence of str
-            Endings of such files.
-
-        Returns
-        -------
-        str
-            As the table has it. Where several names begin the file's, the longest counts; where
-            that is in several folders, the one whose folder ends the file's.
-
-        Raises
-        ------
-        InputError
-            None fits, or several do.
+        The name is the micrograph's without suffix, perhaps with ``_`` and a word after it, as
+        RELION has it. Where several names begin the file's, the longest counts; where that is in
+        several folders, the one whose folder ends the file's. Refused where none fits, or several
+        do.
         """
         stem = composed(_base(path))
         for suffix in suffixes:

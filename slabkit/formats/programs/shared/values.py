@@ -61,13 +61,7 @@ def coordinates(values: Sequence[str], name: str, where: str) -> npt.NDArray[np.
 
 
 def optional_numbers(values: Sequence[str], name: str, where: str) -> npt.NDArray[np.float64]:
-    """Read numbers that may be missing (empty, ``nan``, ``<NA>``, ``none``): NaN there.
-
-    Raises
-    ------
-    InputError
-        Names the rows, counted from 1, in which there is something else.
-    """
+    """Read numbers that may be missing (empty, ``nan``, ``<NA>``, ``none``): NaN there."""
     numbers = parse_numbers(values)
     wrong = ~np.isfinite(numbers)
     for row in np.flatnonzero(wrong).tolist():
