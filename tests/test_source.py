@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slabkit.errors import FormatError, SlabkitError
@@ -95,6 +95,7 @@ def test_tables_of_a_source_may_be_changed() -> None:
 values = st.sampled_from(["1", "data_x", "_y", "'a b'", "loop_x", '"q"', "7.5", "#z", "data_"])
 
 
+@settings(deadline=None)
 @given(
     blocks=st.lists(
         st.tuples(
