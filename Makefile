@@ -23,7 +23,7 @@ demo: $(READY) ## Simulate, run the whole chain, score it, write demo/report.htm
 	$(BIN)/slabkit demo -o demo --overwrite
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/clients --ignore tests/soak
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/clients
 
 CLIENTS := $(patsubst tests/clients/requirements-%.txt,.venv-clients/%/.ready,\
 	$(wildcard tests/clients/requirements-*.txt))
@@ -41,7 +41,7 @@ test-clients: $(READY) $(CLIENTS) ## Run the tests with the real programs, each 
 SECONDS ?= 600
 
 soak: $(READY) ## Kill, damage, fill up and race slabkit on one core; SECONDS=600 (docs/reliability.md)
-	OPENBLAS_NUM_THREADS=1 SOAK_SECONDS=$(SECONDS) nice $(BIN)/python -m pytest -s tests/soak
+	OPENBLAS_NUM_THREADS=1 SOAK_SECONDS=$(SECONDS) nice $(BIN)/python -m pytest -s -m soak --ignore tests/clients
 
 lint: $(READY) ## Check style and formatting, change nothing
 	$(BIN)/ruff check

@@ -1,7 +1,6 @@
 """Mutated files over every reader: a `SlabkitError` or an answer, and soon; nothing else.
 
-The short form runs with the other tests. ``pytest -m soak tests/test_mutations.py`` is the long one
-(``SLABKIT_SOAK_ROUNDS`` files a reader, 3000 as a rule; ``SLABKIT_SOAK_SEED``).
+The short form runs with the other tests, the long one in ``make soak``.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ import pytest
 import tifffile
 from cryosparc_files import LAYOUT, minislabs, picks_on_slabs, slab_rows
 from pick_files import TWO_TOMOGRAMS, pick_list
+from soak_time import soak_share
 from test_damaged_tables import base_files
 from test_picks2d import FILES as PICKS2D_FILES
 from volume_files import mrc_bytes, random_volume, write_ome_zarr
@@ -230,7 +230,7 @@ def _json_fault(content: Any, chance: random.Random) -> Any:
 
 def attempt(name: str, base: bytes | Path, reader: Reader, folder: Path, number: int) -> None:
     """Read one mutant; the seed is its name and number."""
-    chance = random.Random(f"{name} {number} {os.environ.get('SLABKIT_SOAK_SEED', '0')}")
+    chance = random.Random(f"{name} {number} {os.environ.get('SOAK_SEED', '0')}")
     shutil.rmtree(folder, ignore_errors=True)
     path = folder / name.split(" ")[-1]
     if isinstance(base, Path):
@@ -274,7 +274,7 @@ def test_g11_mutated_files_of_every_kind(bases: Any, tmp_path: Path) -> None:
 
 @pytest.mark.soak
 def test_soak_mutated_files_of_every_kind(bases: Any, tmp_path: Path) -> None:
-    rounds = int(os.environ.get("SLABKIT_SOAK_ROUNDS", 3000))
-    for number in range(rounds):
+    for number, _ in enumerate(soak_share(0.3)):
         for name, (base, reader) in bases.items():
             attempt(name, base, reader, tmp_path / "one", number)
+    print(f"\n  {(number + 1) * len(bases):6} mutated files over {len(bases)} readers")

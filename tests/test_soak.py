@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import re
 import shutil
 import signal
@@ -17,9 +16,6 @@ from pathlib import Path
 
 import pytest
 import tifffile
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from command_line import run_in_process, run_process
 from killed_runs import (
     COMMANDS,
@@ -30,12 +26,14 @@ from killed_runs import (
     states_of_death,
     words_of,
 )
+from soak_time import soak_share
+from test_mutations import mutated
 from volume_files import random_volume
 
 from slabkit.formats.volumes.mrc import write_mrc
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
-SEED = int(os.environ.get("SOAK_SEED", "0"))
+pytestmark = pytest.mark.soak
+
 RUN = [sys.executable, "-m", "slabkit.cli.main"]
 
 
@@ -51,14 +49,6 @@ def _one_core() -> Iterator[None]:
     os.sched_setaffinity(0, before)
 
 
-def shares(part: float) -> Iterator[random.Random]:
-    """Give a source of chance until a part of the time is over, at least once."""
-    end, chance = time.monotonic() + part * SECONDS, random.Random(SEED)
-    yield chance
-    while time.monotonic() < end:
-        yield chance
-
-
 def say(counts: Counter[str]) -> None:
     print("".join(f"\n  {count:6} {what}" for what, count in counts.most_common()))
 
@@ -71,7 +61,7 @@ def test_g8_g9_death_at_every_operation(tour, tmp_path, name):
 
 def test_g8_g9_death_at_random_moments(tour, tmp_path):
     base, counts, trials = prepare(tour, tmp_path / "base"), Counter[str](), {}
-    for chance in shares(0.35):
+    for chance in soak_share(0.3):
         name, over = chance.choice(list(COMMANDS)), chance.random() < 0.6
         if name not in trials:
             folder = tmp_path / name
@@ -89,32 +79,6 @@ def test_g8_g9_death_at_random_moments(tour, tmp_path):
         counts["killed" if process.returncode == -signal.SIGKILL else "had ended"] += 1
         trial.check(over, f"after a death of {name} at random")
     say(counts)
-
-
-WORDS = (b"nan", b"-1", b"1e999", b"\xff" * 8, bytes(8), b"null", b"[[[[", b'"', b"\n\n", b"-0")
-
-
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    """Damage a file as disks, editors and programs do."""
-    text, at = bytearray(data), chance.randrange(max(1, len(data)))
-    how = chance.randrange(6)
-    if how == 0:
-        del text[at:]
-    elif how == 1:
-        for _ in range(chance.randrange(1, 6)):
-            at = chance.randrange(max(1, len(text)))
-            text[at : at + 1] = chance.randbytes(1)
-    elif how == 2:
-        del text[at : at + chance.randrange(1, 200)]
-    elif how == 3:
-        text[at:at] = chance.randbytes(chance.randrange(1, 60))
-    elif how == 4:
-        text[at : at + 8] = chance.choice(WORDS)
-    else:
-        lines = bytes(text).split(b"\n")
-        lines.insert(chance.randrange(len(lines)), chance.choice(lines))
-        text[:] = b"\n".join(lines)
-    return bytes(text)
 
 
 def read_in_child(words: list[str], cwd: Path) -> str:
@@ -147,7 +111,7 @@ READERS = {
 FORMATS = ("csv", "ndjson", "dynamo", "imod", "relion5", "artiax", "tomotwin", "copick", "eman")
 
 
-def test_mutated_files_over_all_readers(tour, tmp_path):
+def test_mutated_files_through_the_commands(tour, tmp_path):
     folder, counts = prepare(tour, tmp_path / "t"), Counter[str]()
     for name in FORMATS:
         with contextlib.suppress(AssertionError):
@@ -161,7 +125,7 @@ def test_mutated_files_over_all_readers(tour, tmp_path):
     tifffile.imwrite(folder / "small.tif", small, imagej=True)
     seeds = [(path, lines) for glob, lines in READERS.items() for path in folder.glob(glob)]
     before = set(contents(folder))
-    for chance in shares(0.35):
+    for chance in soak_share(0.15):
         path, lines = chance.choice(seeds)
         damaged = path.with_name(f"damaged{''.join(path.suffixes)}")
         data = mutated(path.read_bytes(), chance)
@@ -192,7 +156,7 @@ def test_full_disk(tour, tmp_path):
     with_disk = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
     if not shutil.which("unshare") or subprocess.call([*with_disk, "8k", "true"], cwd=folder):
         pytest.skip("a small disk cannot be mounted here")
-    for chance in shares(0.15):
+    for chance in soak_share(0.1):
         name = chance.choice(list(COMMANDS))
         words = words_of(COMMANDS[name][0], 1)
         size = f"{4 * chance.randrange(2, 60)}k"
@@ -207,7 +171,7 @@ def test_full_disk(tour, tmp_path):
 
 def test_g10_races_for_one_result(tour, tmp_path):
     base, counts = prepare(tour, tmp_path / "base"), Counter[str]()
-    for number, chance in enumerate(shares(0.15)):
+    for number, chance in enumerate(soak_share(0.15)):
         name = chance.choice(["label", "merge", "curate", "split", "convert"])
         folder = tmp_path / str(number)
         shutil.copytree(base, folder / "t")
