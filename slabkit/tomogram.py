@@ -223,6 +223,8 @@ class Reading:
         Read missing chunks of an OME-Zarr as empty.
     fill_nonfinite : {"median"}, optional
         What replaces NaN and infinite voxels; None makes them an error.
+    half : {"1", "2", "sum"}, optional
+        Which of a pair of half maps, or their sum; the path may be that of either.
     """
 
     voxel_size: float | None = None
@@ -232,6 +234,7 @@ class Reading:
     level: int | str = 0
     allow_missing_chunks: bool = False
     fill_nonfinite: Literal["median"] | None = None
+    half: Literal["1", "2", "sum"] | None = None
 
     def changes(self) -> dict[str, Any]:
         """Give the options that are not the default, by name."""
@@ -269,6 +272,8 @@ class Reading:
                 options[name] = value == "1"
             elif name == "voxel_size":
                 options[name] = float(value)
+            elif name == "half":
+                options[name] = value
             else:
                 options[name] = int(value) if value.isdecimal() else value
         return cls(**options)

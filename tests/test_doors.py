@@ -16,9 +16,13 @@ from volume_files import write_ome_zarr
 
 from slabkit import open_tomogram, read_picks
 from slabkit.errors import FormatError, InputError, MissingDependencyError, SlabkitWarning
+from slabkit.formats.tables.native import read_slabs
+from slabkit.formats.tables.paths import with_paths_from_here
 from slabkit.formats.tables.star import parse_star, read_star
+from slabkit.formats.tomograms.listing import slab_tomograms
 from slabkit.formats.tomograms.names import tomogram_name
 from slabkit.formats.tomograms.relion import list_relion_tomograms
+from slabkit.formats.volumes.mrc import open_stack, write_mrc
 from slabkit.formats.volumes.voxel_size import choose_voxel_size
 
 REPORTS = Path(__file__).parents[2] / "shared" / "data" / "reports"
@@ -102,7 +106,9 @@ def test_08_the_name_of_a_pipe_is_no_tomogram(tmp_path: Path) -> None:
     assert b"--tomogram NAME" in done.stderr
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-16-le without mark"]
+)
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 def test_unicode_text_is_read_with_any_line_end(
     tmp_path: Path, encoding: str, line_end: str
@@ -110,7 +116,7 @@ def test_unicode_text_is_read_with_any_line_end(
     mark = "\ufeff" if encoding == "utf-16-be" else ""
     text = (mark + PICKS.replace("_rln", "  _rln")).replace("\n", line_end)
     path = tmp_path / "p.star"
-    path.write_bytes(text.encode(encoding))
+    path.write_bytes(text.encode(encoding.partition(" ")[0]))
     picks = read_picks(path).picks
     assert picks["slabkitX"].tolist() == [20, 22]
     assert picks["slabkitTomogram"].tolist() == ["Zürich"] * 2
@@ -212,6 +218,47 @@ def test_half_maps_are_named() -> None:
     )
     (one,) = list_relion_tomograms(parse_star(text), "tomograms.star")
     assert "only half maps, such as rec_TS_01_half1.mrc" in one.ref.problem
+    assert "--half 1, 2 or sum" in one.ref.problem
+
+
+@pytest.mark.parametrize("half", ["1", "2", "sum"])
+def test_half_maps_are_taken_by_half(tmp_path: Path, half: str) -> None:
+    rng = np.random.default_rng(0)
+    voxels = {n: rng.normal(size=(40, 64, 60)).astype(np.float32) for n in "12"}
+    for number, values in voxels.items():
+        write_mrc(tmp_path / f"rec_TS_01_half{number}.mrc", values, 10.0, label="test")
+    (tmp_path / "tomograms.star").write_text(
+        "data_global\nloop_\n_rlnTomoName\n_rlnTomoTiltSeriesPixelSize\n"
+        "_rlnTomoTomogramBinning\n_rlnTomoReconstructedTomogramHalf1\n"
+        "_rlnTomoReconstructedTomogramHalf2\n"
+        "TS_01 2.5 4 rec_TS_01_half1.mrc rec_TS_01_half2.mrc\n"
+    )
+    expected = voxels["1"] + voxels["2"] if half == "sum" else voxels[half]
+    done = slabkit(tmp_path, "slab", "tomograms.star", "-o", "s", "--half", half)
+    assert done.returncode == 0, done.stderr
+    slabs = with_paths_from_here(read_slabs(tmp_path / "s/slabs.star"), tmp_path / "s/slabs.star")
+    assert slabs["slabkitTomogramReading"].tolist() == [f"half={half}"]
+    start, count = slabs["slabkitZStart"][0], slabs["slabkitZCount"][0]
+    image = open_stack(tmp_path / "s/TS_01_slab000.mrc").source[0:1, 0:64, 0:60][0]
+    np.testing.assert_allclose(image, expected[start : start + count].mean(axis=0), atol=1e-5)
+    again = slab_tomograms(slabs)["TS_01"].open()  # as map reads it
+    np.testing.assert_array_equal(again.data[0:40, 0:64, 0:60], expected)
+    csv = "tomogram,x,y,z\nTS_01,300,300,200\n"
+    (tmp_path / "p.csv").write_text(csv)
+    arguments = ["p.csv", "-o", "m", "--box", "100", "--depth", "100", "--tomograms"]
+    done = slabkit(tmp_path, "minislab", *arguments, "tomograms.star", "--half", half)
+    assert done.returncode == 0, done.stderr
+
+
+def test_half_is_for_half_maps(tmp_path: Path) -> None:
+    write_mrc(tmp_path / "TS_01.mrc", np.zeros((40, 64, 60), np.float32), 10.0, label="test")
+    with pytest.raises(InputError, match="--half takes half maps, whose names say so"):
+        open_tomogram(tmp_path / "TS_01.mrc", half="sum")
+    for name, shape in (("TS_01_EVN.mrc", (40, 64, 60)), ("TS_01_ODD.mrc", (40, 64, 62))):
+        write_mrc(tmp_path / name, np.zeros(shape, np.float32), 10.0, label="test")
+    with pytest.raises(InputError, match="they are no pair"):
+        open_tomogram(tmp_path / "TS_01_ODD.mrc", half="sum")
+    assert open_tomogram(tmp_path / "TS_01_EVN.mrc", half="2").shape == (40, 64, 62)
 
 
 def test_compressed_tiff_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,3 +276,31 @@ def test_compressed_tiff_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(tifffile.TiffPage, "asarray", fail)
     with pytest.raises(MissingDependencyError, match=r"slabkit-cryoet\[tiff\]"):
         tomogram.data[0:1, 0:8, 0:8]
+
+
+def test_absurd_sides_and_chunks_of_zarr_are_refused_at_once(tmp_path: Path) -> None:
+    folder = write_ome_zarr(tmp_path / "TS_01.zarr", np.zeros((6, 12, 14), np.float32), 10.0)
+    array = json.loads((folder / "0" / ".zarray").read_text())
+    for change, message in (
+        ({"shape": [10**30, 12, 14]}, "the metadata of level 0 are not understood"),
+        ({"chunks": [6, 12, 10**20]}, "the metadata of level 0 are not understood"),
+        ({"shape": [4000] * 3, "chunks": [1] * 3}, "64000000000 chunks"),
+    ):
+        (folder / "0" / ".zarray").write_text(json.dumps(array | change))
+        with pytest.raises(InputError, match=message):
+            open_tomogram(folder)
+
+
+def test_maps_without_a_voxel_size_say_where_it_goes(tmp_path: Path) -> None:
+    """simulate and pick template have no --voxel-size, which tomograms are told to give."""
+    import mrcfile
+
+    with mrcfile.new(tmp_path / "map.mrc") as file:
+        file.set_data(np.zeros((8, 8, 8), np.float32))
+    done = slabkit(tmp_path, "simulate", "-o", "out", "--map", "a=map.mrc:1")
+    assert b"write the size into the map's header" in done.stderr
+    write_mrc(tmp_path / "TS_01.mrc", np.zeros((40, 64, 64), np.float32), 10.0, label="test")
+    slabkit(tmp_path, "slab", "TS_01.mrc", "-o", "s")
+    arguments = ["s/slabs.star", "-o", "p.star", "--map", "map.mrc", "--diameter", "100"]
+    done = slabkit(tmp_path, "pick", "template", *arguments)
+    assert b"write the size into the map's header" in done.stderr

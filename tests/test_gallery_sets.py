@@ -201,6 +201,43 @@ def test_64_places_with_x_and_y_exchanged(tmp_path: Path) -> None:
         label_minislabs(read.table, table, layout, y_axis="down")
 
 
+@pytest.mark.parametrize(
+    ("change", "reading"),
+    [
+        (lambda x, y: (159 - x, y), "x counts from the last column"),
+        (lambda x, y: (159 - x, 159 - y), "x and y count from the last ones"),
+        (lambda x, y: (159 - y, 159 - x), "x and y are exchanged and both count from the last"),
+        (lambda x, y: (159 - y, x), "x and y are exchanged and x counts from the last column"),
+        (lambda x, y: (y, 159 - x), "x and y are exchanged and y counts from the last row"),
+    ],
+)
+@pytest.mark.parametrize("written", [csv_of_places, topaz])
+def test_64_places_turned_and_mirrored(
+    tmp_path: Path, change: Any, reading: str, written: Any
+) -> None:
+    layout = GalleryLayout(20, 8, 8, 0)
+    table = minislabs(ALL[:4], layout=layout)
+    rows = table.copy()
+    rows["rlnCoordinateX"], rows["rlnCoordinateY"] = change(*(table[name] for name in PLACE[1:]))
+    read = read_results([written(tmp_path, rows)], table, layout)
+    with pytest.raises(InputError, match=rf"4 tiles .* are empty, and 0 if {reading}"):
+        label_minislabs(read.table, table, layout, y_axis="down")
+
+
+def test_places_on_empty_tiles_that_no_reading_explains(tmp_path: Path) -> None:
+    """A person clicks on no empty tile; a detector, which scores its hits, may."""
+    table = minislabs(ALL[:18])  # the second gallery has a row and a half of three
+    names = table["rlnMicrographName"]
+    places = [(12, 0, 1), (12, 1, 0), (0, 2, 3), (12, 1, 3)]  # the last one is empty
+    place = [[names[n], *map(float, LAYOUT.tile_centre(r, c))] for n, r, c in places]
+    rows = pd.DataFrame(place, columns=PLACE)
+    with pytest.raises(InputError, match=r"1 of 4 accepted rows are on empty tiles.*row 4\. Rows"):
+        label(csv_of_places(tmp_path, rows), table)
+    with pytest.warns(SlabkitWarning, match="1 rows lie on empty tiles"):
+        found = label(topaz(tmp_path, rows), table)
+    assert [name for name, word in found.items() if word == "accepted"] == ["p011", "p013", "p016"]
+
+
 def test_an_accepted_empty_tile_stops_and_a_rejected_one_is_counted(tmp_path: Path) -> None:
     table = minislabs(ALL[:12] + ALL[12:20])  # the second gallery has two rows of three
     name = Path(table["rlnMicrographName"].iloc[-1]).name
@@ -261,6 +298,7 @@ def test_species_of_classes_in_one_call(tmp_path: Path, slabkit: Run) -> None:
         ("3,ribosome=1", "3 comes before the first species"),
         ("=1", "a species is missing before '='"),
         ("ribosome=7", "there is no class 7 in the result"),
+        ("../x=1", "species '../x' cannot be used as a name"),
     ):
         done = slabkit(*command, classes, "-o", "x.star", code=2)
         assert message in done.stderr

@@ -409,10 +409,8 @@ def test_pytom_has_its_voxel_size(tmp_path: Path) -> None:
     other = T.assign(slabkitVoxelSize=10.0)
     with pytest.raises(InputError, match=r"is 7\.3 Å in the file and 10 Å elsewhere"):
         read_picks(path, tomograms=other)
-    with pytest.warns(
-        SlabkitWarning, match=r"pixels of 7\.3 Å, as it says, though TS_1 has voxels"
-    ):
-        np.testing.assert_allclose(xyz(read_picks(path, voxel_size=10)), [[73, 146, 219]])
+    with pytest.raises(InputError, match=r"is 7\.3 Å in the file and 10 Å elsewhere"):
+        read_picks(path, voxel_size=10)
     with pytest.warns(SlabkitWarning, match="--binning was followed"):
         settled = read_picks(path, voxel_size=10, binning=1)
     np.testing.assert_allclose(xyz(settled), [[100, 200, 300]])

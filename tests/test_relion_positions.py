@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Run
 from pick_files import pick_list, tomogram_table, xyz
 
 from slabkit.errors import InputError, SlabkitWarning
@@ -193,8 +194,12 @@ def test_advice_about_pixel_sizes_holds(tmp_path: Path) -> None:
         given = {option[2:].replace("-", "_"): float(value)}
         assert xyz(quietly(path, tomograms=TS, check_bounds=False, **given))[0, 0] == 300
     assert xyz(quietly(path, tomograms=TS, binning=1))[0, 0] == 600
-    # The volume's voxel size, given once more, moves nothing.
-    assert xyz(quietly(path, tomograms=TS, voxel_size=10.0))[0, 0] == 300
+    # The volume's voxel size, given once more, settles nothing.
+    for given in ({"voxel_size": 10.0}, {"voxel_size": 10.0, "tomograms": TS}):
+        with pytest.raises(InputError, match="is 5 Å in the file and 10 Å elsewhere"):
+            read_picks(path, **given)
+        assert xyz(quietly(path, **given, binning=1))[0, 0] == 600
+        assert xyz(quietly(path, **given, binning=2))[0, 0] == 300
     # RELION 4: both binnings that the message names.
     r4 = f"rlnTomoName {PLACE} rlnTomoTiltSeriesPixelSize"
     path = star(tmp_path, {"particles": (r4, ["TS_01 100 50 30 2.5"])}, "r4.star")
@@ -273,7 +278,9 @@ def test_13_scores_in_every_dialect(tmp_path: Path, name: str, label: str) -> No
     place = (
         re.sub(r"Coordinate(.)", r"CenteredCoordinate\1Angst", PLACE) if name[-1] == "5" else PLACE
     )
-    pixel = "rlnDetectorPixelSize" if name == "pytom" else "rlnImagePixelSize"
+    pixel = {"pytom": "rlnDetectorPixelSize", "relion4": "rlnTomoTiltSeriesPixelSize"}.get(
+        name, "rlnImagePixelSize"
+    )
     tomogram = "rlnTomoName" if name in ("relion4", "relion5") else "rlnMicrographName"
     path = star(
         tmp_path, {"particles": (f"{tomogram} {place} {pixel} {label}", ["TS_01 6 5 3 10 0.41"])}
@@ -334,6 +341,10 @@ def test_06_groups_of_joined_lists_stay_apart(tmp_path: Path) -> None:
     tilts = out["optics"].set_index("rlnOpticsGroup")["rlnBeamTiltX"]
     found = tilts.loc[out["particles"]["rlnOpticsGroup"]].tolist()
     assert found == ["-0.25", "0.11", "-0.25", "0.5", "0"]
+    # The first list's groups keep their own, whatever they hold.
+    first_groups = out["optics"].set_index("rlnBeamTiltX").loc[["0.11", "-0.25"]]
+    assert first_groups["rlnOpticsGroup"].tolist() == ["3", "7"]
+    assert first_groups["rlnOpticsGroupName"].tolist() == ["sessionA", "sessionB"]
 
 
 def test_06_images_binned_otherwise_are_no_contradiction(tmp_path: Path) -> None:
@@ -484,3 +495,101 @@ def test_columns_are_used_refused_or_kept_as_documented(tmp_path: Path, dialect:
         assert (label in picks.columns) == kept, (label, expected)
         if label in ("rlnLCCmax", "rlnScore", "rlnAutopickFigureOfMerit"):
             assert picks["slabkitScore"].tolist() == [1], label
+
+
+# --- what real programs write besides ----------------------------------------------------------
+
+CENTRED = re.sub(r"Coordinate(.)", r"CenteredCoordinate\1Angst", PLACE)
+RELION_TS = TS.assign(
+    rlnTomoSizeX=[520], rlnTomoSizeY=[480], rlnTomoSizeZ=[240], rlnTomoTiltSeriesPixelSize=[2.5]
+)
+
+
+@pytest.mark.parametrize("size", ["0", "-5", "nan"])
+@pytest.mark.parametrize("name", ["relion3", "warp-px", "pytom", "relion4"])
+def test_12_unset_pixel_sizes_are_settled_by_binning(tmp_path: Path, name: str, size: str) -> None:
+    pixel = "rlnDetectorPixelSize" if name == "pytom" else "rlnImagePixelSize"
+    tomogram = "rlnTomoName" if name == "relion4" else "rlnMicrographName"
+    path = star(tmp_path, {"": (f"{tomogram} {PLACE} {pixel}", [f"TS_01 60 50 30 {size}"])})
+    if size != "nan":
+        with pytest.raises(InputError, match=rf"{pixel} is {size}; .* with --binning"):
+            read_picks(path, format=name, tomograms=TS)
+    assert xyz(read_picks(path, format=name, tomograms=TS, binning=2))[0, 0] == 300
+
+
+def test_images_of_unknown_binning_say_little_of_the_tilt_series(tmp_path: Path) -> None:
+    path = star(tmp_path, {"": (f"rlnTomoName {PLACE} rlnImagePixelSize", ["TS_01 60 50 30 10"])})
+    with pytest.warns(SlabkitWarning, match="neither how they are binned nor the tilt series'"):
+        assert xyz(read_picks(path, tomograms=TS))[0, 0] == 600
+    # copick exports voxels so, of others who knows.
+    with pytest.raises(InputError, match=r"has 10 Å pixels here and 2\.5 Å in the table"):
+        quietly(path, tomograms=RELION_TS)
+    for binning, x in ((1, 600), (4, 150)):
+        assert xyz(quietly(path, tomograms=RELION_TS, binning=binning))[0, 0] == x
+
+
+def test_relion_5_particles_and_the_table_have_one_tilt_series_pixel(tmp_path: Path) -> None:
+    columns = f"rlnTomoName {CENTRED} rlnTomoTiltSeriesPixelSize"
+    path = star(tmp_path, {"": (columns, ["TS_01 -50 -100 0 5"])})
+    with pytest.raises(InputError, match=r"has 5 Å pixels here and 2\.5 Å in the table"):
+        read_picks(path, tomograms=RELION_TS)
+    for binning in (2, 4):  # what the message names; positions in Å do not depend on it
+        np.testing.assert_allclose(
+            xyz(quietly(path, tomograms=RELION_TS, binning=binning)), [[600, 500, 300]]
+        )
+    # pytom-match-pick --relion5-compat has the voxel size there, and the table's centre less one.
+    path = star(tmp_path, {"": (columns, ["TS_01 -47.5 -97.5 2.5 10"])})
+    for centre, x in (("size/2-1", 600), ("size/2", 602.5)):
+        with pytest.warns(SlabkitWarning, match=r"says 10 Å .* 2\.5 Å of the table .*--centre"):
+            picks = read_picks(path, tomograms=RELION_TS, centre=centre)  # type: ignore[arg-type]
+        assert xyz(picks)[0, 0] == x
+
+
+def test_some_of_the_centred_coordinates_are_none(tmp_path: Path) -> None:
+    columns = f"rlnTomoName {PLACE} rlnTomoTiltSeriesPixelSize rlnCenteredCoordinateYAngst"
+    path = star(tmp_path, {"": (columns, ["TS_01 240 200 120 2.5 7"])})
+    with pytest.warns(SlabkitWarning, match="also has rlnCenteredCoordinateYAngst without"):
+        assert xyz(read_picks(path, tomograms=TS))[0, 1] == 500
+    for pixel, y in (("rlnTomoTiltSeriesPixelSize", "210 2.5"), ("rlnImagePixelSize", "52.5 10")):
+        columns = f"rlnTomoName {CENTRED} rlnCoordinateY {pixel}"
+        path = star(tmp_path, {"": (columns, [f"TS_01 -50 -100 0 {y}"])})
+        with pytest.warns(SlabkitWarning, match="differ by up to 25 Å"):
+            assert xyz(read_picks(path, tomograms=TS))[0, 1] == 500
+
+
+def test_lists_of_slabpick_look_like_relions(tmp_path: Path) -> None:
+    angles = "rlnScore rlnAngleRot rlnAngleTilt rlnAnglePsi rlnTomoManifoldIndex rlnTomoParticleId"
+    columns = f"rlnTomoName {PLACE} {angles}"
+    path = star(tmp_path, {"": (columns, ["TS_01 600 500 300 0.4 0 0 0 1 0"])})
+    with pytest.raises(InputError, match=r"relion5-picker: 6000, .* slabpick: 600, 500, 300 Å"):
+        read_picks(path, tomograms=TS)
+    assert xyz(read_picks(path, tomograms=TS, format="slabpick"))[0, 0] == 600
+
+
+def test_a_list_of_lists_says_so(tmp_path: Path) -> None:
+    columns = "rlnTomoName rlnTomoImportParticleFile"
+    path = star(tmp_path, {"": (columns, ["TS_01 TS_01_particles.star"])})
+    with pytest.raises(InputError, match="is a list of pick files"):
+        read_picks(path)
+
+
+def test_19_what_the_picker_writes_is_read_aloud(tmp_path: Path, slabkit: Run) -> None:
+    star(tmp_path, {"": (f"rlnTomoName {PLACE} rlnSphereRadius", ["TS_01 60 50 30 8"])})
+    with pytest.warns(SlabkitWarning, match="which its rlnSphereRadius says it is"):
+        assert xyz(read_picks(tmp_path / "p.star", tomograms=TS))[0, 0] == 600
+    folder = tmp_path / "Picks" / "job007" / "annotations"
+    columns = f"rlnTomoName rlnTomoManifoldIndex {PLACE}"
+    path = star(folder, {"": (columns, ["TS_01 0 60 50 30"])}, "TS_01_filaments.star")
+    with pytest.warns(SlabkitWarning, match="its folder and name say it is"):
+        assert xyz(read_picks(path, tomograms=TS))[0, 0] == 600
+    # Early versions named the tomogram in the file's name alone.
+    path = star(folder, {"": (PLACE, ["60 50 30"])}, "TS_01_particles.star")
+    with pytest.warns(SlabkitWarning, match="its folder and name say it is"):
+        picks = read_picks(path, tomograms=TS)
+    assert picks.picks["slabkitTomogram"].tolist() == ["TS_01"]
+    # Commands without --from say where it is.
+    star(tmp_path, {"": (f"rlnTomoName {PLACE}", ["TS_01 60 50 30"])})
+    for words in (("merge", "p.star", "-o", "m.star", "--distance", 10), ("stats", "p.star")):
+        done = slabkit(*words, code=2)
+        assert "say which with --from" in done.stderr
+        assert "These are options of slabkit convert" in done.stderr

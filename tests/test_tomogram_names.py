@@ -39,8 +39,12 @@ def csv(folder: Path, *names: str, file: str = "picks.csv") -> Path:
 
 
 @given(
-    known=st.lists(st.tuples(st.sampled_from(SERIES), st.sampled_from(WRAPPED)), min_size=1),
-    said=st.lists(st.tuples(st.sampled_from(SERIES), st.sampled_from(WRAPPED)), min_size=1),
+    known=st.lists(
+        st.tuples(st.sampled_from(SERIES), st.sampled_from(WRAPPED)), min_size=1, max_size=8
+    ),
+    said=st.lists(
+        st.tuples(st.sampled_from(SERIES), st.sampled_from(WRAPPED)), min_size=1, max_size=8
+    ),
 )
 def test_no_name_is_taken_for_another_series(
     known: list[tuple[str, str]], said: list[tuple[str, str]]
@@ -91,6 +95,18 @@ def test_a_pixel_size_in_a_name_contradicts(tmp_path: Path, said: str, given: st
     tomograms = read_tomograms([volume(tmp_path, given)])
     with pytest.raises(InputError, match=rf"{said} says 5.00 Å .* {given}, has 10 Å"):
         read_picks(path, tomograms=tomograms, unit="px")
+
+
+@pytest.mark.parametrize("name", ["TS_01_10.00Apx", "TS_01_2.50Apx"])
+def test_names_state_the_voxel_size_or_the_unbinned_pixel(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "r4.star"
+    columns = ["rlnTomoName", "rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ"]
+    labels = "".join(f"_{label}\n" for label in columns)
+    path.write_text(f"data_particles\n\nloop_\n{labels}{name} 240 200 80\n")
+    tomograms = read_tomograms([volume(tmp_path, "TS_01")])
+    with pytest.warns(SlabkitWarning, match="taken by their bare names"):
+        found = read_picks(path, tomograms=tomograms, binning=4)
+    assert found.picks["slabkitX"].tolist() == [600.0]
 
 
 def test_ids_in_names_contradict(tmp_path: Path) -> None:

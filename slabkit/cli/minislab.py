@@ -53,6 +53,7 @@ minislab = command(
     invert=option("Invert the contrast of the galleries."),
     contrast=common.CONTRAST,
     fill_nonfinite=common.FILL_NONFINITE,
+    half=common.HALF,
     png=common.PNG,
     **common.FRAME_WITH_JOBS,
 )

@@ -36,6 +36,7 @@ slab = command(
     uint8=common.UINT8,
     level=common.LEVEL,
     allow_missing_chunks=common.ALLOW_MISSING_CHUNKS,
+    half=common.HALF,
     png=option("Also a contact sheet, <tomogram>_slabs.png."),
     **common.FRAME_WITH_JOBS,
 )

@@ -162,6 +162,10 @@ def _detected(source: Source, kind: Kind) -> FileFormat:
         return declared
     if kind == "picks" or b"loop_" in source.data:
         require_star_block(source.text, source.where)
+    if kind == "picks" and "rlnTomoImportParticleFile" in source.labels:
+        raise FormatError(
+            f"{source.where}: is a list of pick files (rlnTomoImportParticleFile); give those."
+        )
     if kind == "picks":
         raise FormatError(
             f"{source.where}: is no pick list that can be told by its content; say what it is with "

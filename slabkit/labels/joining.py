@@ -240,30 +240,40 @@ def _by_place(
 ) -> tuple[Integers, YAxis]:
     gallery = _galleries(results, minislabs)
     x, y = (results[f"rlnCoordinate{axis}"].to_numpy(dtype=float) for axis in "XY")
+    chosen: YAxis = y_axis or "down"
+    left, up = layout.shape[1] - 1 - x, layout.shape[0] - 1 - y
+    down, mirrored = (y, up) if chosen == "down" else (up, y)
 
-    def tiles(axis: YAxis) -> tuple[Integers, int]:
-        down = y if axis == "down" else layout.shape[0] - 1 - y
-        row, column, distance = layout.tile_of(x, down)
+    def tiles(across: Floats, along: Floats) -> tuple[Integers, int]:
+        row, column, distance = layout.tile_of(across, along)
         found = _tiles_at(gallery, row, column, minislabs, layout)
         far = (distance > tolerance * layout.tile_px) & (gallery >= 0)
         found = np.where(far, OFF_CENTRE, found)
-        # Tiles, not rows: hits all over an image are no evidence for either direction.
-        hit = layout.number(gallery, row, column)[found == FILLER]
-        return found, len(np.unique(hit))
+        # Tiles, not rows: hits all over an image are no evidence for any reading.
+        hit = np.unique(layout.number(gallery, row, column)[found == FILLER])
+        outside = int((np.isinf(distance) & (gallery >= 0)).sum())
+        return found, len(hit) + outside
 
-    chosen: YAxis = y_axis or "down"
-    other: YAxis = "up" if chosen == "down" else "down"
-    (found, here), (_, there) = tiles(chosen), tiles(other)
+    found, here = tiles(x, down)
+    there = tiles(x, mirrored)[1]
+    readings = {
+        "x and y are exchanged": (y, x),
+        "x counts from the last column": (left, down),
+        "x and y count from the last ones": (left, mirrored),
+        "x and y are exchanged and both count from the last ones": (up, left),
+        "x and y are exchanged and x counts from the last column": (y, left),
+        "x and y are exchanged and y counts from the last row": (up, x),
+    }
+    counts = {text: tiles(*places)[1] for text, places in readings.items()} if here else {"": 0}
+    best = min(counts, key=lambda text: counts[text])
     scored = "slabkitScore" in results.columns and bool(results["slabkitScore"].notna().any())
-    _judge_y_axis(here, there, chosen, y_axis, scored)
-    row, column, _ = layout.tile_of(y, x)
-    exchanged = _tiles_at(gallery, row, column, minislabs, layout)
-    empty = len(np.unique(layout.number(gallery, row, column)[exchanged == FILLER]))
-    if _refutes(here, empty, scored):
+    if there <= counts[best] or not _refutes(here, counts[best], scored):
+        _judge_y_axis(here, there, chosen, y_axis, scored)
+    else:
         raise InputError(
-            f"{here} tiles that the places are on are empty, and {empty} if x and y are exchanged; "
-            "x counts the pixels along a row of the image, y the rows. Correct them, or leave out "
-            "the places on empty tiles if the others are right."
+            f"{here} tiles that the places are on are empty, and {counts[best]} if {best} (places "
+            "beside all tiles count too); x counts the pixels along a row of the image, y the "
+            "rows. Correct them, or leave out the places on empty tiles if the others are right."
         )
     return found, chosen
 
@@ -272,17 +282,20 @@ def _judge_y_axis(
     here: int, mirrored: int, chosen: YAxis, given: YAxis | None, noisy: bool
 ) -> None:
     other = "up" if chosen == "down" else "down"
+    text = (
+        f"{here} places lie on empty tiles if y counts {chosen}wards from the "
+        f"{'first' if chosen == 'down' else 'last'} row, {mirrored} if it counts {other}wards"
+    )
     if _refutes(here, mirrored, noisy):
-        text = (
-            f"{here} places lie on empty tiles if y counts {chosen}wards from the "
-            f"{'first' if chosen == 'down' else 'last'} row, {mirrored} if it counts {other}wards"
-        )
         against = "" if given is None else f", which contradicts --y-axis {chosen}"
         raise InputError(f"{text}{against}; give --y-axis {other}.")
-    elif here >= mirrored and given is None:
+    if given is None and here >= mirrored:
+        evidence = "no empty tile of a gallery tells which way y counts"
+        if here > mirrored:
+            evidence = f"{text}, too few to tell"
         warnings.warn(
-            "no empty tile of a gallery tells which way y counts; it was taken to count downwards "
-            "from the first row of the file (--y-axis down says so, --y-axis up the contrary).",
+            f"{evidence}; it was taken to count downwards from the first row of the file (--y-axis "
+            "down says so, --y-axis up the contrary).",
             SlabkitWarning,
             stacklevel=5,
         )

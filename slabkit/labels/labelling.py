@@ -191,15 +191,17 @@ def _check_choices(unlisted: str, views: str, y_axis: str | None, tolerance: flo
 
 
 def _check_empty_tiles(results: pd.DataFrame, decisions: npt.NDArray[Any], join: Join) -> None:
-    """Refuse accepted empty tiles where tiles are named: nobody accepts what is not there."""
+    """Refuse accepted empty tiles, except of a detector, which scores its hits: it may be wrong."""
     wrong = (join.tile == FILLER) & (decisions == "accepted")
-    if join.by == "row and column" and wrong.any():
+    scored = "slabkitScore" in results.columns and bool(results["slabkitScore"].notna().any())
+    detected = join.by == "nearest tile" and scored
+    if wrong.any() and not detected:
         first = place_of(results, int(np.flatnonzero(wrong)[0]))
         raise InputError(
             f"{int(wrong.sum())} of {int((decisions == 'accepted').sum())} accepted rows are on "
-            f"empty tiles of a gallery, the first: {first}. "
-            "Rows and columns count from 0 at the first row of the file; are they of these "
-            "galleries, and counted so?"
+            f"empty tiles of a gallery, or beside all tiles, the first: {first}. Rows, columns and "
+            "pixels count from 0 at the first row of the file; are they of these galleries, and "
+            "counted so? Leave these rows out if the others are right."
         )
 
 

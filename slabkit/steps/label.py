@@ -57,6 +57,7 @@ class Options:
 def run(options: Options, frame: Frame) -> None:
     """Join the result to the minislabs and write the labels."""
     from slabkit.arrays.tiling import GalleryLayout
+    from slabkit.formats.programs.shared.values import check_names
     from slabkit.formats.results import read_results
     from slabkit.formats.tables.native import read_minislabs, write_labels
     from slabkit.labels import label_minislabs
@@ -111,6 +112,7 @@ def run(options: Options, frame: Frame) -> None:
             round_name=options.round_name,
             author=options.author,
         )
+        check_names(labels["slabkitSpecies"].unique(), "species", options.results[0], empty=True)
         write_labels(options.out, labels)
         _report(work, report)
 

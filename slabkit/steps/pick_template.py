@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
 from slabkit.execution.frame import Frame, Work
+from slabkit.steps.shared.maps import read_map
 from slabkit.steps.shared.slab_picking import Find, SlabPicking, pick_on_slabs
 from slabkit.steps.shared.thresholds import choose_threshold
 from slabkit.units import Contrast
@@ -100,7 +101,7 @@ class _Maker:
         self._options = options
         self._made: dict[tuple[float, float], list[Templates]] = {}
         self._stack = _read_stack(options.templates, options) if options.templates else None
-        self._volumes = [(name, path, *_read_map(path)) for name, path in options.maps]
+        self._volumes = [(name, path, *read_map(path)) for name, path in options.maps]
 
     def made(self, slabs: pd.DataFrame) -> list[Templates]:
         """Give the templates for the slabs of a tomogram."""
@@ -232,11 +233,3 @@ def _indices(text: str, count: int) -> list[int]:
             raise InputError(f"--use {text}: {part.strip()} is not within the {count} images.")
         chosen += [number - 1 for number in range(low, high + 1) if number - 1 not in chosen]
     return chosen
-
-
-def _read_map(path: str) -> tuple[npt.NDArray[Any], float]:
-    from slabkit.formats.volumes.opening import open_tomogram
-
-    volume = open_tomogram(path, contrast="bright")
-    depth, height, width = volume.shape
-    return volume.data[0:depth, 0:height, 0:width], volume.voxel_size

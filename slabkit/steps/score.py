@@ -58,6 +58,7 @@ def run(options: Options, frame: Frame) -> list[Scored]:
     from slabkit.formats.source import Source
     from slabkit.formats.tomograms.table import read_tomograms
     from slabkit.scoring import score_intervals, score_picks
+    from slabkit.steps.shared.pick_lists import read_plainly
 
     if options.picks == options.truth == "-":
         raise InputError("only one table can come from standard input (-).")
@@ -87,7 +88,7 @@ def run(options: Options, frame: Frame) -> list[Scored]:
             **options.reading.keywords(),
         ).picks
         # A particle that appears twice makes every recall wrong; scoring says where.
-        truth = read_picks(given[options.truth], tomograms=table, keep_duplicates=True)
+        truth = read_plainly(given[options.truth], tomograms=table, keep_duplicates=True)
         same: dict[str, Any] = {
             "radii": options.radii,
             "beta": options.beta,

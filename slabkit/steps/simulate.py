@@ -79,13 +79,12 @@ def run(options: Options, frame: Frame) -> None:
 
 
 def _load_map(given: MapFile) -> PlacedMap:
-    from slabkit.formats.volumes.opening import open_tomogram
     from slabkit.simulation import PlacedMap
+    from slabkit.steps.shared.maps import read_map
 
-    volume = open_tomogram(given.path, name=given.species, contrast="bright")
-    density = volume.data[0 : volume.shape[0], 0 : volume.shape[1], 0 : volume.shape[2]]
+    density, voxel_size = read_map(given.path)
     try:
-        return PlacedMap(density, volume.voxel_size, given.copies)
+        return PlacedMap(density, voxel_size, given.copies)
     except InputError as error:
         raise InputError(f"{given.path}: {error}") from error
 

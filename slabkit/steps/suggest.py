@@ -107,9 +107,9 @@ def _classes(
 
 def _scores(candidates: pd.DataFrame, picks: str) -> list[float]:
     """Give each candidate its score in a pick list, NaN for none."""
-    from slabkit.formats.picks.reading import read_picks
+    from slabkit.steps.shared.pick_lists import read_plainly
 
-    table = read_picks(picks, check_bounds=False).picks
+    table = read_plainly(picks, check_bounds=False).picks
     scores = dict(zip(table["slabkitPickId"], table["slabkitScore"], strict=True))
     if len(candidates) and not set(scores) & set(candidates["slabkitPickId"]):
         raise InputError(f"{picks}: has none of the picks of the minislabs.")

@@ -35,6 +35,7 @@ UINT8 = option(
 LEVEL = option("Resolution level of an OME-Zarr.", kind=int, min=0)
 ALLOW_MISSING_CHUNKS = option("Read missing chunks of an OME-Zarr as empty.")
 FILL_NONFINITE = option("Replace NaN and infinite voxels by the median instead of stopping.")
+HALF = option("Of half maps (RELION's tomograms.star, or files so named): one, or their sum.")
 
 FRAME = {"overwrite": OVERWRITE, "quiet": QUIET, "json_": JSON}
 FRAME_WITH_JOBS = {"overwrite": OVERWRITE, "jobs": JOBS, "quiet": QUIET, "json_": JSON}

@@ -114,11 +114,11 @@ class Context:
         """
         if named is not None:
             known: list[str] = []
-            sizes: list[float] = []  # of the unit that the file counts in
+            sizes: list[float] = []
             if self.tomograms is not None:
                 known = self.tomograms["slabkitTomogram"].tolist()
-                sizes = (self.tomograms["slabkitVoxelSize"] / (self.binning or 1.0)).tolist()
-            names = known_names(list(named), known, where, sizes, eman)
+                sizes = self.tomograms["slabkitVoxelSize"].tolist()
+            names = known_names(list(named), known, where, sizes, eman, self.binning or 1.0)
             others = sorted(set(names) - {self.tomogram})
             if self.tomogram is not None and others:
                 raise InputError(
@@ -167,8 +167,8 @@ class Context:
             name = names[int(np.flatnonzero(unknown)[0])]
             self._require_known(name, where)
             raise InputError(
-                f"{where}: the size of {name} is not known, and this format counts from the "
-                "tomogram's centre; give --tomograms."
+                f"{where}: the size of {name} is not known, which this format counts by (from the "
+                "centre, or in fractions); give --tomograms."
             )
         return sizes
 

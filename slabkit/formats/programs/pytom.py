@@ -38,7 +38,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
     star = RelionStar.read(source, _COLUMNS)
     names = star.names(context, MICROGRAPH)
     said = said_pixels(star, context)
-    settled = context.binning is not None or context.voxel_size is not None
+    settled = context.binning is not None
     sizes = {} if said is None or settled else _voxel_sizes(said, names, context, star.where)
     parsed = in_voxels(star, names, context, said)
     if not sizes:

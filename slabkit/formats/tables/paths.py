@@ -134,12 +134,24 @@ def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
     raise InputError(f"{path}: is not a regular file.")
 
 
+def utf_16_of(data: bytes) -> str:
+    """Give the UTF-16 that text is in by its mark or first letters; empty for anything else."""
+    if data.startswith(_UTF_16_MARKS):
+        return "utf-16"
+    even, odd = data[:64:2], data[1:64:2]
+    for encoding, letters, zeros in (("utf-16-le", even, odd), ("utf-16-be", odd, even)):
+        if len(data) >= 8 and not any(zeros) and all(9 <= letter < 127 for letter in letters):
+            return encoding
+    return ""
+
+
 def as_utf8(data: bytes) -> bytes:
-    """Give UTF-16 text, which its byte-order mark tells, as UTF-8; anything else as it is."""
-    if not data.startswith(_UTF_16_MARKS):
+    """Give UTF-16 text as UTF-8; anything else as it is."""
+    encoding = utf_16_of(data)
+    if not encoding:
         return data
     try:
-        text = data.decode("utf-16")
+        text = data.decode(encoding)
     except UnicodeError:
         return data
     plain = any(" " <= letter <= "~" for letter in text) and "\0" not in text

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats.tables.paths import as_utf8, is_pipe, no_text, read_bytes
+from slabkit.formats.tables.paths import as_utf8, is_pipe, no_text, read_bytes, utf_16_of
 from slabkit.formats.tables.reals import real_text
 from slabkit.formats.tables.star_rows import (
     Columns,
@@ -134,7 +134,7 @@ def pieces_of(source: str | os.PathLike[str]) -> Iterator[bytes]:
     try:
         with Path(source).open("rb") as file:
             while piece := file.read(_PIECE):
-                if piece.startswith((b"\xff\xfe", b"\xfe\xff")):
+                if utf_16_of(piece):
                     piece = as_utf8(piece + file.read())
                 yield piece
     except OSError as error:

@@ -95,7 +95,7 @@ def list_tomograms(
         if is_project(argument):
             found += _from_project(argument, reading, tomo_type)
         else:
-            for ref in _listed(argument, masks):
+            for ref in _listed(argument, masks, reading.half):
                 trusted = Reading(voxel_size=ref.voxel_size if trust_tables else None)
                 found.append(ref.but(reading=trusted).but(reading=reading))
     _check_names(found)
@@ -253,7 +253,7 @@ def _instead(
     """Give a volume that is used instead of the list's, read as that one was."""
     assert given.path is not None
     same = own.path is not None and path_for_table(own.path) == path_for_table(given.path)
-    held = own.reading
+    held = own.reading if same else replace(own.reading, half=None)  # the other file is named
     if given.voxel_size is not None and not same:  # as a project says
         held = replace(held, voxel_size=None)
     wins = given.reading.changes()
@@ -335,12 +335,12 @@ def _from_project(argument: str, reading: Reading, tomo_type: str | None) -> lis
     return [replace(ref, reading=own, opener=open_reference) for ref in found]
 
 
-def _listed(argument: str, masks: bool) -> list[TomogramRef]:
+def _listed(argument: str, masks: bool, half: str | None) -> list[TomogramRef]:
     path = Path(argument)
     if is_reference(argument):
         return [_ref(split_reference(argument)[1].split("/")[1], path)]
     if is_star_file(path):
-        return _from_table(path)
+        return _from_table(path, half)
     if os.path.isdir(path) and not is_zarr(path):
         entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
         known = [entry for entry in entries if split_suffix(entry.name)[1] and _usable(entry)]
@@ -433,7 +433,7 @@ def slabkit_tomograms(blocks: dict[str, pd.DataFrame], where: str) -> pd.DataFra
     )
 
 
-def _from_table(path: Path) -> list[TomogramRef]:
+def _from_table(path: Path, half: str | None) -> list[TomogramRef]:
     from slabkit.formats.tables.star import read_star
     from slabkit.formats.tomograms.relion import (
         SET_TOMOGRAMS,
@@ -445,9 +445,9 @@ def _from_table(path: Path) -> list[TomogramRef]:
     blocks = read_star(path)
     named = file_of_set(blocks, SET_TOMOGRAMS, str(path))
     if named is not None:
-        return _from_table(named)
+        return _from_table(named, half)
     if is_relion_tomograms(blocks):
-        found = [one.ref for one in list_relion_tomograms(blocks, str(path))]
+        found = [one.ref for one in list_relion_tomograms(blocks, str(path), half)]
     else:
         rows = slabkit_tomograms(blocks, str(path)).to_dict("records")
         found = [replace(_of_row(row, path)[0], expected_size=None) for row in rows]

@@ -42,6 +42,8 @@ PREFIX = "copick:"
 RUNS = "ExperimentRuns"
 _REFERENCE = re.compile(rf"{PREFIX}(.+)::({RUNS}/[^/]+/[^/]+/[^/]+)", re.DOTALL)
 
+_HALVES = [("half1", "half2"), ("half_1", "half_2"), ("half-1", "half-2")]
+_HALVES += [("EVN", "ODD"), ("EVEN", "ODD"), ("Even", "Odd"), ("even", "odd"), ("evn", "odd")]
 _UID = re.compile(r"^\d{21}_")
 _SUFFIX = re.compile(
     r"\.(tomostar|(ome\.)?zarr\.zip|ozx|ome\.zarr|ome\.tiff?|zarr|tiff?|mrcs?|rec|map|st|em|hdf)(\.gz|\.bz2)?$",
@@ -120,6 +122,26 @@ def make_reference(config: str | os.PathLike[str], inner: str) -> Path:
     return Path(f"{PREFIX}{Path(config).as_posix()}::{inner}")
 
 
+def half_maps(path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Give both half maps by the path of one, as RELION, Warp and AreTomo name them."""
+    path = Path(path)
+    pairs = []
+    for words in _HALVES:
+        for word in words:
+            found = list(re.finditer(rf"(?<![A-Za-z0-9]){word}(?![A-Za-z0-9])", path.name))
+            if found:
+                start, end = found[-1].span()
+                named = (path.name[:start] + other + path.name[end:] for other in words)
+                first, second = map(path.with_name, named)
+                pairs.append((first, second))
+    if not pairs:
+        raise InputError(
+            f"{path}: --half takes half maps, whose names say so (_half1 and _half2, _EVN and "
+            "_ODD, _even and _odd)."
+        )
+    return next((pair for pair in pairs if all(one.exists() for one in pair)), pairs[0])
+
+
 def composed(name: str) -> str:
     """Spell a name with composed characters: disks and programs may take letters apart (NFD)."""
     return unicodedata.normalize("NFC", name)
@@ -153,15 +175,16 @@ def _different(name: str, other: str, eman: bool) -> bool:
     return False
 
 
-def _require_pixel_size(name: str, other: str, size: float, where: str) -> None:
-    """Refuse a name that states another pixel size than the tomogram has, or its name states."""
+def _require_pixel_size(name: str, other: str, size: float, binning: float, where: str) -> None:
+    """Refuse a name that states neither the tomogram's voxel size nor that over the binning."""
     stated, others = (_PIXEL_ANYWHERE.search(one) for one in (name, other))
     if math.isnan(size) and others:
         size = float(others[1])
     if stated is None or math.isnan(size):
         return
-    digits = len(stated[1].partition(".")[2])
-    if abs(float(stated[1]) - size) > max(0.51 * 10.0**-digits, 1e-3 * size):
+    least = 0.51 * 10.0 ** -len(stated[1].partition(".")[2])
+    right = (size, size / binning)
+    if all(abs(float(stated[1]) - one) > max(least, 1e-3 * one) for one in right):
         raise InputError(
             f"{where}: the name {name} says {stated[1]} Å a pixel, and the tomogram given of that "
             f"series, {other}, has {size:g} Å; give the tomogram that the name means."
@@ -174,6 +197,7 @@ def known_names(
     where: str,
     voxel_sizes: Sequence[float] = (),
     eman: bool = False,
+    binning: float = 1.0,
 ) -> list[str]:
     """Give the names as a list of tomograms has them.
 
@@ -192,6 +216,8 @@ def known_names(
         Of the known tomograms in Å; NaN where not known.
     eman : bool, optional
         Whether EMAN wrote the file, which puts ``__...`` after names.
+    binning : float, optional
+        Voxel size over the pixel size that the file counts in; a name may state either.
 
     Returns
     -------
@@ -220,7 +246,8 @@ def known_names(
         if plain in spelled or len(likes) != 1 or len(said[bare]) != 1:
             continue
         if not _different(plain, composed(likes[0]), eman):
-            _require_pixel_size(name, likes[0], sizes.get(likes[0], math.nan), where)
+            size = sizes.get(likes[0], math.nan)
+            _require_pixel_size(name, likes[0], size, binning, where)
             found[name] = taken[name] = likes[0]
     if taken:
         listed = ", ".join(f"{name} for {other}" for name, other in list(taken.items())[:5])

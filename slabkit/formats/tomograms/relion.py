@@ -121,8 +121,13 @@ def is_relion_tomograms(blocks: Mapping[str, pd.DataFrame]) -> bool:
     return "global" in blocks and "rlnTomoName" in blocks["global"].columns
 
 
-def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> list[RelionTomogram]:
-    """Read the rows of ``tomograms.star``; paths in it are relative to the project."""
+def list_relion_tomograms(
+    blocks: Mapping[str, pd.DataFrame], where: str, half: str | None = None
+) -> list[RelionTomogram]:
+    """Read the rows of ``tomograms.star``; paths in it are relative to the project.
+
+    ``half``: take half maps; of their sum the first is named, as `Reading.half` wants it.
+    """
     from slabkit.formats.volumes.opening import open_reference  # of no use to pick lists
 
     block = blocks["global"]
@@ -143,6 +148,11 @@ def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> lis
         for label in (*UNBINNED_SIZES, _BINNING)
     }
     labels = [label for label in _VOLUMES if label in block.columns]
+    halves = [label for label in _HALF_MAPS if label in block.columns]
+    if half is not None:
+        labels = [_HALF_MAPS[half == "2"]]
+        if labels[0] not in halves:
+            raise InputError(f"{where}: has no {labels[0]}, which --half {half} takes.")
     if len(labels) > 1:
         warnings.warn(
             f"{where}: has {labels[0]} and {labels[1]}; the first is taken where there is one "
@@ -150,8 +160,7 @@ def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> lis
             SlabkitWarning,
             stacklevel=4,
         )
-    halves = [label for label in _HALF_MAPS if label in block.columns]
-    half = block[halves[0]].tolist() if halves else None
+    half_map = block[halves[0]].tolist() if halves and half is None else None
     found = []
     for row, name in enumerate(names):
         written = [str(block[label].iloc[row]) for label in labels]
@@ -159,10 +168,10 @@ def list_relion_tomograms(blocks: Mapping[str, pd.DataFrame], where: str) -> lis
         x, y, z = (float(numbers[label][row]) for label in UNBINNED_SIZES)
         binning = float(numbers[_BINNING][row])
         missing = f"{where}: has no reconstructed volume for the tomogram {name}."
-        if half is not None:
+        if half_map is not None:
             missing = (
-                f"{missing[:-1]}, only half maps, such as {half[row]}; give one of these files "
-                "itself, or their sum."
+                f"{missing[:-1]}, only half maps, such as {half_map[row]}; take one or their sum "
+                "with --half 1, 2 or sum, or give a volume itself."
             )
         ref = TomogramRef(
             name,

@@ -173,7 +173,8 @@ class _ZarrArray:
         try:
             array = self._opened()
             chunks = tuple(getattr(array, "shards", None) or array.chunks)
-            if min((*array.shape, *chunks), default=0) < 1:
+            sides = (*array.shape, *chunks)
+            if not sides or not all(0 < side < 2**62 for side in sides):
                 raise ValueError(f"shape {array.shape}, chunks {chunks}")
             return _Layout(tuple(array.shape), chunks, np.dtype(array.dtype), _chunk_name(array))
         except SlabkitError:

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.tomograms.names import is_reference, tomogram_name
+from slabkit.formats.tomograms.names import half_maps, is_reference, tomogram_name
 from slabkit.formats.volumes.decoded_cache import Compression
 from slabkit.formats.volumes.em import HEADER_BYTES, is_em, open_em
 from slabkit.formats.volumes.mrc import open_mrc
 from slabkit.formats.volumes.ome_zarr import open_ome_zarr
 from slabkit.formats.volumes.tiff import open_tiff
 from slabkit.formats.volumes.voxel_size import choose_voxel_size
-from slabkit.formats.volumes.voxels import FileVolume, FlippedVoxels
+from slabkit.formats.volumes.voxels import FileVolume, FlippedVoxels, SummedVoxels
 from slabkit.formats.volumes.zarr_folders import is_zarr, is_zipped_zarr
 from slabkit.tomogram import Reading, Tomogram, TomogramRef, VoxelSource
 from slabkit.units import Contrast
@@ -56,6 +56,7 @@ def open_tomogram(
     flip_z: bool = False,
     level: int | str = 0,
     allow_missing_chunks: bool = False,
+    half: Literal["1", "2", "sum"] | None = None,
 ) -> Tomogram:
     """Open a tomogram; its voxels are read when they are asked for.
 
@@ -86,6 +87,9 @@ def open_tomogram(
         Resolution level of an OME-Zarr.
     allow_missing_chunks : bool, optional
         Read missing chunks of an OME-Zarr as empty instead of stopping.
+    half : {"1", "2", "sum"}, optional
+        Which of a pair of half maps, named so (``_half1``, ``_EVN``), or their sum; the path may be
+        that of either.
 
     Returns
     -------
@@ -107,7 +111,7 @@ def open_tomogram(
         What a user should know of the file: see BAD_INPUTS and `FileVolume.warnings`.
     """
     reading = Reading(
-        voxel_size, axis_order, uint8, flip_z, level, allow_missing_chunks, fill_nonfinite
+        voxel_size, axis_order, uint8, flip_z, level, allow_missing_chunks, fill_nonfinite, half
     )
     return _open(path, name, reading, expected_voxel_size, contrast)
 
@@ -188,8 +192,11 @@ def check_size(reference: TomogramRef, tomogram: Tomogram) -> None:
 def open_volume(path: str | os.PathLike[str], reading: Reading = Reading()) -> FileVolume:
     """Open the volume in a file without judging its voxel size.
 
-    Of ``reading``, axis order, bytes, level and missing chunks count. Raises as `open_tomogram`.
+    Of ``reading``, axis order, bytes, level, missing chunks and half maps count. Raises as
+    `open_tomogram`.
     """
+    if reading.half is not None:
+        return _open_half(path, reading)
     kind = file_kind(path)
     axis_order = reading.axis_order
     if kind == "zarr":
@@ -215,6 +222,27 @@ def open_volume(path: str | os.PathLike[str], reading: Reading = Reading()) -> F
         )
         return replace(volume, warnings=(*volume.warnings, text))
     return volume
+
+
+def _open_half(path: str | os.PathLike[str], reading: Reading) -> FileVolume:
+    """Open one of two half maps, or their sum."""
+    plain = replace(reading, half=None)
+    pair = half_maps(path)
+    if reading.half in ("1", "2"):
+        chosen = pair[int(reading.half) - 1]
+        volume = open_volume(chosen, plain)
+        return replace(volume, notes=(*volume.notes, f"the half map {chosen.name} is read"))
+    if reading.half != "sum":
+        raise InputError(f"--half must be 1, 2 or sum, not {reading.half!r}.")
+    first, second = (open_volume(one, plain) for one in pair)
+    if first.source.shape != second.source.shape or first.voxel_sizes != second.voxel_sizes:
+        raise InputError(f"{pair[0]} and {pair[1].name}: have other sizes; they are no pair.")
+    return replace(
+        first,
+        source=SummedVoxels(first.source, second.source),
+        warnings=tuple(dict.fromkeys((*first.warnings, *second.warnings))),
+        notes=(*first.notes, f"the sum of {pair[0].name} and {pair[1].name} is read"),
+    )
 
 
 def file_kind(path: str | os.PathLike[str]) -> FileKind:

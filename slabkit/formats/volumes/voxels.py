@@ -189,6 +189,21 @@ class FlippedVoxels:
         return self.source[planes, key[1], key[2]][::-1]
 
 
+class SummedVoxels:
+    """The sum of two sources of one shape, without copying them."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, first: VoxelSource, second: VoxelSource) -> None:
+        self.sources = first, second
+        self.shape = tuple(int(size) for size in first.shape)
+
+    def __getitem__(self, key: tuple[slice, slice, slice], /) -> npt.NDArray[Any]:
+        """Read a box of both."""
+        first, second = (source[key].astype(np.float32) for source in self.sources)
+        return np.asarray(first + second)
+
+
 def in_axis_order(source: VoxelSource, axes: str) -> VoxelSource:
     """Give a source whose axes are ``axes``, slowest first, as ``(z, y, x)``."""
     if axes == "zyx":

@@ -43,11 +43,14 @@ class GalleryOptions:
     contrast: Contrast | None = None
     voxel_size: float | None = None
     fill_nonfinite: Literal["median"] | None = None
+    half: Literal["1", "2", "sum"] | None = None
 
     @property
     def reading(self) -> Reading:
         """How the user says that the volumes are read."""
-        return Reading(voxel_size=self.voxel_size, fill_nonfinite=self.fill_nonfinite)
+        return Reading(
+            voxel_size=self.voxel_size, fill_nonfinite=self.fill_nonfinite, half=self.half
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from slabkit.errors import InputError
 
 if TYPE_CHECKING:
     from slabkit.formats.source import Source
@@ -34,13 +36,12 @@ class PickFiles:
 
     def read(self) -> list[PickList]:
         """Read each list; paths of tomograms as from here."""
-        from slabkit.formats.picks.reading import read_picks
         from slabkit.formats.tables.paths import with_paths_from_here
 
         lists = []
         for path in self.paths:
             source = self.piped if self.piped is not None and path == "-" else path
-            lists.append(read_picks(source, check_bounds=False))
+            lists.append(read_plainly(source, check_bounds=False))
             with_paths_from_here(lists[-1].tomograms, path)
         return lists
 
@@ -48,6 +49,20 @@ class PickFiles:
         """Read the lists and put them together."""
         lists = self.read()
         return lists[0] if len(lists) == 1 else put_together(lists, self.paths)
+
+
+def read_plainly(source: str | Source, **keywords: Any) -> PickList:
+    """Read picks for a command that has none of the options which a message may name."""
+    from slabkit.formats.picks.reading import read_picks
+
+    try:
+        return read_picks(source, **keywords)
+    except InputError as error:
+        if "--" not in str(error):
+            raise
+        raise type(error)(
+            f"{error} These are options of slabkit convert: make slabkit's own list of it first."
+        ) from error
 
 
 def put_together(lists: Sequence[PickList], names: Sequence[str]) -> PickList:

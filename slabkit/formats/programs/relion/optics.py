@@ -60,8 +60,11 @@ def optics_groups(
     rows = pd.DataFrame(columns | {GROUP_NAME: _texts(table, GROUP_NAME)})
     rows[GROUP] = _texts(table, GROUP)
     keys = [GROUP, GROUP_NAME, *columns]
-    found = rows.groupby(keys, sort=True).ngroup().to_numpy()
-    groups = rows.drop_duplicates().sort_values(keys, ignore_index=True)
+    # Groups that came with numbers keep the order of the lists, in which the first keeps its own.
+    new = bool((rows[[GROUP, GROUP_NAME]] == "").to_numpy().all())
+    found = rows.groupby(keys, sort=new).ngroup().to_numpy()
+    groups = rows.drop_duplicates(ignore_index=True)
+    groups = groups.sort_values(keys, ignore_index=True) if new else groups
     numbers, names = _numbers_and_names(groups)
     groups = groups.drop(columns=[GROUP, GROUP_NAME])
     groups.insert(0, GROUP, numbers)
@@ -88,9 +91,11 @@ def unique_names(table: pd.DataFrame) -> pd.DataFrame:
     """Renumber particles whose RELION name or id another has, and keep the old one aside."""
     changed = table
     for label in (_NAME, _ID):
+        if label not in table:
+            continue
         old = _texts(table, label)
-        twice = table[label].duplicated().to_numpy() & (old != "") if label in table else []
-        if not np.any(twice):
+        twice = np.asarray(table[label].duplicated() & (old != ""), dtype=bool)
+        if not twice.any():
             continue
         new = old.copy()
         last = _last_numbers(old, table["slabkitTomogram"].tolist() if label == _NAME else None)
@@ -103,7 +108,9 @@ def unique_names(table: pd.DataFrame) -> pd.DataFrame:
             f"{int(np.sum(twice))} of {len(table)} particles had the {label} of another and have a "
             f"new one; the old ones are in the column {aside}."
         )
-        changed = changed.assign(**{label: new, aside: old})
+        former = _texts(table, aside)
+        former = np.where(~twice & (former != ""), former, old)
+        changed = changed.assign(**{label: new, aside: former})
     return changed
 
 
@@ -127,7 +134,7 @@ def _numbers_and_names(groups: pd.DataFrame) -> tuple[list[int], list[str]]:
     free = iter(number for number in range(1, len(groups) * 2 + 1) if number not in set(numbers))
     numbers = [number or next(free) for number in numbers]
     changed = []
-    for row, number in sorted(enumerate(numbers), key=lambda item: item[1]):
+    for row, number in enumerate(numbers):
         own = str(groups[GROUP_NAME].iloc[row])
         name = own or f"opticsGroup{number}"
         names[row] = name if name not in names else f"{name}_{number}"

@@ -54,7 +54,7 @@ from slabkit.formats.programs.shared.relion_star import (
     pixel_sizes_to_write,
     zero_of_centred,
 )
-from slabkit.formats.programs.shared.rows import POSITIONS, placed, series_name
+from slabkit.formats.programs.shared.rows import POSITIONS, names_of_file, placed, series_name
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star import format_star
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 
 _NAME = "rlnParticleName"
 _FIGURE_OF_MERIT = SCORES[0]
-_PICKER_FILE = re.compile(r"/Picks/job\d+/annotations/[^/]+_(particles|spheres)\.star$")
+_PICKER_FILE = re.compile(r"/Picks/job\d+/annotations/[^/]+_(particles|spheres|filaments)\.star$")
 
 
 def _columns(place: tuple[str, ...]) -> Columns:
@@ -80,16 +80,20 @@ def read_relion5(source: Source, context: Context) -> ParsedPicks:
     names = star.names(context)
     zero = zero_of_centred(names, context, star.where)
     centred = star.numbers(CENTRED)
-    corner = star.numbers(CORNER) if star.has(*CORNER) else None
+    corner = [label for label in CORNER if star.has(label)]
     pixel_size = None
-    star.tilt_series_pixels(settled=context.binning is not None)  # refused where it contradicts
-    if context.centre == "size/2-1" or corner is not None:
-        pixel_size = star.pixel_sizes(names, context, needed=context.centre != "size/2")
+    if context.centre == "size/2-1" or corner:
+        needed = context.centre != "size/2"
+        pixel_size = star.pixel_sizes(names, context, needed, centred=True)
+    elif context.binning is None:
+        star.agreed_pixels(names, context, centred=True)  # refused where it contradicts
     if context.centre == "size/2-1" and pixel_size is not None:
         zero = zero - pixel_size[:, None]
     positions = centred + zero
-    if corner is not None:
-        _warn_of_both(positions, corner, pixel_size, star.where)
+    if corner:
+        axes = [CORNER.index(label) for label in corner]
+        unit = star.image_pixels(settled=True) if pixel_size is None else pixel_size
+        _warn_of_both(positions[:, axes], star.numbers(corner), unit, star.where)
     return _parsed(star, names, positions, np.ones(len(names)), zero)
 
 
@@ -109,12 +113,16 @@ def read_relion4(source: Source, context: Context) -> ParsedPicks:
 def read_picker(source: Source, context: Context) -> ParsedPicks:
     """Read picks in binned voxels of their tomogram, as RELION 5's own pickers write them."""
     star = RelionStar.read(source, _columns(CORNER))
-    names = star.names(context)
-    if _in_picker_folder(source):
+    kind = _picker_kind(source)
+    if kind and len(star) and not star.has("rlnTomoName"):  # early versions: named like the file
+        names = names_of_file(source, context, len(star), f"_{kind}")
+    else:
+        names = star.names(context)
+    says = "folder and name say" if kind else "rlnSphereRadius says"
+    if kind or star.has("rlnSphereRadius"):
         warnings.warn(
             f"{star.where}: was read in binned voxels, as a list of RELION 5's picker, which its "
-            "folder and name say it is; give --from relion4 if it counts pixels of the tilt "
-            "series.",
+            f"{says} it is; give --from relion4 if it counts pixels of the tilt series.",
             SlabkitWarning,
             stacklevel=4,
         )
@@ -145,9 +153,10 @@ def _read_warptools_2d(star: RelionStar, context: Context) -> ParsedPicks:
             f"{star.where}: holds 2D stacks of WarpTools, whose coordinates are in pixels of the "
             f"particle images, and does not say their size; add it as {IMAGE_PIXEL}."
         )
+    sizes = " and ".join(f"{size:g}" for size in np.unique(pixel_size)[:5])
     warnings.warn(
         f"{star.where}: holds 2D stacks of WarpTools; their coordinates were read in pixels of the "
-        f"particle images, {pixel_size[0]:g} Å.",
+        f"particle images, {sizes} Å.",
         SlabkitWarning,
         stacklevel=5,
     )
@@ -184,21 +193,24 @@ def sniff_relion4(source: Source) -> bool:
     """Tell by three coordinates and a tomogram name, without centred coordinates."""
     labels = source.labels
     like = {*CORNER, "rlnTomoName"} <= labels and not labels & {CENTRED[0], "slabkitX"}
-    settled = _in_picker_folder(source) or "rlnSphereRadius" in labels
+    settled = bool(_picker_kind(source)) or "rlnSphereRadius" in labels
     return like and not (sniff_picker(source) and settled)
 
 
 def sniff_picker(source: Source) -> bool:
     """Tell what may be of RELION 5's picker: a block without name that says no pixel size."""
     labels = source.labels
-    other = {*PIXELS, GROUP, CENTRED[0], "slabkitX", "slabkitPickId"}
+    other = {*PIXELS, GROUP, CENTRED[0], "rlnMicrographName", "slabkitX", "slabkitPickId"}
+    named = "rlnTomoName" in labels or _picker_kind(source) != ""
     unnamed = set(source.block_labels) == {""}
-    return unnamed and {*CORNER, "rlnTomoName"} <= labels and not labels & other
+    return unnamed and named and {*CORNER} <= labels and not labels & other
 
 
-def _in_picker_folder(source: Source) -> bool:
+def _picker_kind(source: Source) -> str:
+    """Give what a file of the picker has by its folder and name; empty for other files."""
     path = os.path.abspath(source.where).replace(os.sep, "/")
-    return source.where != "-" and _PICKER_FILE.search(path) is not None
+    found = None if source.where == "-" else _PICKER_FILE.search(path)
+    return "" if found is None else found[1]
 
 
 def _warn_of_both(

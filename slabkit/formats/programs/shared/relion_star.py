@@ -111,12 +111,13 @@ class RelionStar:
                 f"{has[:300]}."
             )
         refuse_shifts_in_pixels(found[0], columns.refused, where)
-        if not {*CENTRED} & {*columns.needed} and {*CENTRED} <= set(found[0].columns):
+        centred = [label for label in CENTRED if label in found[0].columns]
+        if centred and not {*CENTRED} & {*columns.needed}:
+            what = "rlnCenteredCoordinate*Angst, which RELION 5 would follow (--from relion5)"
+            if len(centred) < 3:
+                what = f"{', '.join(centred)} without the others of its kind"
             warnings.warn(
-                f"{where}: also has rlnCenteredCoordinate*Angst, which RELION 5 would follow "
-                "(--from relion5); they are left out.",
-                SlabkitWarning,
-                stacklevel=5,
+                f"{where}: also has {what}; they are left out.", SlabkitWarning, stacklevel=5
             )
         joined = _with_optics(found[0], blocks.get("optics"), where)
         general = blocks.get("general")
@@ -200,12 +201,17 @@ class RelionStar:
             )
         return shift
 
-    def pixel_sizes(self, names: list[str], context: Context, needed: bool) -> Numbers | None:
-        """Give each particle's unbinned pixel size in Å: from the binning, else from the file."""
+    def pixel_sizes(
+        self, names: list[str], context: Context, needed: bool, centred: bool = False
+    ) -> Numbers | None:
+        """Give each particle's unbinned pixel size in Å: from the binning, else from the file.
+
+        ``centred``: no position is counted in it.
+        """
         where = self.where
         if context.binning is not None:
             return self._of_binning(self.tilt_series_pixels(settled=True), names, context)
-        in_file = _agreed(self.tilt_series_pixels(), names, context, where)
+        in_file = self.agreed_pixels(names, context, centred)
         if in_file is not None and np.isnan(in_file).any():
             in_file = None
         if in_file is None and needed and names:
@@ -276,13 +282,54 @@ class RelionStar:
 
         Both must agree, unless ``settled`` elsewhere. None where the file says neither.
         """
-        said = self._said(PIXEL)
-        image, binning = self.image_pixels(settled=settled), self._said(IMAGE_BINNING)
-        if image is None or (binning is None and said is not None):
+        said = self._said(PIXEL, settled)
+        image, binning = self.image_pixels(settled=settled), self._said(IMAGE_BINNING, settled)
+        if image is None or binning is None:
             return said
-        what = f"{IMAGE_PIXEL} / {IMAGE_BINNING}" if binning is not None else IMAGE_PIXEL
-        other = image if binning is None else image / binning
-        return self._one([(PIXEL, said), (what, other)], settled)
+        return self._one(
+            [(PIXEL, said), (f"{IMAGE_PIXEL} / {IMAGE_BINNING}", image / binning)], settled
+        )
+
+    def agreed_pixels(self, names: list[str], context: Context, centred: bool) -> Numbers | None:
+        """Give what the file and RELION's table of tomograms say, which must be the same.
+
+        pytom-match-pick writes the volume's voxel size into its lists in Å: then the table's holds.
+        """
+        in_file, image = self.tilt_series_pixels(), self.image_pixels()
+        listed, _ = context.unbinned(names)
+        if in_file is None and image is not None and not centred:  # as copick exports picks
+            in_file = image
+            warnings.warn(
+                f"{self.where}: says {image[0]:g} Å for the pixels of the particle images, and "
+                "neither how they are binned nor the tilt series' pixels; its coordinates were "
+                "read in the same. If they are not, give --binning (voxel size / pixel size).",
+                SlabkitWarning,
+                stacklevel=4,
+            )
+        if in_file is None:
+            return listed if len(listed) and np.isfinite(listed).all() else None
+        in_file = np.where(np.isnan(in_file), listed, in_file)
+        differ = abs(in_file / listed - 1) > 1e-3
+        voxel_size = context.known_voxel_sizes(names)
+        if centred and differ.any() and (abs(in_file / voxel_size - 1)[differ] <= 1e-3).all():
+            warnings.warn(
+                f"{self.where}: says {in_file[differ][0]:g} Å for the pixels of the tilt series, "
+                "which is the tomogram's voxel size, as pytom-match-pick writes it; the "
+                f"{listed[differ][0]:g} Å of the table of tomograms were taken. Where pytom had "
+                "that table, its zero is at size/2-1 (--centre).",
+                SlabkitWarning,
+                stacklevel=4,
+            )
+            return np.where(differ, listed, in_file)
+        if differ.any():
+            row = int(np.flatnonzero(differ)[0])
+            raise InputError(
+                f"{self.where}: the tilt series of {names[row]} has {in_file[row]:g} Å pixels here "
+                f"and {listed[row]:g} Å in the table of tomograms; settle it with --binning "
+                f"({voxel_size[row] / in_file[row]:.9g} follows this file, "
+                f"{voxel_size[row] / listed[row]:.9g} the table)."
+            )
+        return in_file
 
     def image_pixels(self, *further: str, settled: bool = False) -> Numbers | None:
         """Give the pixel size of the particle images, by any label; also those of ``further``.
@@ -290,8 +337,11 @@ class RelionStar:
         RELION 3.0 has it as ``rlnDetectorPixelSize`` (µm) * 10⁴ / ``rlnMagnification``; without a
         magnification, the former is in Å, as pytom-match-pick writes it.
         """
-        found = [(label, self._said(label)) for label in (IMAGE_PIXEL, OLD_PIXEL, *further)]
-        detector, magnification = self._said(DETECTOR_PIXEL), self._said(MAGNIFICATION)
+        labels = (IMAGE_PIXEL, OLD_PIXEL, *further)
+        found = [(label, self._said(label, settled)) for label in labels]
+        detector, magnification = (
+            self._said(label, settled) for label in (DETECTOR_PIXEL, MAGNIFICATION)
+        )
         if detector is not None and magnification is not None:
             what = f"{DETECTOR_PIXEL} * 10000 / {MAGNIFICATION}"
             found.append((what, detector * 1e4 / magnification))
@@ -302,13 +352,22 @@ class RelionStar:
     def _says_nothing(self, label: str) -> bool:
         return not np.isfinite(parse_numbers(self.table[label].tolist())).any()
 
-    def _said(self, label: str) -> Numbers | None:
-        """Read a column of positive numbers; NaN where there is none, None where nowhere is."""
+    def _said(self, label: str, settled: bool) -> Numbers | None:
+        """Read a column of positive numbers; NaN where there is none, None where nowhere is.
+
+        Where ``settled`` elsewhere, what is not positive is none.
+        """
         if not self.has(label):
             return None
         found = optional_numbers(self.table[label].tolist(), label, self.where)
-        if (found <= 0).any():
-            raise InputError(f"{self.where}: {label} is {np.nanmin(found):g}; it must be positive.")
+        wrong = found <= 0
+        if wrong.any() and not settled:
+            raise InputError(
+                f"{self.where}: {label} is {np.nanmin(found):g}; it must be positive. Settle it "
+                "with --binning, the voxel size (--tomograms or --voxel-size) over the pixel size "
+                "of the coordinates."
+            )
+        found = np.where(wrong, np.nan, found)
         return found if np.isfinite(found).any() else None
 
     def _one(self, said: list[tuple[str, Numbers | None]], settled: bool) -> Numbers | None:
@@ -337,7 +396,7 @@ def refuse_shifts_in_pixels(table: pd.DataFrame, labels: Sequence[str], where: s
         if label in table.columns and coordinates(table[label].tolist(), label, where).any():
             raise InputError(
                 f"{where}: has shifts in pixels ({label}), as RELION 3.0 wrote; it does not say of "
-                f"which pixels. Convert them to {label}Angst, or drop the column."
+                f"which pixels. Convert them to {label}Angst."
             )
 
 
@@ -432,23 +491,3 @@ def _same_in_both(own: list[str], groups: list[str], label: str, where: str) -> 
             f"{where}: {label} of particle {row + 1} is {own[row]}, and {groups[row]} in its "
             "optics group; correct the wrong one."
         )
-
-
-def _agreed(
-    in_file: Numbers | None, names: list[str], context: Context, where: str
-) -> Numbers | None:
-    """Give what the file and RELION's table of tomograms say, which must be the same."""
-    listed, _ = context.unbinned(names)
-    if in_file is None:
-        return listed if len(listed) and np.isfinite(listed).all() else None
-    in_file = np.where(np.isnan(in_file), listed, in_file)
-    differ = abs(in_file / listed - 1) > 1e-3
-    if differ.any():
-        row = int(np.flatnonzero(differ)[0])
-        voxel = context.known_voxel_sizes(names)[row]
-        raise InputError(
-            f"{where}: the tilt series of {names[row]} has {in_file[row]:g} Å pixels here and "
-            f"{listed[row]:g} Å in the table of tomograms; settle it with --binning "
-            f"({voxel / in_file[row]:.9g} follows this file, {voxel / listed[row]:.9g} the table)."
-        )
-    return in_file
