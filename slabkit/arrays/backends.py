@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from slabkit.arrays.exact import on_grid, times
 from slabkit.errors import InputError, MissingDependencyError
+
+_WHOLE = 2.0**26  # of a length of 1; see `on_grid`
 
 
 class Backend:
@@ -31,27 +34,69 @@ class Backend:
         """Give an uninitialised array of float32."""
         return np.empty(shape, dtype=np.float32)
 
+    def no_waves(self, shape: tuple[int, ...]) -> Any:
+        """Give zeros of complex64."""
+        return np.zeros(shape, dtype=np.complex64)
+
     def highest(self, array: Any, axis: int) -> Any:
         """Give the maxima along an axis."""
         return array.max(axis)
 
     def exponentiate(self, array: Any) -> None:
-        """Replace an array by its exponential."""
+        """Replace an array by its exponential; the same wherever there is AVX2."""
         np.exp(array, out=array)
 
     def absolute(self, array: Any) -> None:
         """Replace an array by its absolute values."""
         np.abs(array, out=array)
 
+    def complex_operand(self, matrix: Any) -> Any:
+        """Make a complex NumPy matrix ready to stand on the right of a `complex_product`."""
+        real, imaginary = matrix.real, matrix.imag
+        pairs = np.stack([np.stack([real, imaginary], -1), np.stack([-imaginary, real], -1)], 1)
+        pairs = pairs.reshape(2 * len(matrix), -1)
+        unit = float(on_grid(pairs, -2)[1].max(initial=0.0)) or 1.0
+        return np.rint(pairs / unit), unit / _WHOLE
+
+    def complex_product(self, rows: Any, operand: Any, factor: float, out: Any) -> None:
+        """Write the product of complex64 matrices, times a factor; rows are of length 1 at most."""
+        whole = np.rint(np.ascontiguousarray(rows).view(np.float32) * np.float32(_WHOLE))
+        found = whole.astype(np.float64) @ operand[0]
+        np.multiply(found, factor * operand[1], out=out.view(np.float32), casting="same_kind")
+
+    def from_orders(self, waves: Any, count: int) -> Any:
+        """Sum complex waves of 0, 1, ... periods, on the first axis, at ``count`` places."""
+        from scipy.fft import irfft
+
+        return irfft(waves, count, axis=0, norm="forward", overwrite_x=True)
+
+    def to_orders(self, values: Any) -> Any:
+        """Give the complex waves on the first axis; undoes `from_orders` but for a factor."""
+        from scipy.fft import rfft
+
+        return rfft(values, axis=0)
+
     def sum_of_products(self, one: Any, other: Any, axis: int) -> Any:
         """Multiply two tables element by element, and sum along an axis."""
         return np.einsum("ij,ij->j" if axis == 0 else "ij,ij->i", one, other)
 
-    def irfft2(self, spectra: Any, shape: Sequence[int]) -> Any:
-        """Give images ``shape`` of half spectra, on the last two axes; the spectra may be lost."""
+    def operand(self, matrix: Any) -> Any:
+        """Make a NumPy matrix ready to stand on the right of a `product`."""
+        return on_grid(matrix, -2)
+
+    def product(self, rows: Any, operand: Any) -> Any:
+        """Multiply matrices; on the processor the result is the same whatever its kernels."""
+        (grid, unit), (other, other_unit) = on_grid(rows, -1), operand
+        found = grid @ other
+        found *= unit
+        found *= other_unit
+        return found
+
+    def irfft2(self, one: Any, other: Any, shape: Sequence[int]) -> Any:
+        """Give images ``shape`` of the products of half spectra, on the last two axes."""
         from scipy.fft import irfft2
 
-        return irfft2(spectra, s=shape, overwrite_x=True)
+        return irfft2(times(one, other), s=shape, overwrite_x=True)
 
     def windows(self, image: Any, side: int) -> Any:
         """Give a view of all squares in an image, by the place of their first pixel."""
@@ -105,6 +150,10 @@ class TorchBackend(Backend):
         """Give an uninitialised array of float32."""
         return self._torch.empty(shape, dtype=self._torch.float32, device=self._device)
 
+    def no_waves(self, shape: tuple[int, ...]) -> Any:
+        """Give zeros of complex64."""
+        return self._torch.zeros(shape, dtype=self._torch.complex64, device=self._device)
+
     def highest(self, array: Any, axis: int) -> Any:
         """Give the maxima along an axis."""
         return array.amax(axis)
@@ -117,13 +166,37 @@ class TorchBackend(Backend):
         """Replace an array by its absolute values."""
         array.abs_()
 
+    def complex_operand(self, matrix: Any) -> Any:
+        """Bring a complex NumPy matrix to the device."""
+        return self.put(matrix)
+
+    def complex_product(self, rows: Any, operand: Any, factor: float, out: Any) -> None:
+        """Write the product of complex matrices, times a factor."""
+        out[...] = (rows @ operand) * factor
+
+    def from_orders(self, waves: Any, count: int) -> Any:
+        """Sum complex waves at ``count`` places."""
+        return self._torch.fft.irfft(waves, count, dim=0, norm="forward")
+
+    def to_orders(self, values: Any) -> Any:
+        """Give the complex waves on the first axis."""
+        return self._torch.fft.rfft(values, dim=0)
+
     def sum_of_products(self, one: Any, other: Any, axis: int) -> Any:
         """Multiply two tables element by element, and sum along an axis."""
         return (one * other).sum(axis)
 
-    def irfft2(self, spectra: Any, shape: Sequence[int]) -> Any:
-        """Give images of half spectra."""
-        return self._torch.fft.irfft2(spectra, s=tuple(shape))
+    def operand(self, matrix: Any) -> Any:
+        """Bring a NumPy matrix to the device."""
+        return self.put(matrix)
+
+    def product(self, rows: Any, operand: Any) -> Any:
+        """Multiply matrices."""
+        return rows @ operand
+
+    def irfft2(self, one: Any, other: Any, shape: Sequence[int]) -> Any:
+        """Give images of the products of half spectra."""
+        return self._torch.fft.irfft2(one * other, s=tuple(shape))
 
     def windows(self, image: Any, side: int) -> Any:
         """Give a view of all squares in an image."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import eigenvectors, gaussian_filter
 from slabkit.arrays.neighbours import group_neighbours
 
 
@@ -142,8 +143,8 @@ def longest_extent(mask: Booleans) -> float:
     if not len(places):
         return 0.0
     away = places - places.mean(axis=0)
-    _, axes = np.linalg.eigh(away.T @ away)
-    along = away @ axes[:, -1]
+    _, axes = eigenvectors(np.einsum("ni,nj->ij", away, away))
+    along = np.einsum("ni,i->n", away, axes[:, -1])
     return float(along.max() - along.min()) + 1.0
 
 
@@ -153,7 +154,7 @@ def split_object(mask: Booleans, diameter_vox: float) -> npt.NDArray[np.int32]:
     Gives 1, 2... for the parts, the one with the thickest middle first, and 0 outside the mask.
     ``diameter_vox`` is the largest dimension of a particle.
     """
-    from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter
+    from scipy.ndimage import binary_fill_holes, distance_transform_edt
 
     if longest_extent(mask) <= _SINGLE * diameter_vox:
         return mask.astype(np.int32)

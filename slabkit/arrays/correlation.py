@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import Backend
+from slabkit.arrays.exact import times
 from slabkit.arrays.peaks import parabola
 from slabkit.arrays.template_bank import Floats, Singles, TemplateBank
 
@@ -32,6 +33,7 @@ Indices = npt.NDArray[np.int64]
 _LARGEST_TILE = 256  # pixels a side
 _LANCZOS = 4  # pixels either way
 _ASIDE = 0.25  # pixels between the places through which a parabola is laid
+_PAIRS = 2**14  # of templates and places
 _CHUNK = 1024  # places that are worked on at a time; they fit in a processor's cache
 _DEVICE_VALUES = 2**25  # that a device makes at a time; fewer would keep it waiting for the next
 
@@ -71,8 +73,9 @@ class TemplateMatcher:
         self._sides = [next_fast_len(n + 2 * reach, real=True) for n in self._valid]
         put = self._backend.put
         self._spectra = put(self._kernel_spectra(bank.kernels))
-        self._kernels = put(bank.kernels.reshape(len(bank.kernels), -1).T)
+        self._kernels = self._backend.operand(bank.kernels.reshape(len(bank.kernels), -1).T)
         self._coefficients = put(bank.coefficients)
+        self._on_processor = type(self._backend) is Backend
         self._parities: list[tuple[Indices, Any, Any]] = []
         if bank.odd is not None:
             pairs = bank.coefficients.reshape(-1, 2, bank.turns // 2, len(bank.odd))
@@ -90,7 +93,7 @@ class TemplateMatcher:
     def _chunks(self, count: int, values: int, on_processor: int) -> Iterator[slice]:
         """Split items that make ``values`` values each into batches."""
         on_device = max(1, _DEVICE_VALUES // values)
-        step = on_processor if type(self._backend) is Backend else on_device
+        step = on_processor if self._on_processor else on_device
         return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
     def image(self, image: Singles) -> MatchedImage:
@@ -105,7 +108,7 @@ class TemplateMatcher:
             height, width = rows.stop - rows.start, columns.stop - columns.start
             double = tile.astype(np.float64)
             mean, square = (
-                irfft2(rfft2(part, s=self._sides) * self._weight_spectrum, s=self._sides)
+                irfft2(times(rfft2(part, s=self._sides), self._weight_spectrum), s=self._sides)
                 for part in (double, double**2)
             )
             variance[rows, columns] = (square - mean**2)[:height, :width]
@@ -132,45 +135,48 @@ class TemplateMatcher:
             bound += np.float32(bank.tail) * rest + np.float32(1e-5)
             places = places[bound >= floor[places]]
         if len(places) < len(floor):
-            possible = np.zeros(len(floor), dtype=bool)
-            possible[places] = True
-            possible = possible.reshape(shape)
-            # Peaks are refined from their neighbours; on the border another tile may need them.
-            wanted = possible.copy()
-            for axis in (0, 1):
-                into, of = np.moveaxis(wanted, axis, 0), np.moveaxis(wanted.copy(), axis, 0)
-                into[1:] |= of[:-1]
-                into[:-1] |= of[1:]
-                into[[0, -1]] = True
-            places = np.flatnonzero(wanted)
+            places = _with_neighbours(places, shape)
         result = np.full(coordinates.shape[1], -2.0, dtype=np.float32)
-        result[places] = backend.get(self._highest(coordinates[:, backend.put(places)]))
+        if self._on_processor:
+            # Other processors round the products otherwise; those that count are made exact.
+            found = self._highest(coordinates[:, places])
+            places = places[found + np.float32(1e-5) >= floor[places]]
+            if len(places) < len(floor):
+                places = _with_neighbours(places, shape)
+            result[places] = self._highest(coordinates[:, places], exact=True)
+        else:
+            result[places] = backend.get(self._highest(coordinates[:, backend.put(places)]))
         return result.reshape(shape)
 
-    def _highest(self, coordinates: Any) -> Any:
-        """Give the highest product with a template, by its first coordinates."""
+    def _highest(self, coordinates: Any, exact: bool = False) -> Any:
+        """Give the highest product with a template, by its first coordinates.
+
+        ``exact``, on the processor: the same on every one.
+        """
         used, count = coordinates.shape
         result = self._backend.empty((count,))
-        if not self._parities:
-            for part in self._chunks(count, len(self.bank.coefficients), _CHUNK):
-                products = self._coefficients[:, :used] @ coordinates[:, part]
-                result[part] = self._backend.highest(products, 0)
-            return result
         # Half a turn changes the sign of odd coordinates only, and the better half has the higher
         # sum: the even part and the size of the odd one.
-        (even, of_even), (odd, of_odd) = (
+        banks = [
             (own[:kept], coefficients[:, :kept])
             for kept, own, coefficients in (
                 (int(np.searchsorted(numbers, used)), own, coefficients)
                 for numbers, own, coefficients in self._parities
             )
-        )
-        for part in self._chunks(count, len(of_even), _CHUNK):
-            some = coordinates[:, part]
-            products, others = of_even @ some[even], of_odd @ some[odd]
-            self._backend.absolute(others)
-            products += others
-            result[part] = self._backend.highest(products, 0)
+        ] or [(slice(None), self._coefficients[:, :used])]
+        for part in self._chunks(count, len(banks[0][1]), _CHUNK):
+            some = coordinates[:, part].astype(np.float32) if exact else coordinates[:, part]
+            products = banks[0][1] @ some[banks[0][0]]
+            for own, of_odd in banks[1:]:
+                others = of_odd @ some[own]
+                self._backend.absolute(others)
+                products += others
+            if exact:
+                _, place, value = _settled(products, coordinates[:, part], banks)
+                result[part] = -np.inf
+                np.maximum.at(result[part], place, value.astype(np.float32))
+            else:
+                result[part] = self._backend.highest(products, 0)
         return result
 
     def _tiles(self, padded: Singles) -> list[tuple[slice, slice, Singles]]:
@@ -205,6 +211,23 @@ class MatchedImage:
         self._matcher, self._padded, self._spectra = matcher, padded, spectra
         self.deviation = deviation
 
+    def highest_at(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Singles:
+        """Give the highest coefficients that `at` gives."""
+        matcher = self._matcher
+        highest = [
+            matcher._backend.get(matcher._highest(coordinates.T, exact=matcher._on_processor))
+            for _, coordinates in self._coordinates(y, x)
+        ]
+        found: Singles = np.concatenate([np.empty(0, np.float32), *highest])
+        return found / self._deviation_at(y, x)
+
+    def _deviation_at(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Singles:
+        row, column = (
+            _whole_and_part(place, n)[0]
+            for place, n in zip((y, x), self.deviation.shape, strict=True)
+        )
+        return np.asarray(self.deviation[row, column])
+
     def at(self, y: npt.ArrayLike, x: npt.ArrayLike) -> tuple[Singles, Indices]:
         """Give the highest coefficient over all templates at places (pixels), and whose it is.
 
@@ -212,18 +235,25 @@ class MatchedImage:
         nearest pixel. Of equal templates the first counts.
         """
         backend = self._matcher._backend
-        coefficients = self._matcher._coefficients.T
-        row, column = (
-            _whole_and_part(place, n)[0]
-            for place, n in zip((y, x), self.deviation.shape, strict=True)
-        )
-        highest = np.empty(len(row), dtype=np.float32)
-        template = np.empty(len(row), dtype=np.int64)
+        deviation = self._deviation_at(y, x)
+        highest = np.empty(len(deviation), dtype=np.float32)
+        template = np.empty(len(deviation), dtype=np.int64)
+        matcher = self._matcher
         for part, coordinates in self._coordinates(y, x):
-            values = coordinates @ coefficients
-            template[part] = backend.get(values.argmax(1))
-            highest[part] = backend.get(backend.highest(values, 1))
-        return highest / self.deviation[row, column], template
+            some = coordinates.T
+            if matcher._on_processor:
+                some = some.astype(np.float32)
+            values = matcher._coefficients @ some
+            if matcher._on_processor:
+                bank = [(slice(None), matcher._coefficients)]
+                which, place, value = _settled(values, coordinates.T, bank)
+                order = np.lexsort((which, -value, place))
+                _, first = np.unique(place[order], return_index=True)
+                template[part], highest[part] = which[order][first], value[order][first]
+            else:
+                template[part] = backend.get(values.argmax(0))
+                highest[part] = backend.get(backend.highest(values, 0))
+        return highest / deviation, template
 
     def refined(
         self, y: npt.ArrayLike, x: npt.ArrayLike, template: Indices
@@ -271,7 +301,7 @@ class MatchedImage:
             if between:
                 for axis, away in ((1, down[part]), (2, right[part])):
                     patches = _moved(patches, backend.put(_lanczos_weights(away)), axis)
-            yield part, patches.reshape(-1, side * side) @ matcher._kernels
+            yield part, backend.product(patches.reshape(-1, side * side), matcher._kernels)
 
     def highest(self, floor: float | Singles = -np.inf) -> Singles:
         """Give the highest coefficient over all templates at every place, shape (y, x).
@@ -288,11 +318,53 @@ class MatchedImage:
             spectrum = backend.put(spectrum)
             planes = backend.empty((count, height, width))
             for part in matcher._chunks(count, math.prod(sides), 1):
-                whole = backend.irfft2(spectrum * matcher._spectra[part], sides)
+                whole = backend.irfft2(spectrum, matcher._spectra[part], sides)
                 planes[part] = whole[:, :height, :width]
             planes /= backend.put(self.deviation[rows, columns])
             result[rows, columns] = matcher._highest_bounded(planes, floors[rows, columns])
         return result
+
+
+def _settled(
+    products: Singles, coordinates: npt.NDArray[np.floating], banks: list[tuple[Any, Any]]
+) -> tuple[Indices, Indices, Floats]:
+    """Give templates and places whose products may be a place's highest, and the exact products.
+
+    Every processor's linear algebra rounds otherwise, but by far less than 1e-5 of a length.
+    """
+    length = np.sqrt(np.einsum("ij,ij->j", coordinates, coordinates))
+    near = products >= products.max(0) - 1e-5 * length
+    near[1:, length == 0] = False
+    template, place = np.nonzero(near)
+    value = np.empty(len(template))
+    for start in range(0, len(value), _PAIRS):
+        some = slice(start, start + _PAIRS)
+        parts = [
+            np.einsum(
+                "pk,kp->p",
+                coefficients[template[some]].astype(np.float64),
+                coordinates[own][:, place[some]].astype(np.float64),
+            )
+            for own, coefficients in banks
+        ]
+        value[some] = parts[0] + (np.abs(parts[1]) if len(parts) > 1 else 0)
+    return template, place, value
+
+
+def _with_neighbours(places: Indices, shape: list[int]) -> Indices:
+    """Add the places beside some of a tile: peaks are refined from them.
+
+    And those on the border, which another tile may need.
+    """
+    wanted = np.zeros(math.prod(shape), dtype=bool)
+    wanted[places] = True
+    wanted = wanted.reshape(shape)
+    for axis in (0, 1):
+        into, of = np.moveaxis(wanted, axis, 0), np.moveaxis(wanted.copy(), axis, 0)
+        into[1:] |= of[:-1]
+        into[:-1] |= of[1:]
+        into[[0, -1]] = True
+    return np.flatnonzero(wanted)
 
 
 def _whole_and_part(place: npt.ArrayLike, length: int) -> tuple[Indices, Floats]:

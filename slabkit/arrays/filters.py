@@ -18,6 +18,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import exp
+
 Image: TypeAlias = npt.NDArray[np.float32]
 
 BALL_SIGMA = 0.3010
@@ -143,12 +145,12 @@ def laplacian_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
     .. [1] T. Lindeberg, Int. J. Comput. Vis. 30 (1998) 79-116.
     """
     square = (BALL_SIGMA * diameter * q) ** 2
-    return np.asarray(square * np.exp(-square / 2), dtype=np.float32)
+    return np.asarray(square * exp(-square / 2), dtype=np.float32)
 
 
 def gaussian_transfer(q: npt.NDArray[Any], sigma: float) -> Image:
     """Gaussian low-pass; sigma in Å."""
-    return np.asarray(np.exp(-((sigma * q) ** 2) / 2), dtype=np.float32)
+    return np.asarray(exp(-((sigma * q) ** 2) / 2), dtype=np.float32)
 
 
 def rim_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
@@ -186,4 +188,4 @@ def _disc(argument: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _softening(q: npt.NDArray[Any], diameter: float) -> npt.NDArray[Any]:
-    return np.exp(-((RIM_SOFTNESS * diameter * q) ** 2) / 2)
+    return np.asarray(exp(-((RIM_SOFTNESS * diameter * q) ** 2) / 2))

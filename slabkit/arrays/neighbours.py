@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import log
 from slabkit.errors import InputError
 
 _FEW = 128  # so few points are compared one with the other
@@ -136,7 +137,7 @@ def _nearest_reaching(points: Floats, reach: Floats, kept: Floats, kept_reach: F
     best = np.full(len(points), -1, dtype=np.int64)
     best_distance = np.full(len(points), np.inf)
     with np.errstate(divide="ignore"):
-        classes = np.floor(np.log(kept_reach) / np.log(_CLASS_RATIO))
+        classes = np.floor(log(kept_reach) / log(_CLASS_RATIO))
     for one in np.unique(classes):
         members = np.flatnonzero(classes == one)
         tree = cKDTree(kept[members])

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import log
 from slabkit.arrays.parallel import map_in_order
 
 Floats = npt.NDArray[np.float64]
@@ -47,7 +48,6 @@ _SIZE_STEP = 1.025  # templates are made for radii on this geometric ladder
 _PORTION = 4096  # picks worked on in one pass over their planes
 _CHUNK = 256  # picks correlated at once
 _BATCH = 6  # picks whose boxes are cut out at once: neighbours in z, and they stay in the cache
-_PRODUCT = 2**18  # multiplications; a threaded library leaves so small a product to its caller
 _BLOCK_BYTES = 48 * 2**20  # of the planes in memory, as float32
 
 
@@ -115,7 +115,7 @@ def depth_profiles(
 
 def _by_size(radius_vox: Floats, shape: tuple[int, int, int]) -> Iterator[tuple[int, Indices]]:
     """Split into chunks of (nearly) one radius, keeping the order."""
-    sizes = np.round(np.log(radius_vox) / np.log(_SIZE_STEP)).astype(np.int64)
+    sizes = np.round(log(radius_vox) / log(_SIZE_STEP)).astype(np.int64)
     for size in np.unique(sizes):
         members = np.flatnonzero(sizes == size)
         for first in range(0, len(members), _CHUNK):
@@ -193,7 +193,6 @@ class _Chunk:
         half = int(np.ceil((self.kernels.shape[1] - 1) * self.spacing / self.binning)) + 1
         side = 2 * half + 1
         buffer = np.zeros(_BATCH * (end - begin) * side * side, dtype=np.float32)
-        together = max(1, _PRODUCT // (self.kernels.shape[1] * side * side))
         corner = np.round(self.centres).astype(np.int64) - half
         starts = np.clip(corner, 0, planes.shape[1:])
         stops = np.clip(corner + side, 0, planes.shape[1:])
@@ -205,7 +204,7 @@ class _Chunk:
             high = min(end, int(self.high[batch].max()))
             part = planes[low - begin : high - begin]
             taken = buffer[: len(batch) * (high - low) * side * side]
-            boxes = taken.reshape(len(batch), high - low, side, side)
+            boxes = taken.reshape(len(batch), side, side, high - low)
             for box, (y, x), (y0, x0), (y1, x1) in zip(
                 boxes,
                 corner[batch].tolist(),
@@ -214,18 +213,17 @@ class _Chunk:
                 strict=True,
             ):
                 # What lies outside has no weight; what an earlier box left there is finite.
-                box[:, y0 - y : y1 - y, x0 - x : x1 - x] = part[:, y0:y1, x0:x1]
-            weights, self.empty[batch] = self._ring_weights(
+                inside = part[:, y0:y1, x0:x1].transpose(1, 2, 0)
+                box[y0 - y : y1 - y, x0 - x : x1 - x] = inside
+            weights, total = self._ring_weights(
                 self.centres[batch] - corner[batch],
                 starts[batch] - corner[batch],
                 stops[batch] - corner[batch],
                 side,
             )
-            columns = boxes.reshape(len(batch), high - low, -1).transpose(0, 2, 1)
-            parts = range(0, high - low, together)
-            found = np.concatenate(
-                [np.matmul(weights, columns[:, :, z : z + together]) for z in parts], axis=2
-            )
+            self.empty[batch] = total < 1e-3
+            found = (weights @ boxes.reshape(-1, high - low)).reshape(*total.shape, -1)
+            found /= np.where(self.empty[batch], 1, total)[:, :, None]
             for row, rings_found in zip(batch.tolist(), found, strict=True):
                 z0, z1 = max(low, int(self.low[row])), min(high, int(self.high[row]))
                 offset = int(self.start[row]) - self.reach
@@ -233,8 +231,14 @@ class _Chunk:
 
     def _ring_weights(
         self, centres: Floats, starts: Indices, stops: Indices, side: int
-    ) -> tuple[Singles, npt.NDArray[np.bool_]]:
-        """Give the weights of pixels in rings, (boxes, rings, side²), and which rings have none."""
+    ) -> tuple[Any, Singles]:
+        """Give the weights of pixels in rings, (boxes * rings, boxes * side²), and their sums.
+
+        A sparse matrix: a pixel counts for the two rings it lies between. Its products are plain
+        loops, which add up in one order, as the linear algebra of a processor's own does not.
+        """
+        from scipy.sparse import csc_array
+
         rings = self.kernels.shape[1]
         step = np.arange(side)
         y, x = (
@@ -243,17 +247,22 @@ class _Chunk:
         )
         away = np.sqrt(y[:, :, None] ** 2 + x[:, None, :] ** 2)
         inside = (step >= starts[..., None]) & (step < stops[..., None])
-        away[~(inside[:, 0, :, None] & inside[:, 1, None, :])] = rings + 1
-        number = np.arange(rings, dtype=np.float32)[:, None]
-        weights = away.reshape(len(centres), 1, -1) - number
-        np.abs(weights, out=weights)
-        np.subtract(1, weights, out=weights)
-        np.maximum(weights, 0, out=weights)
-        total = weights.sum(axis=2, keepdims=True)
-        empty = total < 1e-3
-        total[empty] = 1
-        weights /= total
-        return weights, empty[..., 0]
+        away[~(inside[:, 0, :, None] & inside[:, 1, None, :])] = rings
+        there = away < rings
+        ring = away[there].astype(np.int32)
+        entries = np.empty((len(ring), 2), dtype=np.float32)
+        entries[:, 1] = away[there] - ring
+        entries[:, 0] = 1 - entries[:, 1]
+        ring += rings * np.repeat(np.arange(len(away), dtype=np.int32), there.sum(axis=(1, 2)))
+        rows = np.stack([ring, ring + 1], axis=1)
+        # Of the last ring's pixels the outer part is of no ring.
+        last = rows[:, 1] % rings == 0
+        rows[last, 1], entries[last, 1] = rows[last, 0], 0
+        starts_of = np.append(0, np.cumsum(there, dtype=np.int32) * 2)
+        shape = (len(away) * rings, away.size)
+        weights = csc_array((entries.ravel(), rows.ravel(), starts_of), shape=shape)
+        total = np.bincount(rows.ravel(), entries.ravel(), shape[0]).astype(np.float32)
+        return weights, total.reshape(-1, rings)
 
     def profiles(self, sign: int) -> DepthProfiles:
         """Correlate with the bank along z and take the best template at each depth."""

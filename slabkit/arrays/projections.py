@@ -43,8 +43,10 @@ def interpolation_kernel(distance: Floats) -> Floats:
 
 @functools.cache
 def _kernel_table() -> tuple[Floats, Floats]:
+    from scipy.special import i0
+
     positions = np.arange(_HALF_WIDTH * _STEPS_PER_VOXEL + 1) / _STEPS_PER_VOXEL
-    window = np.i0(_KAISER_BETA * np.sqrt(1 - (positions / _HALF_WIDTH) ** 2)) / np.i0(_KAISER_BETA)
+    window = i0(_KAISER_BETA * np.sqrt(1 - (positions / _HALF_WIDTH) ** 2)) / i0(_KAISER_BETA)
     values = np.sinc(positions) * window
     values[_STEPS_PER_VOXEL::_STEPS_PER_VOXEL] = 0.0
     return values, np.append(np.diff(values), 0.0)
@@ -80,10 +82,10 @@ def inside_line(positions: Floats, size: int) -> npt.NDArray[np.bool_]:
     return (positions >= -0.5) & (positions < size - 0.5)
 
 
-def sampling_matrices(centres: Floats, count: int, step: float, reach: int) -> Floats:
-    """Make the matrices (n, count, 2 * reach + 1) from lines of voxels to pixels about centres.
+def resampled(values: Floats, centres: Floats, count: int, step: float, reach: int) -> Floats:
+    """Resample lines of ``2 * reach + 1`` voxels, the second axis of three, to ``count`` pixels.
 
-    Centres are of pixel ``count // 2``, less the index of the line's middle voxel.
+    Centres (n) are of pixel ``count // 2``, less the index of the line's middle voxel.
     """
     if step == 1:  # the same weights in every row, one voxel further on each
         first, weights = sampling_taps(centres - count // 2 + reach, step)
@@ -91,10 +93,23 @@ def sampling_matrices(centres: Floats, count: int, step: float, reach: int) -> F
         weights = np.broadcast_to(weights[:, np.newaxis], (*first.shape, weights.shape[-1]))
     else:
         first, weights = sampling_taps(line_positions(centres, count, step) + reach, step)
-    matrices = np.zeros((len(centres), count, 2 * reach + 1))
-    taps = first[..., np.newaxis] + np.arange(weights.shape[-1])
-    np.put_along_axis(matrices, taps, weights, axis=2)
-    return matrices
+    number, length, other = values.shape
+    first = first + np.arange(number)[:, np.newaxis] * length
+    place = (first[..., np.newaxis] + np.arange(weights.shape[-1])).reshape(number * count, -1)
+    found = _sums(values.reshape(number * length, other), place, weights)
+    return found.reshape(number, count, other)
+
+
+def _sums(rows: Floats, place: Integers, weights: Floats) -> Floats:
+    """Add up rows, weighted; places and weights (results, ...). Gives (results, columns).
+
+    A sparse product: plain loops, of one order on every processor, and only over what counts.
+    """
+    from scipy.sparse import csr_array
+
+    ends = np.arange(len(place) + 1, dtype=np.int32) * (place[0].size if len(place) else 0)
+    parts = weights.ravel(), place.ravel().astype(np.int32), ends
+    return np.asarray(csr_array(parts, shape=(len(place), len(rows))) @ rows)
 
 
 def line_reach(count: int, step: float) -> int:
@@ -214,12 +229,14 @@ def sum_along_rays(
 ) -> Floats:
     """Add up the values along rays (see `tilted_rays`), interpolated along x: shape (y, rays)."""
     first, weights = sampling_taps(positions, spacing)
-    taps = first[..., np.newaxis] + np.arange(weights.shape[-1])
-    matrix = np.zeros((*positions.shape, block.shape[2]))
-    np.put_along_axis(matrix, taps, weights * lengths[..., np.newaxis], axis=2)
-    values = block.transpose(1, 0, 2).reshape(block.shape[1], -1).astype(np.float64)
-    result: Floats = values @ matrix.transpose(1, 0, 2).reshape(positions.shape[1], -1).T
-    return result
+    planes, _, taps = weights.shape
+    depth, height, width = block.shape
+    values = block.transpose(0, 2, 1).reshape(depth * width, height).astype(np.float64)
+    # Every ray has taps in every plane, one plane's after another's.
+    first += np.arange(planes)[:, np.newaxis] * width
+    place = first[..., np.newaxis] + np.arange(taps)
+    weights *= lengths[..., np.newaxis]
+    return _sums(values, place.transpose(1, 0, 2), weights.transpose(1, 0, 2)).T
 
 
 def ray_spacing(step: float, tilt: float) -> float:
@@ -263,13 +280,11 @@ def _straight(voxels: Voxels, centres: Floats, box: BoxShape) -> tuple[Images, F
                 total /= depth_inside[row]
                 sums[row] = _padded(total, corner, (width, width), (ny, nx))
         places = centres[part, 1:] - middle[part]
-        down = sampling_matrices(places[:, 0], side, step, reach)
-        across = sampling_matrices(places[:, 1], side, step, reach)
+        down = resampled(sums, places[:, 0], side, step, reach).transpose(0, 2, 1)
+        both = resampled(down, places[:, 1], side, step, reach).transpose(0, 2, 1)
         positions = line_positions(centres[part, 2], side, step)
         share = inside_line(positions, nx) * (depth_inside / box.depth_vox)[:, np.newaxis]
-        images[part], fractions[part] = _filled(
-            down @ sums @ across.transpose(0, 2, 1), _inside_y(centres[part], box, ny), share
-        )
+        images[part], fractions[part] = _filled(both, _inside_y(centres[part], box, ny), share)
     return images, fractions
 
 
@@ -306,8 +321,8 @@ def _tilted(voxels: Voxels, centres: Floats, box: BoxShape, tilt: float) -> tupl
         if total is not None:
             lengths[index] = parts.sum(axis=0)
             np.divide(total, lengths[index], out=sums[index], where=lengths[index] > 0)
-    rows = sampling_matrices(centres[:, 1] - middle[:, 1], side, step, reach_y)
-    return _filled(rows @ sums, _inside_y(centres, box, ny), lengths / depth)
+    images = resampled(sums, centres[:, 1] - middle[:, 1], side, step, reach_y)
+    return _filled(images, _inside_y(centres, box, ny), lengths / depth)
 
 
 def _sum_padded(

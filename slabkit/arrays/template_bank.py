@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import eigenvectors, fine_product
+
 Singles = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
@@ -73,7 +75,7 @@ def compress_templates(
     root = np.sqrt(weights.ravel()[inside])
     vectors = np.asarray(templates, dtype=np.float64).reshape(len(templates), -1)[:, inside]
     rounding = 1e-12 * np.abs(vectors).max(axis=1, initial=0.0, keepdims=True)
-    vectors = (vectors - (vectors @ root**2)[:, None]) * root
+    vectors = (vectors - np.einsum("ij,j->i", vectors, root**2)[:, None]) * root
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > rounding)
     odd = None
@@ -137,18 +139,18 @@ def _principal(vectors: Floats) -> tuple[Floats, Floats]:
     """Give orthonormal directions, the most important first, and the coordinates along them."""
     members, pixels = vectors.shape
     if members < pixels:
-        value, mixed = np.linalg.eigh(vectors @ vectors.T)
+        value, mixed = eigenvectors(fine_product(vectors, vectors.T))
         keep = value[::-1] > 1e-10 * max(float(value[-1]), 1e-300)
         scale = np.sqrt(np.maximum(value[::-1][keep], 1e-300))
-        directions = vectors.T @ mixed[:, ::-1][:, keep] / scale
+        directions = fine_product(vectors.T, mixed[:, ::-1][:, keep]) / scale
     else:
-        _, mixed = np.linalg.eigh(vectors.T @ vectors)
+        _, mixed = eigenvectors(fine_product(vectors.T, vectors))
         directions = mixed[:, ::-1]
     # The sign of an eigenvector is arbitrary and differs between libraries.
     largest = np.abs(directions).argmax(axis=0)
     sign = np.where(directions[largest, np.arange(directions.shape[1])] < 0, -1.0, 1.0)
     directions = directions * sign
-    return directions, vectors @ directions
+    return directions, fine_product(vectors, directions)
 
 
 def soft_disc(

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import squared_size
 from slabkit.arrays.parallel import map_in_order
 from slabkit.classification.expectation import Expectation
 from slabkit.classification.harmonics import (
@@ -97,7 +98,7 @@ def turned_back(
     cosine, sine = np.cos(angle), np.sin(angle)
     matrix = np.array([[cosine, sine], [-sine, cosine]])
     centre = np.array(image.shape) // 2
-    offset = centre + matrix @ (np.array([shift_y, shift_x]) - centre)
+    offset = centre + (matrix * (np.array([shift_y, shift_x]) - centre)).sum(axis=1)
     turned = affine_transform(
         np.asarray(image, dtype=np.float32), matrix, offset, order=3, mode="nearest"
     )
@@ -136,7 +137,7 @@ def noise_images(basis: CircularHarmonics, white_power: Floats, seed: int) -> Co
     found = basis.transform(generator.standard_normal(shape, dtype=np.float32))
     own = basis.ring_power(found).mean(0)
     found *= np.sqrt(white_power / np.maximum(own, 1e-30))[basis.ring].astype(np.float32)
-    norm = np.sqrt((np.abs(found) ** 2) @ basis.weight)
+    norm = np.sqrt(np.einsum("nc,c->n", squared_size(found), basis.weight))
     return np.asarray(found / np.maximum(norm, 1e-30)[:, None], dtype=np.complex64)
 
 
@@ -147,7 +148,7 @@ def agreement_with_others(
 
     ``held_back`` is the number of images of zeros that were averaged too.
     """
-    square = np.abs(references) ** 2 @ weight.astype(float)
+    square = np.einsum("nc,c->n", squared_size(references), weight.astype(float))
     own = found.best_class
     count = found.weights.sum(1)[own] + held_back
     agreement = found.agreement.astype(float)
@@ -161,7 +162,7 @@ def agreement_with_others(
 
 def agreement_of_noise(found: Expectation, references: Coefficients, weight: Singles) -> float:
     """Give the mean square correlation of noise with the reference that fits it best."""
-    square = np.abs(references) ** 2 @ weight.astype(float)
+    square = np.einsum("nc,c->n", squared_size(references), weight.astype(float))
     return float(np.mean(found.agreement.astype(float) ** 2 / square[found.best_class]))
 
 
@@ -223,8 +224,8 @@ def ring_resolution(averages: Averages, pixel_size: float, radius_px: float) -> 
             continue
         for r in range(1, rings + 1):
             a, b = first[number][ring == r], second[number][ring == r]
-            norm = np.sqrt((np.abs(a) ** 2).sum() * (np.abs(b) ** 2).sum())
-            if not norm > 0 or (a * np.conj(b)).real.sum() / norm < _SAME:
+            norm = np.sqrt(squared_size(a).sum() * squared_size(b).sum())
+            if not norm > 0 or (a.real * b.real + a.imag * b.imag).sum() / norm < _SAME:
                 break
             resolution[number] = side * pixel_size / r
     return resolution

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import Backend
+from slabkit.arrays.exact import log, squared_size, times
 from slabkit.arrays.parallel import map_in_order
 from slabkit.classification.harmonics import (
     CircularHarmonics,
@@ -24,7 +25,7 @@ from slabkit.classification.harmonics import (
     Singles,
 )
 
-_BATCH_VALUES = {"cpu": 4_000_000, "device": 200_000_000}
+_BATCH_VALUES = {"cpu": 2_000_000, "device": 200_000_000}
 _NEGLIGIBLE = 1e-4  # a posterior below this adds nothing to an average
 
 
@@ -79,11 +80,10 @@ class Comparison:
     ) -> None:
         self.basis, self.shifts, self.rotations = basis, shifts, rotations
         self._backend, self._jobs = backend, jobs
-        angles = 2 * np.pi * np.arange(rotations) / rotations
-        phase = angles[:, None] * np.arange(basis.orders)
-        turn = np.concatenate([np.cos(phase), -np.sin(phase)], axis=1).astype(np.float32)
-        self._turn = backend.put(turn)
-        self._turn_back = backend.put(np.ascontiguousarray(turn.T))
+        # At few places a wave of many periods looks like one of few, or like its mirror image.
+        periods = np.arange(basis.orders) % rotations
+        self._mirrored = 2 * periods > rotations
+        self._periods = np.where(self._mirrored, rotations - periods, periods)
 
     def run(
         self,
@@ -134,10 +134,14 @@ class Comparison:
         basis = self.basis
         flat = self.shifts.apply(references.coefficients).reshape(-1, len(basis.order))
         weighted = np.conj(flat) * basis.weight
-        norm = (np.abs(references.coefficients) ** 2 @ basis.weight.astype(float))[:, None]
+        square = squared_size(references.coefficients)
+        norm = np.einsum("kc,c->k", square, basis.weight.astype(float))[:, None]
         offset = references.log_prior - 0.5 * references.precision * norm
         return _Prepared(
-            [self._backend.put(np.ascontiguousarray(weighted[:, s].T)) for s in basis.slices],
+            [
+                self._backend.complex_operand(np.ascontiguousarray(weighted[:, s].T))
+                for s in basis.slices
+            ],
             self._backend.put(offset.ravel().astype(np.float32)),
             references.log_prior.shape,
             references.precision,
@@ -148,16 +152,20 @@ class Comparison:
         backend, basis = self._backend, self.basis
         count, (classes, shifts) = len(images), to.shape
         on_device = backend.put(images)
-        products = backend.empty((2 * basis.orders, count, classes * shifts))
+        waves = backend.no_waves((self.rotations // 2 + 1, count, classes * shifts))
         for order, (part, bank) in enumerate(zip(basis.slices, to.bank, strict=True)):
-            product = on_device[:, part] @ bank
-            products[order] = product.real
-            products[basis.orders + order] = product.imag
-        score = self._turn @ products.reshape(2 * basis.orders, -1)
-        del products
-        score *= to.precision
-        score = score.reshape(self.rotations, count, classes * shifts)
-        score += to.offset
+            periods = int(self._periods[order])
+            # Waves are real: but for the least and the most periods, half of each is its mirror's.
+            scale = to.precision * (1.0 if 2 * periods in (0, self.rotations) else 0.5)
+            if order < len(waves):
+                backend.complex_product(on_device[:, part], bank, scale, waves[order])
+            else:
+                more = backend.no_waves((count, classes * shifts))
+                backend.complex_product(on_device[:, part], bank, scale, more)
+                waves[periods] += more.conj() if self._mirrored[order] else more
+        waves[0] += to.offset
+        score = backend.from_orders(waves, self.rotations)
+        del waves
         highest = backend.highest(backend.highest(score, 0), 1)
         score -= highest[None, :, None]
         backend.exponentiate(score)
@@ -173,7 +181,7 @@ class Comparison:
         chosen = backend.get(score[:, everyone, column])
         best_rotation = chosen.argmax(0)
         # What the best pose scored, without priors and norms: the product of image and reference.
-        top = np.log(np.maximum(chosen.max(0), 1e-30)) + backend.get(highest)
+        top = log(np.maximum(chosen.max(0), 1e-30)) + backend.get(highest)
         agreement = (top - to.offset_host.ravel()[column]) / to.precision
         powers = basis.ring_power(images)
         batch = _Batch(
@@ -181,10 +189,10 @@ class Comparison:
             best_shift=best_shift,
             best_rotation=best_rotation,
             probability=per_class[everyone, best_class].astype(np.float32),
-            log_likelihood=backend.get(highest).astype(np.float64) + np.log(total),
+            log_likelihood=backend.get(highest).astype(np.float64) + log(total),
             agreement=agreement.astype(np.float32),
             weights=by_class.sum(0),
-            power=per_class.T @ powers,
+            power=np.einsum("nk,nr->kr", per_class, powers),
         )
         if average:
             self._average(batch, images, score, summed, total)
@@ -197,17 +205,19 @@ class Comparison:
         backend, basis = self._backend, self.basis
         image, column = np.nonzero(summed > _NEGLIGIBLE)
         chosen = score[:, image, column]
-        spread = backend.get(self._turn_back @ chosen) / total[image].astype(np.float32)
-        factor = np.empty((basis.orders, len(image)), dtype=np.complex64)
-        factor.real, factor.imag = spread[: basis.orders], -spread[basis.orders :]
+        spread = backend.get(backend.to_orders(chosen)) / total[image].astype(np.float32)
+        factor = np.where(
+            self._mirrored[:, None], spread[self._periods], spread[self._periods].conj()
+        )
         by_column = np.argsort(column, kind="stable")
         column, image, factor = column[by_column], image[by_column], factor[:, by_column]
         touched, starts = np.unique(column, return_index=True)
         sums = np.empty((len(touched), len(basis.order)), dtype=np.complex64)
+        by_coefficient = np.ascontiguousarray(images.T)
         # The adjoint of the comparison: an image rotated by θ is turned back by exp(imθ).
         for order, part in enumerate(basis.slices):
-            terms = images[image, part] * factor[order][:, None]
-            sums[:, part] = np.add.reduceat(terms, starts, axis=0)
+            terms = times(by_coefficient[part][:, image], factor[order])
+            sums[:, part] = np.add.reduceat(terms, starts, axis=1).T
         batch.touched, batch.sums = touched, sums
 
 

@@ -15,6 +15,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import arctan2, complex_product, product, squared_size, times
+
 Singles = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Coefficients = npt.NDArray[np.complex64]
@@ -61,7 +63,7 @@ class CircularHarmonics:
         self._pixels = np.flatnonzero(mask)
         self.mask = mask.ravel()[self._pixels].astype(np.float32)
         self._radius = radius.ravel()[self._pixels]
-        self._angle = np.arctan2(y, x).ravel()[self._pixels]
+        self._angle = arctan2(y, x).ravel()[self._pixels]
         # Beyond order 2π k r a Bessel function is next to nothing.
         highest = np.ceil(2 * np.pi * self.frequency * (radius_px + edge / 2)).astype(int) + 1
         pairs = sorted((m, q) for q, top in enumerate(highest) for m in range(top + 1))
@@ -104,19 +106,22 @@ class CircularHarmonics:
             images = images.reshape(len(images), side, self.block_px, side, self.block_px)
             images = images.mean((2, 4))
         inside = images.reshape(len(images), -1)[:, self._pixels]
-        mean = inside @ (self.mask / self.mask.sum())
+        mean = np.einsum("np,p->n", inside, self.mask / self.mask.sum())
         return np.asarray((inside - mean[:, None]) * self.mask, dtype=np.float32)
 
     def transform(self, images: npt.NDArray[np.floating]) -> Coefficients:
         """Expand images (n, y, x) into (n, coefficients)."""
-        return np.asarray(self.masked(images) @ self._transform)
+        pairs = self._transform.view(np.float32).reshape(len(self.mask), -1)
+        found = product(self.masked(images), pairs).astype(np.float32)
+        return np.ascontiguousarray(found).view(np.complex64)
 
     def ring_power(self, coefficients: npt.NDArray[np.complexfloating]) -> Floats:
         """Give the mean power on each ring, (n, rings), -m counted with m."""
         both = np.where(self.order > 0, 2.0, 1.0)
         member = np.zeros((len(self.order), self.rings))
         member[np.arange(len(self.order)), self.ring] = both
-        return np.asarray(np.abs(coefficients) ** 2 @ member, dtype=np.float64)
+        square = squared_size(coefficients).astype(np.float64)
+        return np.asarray(np.einsum("nc,cr->nr", square, member), dtype=np.float64)
 
 
 class Shifts:
@@ -158,24 +163,26 @@ class Shifts:
         full[:, basis.ring, top - basis.order] = sign * np.conj(coefficients)
         zero = basis.order == 0
         full[:, basis.ring[zero], top] = coefficients[:, zero]
-        return np.asarray(full @ self._to_samples)
+        return complex_product(full, self._to_samples).astype(np.complex64)
 
     def _coefficients(self, samples: Coefficients) -> Coefficients:
         basis = self._basis
-        full = samples @ self._from_samples
+        full = complex_product(samples, self._from_samples).astype(np.complex64)
         return np.asarray(full[..., basis.ring, basis.orders - 1 + basis.order])
 
     def apply(self, coefficients: Coefficients) -> Coefficients:
         """Shift each image by every shift: (n, shifts, coefficients)."""
         samples = self._samples(coefficients)
-        return np.stack([self._coefficients(samples * phase) for phase in self._phase], axis=1)
+        return np.stack(
+            [self._coefficients(times(samples, phase)) for phase in self._phase], axis=1
+        )
 
     def gather(self, coefficients: npt.NDArray[np.complexfloating]) -> Coefficients:
         """Shift images (n, shifts, coefficients) back by their shifts, and add them up."""
         total = np.zeros(1, dtype=np.complex64)
         for number, phase in enumerate(self._phase):
             moved = np.ascontiguousarray(coefficients[:, number], dtype=np.complex64)
-            total = total + self._samples(moved) * np.conj(phase)
+            total = total + times(self._samples(moved), np.conj(phase))
         return self._coefficients(total)
 
 

@@ -13,6 +13,7 @@ from typing import IO, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import squared_size
 from slabkit.classification.harmonics import CircularHarmonics, Coefficients, Floats, Indices
 from slabkit.errors import write_error
 
@@ -123,7 +124,7 @@ def prepare_images(
     white = (1 / np.sqrt(noise))[basis.ring].astype(np.float32)
     for numbers in _batches(np.arange(end)):
         batch = coefficients[numbers] * white
-        norm = np.sqrt((np.abs(batch) ** 2) @ basis.weight)
+        norm = np.sqrt(np.einsum("nc,c->n", squared_size(batch), basis.weight))
         coefficients[numbers] = batch / norm[:, None]
     left_out = np.sort(np.concatenate([np.flatnonzero(~usable), order[~varies]]))
     return PreparedImages(order[varies], left_out, coefficients[:end], noise, file)

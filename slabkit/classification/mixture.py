@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import Backend
+from slabkit.arrays.exact import exp, log, squared_size, times
 from slabkit.classification.expectation import Comparison, Expectation, References
 from slabkit.classification.harmonics import (
     CircularHarmonics,
@@ -126,9 +127,9 @@ def _expect(
 ) -> Expectation:
     shifts = stage.shifts
     shift_prior = -(shifts.y_px**2 + shifts.x_px**2) / (2 * mixture.shift_sd_px**2)
-    shift_prior -= np.log(np.exp(shift_prior).sum())
+    shift_prior -= log(exp(shift_prior).sum())
     references = mixture.references if columns is None else mixture.references[:, columns]
-    prior = np.log(mixture.share)[:, None] + shift_prior
+    prior = log(mixture.share)[:, None] + shift_prior
     precision = _SHARPNESS * stage.basis.independent / mixture.variance
 
     def read(batch: slice) -> Coefficients:
@@ -145,12 +146,12 @@ def _maximise(stage: Comparison, found: Expectation, mixture: Mixture, count: in
     means = np.asarray(sums / (members + PRIOR_IMAGES)[:, None], dtype=np.complex64)
     weight = basis.weight.astype(float)
     rings = 2 * np.pi * basis.frequency * basis.box_px
-    power = float(found.power.sum(0) @ rings)
-    explained = float(members @ (np.abs(means) ** 2 @ weight))
+    power = float((found.power.sum(0) * rings).sum())
+    explained = float(np.einsum("k,kc,c->", members, squared_size(means), weight))
     mixture.variance = max((power - explained) / count, 1e-3 * power / count)
     mixture.share = (members + 1) / (count + len(members))
     squared = shifts.y_px**2 + shifts.x_px**2
-    spread = float((found.weights.sum(0) @ squared) / (2 * members.sum()))
+    spread = float((found.weights.sum(0) * squared).sum() / (2 * members.sum()))
     most = float(np.sqrt(squared.max(initial=0.0)))
     mixture.shift_sd_px = float(np.clip(np.sqrt(spread), 0.5, max(most, 0.5)))
     mixture.log_likelihood.append(float(found.log_likelihood.mean()))
@@ -185,7 +186,7 @@ def _reseed(
 
 def _posed(values: Coefficients, stage: Comparison, rotation: int, shift: int) -> Coefficients:
     angle = 2 * np.pi * rotation / stage.rotations
-    turned = values * np.exp(1j * angle * stage.basis.order)
+    turned = times(values, np.exp(1j * angle * stage.basis.order))
     sums = np.zeros((1, len(stage.shifts), len(values)), dtype=np.complex64)
     sums[0, shift] = turned
     posed: Coefficients = stage.shifts.gather(sums)[0]

@@ -186,8 +186,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def run() -> int:
     """Run what `sys.argv` says and give the exit code."""
-    # One thread in linear algebra: --jobs is where work runs side by side, the matrices are small,
-    # and sums then come out the same on any number of processors.
+    # One thread in linear algebra: --jobs is where work runs side by side, and the matrices are
+    # small. Results do not depend on it: see docs/reliability.md.
     for library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     WARNINGS.clear()

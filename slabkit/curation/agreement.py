@@ -157,7 +157,7 @@ def cohen_kappa(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     size = int(max(one.max(), two.max())) + 1
     observed = float((one == two).mean())
     shares = [np.bincount(rater, minlength=size) / len(one) for rater in (one, two)]
-    return _kappa(observed, float(shares[0] @ shares[1]))
+    return _kappa(observed, float((shares[0] * shares[1]).sum()))
 
 
 def fleiss_kappa(verdicts: npt.ArrayLike) -> float:

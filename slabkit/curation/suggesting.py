@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import exp, log
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.tables import LABELS, empty_table, make_table, require_unique, validate_table
 
@@ -358,8 +359,8 @@ def _only_cell(classes: Indices) -> npt.NDArray[np.bool_]:
 
 def _logit(share: Floats) -> Floats:
     inside = np.clip(share, _EDGE, 1 - _EDGE)
-    return np.log(inside / (1 - inside))
+    return np.asarray(log(inside / (1 - inside)))
 
 
 def _expit(odds: Floats) -> Floats:
-    return np.clip(1 / (1 + np.exp(-odds)), _EDGE, 1 - _EDGE)
+    return np.asarray(np.clip(1 / (1 + exp(-odds)), _EDGE, 1 - _EDGE))

@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.checks import checked_image
+from slabkit.arrays.exact import exp, log
 from slabkit.arrays.parallel import map_in_order
 from slabkit.errors import InputError
 from slabkit.picking.blob_search import (
@@ -169,7 +170,7 @@ class PooledNoise:
             rows = one.scored_by == kind
             rungs = np.arange(len(median)) + one.first_rung.get(kind, 0)
             centre = np.interp(one.rung[rows], rungs, median)
-            deviation = np.exp(np.interp(one.rung[rows], rungs, np.log(self._deviation[kind])))
+            deviation = exp(np.interp(one.rung[rows], rungs, log(self._deviation[kind])))
             score[rows] = (one.response[rows] - centre) / deviation
         return score
 

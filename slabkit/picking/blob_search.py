@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import exp
 from slabkit.arrays.filters import (
     angular_frequencies,
     binned_shape,
@@ -67,7 +68,7 @@ class Ladder:
     def at(self, rung: Floats) -> Floats:
         """Give the diameter (Å) of a fractional rung."""
         growth = math.log(self.diameters[1] / self.diameters[0])
-        return np.asarray(self.diameters[0] * np.exp(growth * rung), dtype=np.float64)
+        return np.asarray(self.diameters[0] * exp(growth * rung), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def diameter_ladder(diameter: tuple[float, float] | float) -> Ladder:
         )
     steps = math.ceil(math.log(largest / smallest) / math.log(_STEP) - 1e-9)
     growth = (largest / smallest) ** (1 / steps) if steps else _STEP
-    diameters = smallest * growth ** np.arange(-1, steps + 2, dtype=np.float64)
+    diameters = smallest * np.float_power(growth, np.arange(-1, steps + 2))
     half = math.sqrt(growth)
     return Ladder(diameters, smallest / half, largest * half)
 

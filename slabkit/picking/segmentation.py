@@ -326,7 +326,7 @@ def _particles(
         weight = np.where(part, weights[box], 0.0)
         total = float(weight.sum())
         sums = [weight.sum(axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
-        inner = [float(np.arange(len(along)) @ along) / total for along in sums]
+        inner = [float((np.arange(len(along)) * along).sum()) / total for along in sums]
         middle = np.array(inner) + [side.start for side in box]
         # The middle of a coarse voxel is that of the voxels it covers.
         centre = (np.array(one.start) + middle * factor + (factor - 1) / 2) * reader.mask.voxel_size

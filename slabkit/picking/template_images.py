@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import geometric, product
 from slabkit.arrays.filters import rim_transfer
 from slabkit.errors import InputError
 from slabkit.picking.surroundings import RIM_FILTER_DIAMETER
@@ -90,7 +91,7 @@ class Templates:
         own_x, own_y = cosine * x - sine * y, sine * x + cosine * y
         phase = np.outer(self.y_frequency, own_y) + np.outer(self.x_frequency, own_x)
         wave = 2 * np.pi * phase
-        return plane.real @ np.cos(wave) - plane.imag @ np.sin(wave)
+        return product(plane.real, np.cos(wave)) - product(plane.imag, np.sin(wave))
 
     def _plane(self, lab_x_frequency: Floats) -> Coefficients:
         """Sum the planes as a slab does, the tilt axis being along y."""
@@ -208,7 +209,7 @@ def rim_diameters(templates: Templates) -> Floats:
     particle hardly anything is so far out. All views of a map have the same, by their average;
     images, which may be of several particles, each their own.
     """
-    tried = templates.diameter * np.geomspace(0.25, 1.0, _RUNGS)
+    tried = templates.diameter * geometric(0.25, 1.0, _RUNGS)
     centre = np.zeros(1)
 
     def answers(diameter: float) -> Floats:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from slabkit.arrays.backends import Backend
 from slabkit.arrays.correlation import TemplateMatcher
+from slabkit.arrays.exact import exp, log
 from slabkit.arrays.filters import (
     angular_frequencies,
     binned_shape,
@@ -112,7 +113,8 @@ def pooled_noise(sampled: Sequence[SampledImage], sets: int, rims: int) -> Noise
 
 def spread(correlation: npt.ArrayLike) -> Floats:
     """Give Fisher's transform of coefficients (Biometrika 1915): noise is nearly normal in it."""
-    return np.asarray(np.arctanh(np.clip(np.asarray(correlation, np.float64), -0.9999, 0.9999)))
+    inside = np.clip(np.asarray(correlation, np.float64), -0.9999, 0.9999)
+    return np.asarray(log((1 + inside) / (1 - inside)) / 2)
 
 
 def _middle_and_deviation(values: Floats) -> tuple[float, float]:
@@ -226,7 +228,7 @@ class TemplateSearch:
         middle = (rings[1:] + rings[:-1]) / 2
         if not power.max() > 0:
             return Whitening(middle, np.ones(_RINGS))
-        return Whitening(middle, (amplitude / amplitude.max()) ** -_WHITENING)
+        return Whitening(middle, np.float_power(amplitude / amplitude.max(), -_WHITENING))
 
     def prepare(self, whitening: Whitening) -> None:
         """Draw all templates with the filter of the images, and compress them."""
@@ -261,7 +263,7 @@ class TemplateSearch:
         if spectrum is not None:
             filtered = self._filtered(spectrum)
             rows, columns = self.grid.sample_places(padding, _NOISE_SAMPLES)
-            samples = [each.image(filtered).at(rows, columns)[0] for each in self._matchers]
+            samples = [each.image(filtered).highest_at(rows, columns) for each in self._matchers]
             places = self.grid.on_image(rows, columns)
             contrasts = [rim(spectrum).at(*places) * unit for rim in self._rims]
         return SampledImage(spectrum, unit, padding, samples, contrasts)
@@ -339,7 +341,9 @@ class TemplateSearch:
             there = maximum_filter(there, 3)  # a peak may move by a part of a pixel
             needed = np.maximum(lowest, lowest**2 / np.maximum(there, 1e-6))
         middle, deviation = noise.middle[number], noise.deviation[number]
-        return np.asarray(np.tanh(middle + needed * deviation), dtype=np.float32)
+        # The hyperbolic tangent, which undoes `spread`.
+        tangent = 1 - 2 / (exp(2 * (middle + needed * deviation)) + 1)
+        return np.asarray(tangent, dtype=np.float32)
 
     def _spectrum(
         self, image: npt.NDArray[Any]

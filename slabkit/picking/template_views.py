@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.checks import checked_density
+from slabkit.arrays.exact import exp, gaussian_filter
 from slabkit.errors import InputError
 from slabkit.picking.template_images import (
     FALL,
@@ -105,7 +106,7 @@ def map_templates(
     planes = planes[np.argsort(frequency[planes])]
     seen = []
     for rot, tilt in directions:
-        own = view_matrix(rot, tilt).T @ places
+        own = np.einsum("ij,in->jn", view_matrix(rot, tilt), places)
         view = np.zeros(z.shape)
         view[near] = ndimage.map_coordinates(
             spline,
@@ -116,7 +117,7 @@ def map_templates(
         )
         spectrum = np.fft.fft(np.fft.ifftshift(view, axes=0), axis=0)[planes]
         fy, fx, values = half_plane(spectrum, step, lowpass)
-        seen.append(values * np.exp(2 * (np.pi * blur) ** 2 * (fy**2 + fx**2)))
+        seen.append(values * exp(2 * (np.pi * blur) ** 2 * (fy**2 + fx**2)))
     kz = np.asarray(frequency[planes], dtype=np.float64)
     return Templates(
         species=species,
@@ -185,7 +186,7 @@ def view_directions(step: float) -> Floats:
         raise InputError(f"--view-step must be above 0 and at most 180 degrees, not {step:g}.")
     count = max(1, math.ceil(4 * math.pi / math.radians(step) ** 2))
     index = np.arange(count)
-    tilt = np.degrees(np.arccos(1 - (2 * index + 1) / count))
+    tilt = [math.degrees(math.acos(1 - (2 * one + 1) / count)) for one in range(count)]
     rot = np.degrees(index * math.pi * (3 - math.sqrt(5))) % 360
     return np.column_stack([rot, tilt])
 
@@ -199,11 +200,9 @@ def view_matrix(rot: float, tilt: float) -> Floats:
 
 def _low_passed(volume: Floats, voxel_size: float, step: float) -> tuple[Floats, float]:
     """Blur away what a grid of ``step`` cannot hold, with zeros put around; by what sigma (Å)."""
-    from scipy import ndimage
-
     sigma = 0.35 * step / voxel_size
     if sigma < 0.35:
         sigma = 0.0
     padded = np.pad(volume, 3 + math.ceil(4 * sigma))
-    smooth = np.asarray(ndimage.gaussian_filter(padded, sigma)) if sigma else padded
+    smooth = np.asarray(gaussian_filter(padded, sigma)) if sigma else padded
     return smooth, sigma * voxel_size

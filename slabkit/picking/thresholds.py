@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import exp, geometric, log
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,10 +100,10 @@ class ThresholdFit:
         values = np.asarray(scores, dtype=np.float64)
         if not self.separated:
             return np.ones(values.shape)
-        grid = np.geomspace(self.floor, max(float(values.max(initial=0.0)), 2 * self.floor), 2000)
+        grid = geometric(self.floor, max(float(values.max(initial=0.0)), 2 * self.floor), 2000)
         model = np.array([self.share, self.scale, self.shape, self.middle, self.width])
         background, other = _log_densities(model, grid, self.floor)
-        part = 1.0 / (1.0 + np.exp(np.clip(other - background, -700, 700)))
+        part = 1.0 / (1.0 + exp(np.clip(other - background, -700, 700)))
         # A better score never makes a pick more doubtful, whatever the tails of the model do.
         part = np.minimum.accumulate(part)
         return np.interp(values, grid, part, left=1.0)
@@ -164,7 +165,7 @@ def fit_threshold(scores: npt.ArrayLike, *, precision: float | None = None) -> T
         return _one_component(values, float(values[0]) if len(values) else FIT_FLOOR)
     floor = _background_mode(values)
     fitted = values[np.searchsorted(values, floor) :]
-    edges = np.geomspace(floor, fitted[-1] * (1 + 1e-9), _BINS + 1)
+    edges = geometric(floor, fitted[-1] * (1 + 1e-9), _BINS + 1)
     weight = np.histogram(fitted, edges)[0].astype(np.float64)
     centre = np.sqrt(edges[:-1] * edges[1:])
     model, gain = _fit_mixture(centre[weight > 0], weight[weight > 0], floor)
@@ -291,7 +292,8 @@ def _background_mode(values: Floats) -> float:
         return low
     bins = int(np.clip(len(values) / 40, 8, 40))
     counts, edges = np.histogram(values, bins, (low, high))
-    smooth = np.convolve(np.pad(counts, 1, mode="edge"), np.ones(3) / 3, mode="valid")
+    padded = np.pad(counts, 1, mode="edge")
+    smooth = padded[:-2] + padded[1:-1] + padded[2:]
     return float(edges[int(np.argmax(smooth[: max(1, bins // 2)]))])
 
 
@@ -305,23 +307,23 @@ def _fit_mixture(values: Floats, weight: Floats, floor: float) -> tuple[Floats, 
 
     def cost(model: Floats) -> float:
         background, other = _log_densities(model, values, floor)
-        return -float(weight @ np.logaddexp(background, other))
+        return -float((weight * np.logaddexp(background, other)).sum())
 
     def alone(model: Floats) -> float:
         return cost(np.array([1 - 1e-12, *model, 0.0, 1.0]))
 
     single = min(
-        float(minimize(alone, [mean / 2, shape], method="L-BFGS-B", bounds=[scales, _SHAPES]).fun)
+        float(minimize(alone, [mean / 2, shape], method="TNC", bounds=[scales, _SHAPES]).fun)
         for shape in (1.0, 1.4, 2.0)
     )
-    logs = np.log(values)
+    logs = log(values)
     best_cost, best = math.inf, np.zeros(5)
     bounds = [(1e-4, 1 - 1e-4), scales, _SHAPES, (math.log(floor), top), _WIDTHS]
     excess = max(mean - floor, 0.1 * floor)
     for share, shape, place in ((0.9, 1.0, 0.5), (0.7, 1.0, 0.7), (0.9, 2.0, 0.4), (0.5, 2.0, 0.8)):
         start = [share, excess if shape < 1.5 else floor, shape]
         start += [logs[0] + place * (top - logs[0]), 0.4]
-        found = minimize(cost, start, method="L-BFGS-B", bounds=bounds)
+        found = minimize(cost, start, method="TNC", bounds=bounds)
         if found.fun < best_cost - 1e-6:
             best_cost, best = float(found.fun), np.asarray(found.x)
     count = float(weight.sum())
@@ -340,9 +342,9 @@ def _log_densities(model: Floats, values: Floats, floor: float) -> tuple[Floats,
 
     share, scale, shape, middle, width = (float(v) for v in model)
     ratio = values / scale
-    background = math.log(share) + math.log(shape / scale) + (shape - 1) * np.log(ratio)
-    background += (floor / scale) ** shape - ratio**shape
-    logs = np.log(values)
+    background = math.log(share) + math.log(shape / scale) + (shape - 1) * log(ratio)
+    background += (floor / scale) ** shape - np.float_power(ratio, shape)
+    logs = log(values)
     other = math.log1p(-share) - logs - math.log(width * math.sqrt(2 * math.pi))
     other -= 0.5 * ((logs - middle) / width) ** 2
     other -= float(log_ndtr((middle - math.log(floor)) / width))

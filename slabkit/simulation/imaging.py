@@ -13,8 +13,12 @@ distance, which keeps the spectrum from being negative anywhere.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
+
+from slabkit.arrays.exact import exp
 
 Volume = npt.NDArray[np.float32]
 Real = npt.NDArray[np.float64]
@@ -61,7 +65,11 @@ def image_volume(
         low_pass = np.ones_like(frequency_zx)
         if smooth:
             frequency = np.sqrt(frequency_zx**2 + (ky / size_y) ** 2)
-            low_pass = np.exp(-((frequency / _CUTOFF) ** 6)) / (1 + frequency / _HALF)
+            square = (frequency / _CUTOFF) ** 2
+            fall = square * square * square
+            low_pass = np.zeros_like(fall)
+            near = fall < 40
+            low_pass[near] = exp(-fall[near]) / (1 + frequency[near] / _HALF)
         plane = fft.fft2(planes[:, ky, :], s=(size_z, size_x), overwrite_x=True)
         plane *= (transfer * low_pass).astype(np.float32)
         if noise_sd > 0:
@@ -81,7 +89,7 @@ def image_volume(
 
 def _streak_length(depth: int, angles: Real) -> int:
     steepest = min(float(np.abs(angles).max()), np.radians(80))
-    return int(np.ceil((depth - 1) * np.tan(steepest))) + _TAIL_VOX
+    return math.ceil((depth - 1) * math.tan(steepest)) + _TAIL_VOX
 
 
 def _star_spectra(angles: Real, lags: tuple[int, int], size: tuple[int, int]) -> tuple[Real, Real]:
@@ -119,5 +127,5 @@ def _ramp_squared(distance: Real) -> Real:
     a = np.pi * distance
     near = np.abs(a) < 1e-2
     a = np.where(near, 1.0, a)
-    far = (np.sin(a) / a + 2 * np.cos(a) / a**2 - 2 * np.sin(a) / a**3) / 4
+    far = (np.sin(a) / a + 2 * np.cos(a) / a**2 - 2 * np.sin(a) / (a * a * a)) / 4
     return np.where(near, 1 / 12 - (np.pi * distance) ** 2 / 40, far)

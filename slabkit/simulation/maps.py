@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.checks import checked_density
+from slabkit.arrays.exact import gaussian_filter
 from slabkit.errors import SlabkitWarning
 from slabkit.simulation.molecules import EXTENT_LEVEL, Matrix, greatest_extent
 
@@ -124,7 +125,9 @@ class MapModel:
         z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
         away = np.stack([x, y, z]).reshape(3, -1) - offset_vox[:, None]
         within = (away**2).sum(axis=0) <= (self._reach / voxel_size) ** 2
-        places = rotation.T @ away[:, within] * (voxel_size / self.source.voxel_size)
+        places = np.einsum("ji,jn->in", rotation, away[:, within]) * (
+            voxel_size / self.source.voxel_size
+        )
         patch = np.zeros(len(axis) ** 3, dtype=np.float32)
         patch[within] = ndimage.map_coordinates(
             self._coefficients,
@@ -138,8 +141,6 @@ class MapModel:
 
 def _low_passed(density: npt.NDArray[np.float64], coarser: float) -> npt.NDArray[np.float64]:
     """Blur away what coarser voxels cannot show, by a Gaussian, which does not ring; pad by 0."""
-    from scipy import ndimage
-
     width = _BLUR * np.sqrt(max(0.0, coarser**2 - 1))
     padded = np.pad(density, 2 + int(np.ceil(4 * width)))
-    return np.asarray(ndimage.gaussian_filter(padded, width)) if width else padded
+    return np.asarray(gaussian_filter(padded, width)) if width else padded

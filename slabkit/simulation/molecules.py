@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import exp, norm, product
 from slabkit.errors import InputError
 
 Matrix = npt.NDArray[np.float64]
@@ -27,9 +28,9 @@ def symmetry_operators(group: str) -> Matrix:
     operators = [np.eye(3)]
     for operator in operators:  # grows while it is walked, until the group is closed
         for generator in generators:
-            product = generator @ operator
-            if not any(np.allclose(product, known, atol=1e-6) for known in operators):
-                operators.append(product)
+            both = np.einsum("ij,jk->ik", generator, operator)
+            if not any(np.allclose(both, known, atol=1e-6) for known in operators):
+                operators.append(both)
     result = np.array(operators)
     result.setflags(write=False)
     return result
@@ -39,7 +40,7 @@ def random_rotation(rng: np.random.Generator) -> Matrix:
     """Draw a rotation of ``(x, y, z)``, uniformly over all orientations."""
     # A normalised 4D normal deviate is a uniformly distributed unit quaternion.
     quaternion = rng.standard_normal(4)
-    w, x, y, z = quaternion / np.linalg.norm(quaternion)
+    w, x, y, z = quaternion / norm(quaternion)
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
@@ -156,7 +157,7 @@ class Molecule:
         widths = np.tile(self.part.widths, len(operators))
         weights = np.tile(self.part.weights, len(operators))
         weights = weights * (self.mass / weights.sum())
-        centres = centres - weights @ centres / self.mass
+        centres = centres - (weights[:, None] * centres).sum(axis=0) / self.mass
         rough = Subunits(centres, widths, weights)
         scale = self.diameter / extent(rough)
         return Subunits(centres * scale, widths * scale, weights)
@@ -182,7 +183,7 @@ class Molecule:
         voxel_size: float,
     ) -> npt.NDArray[np.float32]:
         """Draw it into a cube, in Da/Å³; see `Model.draw`."""
-        centres = self.subunits.centres @ rotation.T / voxel_size + offset_vox
+        centres = np.einsum("nj,ij->ni", self.subunits.centres, rotation) / voxel_size + offset_vox
         widths = _blurred(self.subunits.widths, voxel_size) / voxel_size
         weights = self.subunits.weights / voxel_size**3
         axis = np.arange(-half_vox, half_vox + 1)
@@ -198,11 +199,12 @@ def sum_of_gaussians(
     """Sample a sum of round Gaussians (integrals: weights) on a grid (x, y, z): shape (z, y, x)."""
     # A round Gaussian is the product of three in one dimension, so the sum is a matrix product.
     x, y, z = (
-        np.exp(-0.5 * ((axes[i] - centres[:, i, None]) / widths[:, None]) ** 2) for i in range(3)
+        exp(-0.5 * ((axes[i] - centres[:, i, None]) / widths[:, None]) ** 2) for i in range(3)
     )
-    z = z * (weights / (np.sqrt(2 * np.pi) * widths) ** 3)[:, None]
+    area = 2 * np.pi * widths**2
+    z = z * (weights / (area * np.sqrt(area)))[:, None]
     plane = (y[:, :, None] * x[:, None, :]).reshape(len(centres), -1)
-    return np.asarray((z.T @ plane).reshape(z.shape[1], y.shape[1], x.shape[1]))
+    return np.asarray(product(z.T, plane).reshape(z.shape[1], y.shape[1], x.shape[1]))
 
 
 def extent(subunits: Subunits, level: float = EXTENT_LEVEL, steps: int = 72) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import exp, norm
 from slabkit.errors import InputError
 from slabkit.simulation.molecules import MASK_LEVEL, Matrix, Model, random_rotation
 
@@ -28,15 +29,15 @@ class Vesicle:
 
     def half_extents(self) -> npt.NDArray[np.float64]:
         """Give half the size of the box about the bilayer's middle, ``x, y, z`` in Å."""
-        return np.asarray(np.sqrt(self.rotation**2 @ self.semi_axes**2))
+        return np.asarray(np.sqrt((self.rotation**2 * self.semi_axes**2).sum(axis=1)))
 
     def surface_point(
         self, direction: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Give the point (Å) of the bilayer's middle in a direction, and its outward normal."""
-        point = self.centre + self.rotation @ (self.semi_axes * direction)
-        normal = self.rotation @ (direction / self.semi_axes)
-        return point, normal / np.linalg.norm(normal)
+        point = self.centre + (self.rotation * (self.semi_axes * direction)).sum(axis=1)
+        normal = (self.rotation * (direction / self.semi_axes)).sum(axis=1)
+        return point, normal / norm(normal)
 
     def draw(
         self, shape: tuple[int, int, int], voxel_size: float
@@ -69,7 +70,9 @@ class Vesicle:
         spread = np.hypot(_SPREAD, 0.5 * voxel_size)
         density = np.zeros_like(distance)
         for leaflet in (-_LEAFLET, _LEAFLET):
-            density += np.exp(-0.5 * ((distance - leaflet) / spread) ** 2)
+            away = (distance - leaflet) / spread
+            near = np.abs(away) < 7
+            density[near] += exp(-0.5 * away[near] ** 2)
         density *= np.float32(_DENSITY * _SPREAD / spread)
         box = (slice(low[2], high[2]), slice(low[1], high[1]), slice(low[0], high[0]))
         return box, density.astype(np.float32), np.abs(distance) < HALF_THICKNESS
@@ -202,7 +205,7 @@ class Sample:
             else:
                 direction = self.rng.standard_normal(3)
                 steps = np.arange(*_CONTACT, self.voxel_size / model.diameter) * model.diameter
-                places = beside + steps[:, None] * (direction / np.linalg.norm(direction))
+                places = beside + steps[:, None] * (direction / norm(direction))
             for middle in np.floor(places / self.voxel_size + 0.5).astype(int):
                 position = (middle + fraction) * self.voxel_size
                 if (position < low).any() or (position > high).any():

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from slabkit.arrays.exact import norm
 from slabkit.simulation.molecules import Molecule, Subunits
 
 Point = tuple[float, float, float]
@@ -167,7 +168,9 @@ def _lobe(
     for _ in range(count):
         # Of a few uniform candidates, keep the one farthest from those placed (Mitchell 1991).
         candidates = rng.standard_normal((60, 3))
-        candidates *= (rng.random(60) ** (1 / 3) / np.linalg.norm(candidates, axis=1))[:, None]
+        candidates *= (np.float_power(rng.random(60), 1 / 3) / np.linalg.norm(candidates, axis=1))[
+            :, None
+        ]
         if points:
             away = np.linalg.norm(candidates[:, None] - np.array(points)[None], axis=2).min(axis=1)
             points.append(candidates[int(away.argmax())])
@@ -178,7 +181,7 @@ def _lobe(
 
 
 def _bead(direction: Point, radius: float, width: float, weight: float) -> Subunits:
-    unit = np.array(direction) / np.linalg.norm(direction)
+    unit = np.array(direction) / norm(np.array(direction))
     return Subunits(radius * unit[None], np.array([float(width)]), np.array([float(weight)]))
 
 

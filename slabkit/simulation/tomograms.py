@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import exp, norm
 from slabkit.errors import InputError
 from slabkit.simulation.imaging import image_volume
 from slabkit.simulation.maps import MapModel, PlacedMap
@@ -255,7 +256,7 @@ def _add_vesicles(sample: Sample, size: Preset, crowding: float) -> None:
         for _ in range(20):
             radius = min(150.0 * math.exp(rng.exponential(0.55)), 0.42 * (high - low))
             rotation = random_rotation(rng)
-            semi_axes = radius * np.exp(rng.normal(0, 0.13, 3))
+            semi_axes = radius * exp(rng.normal(0, 0.13, 3))
             place = rng.random(3) * [n * size.voxel_size for n in reversed(size.shape)]
             half_z = Vesicle(place, semi_axes, rotation).half_extents()[2]
             if high - low <= 2 * half_z:
@@ -273,7 +274,7 @@ def _add_membrane_proteins(sample: Sample, vesicle: Vesicle) -> None:
     model = membrane_protein()
     for _ in range(sample.rng.poisson(_MEMBRANE_PROTEINS * area / 1e5)):
         direction = sample.rng.standard_normal(3)
-        point, normal = vesicle.surface_point(direction / np.linalg.norm(direction))
+        point, normal = vesicle.surface_point(direction / norm(direction))
         top = (np.array(sample.shape[::-1]) - 1) * sample.voxel_size
         if (point >= 0).all() and (point <= top).all():
             sample.put_in(model, point, _rotation_onto(normal, sample.rng))
@@ -282,7 +283,7 @@ def _add_membrane_proteins(sample: Sample, vesicle: Vesicle) -> None:
 def _rotation_onto(normal: npt.NDArray[np.float64], rng: np.random.Generator) -> Matrix:
     """Give a rotation that turns z to a normal, at a random angle about it."""
     side = np.cross(normal, rng.standard_normal(3))
-    side /= np.linalg.norm(side)
+    side /= norm(side)
     return np.stack([side, np.cross(normal, side), normal], axis=1)
 
 

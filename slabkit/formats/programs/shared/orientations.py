@@ -109,7 +109,8 @@ def with_rotations(table: pd.DataFrame) -> pd.DataFrame:
     outer = _angles(table, SUBTOMOGRAM_ANGLES)[0] if inner else np.zeros_like(angles)
     if not angles.any() and not outer.any():
         return table
-    texts = np.array(rotation_texts(relion_matrices(outer) @ relion_matrices(angles)), dtype=object)
+    both = np.einsum("nij,njk->nik", relion_matrices(outer), relion_matrices(angles))
+    texts = np.array(rotation_texts(both), dtype=object)
     texts[~known] = ""
     if ROTATION in table.columns:
         own = table[ROTATION].to_numpy(dtype=object)
