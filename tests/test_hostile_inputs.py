@@ -259,3 +259,71 @@ def test_g12_a_record_that_is_a_pipe_counts_as_absent(tmp_path, slabkit):
     os.mkfifo(tmp_path / "out.star.json")
     os.mkfifo(tmp_path / ".out.star.lock")
     assert "not a regular file" in slabkit("curate", "p.star", "-o", "out.star", code=2).stderr
+
+
+# G14: smaller faults
+
+
+def test_g14_a_name_that_no_table_holds_is_refused_before_images_are_written(tmp_path, slabkit):
+    name = "a \"b' c"
+    volume(tmp_path / f"{name}.mrc", (40, 48, 48))
+    done = slabkit("slab", f"{name}.mrc", "-o", "slabs", code=2)
+    assert "both kinds of quote" in done.stderr
+    (tmp_path / "p.csv").write_text('tomogram,x,y,z\n"a ""b\' c",100,100,100\n')
+    given = ("minislab", "p.csv", "-o", "m", "--box", "100", "--depth", "100")
+    done = slabkit(*given, "--tomograms", f"{name}.mrc", code=2)
+    assert "both kinds of quote" in done.stderr
+    assert not list(tmp_path.rglob("*slab*.mrc"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gallery,row,column,decision\nminislabs_000.mrc,x,1,accepted\n", "slabkitTileRow is 'x'"),
+        ("gallery,row,column,decision\nminislabs_000.mrc,1e30,1,accepted\n", "is '1e30' in row 1"),
+        ("pick_id,decision\nabc,perhaps so\n", "the decision is 'perhaps so' in row 1"),
+    ],
+)
+def test_g14_labels_that_are_none_leave_nothing(tour, tmp_path, slabkit, text, said):
+    (tmp_path / "l.csv").write_text(text)
+    table = str(tour / "minislabs/minislabs.star")
+    done = slabkit("label", "l.csv", "--minislabs", table, "-o", "out/labels.star", code=2)
+    assert said in done.stderr
+    assert os.listdir(tmp_path) == ["l.csv"]
+
+
+def test_g14_flip_z_is_said(tmp_path, slabkit):
+    volume(tmp_path / "TS_1.mrc", (40, 48, 48))
+    said = "TS_1: planes are read from the last to the first (--flip-z)"
+    assert said in slabkit("slab", "TS_1.mrc", "-o", "s", "--flip-z").stderr
+    write_list(tmp_path / "p.star")
+    text = (tmp_path / "s/slabs.star").read_text()
+    assert "flip_z=1" in text
+    (tmp_path / "p2d.star").write_text(
+        "data_particles\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n"
+        "s/TS_1_slab000.mrc 16 16\n"
+    )
+    done = slabkit(
+        "map", "p2d.star", "--slabs", "s/slabs.star", "-o", "m.star", "--diameter", "100"
+    )
+    assert said in done.stderr
+
+
+def test_g14_a_result_of_another_version_is_not_finished(tmp_path, slabkit):
+    write_list(tmp_path / "p.star")
+    slabkit("curate", "p.star", "-o", "out.star")
+    record = tmp_path / "out.star.json"
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps({**content, "version": "9.9"}))
+    done = slabkit("curate", "p.star", "-o", "out.star", code=2)
+    assert "made by slabkit 9.9, this is" in done.stderr
+    slabkit("curate", "p.star", "-o", "out.star", "--overwrite")
+
+
+def test_g14_a_missing_tomogram_name_is_named(tmp_path, slabkit):
+    labels = "_rlnCoordinateX\n_rlnCoordinateY\n_rlnCoordinateZ\n_rlnTomoTiltSeriesPixelSize\n"
+    (tmp_path / "p.star").write_text(f"data_particles\n\nloop_\n{labels}1 2 3 2.0\n")
+    done = slabkit("convert", "p.star", "out.csv", code=2)
+    assert "has no rlnTomoName" in done.stderr
+    told = ("--from", "relion4", "--tomogram", "TS_1", "--voxel-size", "4")
+    slabkit("convert", "p.star", "out.csv", *told)  # as the message advises

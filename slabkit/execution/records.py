@@ -54,6 +54,8 @@ class Record:
         """Name what differs from another record: the step, parameters, inputs; empty if nothing."""
         if self.step != other.step:
             return [f"it was made by {other.step}"]
+        if self.version != other.version:
+            return [f"it was made by slabkit {other.version}, this is {self.version}"]
         mine, others = _plain(self.parameters), _plain(other.parameters)
         found = [
             f"{name} was {others.get(name)}, is {mine.get(name)}"

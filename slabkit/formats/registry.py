@@ -167,6 +167,11 @@ def _detected(source: Source, kind: Kind) -> FileFormat:
             f"{source.where}: is a list of pick files (rlnTomoImportParticleFile); give those."
         )
     if kind == "picks":
+        if "rlnTomoName" not in source.labels and any("Coordinate" in one for one in source.labels):
+            raise FormatError(
+                f"{source.where}: has no rlnTomoName, so nothing says in which tomogram its picks "
+                "are; say what it is with --from, relion4 for instance, and give --tomogram NAME."
+            )
         raise FormatError(
             f"{source.where}: is no pick list that can be told by its content; say what it is with "
             f"--from ({names})."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.shared.masks import find_masks, open_mask
+from slabkit.steps.shared.names import say_flipped
 from slabkit.tomogram import Reading, Tomogram, TomogramRef
 from slabkit.units import Contrast
 
@@ -112,6 +113,7 @@ def _map(
     names = [name for name in volumes if name in hits]
     counts = {name: MapCounts() for name in volumes if name not in hits}
     outside: dict[str, int] = {}
+    say_flipped(work, volumes.values())
     for name in work.track(names, total=len(names), what="map"):
         own = slabs[slabs["rlnTomoName"] == name].reset_index(drop=True)
         try:

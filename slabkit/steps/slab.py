@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
 from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.steps.shared.names import say_flipped
 from slabkit.tomogram import Reading, Tomogram
 from slabkit.units import Contrast
 
@@ -61,6 +62,7 @@ def run(options: Options, frame: Frame) -> None:
     ) as work:
         if work.finished:
             return
+        say_flipped(work, found)
         tables: list[dict[str, list[Any]]] = []  # no DataFrame: pandas takes as long as a slab
         rows: list[tuple[object, ...]] = []
         for ref in work.track(found, total=len(found), what="slab"):
@@ -92,6 +94,7 @@ def _one_tomogram(
 ) -> tuple[dict[str, list[Any]], tuple[object, ...], list[Path]]:
     """Give the rows of the slab table, the row to show, and the files of a tomogram."""
     from slabkit.formats.tables.paths import file_inside, path_for_table
+    from slabkit.formats.tables.star_writing import format_star
     from slabkit.slabs.projection import plan_slabs, slab_columns, slab_name
 
     name = tomogram.name
@@ -106,7 +109,6 @@ def _one_tomogram(
     files = [file_inside(folder, slab_name(name, index)) for index in range(len(plan.starts))]
     sheet = file_inside(folder, f"{name}_slabs.png")
     work.check_free([*files, sheet] if options.png else files)
-    _write_images(tomogram, plan, files, sheet if options.png else None, options, work.frame)
     slabs = slab_columns(
         tomogram,
         plan,
@@ -114,6 +116,8 @@ def _one_tomogram(
         micrographs=[path_for_table(file) for file in files],
         tomogram_file=path_for_table(str(tomogram.path)),
     )
+    format_star({"micrographs": slabs})  # refuses what no table can hold before images are there
+    _write_images(tomogram, plan, files, sheet if options.png else None, options, work.frame)
     below, above = (margin * plan.voxel_size for margin in plan.margins_vox)
     row = (name, len(files), plan.count_vox, plan.thickness, below, above)
     return slabs, row, [*files, sheet] if options.png else files

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from slabkit.errors import InputError, SlabkitError, SlabkitWarning
 from slabkit.execution.frame import Work
 from slabkit.execution.reporting import raise_if_all_failed
+from slabkit.steps.shared.names import say_flipped
 from slabkit.tomogram import Reading, Tomogram, TomogramRef
 from slabkit.units import Contrast
 
@@ -133,7 +134,11 @@ def write_galleries(
 ) -> None:
     """Write the galleries and their table, leaving out tomograms that turn out damaged."""
     from slabkit.formats.tables.native import write_minislabs
+    from slabkit.formats.tables.star_writing import format_star
 
+    say_flipped(work, volumes.values())
+    # Names that no table can hold are refused before images are there.
+    format_star({"": picks.picks[["slabkitPickId", "slabkitTomogram"]], "f": {"f": [str(folder)]}})
     while True:
         failed = picks.picks["slabkitTomogram"].isin(list(work.failures))
         table = picks.picks[~failed].reset_index(drop=True)

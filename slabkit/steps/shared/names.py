@@ -1,6 +1,13 @@
-"""Names that options give, checked before anything is read."""
+"""What steps check of names, and say of tomograms, before anything is read."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from slabkit.execution.frame import Work
+    from slabkit.tomogram import TomogramRef
 
 
 def species_name(name: str, option: str) -> str:
@@ -10,3 +17,13 @@ def species_name(name: str, option: str) -> str:
 
         check_names([name], "species", option)
     return name
+
+
+def say_flipped(work: Work, volumes: Iterable[TomogramRef]) -> None:
+    """Say which tomograms are read upside down: no report is to be without it."""
+    refs = list(volumes)
+    flipped = [ref.name for ref in refs if ref.reading.flip_z]
+    if flipped:
+        more = "" if len(flipped) == 1 else f" and {len(flipped) - 1} more"
+        work.note(f"{flipped[0]}{more}: planes are read from the last to the first (--flip-z).")
+        work.summary["flipped"] = len(flipped)
