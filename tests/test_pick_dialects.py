@@ -567,7 +567,7 @@ def test_polnet_motifs(tmp_path: Path) -> None:
 
 
 def test_formats_that_are_only_read_say_so(tmp_path: Path) -> None:
-    for name in ("cryolo", "pytom", "warp", "warp-px", "deepfinder", "polnet", "slabpick"):
+    for name in ("cryolo", "pytom", "warp", "deepfinder", "polnet", "slabpick"):
         with pytest.raises(InputError, match=f"reads {name} but does not write it"):
             write_picks(tmp_path / "p.x", pick_list([]), format=name)
 
