@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,15 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_ome_zarr import WRONG, places, replaced
 from test_reliability import slabkit_any, volume, write_list
 from volume_files import random_volume, write_ome_zarr
 
-from slabkit import open_tomogram, read_particle_images
-from slabkit.errors import FormatError, InputError, TryAgainError
+from slabkit import open_tomogram, read_particle_images, read_picks
+from slabkit.errors import FormatError, InputError, SlabkitError, TryAgainError
 from slabkit.execution.locks import output_lock
+from slabkit.formats.describe import describe_file
 from slabkit.formats.tables import paths
 from slabkit.formats.tables.atomic import write_text
 from slabkit.formats.tables.paths import open_file, read_bytes, resolve_path
+from slabkit.formats.tomograms.copick_project import open_project
 from slabkit.formats.volumes.mrc import write_mrc
 
 
@@ -327,3 +331,70 @@ def test_g14_a_missing_tomogram_name_is_named(tmp_path, slabkit):
     assert "has no rlnTomoName" in done.stderr
     told = ("--from", "relion4", "--tomogram", "TS_1", "--voxel-size", "4")
     slabkit("convert", "p.star", "out.csv", *told)  # as the message advises
+
+
+# E: JSON of wrong types
+
+WRONG_JSON = {**WRONG, "nested": {"a": [{"b": [None, {}]}]}, "huge": 10**400, "half": "\ud800"}
+POINT = {"location": {"x": 1.0, "y": 2.0, "z": 3.0}, "transformation_": np.eye(4).tolist()}
+JSONS = {
+    "picks.json": (
+        {
+            "pickable_object_name": "r",
+            "user_id": "u",
+            "session_id": "0",
+            "run_name": "TS_1",
+            "voxel_spacing": 10.0,
+            "unit": "angstrom",
+            "points": [{**POINT, "instance_id": 0, "score": 1.0}],
+        },
+        read_picks,
+    ),
+    "project.json": (
+        {
+            "config_type": "filesystem",
+            "pickable_objects": [{"name": "r", "is_particle": True, "label": 1, "radius": 10}],
+            "overlay_root": "local:///nowhere",
+            "static_root": "/nowhere",
+        },
+        lambda path: open_project(path).runs(),
+    ),
+    "TS_1_info.json": (
+        {
+            "apix_unbin": 2.0,
+            "boxes_3d": [[1, 2, 3, "manual", 0.5, 0]],
+            "class_list": {"0": {"name": "r", "boxsize": 64}},
+        },
+        lambda path: read_picks(path, binning=2, voxel_size=4),
+    ),
+    "p.ndjson": ({"type": "point", **POINT}, lambda path: read_picks(path, tomogram="T")),
+    "m_info.json": ({"boxes": [[10, 20, "manual"]], "boxsize": 64}, describe_file),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", WRONG_JSON)
+@pytest.mark.parametrize("name", JSONS)
+def test_e_json_of_wrong_types_gets_a_sentence(tmp_path, name, kind):
+    content, read = JSONS[name]
+    for place in [(), *places(content)]:
+        path = tmp_path / name
+        path.write_text(json.dumps(replaced(content, place, WRONG_JSON[kind])))
+        for one in (read, describe_file):
+            with contextlib.suppress(SlabkitError):
+                one(path)
+
+
+@pytest.mark.parametrize("kind", WRONG_JSON)
+@pytest.mark.parametrize("version", [2, 3])
+def test_e_a_batch_goes_on_after_metadata_of_wrong_types(tmp_path, slabkit, version, kind):
+    volume(tmp_path / "TS_2.mrc", (40, 48, 48))
+    store = write_ome_zarr(tmp_path / "TS_1.zarr", random_volume((40, 48, 48)), zarr_format=version)
+    file = store / (".zattrs" if version == 2 else "zarr.json")
+    content = json.loads(file.read_text())
+    top = () if version == 2 else ("attributes", "ome")
+    for keys in (("multiscales",), ("multiscales", 0, "datasets"), ("multiscales", 0, "axes")):
+        file.write_text(json.dumps(replaced(content, (*top, *keys), WRONG_JSON[kind])))
+        done = slabkit("slab", "TS_1.zarr", "TS_2.mrc", "-o", "s", "--overwrite", code=1)
+        assert "failed: TS_1:" in done.stderr
+        assert (tmp_path / "s/TS_2_slab000.mrc").exists()
