@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from test_ome_zarr import WRONG, places, replaced
 from test_reliability import slabkit_any, volume, write_list
-from volume_files import random_volume, write_ome_zarr
+from volume_files import random_volume, write_mrc_file, write_ome_zarr
 
 from slabkit import open_tomogram, read_particle_images, read_picks
 from slabkit.errors import FormatError, InputError, SlabkitError, TryAgainError
@@ -398,3 +398,13 @@ def test_e_a_batch_goes_on_after_metadata_of_wrong_types(tmp_path, slabkit, vers
         done = slabkit("slab", "TS_1.zarr", "TS_2.mrc", "-o", "s", "--overwrite", code=1)
         assert "failed: TS_1:" in done.stderr
         assert (tmp_path / "s/TS_2_slab000.mrc").exists()
+
+
+def test_e_no_message_on_a_mask_advises_an_option_that_is_not_there(tmp_path, slabkit):
+    volume(tmp_path / "TS_1.mrc", (40, 48, 48))
+    slabkit("slab", "TS_1.mrc", "-o", "s")
+    write_mrc_file(tmp_path / "m" / "TS_1.mrc", random_volume((20, 24, 24)) > 0, 0.0, mode=0)
+    given = ("pick", "blob", "s/slabs.star", "-o", "p.star", "--diameter", "100")
+    done = slabkit(*given, "--mask", "m/TS_1.mrc", code=2)
+    assert "set it in its header" in done.stderr
+    assert "--voxel-size" not in done.stderr

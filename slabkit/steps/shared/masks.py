@@ -42,7 +42,15 @@ def open_mask(
     # Zarr leaves out empty chunks, and masks have many.
     ref = replace(ref, name=name).but(reading=Reading(allow_missing_chunks=True))
     same = ref.path is not None and open_volume(ref.path, ref.reading).source.shape == shape
-    mask = ref.but(reading=Reading(voxel_size=voxel_size if same else None)).open()
+    try:
+        mask = ref.but(reading=Reading(voxel_size=voxel_size if same else None)).open()
+    except InputError as error:
+        if "--voxel-size" not in str(error):
+            raise
+        raise InputError(  # that option is of the tomogram, where a command has it at all
+            f"{ref.path}: the mask has another number of voxels than {name} and no voxel size of "
+            "its own that can be used; set it in its header, or give a mask of the same size."
+        ) from error
     found, expected = (
         tuple(n * edge for n in reversed(sides))
         for sides, edge in ((mask.shape, mask.voxel_size), (shape, voxel_size))
