@@ -66,10 +66,6 @@ ONLY_READ: dict[str, Callable[[list[list[float]]], str]] = {
             for x, y, z in voxels
         ],
     ),
-    "warp-px": lambda voxels: star(
-        f"{PLACE} MicrographName AutopickFigureOfMerit",
-        [f"{x} {y} {z} TS_1.tomostar 6.5" for x, y, z in voxels],
-    ),
     "slabpick": lambda voxels: star(
         f"TomoName {PLACE}", [f"TS_1 {x * EDGE} {y * EDGE} {z * EDGE}" for x, y, z in voxels]
     ),
@@ -124,6 +120,7 @@ def test_every_dialect_is_here_and_checked() -> None:
 
 @pytest.mark.filterwarnings("ignore:.* cannot hold :slabkit.errors.SlabkitWarning")
 @pytest.mark.filterwarnings("ignore:.*bare names:slabkit.errors.SlabkitWarning")
+@pytest.mark.filterwarnings("ignore:.*particles had a shift:slabkit.errors.SlabkitWarning")
 @pytest.mark.parametrize("entry", FOREIGN, ids=lambda entry: entry.name)
 class TestEveryDialect:
     def test_inside_is_taken_without_a_word(self, tmp_path: Path, entry: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 import typer
 
-from slabkit.cli.main import _Command
+from slabkit.cli.commands import _Command
 from slabkit.cli.options.declare import Several, argument, declare, option
 from slabkit.errors import InputError
 

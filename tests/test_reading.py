@@ -31,6 +31,7 @@ def test_options_survive_the_table():
         "level": 2,
         "allow_missing_chunks": True,
         "fill_nonfinite": "median",
+        "half": "2",
     }
     assert asdict(Reading.parse(Reading(**options).text())) == options
     assert Reading(uint8=None, level=0).text() == ""
