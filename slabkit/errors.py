@@ -15,6 +15,9 @@
 from __future__ import annotations
 
 import errno
+import sys
+import warnings
+from types import FrameType
 
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EAGAIN, errno.ENOLCK)
 
@@ -45,6 +48,15 @@ class MissingDependencyError(SlabkitError, ImportError):
 
 class SlabkitWarning(UserWarning):
     """Something a user should know, although the result is right."""
+
+
+def warn(text: str) -> None:
+    """Warn with `SlabkitWarning`, at the line outside slabkit from which it was called."""
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
+    while frame is not None and frame.f_globals["__name__"].startswith("slabkit."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, SlabkitWarning, stacklevel=level)
 
 
 def may_pass(error: BaseException) -> bool:

@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.units import Contrast, protein_sign
 
 if TYPE_CHECKING:
@@ -194,11 +193,8 @@ class Tomogram:
                 f"{self.label}: {len(bad)} voxels are NaN or infinite in the part read, the first "
                 f"at z={z}, y={y}, x={x}; repair the volume or give --fill-nonfinite median."
             )
-        warnings.warn(
-            f"{self.label}: {len(bad)} NaN or infinite voxels were replaced by "
-            f"{self.fill_value:g}.",
-            SlabkitWarning,
-            stacklevel=2,
+        warn(
+            f"{self.label}: {len(bad)} NaN or infinite voxels were replaced by {self.fill_value:g}."
         )
         return np.where(finite, block, np.asarray(self.fill_value, dtype=block.dtype))
 

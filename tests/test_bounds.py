@@ -144,8 +144,11 @@ class TestEveryDialect:
         voxels = places(20)
         voxels[3, 0] = SIZE[0] + 3.0
         path = file_of(tmp_path, entry, voxels)
-        with pytest.warns(SlabkitWarning, match="1 of 20 picks lie outside their tomograms; they"):
+        with pytest.warns(
+            SlabkitWarning, match="1 of 20 picks lie outside their tomograms; they"
+        ) as said:
             found = read(path, entry)
+        assert said[0].filename == __file__  # the line outside slabkit that called
         assert len(found.picks) == 20
         assert count_outside(found.picks, found.tomograms) == 1
 

@@ -6,7 +6,6 @@ References: J. Cohen, Educ. Psychol. Meas. 20 (1960) 37; J. L. Fleiss, Psychol. 
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.tables import LABELS, validate_table
 
 if TYPE_CHECKING:
@@ -120,10 +119,8 @@ def measure_agreement(
     votes = votes.drop_duplicates(["rater", "slabkitPickId"], keep="last")
     verdicts, ids = _matrix(votes, names)
     if not (verdicts >= 0).all(axis=1).any():
-        warnings.warn(
-            f"no pick was decided by all raters ({', '.join(names)}), so their kappa is not known.",
-            SlabkitWarning,
-            stacklevel=2,
+        warn(
+            f"no pick was decided by all raters ({', '.join(names)}), so their kappa is not known."
         )
     return Agreement(
         raters=pd.DataFrame(

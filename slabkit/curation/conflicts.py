@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.tables import (
     LABELS,
     PICKS,
@@ -71,11 +70,9 @@ def find_conflicts(
     claiming = (picks["slabkitDecision"] != "rejected").to_numpy()
     named = (picks["slabkitSpecies"] != "").to_numpy()
     if (claiming & ~named).any():
-        warnings.warn(
+        warn(
             f"{int((claiming & ~named).sum())} of {len(picks)} picks have no species and claim "
-            "nothing; `slabkit convert --species` or `curate --species` gives one.",
-            SlabkitWarning,
-            stacklevel=2,
+            "nothing; `slabkit convert --species` or `curate --species` gives one."
         )
     claims = picks[claiming & named].reset_index(drop=True)
     reach = _reach(claims, distance)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
@@ -23,7 +22,7 @@ from slabkit.curation.votes import (
     tally,
     with_recorded,
 )
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.tables import (
     LEDGER,
     PICKS,
@@ -337,7 +336,7 @@ def _warn(
     if picks and not kept:
         texts.append(f"none of the {picks} picks is kept.")
     for text in texts:
-        warnings.warn(text, SlabkitWarning, stacklevel=3)
+        warn(text)
 
 
 def _record(

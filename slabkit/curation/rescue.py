@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.tables import LEDGER, PICKS, recorded_labels, require_unique, validate_table
 
 if TYPE_CHECKING:
@@ -65,22 +64,15 @@ def rescue_picks(
         if amount is not None:
             number = int(np.floor(amount * len(rows) + 0.5)) if amount < 1 else int(amount)
             if number > len(rows):
-                warnings.warn(
-                    f"{number} {name} picks are asked for and there are {len(rows)}; all are "
-                    "taken.",
-                    SlabkitWarning,
-                    stacklevel=2,
+                warn(
+                    f"{number} {name} picks are asked for and there are {len(rows)}; all are taken."
                 )
             rows = rows[np.argsort(_random_keys(ids[rows], seed), kind="stable")][:number]
         rows = rows[reason[rows] == ""]
         reason[rows] = name
     chosen = picks.assign(slabkitRescue=reason)[reason != ""].reset_index(drop=True)
     if len(picks) and not len(chosen):
-        warnings.warn(
-            f"none of the {len(picks)} picks is {' or '.join(wanted)}; nothing is chosen.",
-            SlabkitWarning,
-            stacklevel=2,
-        )
+        warn(f"none of the {len(picks)} picks is {' or '.join(wanted)}; nothing is chosen.")
     return chosen
 
 

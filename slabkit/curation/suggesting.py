@@ -9,7 +9,6 @@ moved by what picks of such scores do in all classes (on the scale of log odds).
 from __future__ import annotations
 
 import itertools
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.exact import exp, log
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.tables import LABELS, empty_table, make_table, require_unique, validate_table
 
 if TYPE_CHECKING:
@@ -111,19 +110,11 @@ def suggest_labels(
     posterior = label_posterior(candidates, given)
     labelled = int((posterior.verdict >= 0).sum())
     if len(given) and not labelled:
-        warnings.warn(
-            f"none of the {len(given)} labels decides one of the {len(candidates)} minislabs.",
-            SlabkitWarning,
-            stacklevel=2,
-        )
+        warn(f"none of the {len(given)} labels decides one of the {len(candidates)} minislabs.")
     accepted, expected = best_acceptance(posterior.probability, beta)
     rows, gains = _choose(candidates, posterior, expected / (1 + beta**2), count)
     if len(rows) < count:
-        warnings.warn(
-            f"{count} minislabs are asked for and {len(rows)} have no label yet.",
-            SlabkitWarning,
-            stacklevel=2,
-        )
+        warn(f"{count} minislabs are asked for and {len(rows)} have no label yet.")
     order = candidates.iloc[rows].assign(
         slabkitSuggestion=np.arange(1, len(rows) + 1),
         slabkitProbability=posterior.probability[rows],

@@ -26,20 +26,13 @@ import contextlib
 import dataclasses
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from slabkit.errors import (
-    InputError,
-    OutputExistsError,
-    SlabkitError,
-    SlabkitWarning,
-    TryAgainError,
-)
+from slabkit.errors import InputError, OutputExistsError, SlabkitError, TryAgainError, warn
 from slabkit.execution.files import State, file_state, refuse_inputs
 from slabkit.execution.reporting import Reporter, StepResult, raise_if_all_failed
 
@@ -302,7 +295,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
         unfinished = old.failures or not old.finished or changed
         if not unfinished and (again := self._record.modified(old)):
             text = f"{again[0]}: was modified since {self.out} was made; it is made again."
-            warnings.warn(text, SlabkitWarning, stacklevel=4)
+            warn(text)
             return False
         return not unfinished and all(os.path.exists(path) for path in old.output_paths(self.out))
 

@@ -9,14 +9,13 @@ import hashlib
 import json
 import os
 import time
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import slabkit
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.formats.tables.atomic import write_text
 from slabkit.formats.tables.paths import is_pipe, open_file, read_bytes
 from slabkit.formats.tomograms.names import is_reference
@@ -147,11 +146,7 @@ def load_record(result: str | os.PathLike[str]) -> Record | None:
 
 def _unusable(path: Path, reason: object) -> Record | None:
     """Say that a record cannot be used; it counts as absent."""
-    warnings.warn(
-        f"{path}: is no record of slabkit ({reason}); it counts as absent.",
-        SlabkitWarning,
-        stacklevel=4,
-    )
+    warn(f"{path}: is no record of slabkit ({reason}); it counts as absent.")
     return None
 
 

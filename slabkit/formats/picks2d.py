@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from slabkit.errors import FormatError, SlabkitWarning
+from slabkit.errors import FormatError, warn
 from slabkit.formats.file_format import Slabs, pooled
 from slabkit.formats.programs.shared.micrograph_names import MicrographNames
 from slabkit.formats.registry import detect_format, fitting_formats
@@ -98,11 +97,9 @@ def read_picks2d_any(
         found = known.names.match(table["rlnMicrographName"].unique(), where)
         table["rlnMicrographName"] = table["rlnMicrographName"].map(found)
         if y_axis is None and not file_format.y_settled and len(table):
-            warnings.warn(
+            warn(
                 f"{where}: nothing tells which way y counts on slabs; it was taken to count down "
-                "from the first row of the file (--y-axis down says so, --y-axis up the contrary).",
-                SlabkitWarning,
-                stacklevel=2,
+                "from the first row of the file (--y-axis down says so, --y-axis up the contrary)."
             )
         tables.append(table)
     picks2d = pooled(tables)
@@ -119,9 +116,5 @@ def _with_tables(files: Sequence[Source]) -> list[Source]:
         raise FormatError("standard input: is empty, not even a table without picks.")
     if empty:
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
-        warnings.warn(
-            f"{empty[0]}{more}: is an empty file, taken for no picks.",
-            SlabkitWarning,
-            stacklevel=3,
-        )
+        warn(f"{empty[0]}{more}: is an empty file, taken for no picks.")
     return [file for file in files if not file.empty]

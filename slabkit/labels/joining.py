@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.tiling import GalleryLayout
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.tables import rows_named
 
 if TYPE_CHECKING:
@@ -293,11 +292,9 @@ def _judge_y_axis(
         evidence = "no empty tile of a gallery tells which way y counts"
         if here > mirrored:
             evidence = f"{text}, too few to tell"
-        warnings.warn(
+        warn(
             f"{evidence}; it was taken to count downwards from the first row of the file (--y-axis "
-            "down says so, --y-axis up the contrary).",
-            SlabkitWarning,
-            stacklevel=5,
+            "down says so, --y-axis up the contrary)."
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.tiling import GalleryLayout
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.labels.deciding import decide_rows
 from slabkit.labels.joining import (
     FILLER,
@@ -418,4 +417,4 @@ def _warn(report: LabelReport) -> None:
                 "(--classes, --threshold or --auto decide by class, score or quality.)"
             )
     for text in texts:
-        warnings.warn(text, SlabkitWarning, stacklevel=3)
+        warn(text)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.tables import SLABS, TOMOGRAMS, make_table, rows_named, validate_table
 from slabkit.tomogram import Tomogram
 from slabkit.units import Contrast, opposite_contrast, voxel_sizes_equal
@@ -153,18 +152,14 @@ def inside_image(picks2d: pd.DataFrame, tomogram: Tomogram, where: str) -> npt.N
         )
     if outside:
         first = int(np.flatnonzero(~within)[0])
-        warnings.warn(
+        warn(
             f"{where}: {outside} of {len(x)} picks lie outside their slabs of {size} (the first at "
-            f"x={x[first]:g}, y={y[first]:g}); they are left out.",
-            SlabkitWarning,
-            stacklevel=3,
+            f"x={x[first]:g}, y={y[first]:g}); they are left out."
         )
     elif len(x) >= _ENOUGH_TO_JUDGE and x.max() < width / 2 and y.max() < height / 2:
-        warnings.warn(
+        warn(
             f"{where}: all {len(x)} picks lie in the first half of both axes of their slabs of "
-            f"{size}; were they made on binned images or written in another unit?",
-            SlabkitWarning,
-            stacklevel=3,
+            f"{size}; were they made on binned images or written in another unit?"
         )
     return within
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.projections import BoxShape, project_boxes
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.tomogram import Tomogram
 from slabkit.units import Angstrom, length_to_even_voxels, positive_length, voxel_sizes_equal
 
@@ -222,11 +221,9 @@ def _batches(
                     voxels, centres[group], box, tilt
                 )
         if voxels.mended:
-            warnings.warn(
+            warn(
                 f"{tomogram.label}: NaN or infinite voxels in {voxels.mended} minislabs were "
-                f"replaced by {tomogram.fill_value:g}.",
-                SlabkitWarning,
-                stacklevel=3,
+                f"replaced by {tomogram.fill_value:g}."
             )
         rows = np.arange(start, start + len(centres), dtype=np.int64)
         yield Minislabs(

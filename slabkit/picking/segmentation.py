@@ -12,7 +12,6 @@ box. Boxes larger than four million voxels are read at a coarser grid.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +21,7 @@ import numpy.typing as npt
 
 from slabkit.arrays.components import Component, ComponentFinder, longest_extent, split_object
 from slabkit.arrays.neighbours import group_neighbours
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.tables import PICKS, empty_table, make_table, new_pick_ids
 from slabkit.tomogram import Tomogram
 from slabkit.units import positive_length
@@ -230,11 +229,7 @@ def pick_segmentation(
     reader = SegmentationVolume(mask, kind or segmentation_kind(mask), threshold)
     found, ignored = _objects(reader, diameters)
     if ignored:
-        warnings.warn(
-            f"{mask.label}: no diameter is given for {_listed(ignored)}, left out.",
-            SlabkitWarning,
-            stacklevel=2,
-        )
+        warn(f"{mask.label}: no diameter is given for {_listed(ignored)}, left out.")
     parts: list[_Part] = []
     small = several = 0
     for label, objects in found.items():
@@ -305,11 +300,9 @@ def _particles(
 
     mask, weights, factor = reader.box(label, one)
     if factor > 1:
-        warnings.warn(
+        warn(
             f"{reader.mask.label}: an object of {one.voxels} voxels is split at voxels "
-            f"{factor} times as large.",
-            SlabkitWarning,
-            stacklevel=3,
+            f"{factor} times as large."
         )
     edge = reader.mask.voxel_size * factor
     numbers = split_object(mask, diameter / edge) if split else mask.astype(np.int32)

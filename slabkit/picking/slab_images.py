@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from slabkit.arrays.checks import checked_image
 from slabkit.arrays.suppression import suppress_neighbours
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.tables import PICKS2D, make_table
 from slabkit.units import Contrast, positive_length
 
@@ -72,11 +71,9 @@ class SlabSet:
         """Warn once where slabs are constant; three calls below the user's."""
         found = [name for name, flag in zip(self.names, constant, strict=True) if flag]
         if found:
-            warnings.warn(
+            warn(
                 f"{len(found)} of {len(self.names)} slabs are constant and have no picks, the "
-                f"first {found[0]}.",
-                SlabkitWarning,
-                stacklevel=3,
+                f"first {found[0]}."
             )
 
     def picks_table(self, picks: Sequence[Found], **columns: Any) -> pd.DataFrame:

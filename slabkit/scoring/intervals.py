@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.scoring.score import Mode, Score, score_picks
 
 if TYPE_CHECKING:
@@ -110,11 +109,7 @@ def score_intervals(
             f"an interval over tomograms needs two tomograms with truth or more, not {len(names)}."
         )
     if len(names) < _FEW:
-        warnings.warn(
-            f"intervals of {len(names)} tomograms are rough, and too short rather than too long.",
-            SlabkitWarning,
-            stacklevel=2,
-        )
+        warn(f"intervals of {len(names)} tomograms are rough, and too short rather than too long.")
     counts = _counts(score, names)
     draws = np.random.default_rng(seed).integers(len(names), size=(resamples, len(names)))
     times = np.stack([np.bincount(draw, minlength=len(names)) for draw in draws])

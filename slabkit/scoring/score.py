@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, SlabkitWarning, warn
 from slabkit.scoring.matching import (
     CZII_RADII,
     CZII_WEIGHTS,
@@ -135,11 +135,9 @@ def score_picks(
     ignored = picks.loc[outside, "slabkitTomogram"].value_counts().sort_index()
     picks = with_known_species(picks[~outside], known_radii, "picks")
     if len(ignored):
-        warnings.warn(
+        warn(
             f"{int(ignored.sum())} picks are in tomograms without truth "
-            f"({', '.join(ignored.index[:3])}{', ...' if len(ignored) > 3 else ''}); ignored.",
-            SlabkitWarning,
-            stacklevel=2,
+            f"({', '.join(ignored.index[:3])}{', ...' if len(ignored) > 3 else ''}); ignored."
         )
     present = {*picks["slabkitSpecies"], *truth["slabkitSpecies"]} - {""}
     strange = {canonical_species(name) for name in radii or {}} - present - set(CZII_RADII)
@@ -151,11 +149,7 @@ def score_picks(
     bare = truth[~truth["slabkitTomogram"].isin(set(picks["slabkitTomogram"]))]
     if len(bare) and len(picks):
         names = ", ".join(bare["slabkitTomogram"].unique()[:3])
-        warnings.warn(
-            f"there is no pick in {names}; {len(bare)} particles there count as missed.",
-            SlabkitWarning,
-            stacklevel=2,
-        )
+        warn(f"there is no pick in {names}; {len(bare)} particles there count as missed.")
     weights = {**CZII_WEIGHTS, **(weights or {})}
     if mode == "czii":
         nameless = (picks["slabkitSpecies"] == "").to_numpy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from slabkit.arrays.checks import checked_density
 from slabkit.arrays.exact import gaussian_filter
-from slabkit.errors import SlabkitWarning
+from slabkit.errors import warn
 from slabkit.simulation.molecules import EXTENT_LEVEL, Matrix, greatest_extent
 
 PROTEIN_DENSITY = 0.8
@@ -85,11 +84,9 @@ class MapModel:
         density = np.maximum(self.source.density, 0).astype(np.float64)
         faces = max(float(np.take(density, (0, -1), axis).max()) for axis in range(3))
         if faces > _CUT_LEVEL * density.max():
-            warnings.warn(
+            warn(
                 f"map of {self.name!r}: the density reaches {faces / density.max():.0%} of its "
-                "maximum on a face of the box; a larger box would show the molecule whole.",
-                SlabkitWarning,
-                stacklevel=2,
+                "maximum on a face of the box; a larger box would show the molecule whole."
             )
         step = self.source.voxel_size
         density = _low_passed(density, self.voxel_size / step)

@@ -6,7 +6,6 @@ The volume streams past once, a few tens of planes at a time, and is summed in d
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.accumulation import sum_windows, window_starts
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.tables import SLABS, make_table
 from slabkit.tomogram import Tomogram
 from slabkit.units import (
@@ -114,18 +113,14 @@ def plan_slabs(
                 f"{voxel_size:g} Å."
             )
     if not 0.8 <= count * voxel_size / thickness <= 1.25:
-        warnings.warn(
+        warn(
             f"{tomogram.label}: with voxels of {voxel_size:g} Å a slab of {thickness:g} Å becomes "
-            f"one of {count * voxel_size:g} Å.",
-            SlabkitWarning,
-            stacklevel=2,
+            f"one of {count * voxel_size:g} Å."
         )
     if depth < count:
-        warnings.warn(
+        warn(
             f"{tomogram.label}: {depth} planes of {voxel_size:g} Å are thinner than a slab of "
-            f"{thickness:g} Å; one slab of {depth * voxel_size:g} Å is made.",
-            SlabkitWarning,
-            stacklevel=2,
+            f"{thickness:g} Å; one slab of {depth * voxel_size:g} Å is made."
         )
     starts = first + window_starts(depth, count, step_vox, cover=cover)
     return SlabPlan(tuple(starts.tolist()), min(count, depth), first, last, voxel_size)
@@ -293,11 +288,9 @@ def iterate_slabs(
         blank = max(blank, _blank_part(image))
         yield index, image
     if _MUCH_BLANK < blank < 1:
-        warnings.warn(
+        warn(
             f"{tomogram.label}: up to {blank:.0%} of a slab's area is blank (one exact value from "
-            "a corner on): padding, in which nothing is picked.",
-            SlabkitWarning,
-            stacklevel=2,
+            "a corner on): padding, in which nothing is picked."
         )
 
 
@@ -366,9 +359,5 @@ def _finish(
             "the mean, or scale the volume."
         )
     if least == greatest:
-        warnings.warn(
-            f"{tomogram.label}: slab {index} is constant ({least:g}): blank or padding.",
-            SlabkitWarning,
-            stacklevel=3,
-        )
+        warn(f"{tomogram.label}: slab {index} is constant ({least:g}): blank or padding.")
     return image

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.tables import PICKS, validate_table
 
 if TYPE_CHECKING:
@@ -312,7 +311,7 @@ def _warn(species: list[str], counts: Indices, given: int) -> None:
         text = "no pick has a species, so subsets are balanced by the number of picks alone."
     else:
         return
-    warnings.warn(text, SlabkitWarning, stacklevel=3)
+    warn(text)
 
 
 def _draw(counts: Indices, group: Indices, sizes: list[int], draws: int, seed: int) -> Indices:

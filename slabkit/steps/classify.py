@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.units import Contrast
 
@@ -105,19 +104,15 @@ def _classified(
 def _warn(result: Classification, images: ParticleImages, options: Options) -> None:
     left_out = int((result.class_number == 0).sum())
     if left_out:
-        warnings.warn(
+        warn(
             f"{options.table}: {left_out} of {len(images)} images are constant or have values that "
-            "are not finite; they are in no class (0).",
-            SlabkitWarning,
-            stacklevel=2,
+            "are not finite; they are in no class (0)."
         )
     usable = len(images) - left_out
     if usable < options.classes:
-        warnings.warn(
+        warn(
             f"{options.table}: has {usable} images, so {options.classes} classes cannot be made of "
-            "them.",
-            SlabkitWarning,
-            stacklevel=2,
+            "them."
         )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
-from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.errors import InputError, SlabkitError, warn
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.shared.masks import find_masks, open_mask
 from slabkit.steps.shared.names import say_flipped
@@ -142,16 +141,12 @@ def _map(
     work.raise_if_all_failed(len(names))
     picks = pd.concat(tables, ignore_index=True) if tables else empty_table(PICKS)
     if not len(picks):
-        warnings.warn("there are no picks; the table is empty.", SlabkitWarning, stacklevel=2)
+        warn("there are no picks; the table is empty.")
     done = slabs[~slabs["rlnTomoName"].isin(list(work.failures))]
     write_picks(options.out, PickList(picks, tomogram_table(done, options.contrast)))
     empty = [name for name in volumes if name not in hits]
     if empty and len(picks):
-        warnings.warn(
-            f"no hit on any slab of {', '.join(empty)}; is the contrast right (--contrast)?",
-            SlabkitWarning,
-            stacklevel=2,
-        )
+        warn(f"no hit on any slab of {', '.join(empty)}; is the contrast right (--contrast)?")
     _report(work, {name: counts[name] for name in volumes if name in counts}, outside, masks)
     if masks is not None:
         work.summary.update(picks=len(picks), outside_mask=sum(outside.values()))

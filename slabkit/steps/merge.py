@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.execution.frame import Frame, parameters
 
 if TYPE_CHECKING:
@@ -93,4 +92,4 @@ def _warn_of_species(lists: list[PickList], named: set[str]) -> None:
             "those that have one; `slabkit convert --species` gives them one."
         )
     for text in texts:
-        warnings.warn(text, SlabkitWarning, stacklevel=3)
+        warn(text)

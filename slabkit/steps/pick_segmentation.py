@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.errors import InputError, SlabkitError, warn
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.tomogram import Reading, Tomogram, TomogramRef
 
@@ -170,11 +169,7 @@ def _pick(
     work.raise_if_all_failed(len(named))
     picks = pd.concat(parts, ignore_index=True)
     if not len(picks):
-        warnings.warn(
-            "no object of a label with a diameter is as large as a particle; the table is empty.",
-            SlabkitWarning,
-            stacklevel=2,
-        )
+        warn("no object of a label with a diameter is as large as a particle; the table is empty.")
     write_picks(options.out, PickList(picks, pd.concat(tables, ignore_index=True)))
     work.table("", ("tomogram", "objects", "too small", "split", "picks"), rows)
     work.summary.update(tomograms=len(rows), **totals)

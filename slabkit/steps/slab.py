@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.errors import InputError, SlabkitError, warn
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.shared.names import say_flipped
 from slabkit.tomogram import Reading, Tomogram
@@ -132,11 +131,9 @@ def _sample_range(work: Work, tomogram: Tomogram) -> tuple[float, float]:
     work.summary.setdefault("faces", {})[tomogram.name] = ends
     if None in ends:
         which = "no" if not faces.found else "no lower" if ends[0] is None else "no upper"
-        warnings.warn(
+        warn(
             f"{tomogram.label}: {which} face of the sample is seen in how much the planes "
-            "vary; the volume is used to its end there.",
-            SlabkitWarning,
-            stacklevel=2,
+            "vary; the volume is used to its end there."
         )
     else:
         work.note(f"{tomogram.name}: the sample lies from z {ends[0]:.0f} to {ends[1]:.0f} Å.")

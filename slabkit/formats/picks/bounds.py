@@ -6,13 +6,12 @@ unbinned pixels in a binned volume. All of it shows when positions are compared 
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,11 +70,9 @@ def check_bounds(parsed: ParsedPicks, unit: str, context: Context, where: str) -
             "where the volume's is wrong, or --no-check-bounds if they are right."
         )
     if unit == "angstrom" and len(p) >= _FEW_PICKS and other >= _FIT and (voxel > 1.5).all():
-        warnings.warn(
+        warn(
             f"{where}: all {len(p)} picks lie in one corner of their tomograms, as if they were "
-            f"voxels and not Å (read as px {100 * other:.0f} % lie inside too).",
-            SlabkitWarning,
-            stacklevel=3,
+            f"voxels and not Å (read as px {100 * other:.0f} % lie inside too)."
         )
 
 

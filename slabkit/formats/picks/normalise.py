@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.formats.picks.given import Context, require_known_tomograms
 from slabkit.formats.programs.shared.values import TEXT_NAMES
 from slabkit.formats.tomograms.relion import UNBINNED
@@ -62,11 +61,7 @@ def drop_duplicates(table: pd.DataFrame, where: str) -> pd.DataFrame:
         kept = ordered[~ordered.duplicated(key)].sort_index()
     dropped = len(table) - len(kept)
     if dropped:
-        warnings.warn(
-            f"{where}: {dropped} of {len(table)} picks were exact duplicates and dropped.",
-            SlabkitWarning,
-            stacklevel=3,
-        )
+        warn(f"{where}: {dropped} of {len(table)} picks were exact duplicates and dropped.")
     return kept.reset_index(drop=True)
 
 
@@ -76,11 +71,7 @@ def set_species(table: pd.DataFrame, species: str, where: str) -> pd.DataFrame:
         other = ~table["slabkitSpecies"].isin(["", species])
         if other.any():
             names = ", ".join(sorted(set(table["slabkitSpecies"][other]))[:3])
-            warnings.warn(
-                f"{where}: {int(other.sum())} picks were {names} and are {species} now.",
-                SlabkitWarning,
-                stacklevel=3,
-            )
+            warn(f"{where}: {int(other.sum())} picks were {names} and are {species} now.")
     return table.assign(slabkitSpecies=species)
 
 
@@ -102,11 +93,7 @@ def check_extra_names(table: pd.DataFrame, where: str) -> pd.DataFrame:
         names[name] = safe
     renamed = [f"{old!r} as {new}" for old, new in names.items() if old != new]
     if renamed:
-        warnings.warn(
-            f"{where}: columns were renamed: {', '.join(renamed[:5])}.",
-            SlabkitWarning,
-            stacklevel=4,
-        )
+        warn(f"{where}: columns were renamed: {', '.join(renamed[:5])}.")
     return table.set_axis([names[str(name)] for name in table.columns], axis="columns")
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks import bounds
 from slabkit.formats.picks.context import Centre, PickReading, Unit
@@ -160,7 +160,7 @@ def read_picks(
     where = ", ".join(s.where if isinstance(s, Source) else str(s) for s in sources[:3])
     table = _joined(parts)
     if not len(table):
-        warnings.warn(f"{where}: holds no picks.", SlabkitWarning, stacklevel=2)
+        warn(f"{where}: holds no picks.")
     if species is not None:
         table = set_species(table, species, where)
     unique = "slabkitPickId" in table.columns and not has_repeats(table["slabkitPickId"])
@@ -178,10 +178,8 @@ def read_picks(
         require_unique(picks.picks, "slabkitPickId", where)
     outside = bounds.count_outside(picks.picks, picks.tomograms) if check_bounds else 0
     if outside:
-        warnings.warn(
-            f"{where}: {outside} of {len(table)} picks lie outside their tomograms; they are kept.",
-            SlabkitWarning,
-            stacklevel=2,
+        warn(
+            f"{where}: {outside} of {len(table)} picks lie outside their tomograms; they are kept."
         )
     return picks
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.formats.file_format import FileFormat, in_pieces
 from slabkit.formats.picks.context import Centre
 from slabkit.formats.picks.given import Context
@@ -180,8 +179,4 @@ def _say_what_is_lost(picks: PickList, chosen: FileFormat) -> None:
         if not nothing:
             lost.append(TEXT_NAMES.get(name, name))
     if lost:
-        warnings.warn(
-            f"{chosen.name} cannot hold {', '.join(lost)}; left out of what is written.",
-            SlabkitWarning,
-            stacklevel=3,
-        )
+        warn(f"{chosen.name} cannot hold {', '.join(lost)}; left out of what is written.")

@@ -6,14 +6,13 @@ import csv
 import io
 import itertools
 import re
-import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.csv_columns import csv_rows, delimiter_of
@@ -96,11 +95,9 @@ def _take_transform(columns: dict[str, Any], where: str) -> npt.NDArray[np.float
         columns[ROTATION] = [text if t else "" for text, t in zip(texts, turned, strict=True)]
     moved = int(matrices[:, :3, 3].any(axis=1).sum())
     if moved:
-        warnings.warn(
+        warn(
             f"{where}: {moved} of {len(matrices)} picks had a translation in their transform; it "
-            "was added to their positions.",
-            SlabkitWarning,
-            stacklevel=4,
+            "was added to their positions."
         )
     translations: npt.NDArray[np.float64] = matrices[:, :3, 3]
     return translations
@@ -164,10 +161,8 @@ def _without_header(names: list[str], rows: Iterator[list[str]], where: str) -> 
     cells = [first[names.index(axis)] for axis in "xyz"] if len(first) == len(names) else ["0"]
     if not np.isnan(parse_numbers([cell.strip() for cell in cells])).all():
         return itertools.chain([first], rows)
-    warnings.warn(
-        f"{where}: its first line ({', '.join(first)[:80]}) names columns; --columns was followed.",
-        SlabkitWarning,
-        stacklevel=5,
+    warn(
+        f"{where}: its first line ({', '.join(first)[:80]}) names columns; --columns was followed."
     )
     return rows
 

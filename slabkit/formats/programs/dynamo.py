@@ -7,13 +7,12 @@ the shift dx, dy, dz.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import SlabkitWarning
+from slabkit.errors import warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.json_values import ROTATION
@@ -127,11 +126,9 @@ def _voxel_sizes(
     other = np.isfinite(known) & np.isfinite(said) & (abs(said / known - 1) > 1e-3)
     if other.any():
         row = int(np.flatnonzero(other)[0])
-        warnings.warn(
+        warn(
             f"{where}: says {said[row]:g} Å per pixel (column 36) where {names[row]} has "
-            f"{known[row]:g} Å; the positions were taken for voxels of {known[row]:g} Å.",
-            SlabkitWarning,
-            stacklevel=5,
+            f"{known[row]:g} Å; the positions were taken for voxels of {known[row]:g} Å."
         )
     if np.isfinite(known).all():
         return known, None

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import FormatError, SlabkitWarning
+from slabkit.errors import FormatError, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks, Slabs, one_by_one, pooled
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.json_values import json_number, json_text
@@ -66,11 +65,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
             raise FormatError(f"{place}: class is {number}; it must be a whole number.")
         numbers.append(str(int(number)))
     if isinstance(content.get("curves"), list) and content["curves"]:
-        warnings.warn(
-            f"{where}: {len(content['curves'])} points of curves are no picks and were left out.",
-            SlabkitWarning,
-            stacklevel=4,
-        )
+        warn(f"{where}: {len(content['curves'])} points of curves are no picks and were left out.")
     names = names_of_file(source, context, len(boxes), "_info")
     voxel_size = context.voxel_sizes(names, where)
     unbinned = content.get("apix_unbin")

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import struct
-import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.imod import CORNER_PX
@@ -64,17 +63,13 @@ def read(source: Source, context: Context) -> ParsedPicks:
     moved = _begins_at(model)
     if moved.any():
         points = points + moved
-        warnings.warn(
+        warn(
             f"{where}: was drawn on a part of its volume that begins at "
-            f"{', '.join(f'{v:g}' for v in moved)} (x, y, z); that was added to the points.",
-            SlabkitWarning,
-            stacklevel=4,
+            f"{', '.join(f'{v:g}' for v in moved)} (x, y, z); that was added to the points."
         )
     if model.left_out:
         what = ", ".join(f"{number} {name}" for name, number in model.left_out.items())
-        warnings.warn(
-            f"{where}: also holds {what}, which are left out.", SlabkitWarning, stacklevel=4
-        )
+        warn(f"{where}: also holds {what}, which are left out.")
     zero = -CORNER_PX * unit[:, None]
     counts = [len(contour) for contour in model.points]
     found = placed(names, points * unit[:, None] + zero)
@@ -123,12 +118,10 @@ def _unit(
     if said is None or (abs(said / known - 1) < 1e-3).all():  # which is not rounded to 32 bits
         return context.voxel_sizes(names, where)
     if np.isfinite(known).any():
-        warnings.warn(
+        warn(
             f"{where}: its points are voxels of {said:g} Å, as it says, though {names[0]} has "
             f"voxels of {known[0]:g} Å; if they are voxels of that volume, give --voxel-size "
-            f"{known[0]:g}.",
-            SlabkitWarning,
-            stacklevel=5,
+            f"{known[0]:g}."
         )
     return np.full(len(names), said)
 

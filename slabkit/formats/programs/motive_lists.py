@@ -8,13 +8,12 @@ whole voxels are written as the position and the rest as the shift.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.json_values import ROTATION
@@ -90,11 +89,9 @@ def read_em(source: Source, context: Context) -> ParsedPicks:
             columns[f"motl_row{row + 1}"] = texts[row]
     before = int(values[:, _EM_BEFORE].any(axis=1).sum())
     if before:
-        warnings.warn(
+        warn(
             f"{source.where}: {before} of {len(values)} particles have numbers in rows 14 to 16 "
-            "(AV3: shifts before the rotation of the reference); they are kept and move nothing.",
-            SlabkitWarning,
-            stacklevel=4,
+            "(AV3: shifts before the rotation of the reference); they are kept and move nothing."
         )
     return _parsed(columns, source, context)
 

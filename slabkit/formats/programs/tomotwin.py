@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slabkit.errors import SlabkitWarning
+from slabkit.errors import warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.rows import placed, read_bare_points, write_bare_points
@@ -28,11 +27,9 @@ def read(source: Source, context: Context) -> ParsedPicks:
         found["slabkitSpecies"] = [Path(where).stem] * len(xyz)
     large = int((xyz >= _HALF_FLOAT).sum())
     if large:
-        warnings.warn(
+        warn(
             f"{where}: {large} coordinates are {_HALF_FLOAT} or more, where TomoTwin's "
-            "16-bit numbers are known to the nearest even voxel only.",
-            SlabkitWarning,
-            stacklevel=4,
+            "16-bit numbers are known to the nearest even voxel only."
         )
     return ParsedPicks(found, unit)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.programs.shared.json_values import load_json
 from slabkit.formats.programs.shared.values import check_names
 from slabkit.formats.source import Source
@@ -159,7 +158,7 @@ class CopickProject:
         without = sorted(set(runs) - {ref.name for ref in found})
         if without:
             kind, spacing, _ = chosen[0]
-            _warn(
+            warn(
                 f"{where}: {len(without)} of {len(runs)} runs have no tomogram {kind} at "
                 f"{spacing:g} Å and are left out: {_some(without)}."
             )
@@ -171,7 +170,7 @@ class CopickProject:
         for one in [one for part in self.parts for one in part.tomograms(run)]:
             other = first.setdefault(one[:2], one)
             if other is not one:
-                _warn(f"{one[2].path}: {other[2].path} is of the same run and used instead.")
+                warn(f"{one[2].path}: {other[2].path} is of the same run and used instead.")
         return list(first.values())
 
     def picks(
@@ -347,7 +346,3 @@ def _local(root: str, config: Path) -> Path | None:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, SlabkitWarning, stacklevel=4)

@@ -8,7 +8,6 @@ import glob
 import math
 import os
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.errors import InputError, SlabkitError, warn
 from slabkit.formats.programs.shared.values import check_names
 from slabkit.formats.tables.paths import is_star_file, is_there, path_for_table, resolve_path
 from slabkit.formats.tomograms.names import (
@@ -348,7 +347,7 @@ def _listed(argument: str, masks: bool, half: str | None) -> list[TomogramRef]:
     if os.path.lexists(path):
         name = tomogram_name(path)
         if _HALF.search(name):
-            _warn(f"{path}: looks like a half map; it is used because it was named.")
+            warn(f"{path}: looks like a half map; it is used because it was named.")
         return [_ref(name, path)]
     if glob.has_magic(argument):
         entries = [Path(entry) for entry in glob.glob(argument, recursive=True)]
@@ -391,7 +390,7 @@ def _chosen(
             f"{argument}: holds no tomogram ({', '.join(sorted(SUFFIXES))}, also .gz, .bz2){what}."
         )
     if excluded:
-        _warn(f"{argument}: left out {listed}; name a file by itself to use it all the same.")
+        warn(f"{argument}: left out {listed}; name a file by itself to use it all the same.")
     return found
 
 
@@ -477,7 +476,3 @@ def _check_names(found: list[TomogramRef]) -> None:
             f"{other.path} and {tomogram.path} have names that differ only in case, which some "
             "disks take for the same; rename one."
         )
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, SlabkitWarning, stacklevel=4)

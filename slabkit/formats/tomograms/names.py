@@ -11,11 +11,10 @@ import math
 import os
 import re
 import unicodedata
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 
 SUFFIXES = (
     ".ome.tiff",
@@ -252,9 +251,5 @@ def known_names(
     if taken:
         listed = ", ".join(f"{name} for {other}" for name, other in list(taken.items())[:5])
         more = f" and {len(taken) - 5} more" if len(taken) > 5 else ""
-        warnings.warn(
-            f"{where}: tomograms were taken by their bare names: {listed}{more}.",
-            SlabkitWarning,
-            stacklevel=4,
-        )
+        warn(f"{where}: tomograms were taken by their bare names: {listed}{more}.")
     return [found[name] for name in names]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.formats.programs.shared.values import check_names, coordinates, optional_numbers
 from slabkit.formats.tables.paths import path_for_table, resolve_path
 from slabkit.tables import TOMOGRAMS, make_table, repeated
@@ -154,11 +153,9 @@ def list_relion_tomograms(
         if labels[0] not in halves:
             raise InputError(f"{where}: has no {labels[0]}, which --half {half} takes.")
     if len(labels) > 1:
-        warnings.warn(
+        warn(
             f"{where}: has {labels[0]} and {labels[1]}; the first is taken where there is one "
-            "(give the files themselves to choose).",
-            SlabkitWarning,
-            stacklevel=4,
+            "(give the files themselves to choose)."
         )
     half_map = block[halves[0]].tolist() if halves and half is None else None
     found = []

@@ -14,7 +14,6 @@ import mmap
 import os
 import tempfile
 import threading
-import warnings
 import zlib
 from collections.abc import Callable
 from typing import IO, Any, Literal, cast
@@ -22,7 +21,7 @@ from typing import IO, Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import FormatError, SlabkitError, SlabkitWarning, TryAgainError, may_pass
+from slabkit.errors import FormatError, SlabkitError, TryAgainError, may_pass, warn
 from slabkit.formats.volumes.voxels import FileVoxels, OpenFile, Slices
 
 Compression = Literal["gzip", "bzip2"]
@@ -194,11 +193,9 @@ def read_decompressed(
         raise FormatError(f"{path}: cannot be decompressed ({error}).") from error
     into.flush()
     if extra:
-        warnings.warn(
+        warn(
             f"{path}: has {extra} bytes more than its header announces ({offset + size}); they "
-            "are ignored.",
-            SlabkitWarning,
-            stacklevel=2,
+            "are ignored."
         )
 
 

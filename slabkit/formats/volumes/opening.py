@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.formats.tomograms.names import half_maps, is_reference, tomogram_name
 from slabkit.formats.volumes.decoded_cache import Compression
 from slabkit.formats.volumes.em import HEADER_BYTES, is_em, open_em
@@ -157,7 +156,7 @@ def _open(
         source = FlippedVoxels(source)
         notes.append("planes are read from the last to the first (--flip-z)")
     for text in (*volume.warnings, *chosen.warnings):
-        warnings.warn(f"{where}: {text}.", SlabkitWarning, stacklevel=3)
+        warn(f"{where}: {text}.")
     return Tomogram(
         name=tomogram_name(path) if name is None else name,
         data=source,

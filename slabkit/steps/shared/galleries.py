@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.errors import InputError, SlabkitError, warn
 from slabkit.execution.frame import Work
 from slabkit.execution.reporting import raise_if_all_failed
 from slabkit.steps.shared.names import say_flipped
@@ -116,11 +115,9 @@ def _stated_voxel_size(picks: PickList) -> float:
     known = stated[stated > 0].tolist()  # not NaN
     if known:
         return float(known[0])
-    warnings.warn(
+    warn(
         "no tomogram of the pick list has a voxel size; the table of no minislabs says 1 Å "
-        "(--pixel-size sets it).",
-        SlabkitWarning,
-        stacklevel=3,
+        "(--pixel-size sets it)."
     )
     return 1.0
 
@@ -156,11 +153,9 @@ def write_galleries(
     outside = int((minislabs["slabkitInsideFraction"] == 0).sum())
     partly = int((minislabs["slabkitInsideFraction"] < 1 - 1e-9).sum()) - outside
     if outside:
-        warnings.warn(
+        warn(
             f"{outside} of {len(minislabs)} minislabs lie outside their tomogram altogether; their "
-            "tiles are flat, slabkitInsideFraction is 0.",
-            SlabkitWarning,
-            stacklevel=2,
+            "tiles are flat, slabkitInsideFraction is 0."
         )
     work.summary.update(
         picks=len(table),

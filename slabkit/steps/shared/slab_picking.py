@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from slabkit.errors import InputError, SlabkitError, SlabkitWarning
+from slabkit.errors import InputError, SlabkitError, warn
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.shared.masks import find_masks
 from slabkit.steps.shared.slabs import parse_slab_table, slab_images, slab_paths
@@ -121,17 +120,9 @@ def _pick(
     noun = work.name.split()[-1]
     if not len(found):
         lowest = work.summary.get("threshold", choice.to_find)
-        warnings.warn(
-            f"no {noun} reaches the score {lowest:g}; the table is empty.",
-            SlabkitWarning,
-            stacklevel=2,
-        )
+        warn(f"no {noun} reaches the score {lowest:g}; the table is empty.")
     elif empty:
-        warnings.warn(
-            f"no {noun} on any slab of {', '.join(empty)}; is the contrast right (--contrast)?",
-            SlabkitWarning,
-            stacklevel=2,
-        )
+        warn(f"no {noun} on any slab of {', '.join(empty)}; is the contrast right (--contrast)?")
     write_picks2d(options.out, found)
     further, values = expected_columns(work)
     rows = [

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.steps.shared.masks import slab_masks
 
 if TYPE_CHECKING:
@@ -105,11 +104,9 @@ def limit_picks(
         fit = fit_threshold(every, precision=choice.precision)
         threshold = fit.threshold if fit.separated else choice.default
         if not fit.separated:
-            warnings.warn(
+            warn(
                 f"the scores of {len(every)} peaks show one population only, so no threshold can "
-                f"be told from them; {choice.default:g} is used.",
-                SlabkitWarning,
-                stacklevel=2,
+                f"be told from them; {choice.default:g} is used."
             )
     kept = {name: picks_above(one, threshold, max_per_slab) for name, one in parts.items()}
     if fit is not None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.json_values import (
@@ -107,11 +106,9 @@ def _points(points: list[Any], where: str) -> tuple[Any, list[str], Any, list[di
             raise FormatError(f"{place}: instance_id {other['instance_id']!r} is no whole number.")
         others.append(other)
     if moved:
-        warnings.warn(
+        warn(
             f"{where}: {moved} of {len(points)} points had a translation in their matrix; it was "
-            "added to their positions.",
-            SlabkitWarning,
-            stacklevel=4,
+            "added to their positions."
         )
     return xyz, rotations, scores, others
 
@@ -122,11 +119,9 @@ def _run(content: dict[str, Any], source: Source, count: int) -> list[str] | Non
     name = json_text(content.get("run_name"), "run_name", where)
     if source.tomogram:
         if composed(name) not in ("", composed(source.tomogram)):
-            warnings.warn(
+            warn(
                 f"{where}: says that its run is {name}, and is in the folder of "
-                f"{source.tomogram}; the folder holds, as it does for copick.",
-                SlabkitWarning,
-                stacklevel=4,
+                f"{source.tomogram}; the folder holds, as it does for copick."
             )
         return [source.tomogram] * count
     path = Path(where)
@@ -193,11 +188,9 @@ def safe_name(name: str) -> str:
     """Give a name as `escaped_name` does, and say so where it is another."""
     safe = escaped_name(name)
     if safe != name:
-        warnings.warn(
+        warn(
             f"copick: the name {name!r} was written as {safe!r}, because copick allows no '_', "
-            'spaces or <>:"/\\|?* in names.',
-            SlabkitWarning,
-            stacklevel=3,
+            'spaces or <>:"/\\|?* in names.'
         )
     return safe
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from slabkit.errors import InputError, OutputExistsError, SlabkitWarning, write_error
+from slabkit.errors import InputError, OutputExistsError, warn, write_error
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.copick import picks as pick_copick
 from slabkit.formats.tables.native import PickList, check_pick_list
@@ -109,11 +108,9 @@ def write_project_picks(files: Mapping[Path, str]) -> None:
 def _named_as_runs(project: CopickProject, picks: PickList, where: str) -> PickList:
     """Refuse tomograms that are no runs, and spell the others as the runs' folders are."""
     if not project.runs_known:
-        warnings.warn(
+        warn(
             f"{where}: {project.remote}, and without the copick package (pip install "
-            "'slabkit-cryoet[copick]') it is not known whether it has these runs and picks.",
-            SlabkitWarning,
-            stacklevel=4,
+            "'slabkit-cryoet[copick]') it is not known whether it has these runs and picks."
         )
         return picks
     runs = project.runs()

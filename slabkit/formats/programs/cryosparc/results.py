@@ -7,14 +7,13 @@ cryosparc`), else by the stack and the number of its image, else by its place on
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.formats.file_format import FileFormat, Minislabs, Slabs, checked, pooled
 from slabkit.formats.programs.cryosparc.dataset import (
     NUMPY_MAGIC,
@@ -156,13 +155,11 @@ def _warn_of_our_places(part: Particles, found: dict[str, Any], layout: GalleryL
         return
     *_, distance = layout.tile_of(found["rlnCoordinateX"], found["rlnCoordinateY"])
     if (distance < _AT_CENTRE_PX).all():
-        warnings.warn(
+        warn(
             f"{part.where}: the places are exactly those of tiles, as slabkit wrote them, so they "
             "do not show which way CryoSPARC counted y when it cut the images; it was taken to "
             "count down from the first row (docs/cryosparc.md says how to make sure; --y-axis down "
-            "says so).",
-            SlabkitWarning,
-            stacklevel=4,
+            "says so)."
         )
 
 

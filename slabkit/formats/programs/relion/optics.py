@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import SlabkitWarning
+from slabkit.errors import warn
 from slabkit.formats.programs.shared.relion_star import (
     GENERAL,
     GROUP,
@@ -173,4 +172,4 @@ def _texts(table: pd.DataFrame, name: str) -> npt.NDArray[Any]:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(f"relion: {text}", SlabkitWarning, stacklevel=6)
+    warn(f"relion: {text}")

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.relion.optics import (
@@ -120,11 +119,9 @@ def read_picker(source: Source, context: Context) -> ParsedPicks:
         names = star.names(context)
     says = "folder and name say" if kind else "rlnSphereRadius says"
     if kind or star.has("rlnSphereRadius"):
-        warnings.warn(
+        warn(
             f"{star.where}: was read in binned voxels, as a list of RELION 5's picker, which its "
-            f"{says} it is; give --from relion4 if it counts pixels of the tilt series.",
-            SlabkitWarning,
-            stacklevel=4,
+            f"{says} it is; give --from relion4 if it counts pixels of the tilt series."
         )
     voxel_size = context.voxel_sizes(names, star.where)
     return _parsed(star, names, star.numbers(CORNER) * voxel_size[:, None], voxel_size, 0.0)
@@ -154,11 +151,9 @@ def _read_warptools_2d(star: RelionStar, context: Context) -> ParsedPicks:
             f"particle images, and does not say their size; add it as {IMAGE_PIXEL}."
         )
     sizes = " and ".join(f"{size:g}" for size in np.unique(pixel_size)[:5])
-    warnings.warn(
+    warn(
         f"{star.where}: holds 2D stacks of WarpTools; their coordinates were read in pixels of the "
-        f"particle images, {sizes} Å.",
-        SlabkitWarning,
-        stacklevel=5,
+        f"particle images, {sizes} Å."
     )
     return _parsed(star, names, star.numbers(CORNER) * pixel_size[:, None], pixel_size, 0.0)
 
@@ -223,11 +218,9 @@ def _warn_of_both(
     if pixel_size is not None and len(positions):
         most = float(abs(positions - corner * pixel_size[:, None]).max())
         by_how_much = f" (they differ by up to {most:.3g} Å)"
-    warnings.warn(
+    warn(
         f"{where}: has both rlnCoordinate* and rlnCenteredCoordinate*Angst{by_how_much}; the "
-        "centred ones were read, as RELION does.",
-        SlabkitWarning,
-        stacklevel=5,
+        "centred ones were read, as RELION does."
     )
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.file_format import FileFormat, Slabs, checked, one_by_one, pooled
 from slabkit.formats.programs.shared.relion_star import (
     CORNER,
@@ -96,11 +95,9 @@ def read_list(source: Source, slabs: Slabs) -> pd.DataFrame:
             f"{missing[0]}; call slabkit from the folder of the RELION project."
         )
     if missing:
-        warnings.warn(
+        warn(
             f"{source.where}: {len(missing)} of {len(entries)} coordinate files are not there, "
-            f"for instance {missing[0]}; no picks are taken from their micrographs.",
-            SlabkitWarning,
-            stacklevel=5,
+            f"for instance {missing[0]}; no picks are taken from their micrographs."
         )
     return pooled(
         [
@@ -192,11 +189,9 @@ def _shifted(table: pd.DataFrame, slabs: Slabs, where: str) -> pd.DataFrame:
         pixel = np.array(slabs.values("slabkitVoxelSize", micrographs))
         for place, along in zip(_PLACE, shift.T, strict=True):
             table[place] = table[place] - along / pixel
-        warnings.warn(
+        warn(
             f"{where}: {moved} of {len(table)} particles had a shift (rlnOrigin*Angst); it was "
-            "applied to their places.",
-            SlabkitWarning,
-            stacklevel=5,
+            "applied to their places."
         )
     return table.drop(columns=[label for label in SHIFTS[:2] if label in table.columns])
 

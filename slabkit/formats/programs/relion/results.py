@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.formats.file_format import FileFormat
 from slabkit.formats.programs.shared.relion_star import SHIFTS, SHIFTS_PX, shifts
 from slabkit.formats.programs.shared.result_values import (
@@ -78,11 +77,9 @@ def _shifts(block: pd.DataFrame, where: str) -> dict[str, Any]:
     if not set(SHIFTS[:2]) <= set(block.columns):
         in_px = [label for label in SHIFTS_PX[:2] if label in block.columns]
         if shifts(block, in_px, where).any():
-            warnings.warn(
+            warn(
                 f"{where}: has shifts in pixels ({', '.join(in_px)}), as RELION 3.0 wrote; they "
-                "are left out.",
-                SlabkitWarning,
-                stacklevel=5,
+                "are left out."
             )
         return {}
     names = ("slabkitShiftX", "slabkitShiftY")

@@ -10,7 +10,6 @@ Where a file says one pixel size twice and differently, it is refused with both 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.orientations import SUBTOMOGRAM_ANGLES, euler_matrices
 from slabkit.formats.programs.shared.rows import series_name
@@ -116,9 +115,7 @@ class RelionStar:
             what = "rlnCenteredCoordinate*Angst, which RELION 5 would follow (--from relion5)"
             if len(centred) < 3:
                 what = f"{', '.join(centred)} without the others of its kind"
-            warnings.warn(
-                f"{where}: also has {what}; they are left out.", SlabkitWarning, stacklevel=5
-            )
+            warn(f"{where}: also has {what}; they are left out.")
         joined = _with_optics(found[0], blocks.get("optics"), where)
         general = blocks.get("general")
         if general is not None and len(general) == 1:
@@ -193,11 +190,9 @@ class RelionStar:
                 angles = self.numbers(SUBTOMOGRAM_ANGLES)
                 # RELION's matrices turn the coordinate system: Rz(-psi) Ry(-tilt) Rz(-rot).
                 shift = np.einsum("nij,nj->ni", euler_matrices(-angles[:, ::-1], "zyz"), shift)
-            warnings.warn(
+            warn(
                 f"{self.where}: {moved} of {len(self)} particles had an origin shift "
-                f"({label}); it was applied to their positions.",
-                SlabkitWarning,
-                stacklevel=5,
+                f"({label}); it was applied to their positions."
             )
         return shift
 
@@ -252,12 +247,10 @@ class RelionStar:
         differ = abs(said / known - 1) > 1e-3
         if differ.any():
             row = int(np.flatnonzero(differ)[0])
-            warnings.warn(
+            warn(
                 f"{self.where}: its coordinates are pixels of {said[row]:g} Å, as it says, though "
                 f"{names[row]} has voxels of {known[row]:g} Å; if they are voxels of that volume, "
-                "give --binning 1.",
-                SlabkitWarning,
-                stacklevel=5,
+                "give --binning 1."
             )
         return said
 
@@ -268,12 +261,10 @@ class RelionStar:
         differ = abs(said / pixel_size - 1) > 1e-3
         if differ.any():
             row = int(np.flatnonzero(differ)[0])
-            warnings.warn(
+            warn(
                 f"{self.where}: says that its pixels have {said[row]:g} Å, but the voxel size "
                 f"and --binning {context.binning:g} give {pixel_size[row]:g} Å; --binning was "
-                "followed.",
-                SlabkitWarning,
-                stacklevel=6,
+                "followed."
             )
         return pixel_size
 
@@ -299,12 +290,10 @@ class RelionStar:
         listed, _ = context.unbinned(names)
         if in_file is None and image is not None and not centred:  # as copick exports picks
             in_file = image
-            warnings.warn(
+            warn(
                 f"{self.where}: says {image[0]:g} Å for the pixels of the particle images, and "
                 "neither how they are binned nor the tilt series' pixels; its coordinates were "
-                "read in the same. If they are not, give --binning (voxel size / pixel size).",
-                SlabkitWarning,
-                stacklevel=4,
+                "read in the same. If they are not, give --binning (voxel size / pixel size)."
             )
         if in_file is None:
             return listed if len(listed) and np.isfinite(listed).all() else None
@@ -312,13 +301,11 @@ class RelionStar:
         differ = abs(in_file / listed - 1) > 1e-3
         voxel_size = context.known_voxel_sizes(names)
         if centred and differ.any() and (abs(in_file / voxel_size - 1)[differ] <= 1e-3).all():
-            warnings.warn(
+            warn(
                 f"{self.where}: says {in_file[differ][0]:g} Å for the pixels of the tilt series, "
                 "which is the tomogram's voxel size, as pytom-match-pick writes it; the "
                 f"{listed[differ][0]:g} Å of the table of tomograms were taken. Where pytom had "
-                "that table, its zero is at size/2-1 (--centre).",
-                SlabkitWarning,
-                stacklevel=4,
+                "that table, its zero is at size/2-1 (--centre)."
             )
             return np.where(differ, listed, in_file)
         if differ.any():
@@ -436,12 +423,10 @@ def pixel_sizes_to_write(table: pd.DataFrame, names: list[str], context: Context
         return known
     voxel_size = context.voxel_sizes(names, "relion")
     if names:
-        warnings.warn(
+        warn(
             "relion: the binning of the tomograms is not known; it was written as 1, the "
             "tilt-series pixel size equal to the voxel size. Give --binning or "
-            "--tomograms tomograms.star if it is not so.",
-            SlabkitWarning,
-            stacklevel=4,
+            "--tomograms tomograms.star if it is not so."
         )
     return voxel_size
 

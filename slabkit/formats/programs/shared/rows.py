@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.values import coordinates, parse_numbers
 from slabkit.formats.source import Source
@@ -50,11 +49,9 @@ def say_shifted(shift: npt.NDArray[np.float64], where: str, what: str = "") -> N
     """Count the particles whose shift, shape (picks, 3), is added to their positions."""
     moved = int(shift.any(axis=1).sum())
     if moved:
-        warnings.warn(
+        warn(
             f"{where}: {moved} of {len(shift)} particles had a shift{what}; it was added to their "
-            "positions.",
-            SlabkitWarning,
-            stacklevel=5,
+            "positions."
         )
 
 

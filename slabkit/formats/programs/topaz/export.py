@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from slabkit.arrays.tiling import GalleryLayout
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, warn
 from slabkit.formats.programs.shared.export import Export, exported_kind
 from slabkit.formats.programs.topaz.names import safe_names
 from slabkit.formats.tables.native import read_labels, read_minislabs, read_slabs
@@ -242,23 +241,19 @@ def _shrunk(places: pd.Series[float], size: int, factor: int) -> npt.NDArray[np.
 def _warn_of_drift(shape: tuple[int, int], factor: int, tile_px: int) -> None:
     drift = max(size - size // factor * factor for size in shape)
     if drift > _MOST_DRIFT * tile_px:
-        warnings.warn(
+        warn(
             f"galleries of {shape[1]} × {shape[0]} pixels do not shrink evenly by {factor}: what "
             f"Topaz finds at their far edges comes back up to {drift} pixels off, in tiles of "
-            f"{tile_px}; take another --downsample or --border.",
-            SlabkitWarning,
-            stacklevel=4,
+            f"{tile_px}; take another --downsample or --border."
         )
 
 
 def _warn_of_contrast(contrasts: set[str], where: str) -> None:
     if contrasts == {"dark"}:
         return
-    warnings.warn(
+    warn(
         f"{where}: protein is bright in these images, and the detectors that Topaz ships and "
-        "starts its training from know dark particles.",
-        SlabkitWarning,
-        stacklevel=4,
+        "starts its training from know dark particles."
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.file_format import FileFormat, Minislabs, Slabs, one_by_one
 from slabkit.formats.programs.shared.csv_columns import csv_columns
 from slabkit.formats.programs.shared.micrograph_names import image_stem
@@ -90,11 +89,9 @@ def _look_for_scale_of_tiles(table: pd.DataFrame, minislabs: pd.DataFrame, where
 def _warn_of_shrunk(part: float, count: int, what: str, where: str) -> None:
     """Warn where all places lie in one quarter of the images; ``part``: where the last one is."""
     if count >= _FEW and part < 0.5:
-        warnings.warn(
+        warn(
             f"{where}: all {count} places lie in the first {part:.0%} of their {what} along x and "
-            "y; were they made on downsampled images, and topaz extract without -x?",
-            SlabkitWarning,
-            stacklevel=4,
+            "y; were they made on downsampled images, and topaz extract without -x?"
         )
 
 
