@@ -201,35 +201,17 @@ class Tomogram:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a volume is read, where not as its file says.
+    """How a volume is read, where not as its file says."""
 
-    Parameters
-    ----------
-    voxel_size : float, optional
-        In Å; wins over the file's.
-    axis_order : str, optional
-        What the file's axes are, slowest first, whatever it says.
-    uint8 : bool, optional
-        Whether bytes in MRC files are unsigned; None: as IMOD's flags say.
-    flip_z : bool
-        Read the planes from the last to the first.
-    level : int or str
-        Resolution level of an OME-Zarr.
-    allow_missing_chunks : bool
-        Read missing chunks of an OME-Zarr as empty.
-    fill_nonfinite : {"median"}, optional
-        What replaces NaN and infinite voxels; None makes them an error.
-    half : {"1", "2", "sum"}, optional
-        Which of a pair of half maps, or their sum; the path may be that of either.
-    """
-
-    voxel_size: float | None = None
-    axis_order: str | None = None
-    uint8: bool | None = None
-    flip_z: bool = False
-    level: int | str = 0
-    allow_missing_chunks: bool = False
+    voxel_size: float | None = None  # in Å; wins over the file's
+    axis_order: str | None = None  # what the file's axes are, slowest first, whatever it says
+    uint8: bool | None = None  # whether bytes in MRC files are unsigned; None: as IMOD's flags say
+    flip_z: bool = False  # read the planes from the last to the first
+    level: int | str = 0  # resolution level of an OME-Zarr
+    allow_missing_chunks: bool = False  # read missing chunks of an OME-Zarr as empty
+    # What replaces NaN and infinite voxels; None makes them an error
     fill_nonfinite: Literal["median"] | None = None
+    # Which of a pair of half maps, or their sum; the path may be that of either
     half: Literal["1", "2", "sum"] | None = None
 
     def changes(self) -> dict[str, Any]:
@@ -281,34 +263,19 @@ class Reading:
 
 @dataclass(frozen=True)
 class TomogramRef:
-    """One tomogram that was asked for or that a table names, not opened.
-
-    Parameters
-    ----------
-    name : str
-    path : Path, optional
-        None where it is not known.
-    voxel_size : float, optional
-        In Å, as a table or project says; the file is checked against it. ``reading.voxel_size`` is
-        what wins over the file.
-    expected_size : (float, float, float), optional
-        In Å along x, y, z, as a table says; the volume is checked against it.
-    contrast : {"dark", "bright"}, optional
-        Where something says so; else dark.
-    reading : Reading
-    problem : str
-        Why it cannot be opened.
-    opener : callable, optional
-        Opens it; what lists tomograms gives it.
-    """
+    """One tomogram that was asked for or that a table names, not opened."""
 
     name: str
-    path: Path | None = None
+    path: Path | None = None  # None where it is not known
+    # In Å, as a table or project says; the file is checked against it. ``reading.voxel_size`` is
+    # what wins over the file.
     voxel_size: float | None = None
+    # In Å along x, y, z, as a table says; the volume is checked against it
     expected_size: tuple[float, float, float] | None = None
-    contrast: Contrast | None = None
+    contrast: Contrast | None = None  # where something says so; else dark
     reading: Reading = Reading()
-    problem: str = ""
+    problem: str = ""  # why it cannot be opened
+    # Opens it; what lists tomograms gives it
     opener: Callable[[TomogramRef], Tomogram] | None = field(
         default=None, repr=False, compare=False
     )

@@ -24,20 +24,12 @@ from slabkit.arrays.neighbours import group_neighbours
 
 @dataclass(frozen=True)
 class Component:
-    """One connected component (voxels that share a face).
+    """One connected component (voxels that share a face)."""
 
-    Parameters
-    ----------
-    start, stop : (int, int, int)
-        Its bounding box ``[start, stop)``, ``(z, y, x)``.
-    inside : (int, int, int)
-        One voxel of it: the first in the order of the array.
-    voxels : int
-    """
-
+    # Its bounding box ``[start, stop)``, ``(z, y, x)``
     start: tuple[int, int, int]
     stop: tuple[int, int, int]
-    inside: tuple[int, int, int]
+    inside: tuple[int, int, int]  # one voxel of it: the first in the order of the array
     voxels: int
 
     @property

@@ -23,27 +23,20 @@ _GAP_HEIGHT = 0.5
 
 @dataclass(frozen=True)
 class DepthPeaks:
-    """The depths found in some profiles.
+    """The depths found in some profiles."""
 
-    Parameters
-    ----------
-    z_vox : ndarray of float64, shape (profiles,)
-        Depth in voxels, to sub-voxel precision; NaN where the profile is flat.
-    prominence : ndarray of float64, shape (profiles,)
-        One less the highest score more than half a diameter away (not below zero) over
-        the score at the peak; 0 (another place is as good) to 1 (nothing else in reach).
-    at_border : ndarray of bool, shape (profiles,)
-        The scores still rise where the search ends. Where the volume ends they end too.
-    second_z_vox : ndarray of float64, shape (profiles,)
-        Depth of a second particle stacked on the first; NaN where there is none.
-    second_prominence : ndarray of float64, shape (profiles,)
-        The same for the second, each particle's own surroundings left out; NaN where none.
-    """
-
+    # shape (profiles,): depth in voxels, to sub-voxel precision; NaN where the profile is flat
     z_vox: Floats
+    # shape (profiles,): one less the highest score more than half a diameter away (not below zero)
+    # over the score at the peak; 0 (another place is as good) to 1 (nothing else in reach)
     prominence: Floats
+    # shape (profiles,): the scores still rise where the search ends. Where the volume ends they end
+    # too.
     at_border: Booleans
+    # shape (profiles,): depth of a second particle stacked on the first; NaN where there is none
     second_z_vox: Floats
+    # shape (profiles,): the same for the second, each particle's own surroundings left out; NaN
+    # where none
     second_prominence: Floats
 
 

@@ -23,27 +23,17 @@ _NEIGHBOURS = sorted(
 
 @dataclass(frozen=True)
 class Peaks:
-    """Local maxima of a stack, one element each in every array.
+    """Local maxima of a stack, one element each in every array."""
 
-    Parameters
-    ----------
-    rung, y, x : ndarray of float64
-        Place in the stack, refined below the sampling.
-    value : ndarray of float64
-        Height at the refined place.
-    elongation : ndarray of float64
-        Ratio of the larger to the smaller principal curvature in the image plane: 1 for a round
-        peak, without bound for a ridge.
-    whole : (ndarray, ndarray, ndarray) of int64
-        The voxel of each maximum, ``(rung, y, x)``.
-    """
-
+    # Place in the stack, refined below the sampling
     rung: Floats
     y: Floats
     x: Floats
-    value: Floats
+    value: Floats  # height at the refined place
+    # Ratio of the larger to the smaller principal curvature in the image plane: 1 for a round peak,
+    # without bound for a ridge
     elongation: Floats
-    whole: Voxels
+    whole: Voxels  # the voxel of each maximum, ``(rung, y, x)``
 
 
 def find_peaks(stack: npt.NDArray[np.float32], floor: float = 0.0) -> Peaks:

@@ -45,21 +45,11 @@ class Voxels(Protocol):
 
 @dataclass(frozen=True)
 class Column:
-    """A box whose planes are to be added up; it is inside the volume.
+    """A box whose planes are to be added up; it is inside the volume."""
 
-    Parameters
-    ----------
-    start : (int, int, int)
-        First voxel ``(z, y, x)``.
-    weights : ndarray of float64, shape (z,)
-        Of its planes: 1 for all but the first and the last.
-    size : (int, int)
-        Voxels along y and x.
-    """
-
-    start: Corner
-    weights: Floats
-    size: tuple[int, int]
+    start: Corner  # first voxel ``(z, y, x)``
+    weights: Floats  # shape (z,): 1 for all but the first and the last
+    size: tuple[int, int]  # voxels along y and x
 
     @property
     def stop(self) -> Corner:

@@ -135,21 +135,11 @@ _RESAMPLED_AT_ONCE = 128
 
 @dataclass(frozen=True)
 class BoxShape:
-    """What is cut out about every point.
+    """What is cut out about every point."""
 
-    Parameters
-    ----------
-    side_px : int
-        Pixels of the square images; the point is at pixel ``side_px // 2``.
-    depth_vox : float
-        Length of the projected box, in voxels.
-    step_vox : float
-        Distance between pixels, in voxels.
-    """
-
-    side_px: int
-    depth_vox: float
-    step_vox: float = 1.0
+    side_px: int  # pixels of the square images; the point is at pixel ``side_px // 2``
+    depth_vox: float  # length of the projected box, in voxels
+    step_vox: float = 1.0  # distance between pixels, in voxels
 
 
 def project_boxes(

@@ -31,20 +31,11 @@ _NEGLIGIBLE = 1e-4  # a posterior below this adds nothing to an average
 
 @dataclass(frozen=True)
 class References:
-    """What images are compared with in one expectation step.
+    """What images are compared with in one expectation step."""
 
-    Parameters
-    ----------
-    coefficients : ndarray of complex64, shape (classes, coefficients)
-        Class averages, noise white.
-    log_prior : ndarray, shape (classes, shifts)
-        Of class and shift.
-    precision : float
-        Inverse variance of the noise, times the share of values that are independent.
-    """
-
-    coefficients: Coefficients
-    log_prior: Floats
+    coefficients: Coefficients  # shape (classes, coefficients): class averages, noise white
+    log_prior: Floats  # shape (classes, shifts): of class and shift
+    # Inverse variance of the noise, times the share of values that are independent
     precision: float
 
 

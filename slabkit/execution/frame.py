@@ -60,28 +60,14 @@ _WRITE_STAR = (
 
 @dataclass
 class Frame:
-    """What surrounds steps, whoever runs them.
+    """What surrounds steps, whoever runs them."""
 
-    Parameters
-    ----------
-    overwrite : bool
-        Replace results that exist.
-    jobs : int
-        Number of workers; 0: one a processor.
-    reporter : Reporter
-    command : sequence of str
-        What was typed, for the record.
-    result : StepResult or None
-        How the last step ended.
-    reads : sequence of str
-        Files that are read, named in a record or not (`slabkit.execution.files.files_named`).
-    """
-
-    overwrite: bool = False
-    jobs: int = 0
+    overwrite: bool = False  # replace results that exist
+    jobs: int = 0  # number of workers; 0: one a processor
     reporter: Reporter = field(default_factory=Reporter)
-    command: Sequence[str] = ()
-    result: StepResult | None = None
+    command: Sequence[str] = ()  # what was typed, for the record
+    result: StepResult | None = None  # how the last step ended
+    # Files that are read, named in a record or not (`slabkit.execution.files.files_named`)
     reads: Sequence[str] = ()
 
     @property

@@ -57,30 +57,15 @@ class Reporter:
 
 @dataclass(frozen=True)
 class StepResult:
-    """How a step ended.
+    """How a step ended."""
 
-    Parameters
-    ----------
-    name : str
-        The command, ``pick blob`` for instance.
-    status : {"done", "partial", "skipped"}
-        ``partial``: some items failed; ``skipped``: the result was there already.
-    out : Path or None
-        The main file.
-    summary : dict
-        The counts.
-    failures : dict of str to str
-        Item to error.
-    again : str
-        How finished work is made again, for the message that it was skipped.
-    """
-
-    name: str
+    name: str  # the command, ``pick blob`` for instance
+    # ``partial``: some items failed; ``skipped``: the result was there already
     status: Literal["done", "partial", "skipped"]
-    out: Path | None
-    summary: dict[str, Any]
-    failures: dict[str, str]
-    again: str
+    out: Path | None  # the main file
+    summary: dict[str, Any]  # the counts
+    failures: dict[str, str]  # item to error
+    again: str  # how finished work is made again, for the message that it was skipped
 
 
 def raise_if_all_failed(failures: Mapping[str, str], items: int) -> None:

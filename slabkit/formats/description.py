@@ -11,23 +11,15 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class ValueRange:
-    """The values of a volume or of images.
+    """The values of a volume or of images."""
 
-    Parameters
-    ----------
-    least, greatest, mean, deviation : float or None
-        Of the finite values; None where there is none.
-    nonfinite : int
-        NaN and infinite values found.
-    planes, of : int
-        How many planes (or images) were read, of how many.
-    """
-
+    # Of the finite values; None where there is none
     least: float | None
     greatest: float | None
     mean: float | None
     deviation: float | None
-    nonfinite: int
+    nonfinite: int  # NaN and infinite values found
+    # How many planes (or images) were read, of how many
     planes: int
     of: int
 
@@ -39,43 +31,22 @@ class ValueRange:
 
 @dataclass(frozen=True)
 class FileDescription:
-    """One file, as far as it is understood.
-
-    Parameters
-    ----------
-    path : str
-    kind : str
-        ``tomogram``, ``micrograph``, ``stack``, ``slab table``, ``picks2d``, ``pick list``,
-        ``minislab table``, ``labels``, ``conflicts between species``, ``contradictions between
-        raters``, ``data-set split``, ``statistics of picks``, ``tomogram table``, ``other STAR``,
-        ``table``, ``coordinates``, ``record of a run of slabkit`` or what CryoSPARC has:
-        ``CryoSPARC particles``, ``CryoSPARC micrographs``, ``CryoSPARC dataset``, ``CryoSPARC
-        result group``.
-    stored_as : str
-        Format and type.
-    size : tuple of int, optional
-        Voxels or pixels along x, y (and z, or images).
-    voxel_size : float, optional
-        In Å; None where the file does not settle it.
-    values : ValueRange, optional
-    rows : int, optional
-        Of the main table.
-    columns : tuple of str, optional
-        Of the main table.
-    blocks : dict of str to int
-        Rows of every block of a STAR file.
-    notes, warnings : tuple of str
-    """
+    """One file, as far as it is understood."""
 
     path: str
+    # ``tomogram``, ``micrograph``, ``stack``, ``slab table``, ``picks2d``, ``pick list``,
+    # ``minislab table``, ``labels``, ``conflicts between species``, ``contradictions between
+    # raters``, ``data-set split``, ``statistics of picks``, ``tomogram table``, ``other STAR``,
+    # ``table``, ``coordinates``, ``record of a run of slabkit`` or what CryoSPARC has: ``CryoSPARC
+    # particles``, ``CryoSPARC micrographs``, ``CryoSPARC dataset``, ``CryoSPARC result group``
     kind: str
-    stored_as: str
-    size: tuple[int, ...] | None = None
-    voxel_size: float | None = None
+    stored_as: str  # format and type
+    size: tuple[int, ...] | None = None  # voxels or pixels along x, y (and z, or images)
+    voxel_size: float | None = None  # in Å; None where the file does not settle it
     values: ValueRange | None = None
-    rows: int | None = None
-    columns: tuple[str, ...] | None = None
-    blocks: dict[str, int] = field(default_factory=dict)
+    rows: int | None = None  # of the main table
+    columns: tuple[str, ...] | None = None  # of the main table
+    blocks: dict[str, int] = field(default_factory=dict)  # rows of every block of a STAR file
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

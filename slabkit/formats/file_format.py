@@ -43,41 +43,24 @@ Kind = Literal["picks", "picks2d", "results"]
 
 @dataclass(frozen=True)
 class ParsedPicks:
-    """What a reader gives.
+    """What a reader gives."""
 
-    Parameters
-    ----------
-    columns : dict of str to array-like
-        Columns of `slabkit.tables.PICKS`, at least the tomogram and x, y, z in Å; anything else
-        is kept as an extra column.
-    unit_length : ndarray, shape (picks,) or (picks, 3), or float
-        Å per unit of the file.
-    zero : ndarray, shape (picks, 3) or float
-        Position in Å of the file's 0, 0, 0.
-    tomograms : DataFrame, optional
-        What the file itself says about its tomograms.
-    """
-
+    # Columns of `slabkit.tables.PICKS`, at least the tomogram and x, y, z in Å; anything else is
+    # kept as an extra column
     columns: dict[str, Any]
+    # shape (picks,) or (picks, 3): Å per unit of the file
     unit_length: npt.NDArray[np.float64] | float = 1.0
+    # shape (picks, 3): position in Å of the file's 0, 0, 0
     zero: npt.NDArray[np.float64] | float = 0.0
-    tomograms: pd.DataFrame | None = None
+    tomograms: pd.DataFrame | None = None  # what the file itself says about its tomograms
 
 
 @dataclass(frozen=True)
 class Slabs:
-    """What readers may want to know of the slabs.
+    """What readers may want to know of the slabs."""
 
-    Parameters
-    ----------
-    table : DataFrame
-        Columns of `slabkit.tables.SLABS`.
-    names : MicrographNames
-        Of the slabs, to find the one that a name or file means.
-    """
-
-    table: pd.DataFrame
-    names: MicrographNames
+    table: pd.DataFrame  # columns of `slabkit.tables.SLABS`
+    names: MicrographNames  # of the slabs, to find the one that a name or file means
 
     def values(self, column: str, micrographs: Sequence[str]) -> list[float]:
         """Give a column of the slab table, ``slabkitVoxelSize`` say, for micrographs in it."""
@@ -87,20 +70,12 @@ class Slabs:
 
 @dataclass(frozen=True)
 class Minislabs:
-    """What readers of results may want to know of the minislabs.
+    """What readers of results may want to know of the minislabs."""
 
-    Parameters
-    ----------
-    table : DataFrame, optional
-        Columns of `slabkit.tables.MINISLABS`; some kinds cannot be read without it.
-    layout : GalleryLayout, optional
-        How tiles lie in the galleries, likewise.
-    y_axis : {"up", "down"}, optional
-        What the user says of places; where nothing is said, some readers warn.
-    """
-
+    # Columns of `slabkit.tables.MINISLABS`; some kinds cannot be read without it
     table: pd.DataFrame | None = None
-    layout: GalleryLayout | None = None
+    layout: GalleryLayout | None = None  # how tiles lie in the galleries, likewise
+    # What the user says of places; where nothing is said, some readers warn
     y_axis: str | None = None
 
 
@@ -117,87 +92,52 @@ def never(source: Source) -> bool:
 
 @dataclass(frozen=True)
 class FileFormat:
-    """One format of 3D picks, 2D picks or results.
+    """One format of 3D picks, 2D picks or results."""
 
-    Parameters
-    ----------
-    name : str
-        What ``--from`` and ``--to`` take.
-    title : str
-        What people call it.
-    unit, origin, index_base, lost : str
-        For the documentation: unit, position of zero, first index, what it cannot hold.
-    sniff : callable
-        Tell by the head of a `Source`, never by the size of values, whether it is of this format.
-    read, write : callable, optional
-        Reader of the 3D picks of one file, and writer of one file.
-    read_picks2d : callable, optional
-        Reader of the 2D picks of all files of this format at once; see `one_by_one`. Micrographs
-        may be called as the program called them.
-    read_results : callable, optional
-        Reader of what is said of minislabs in all files of this format at once; each row has
-        ``source``, the file's name, and ``line``, its row from 1.
-    files : callable, optional
-        Further files that a `Source` names and that are read with it.
-    describe : callable, optional
-        What ``slabkit info`` says of a file, where the readers above do not tell enough.
-    y_settled : bool
-        Whether it is settled that y counts from the first row; if not, a user who does not say is
-        warned.
-    suffixes : tuple of str
-        File-name endings that mean this format when writing; the first is used in folders.
-    binary : bool
-        Whether its files are no text; these are told before all others, by their first bytes.
-    keeps : frozenset of str
-        Columns of `slabkit.tables.PICKS` that survive being written, besides x, y, z.
-    keeps_extra : bool
-        Whether columns that slabkit does not know survive.
-    one_file_per : tuple of str
-        Columns of which one file holds a single value.
-    file_name : callable, optional
-        Path inside a folder for such a part of a list; needed with ``one_file_per``.
-    folder_glob : str
-        What to read of a folder; empty when a folder is not read.
-    in_corner_unit : {"angstrom", "px", "fraction", ""}
-        What bounds are checked for; empty for slabkit's own tables, where there is no doubt.
-    units : tuple of str
-        What ``--unit`` may say; empty where the format fixes it.
-    index_bases : bool
-        Whether ``--index-base`` means something.
-    numbered : bool
-        Whether tomograms are numbers, so that ``--tomogram-index`` means something.
-    named_columns : bool
-        Whether ``--columns`` means something.
-    companion : (str, callable), optional
-        Suffix and writer of a second file next to each file.
-    """
-
-    name: str
-    title: str
+    name: str  # what ``--from`` and ``--to`` take
+    title: str  # what people call it
+    # Tell by the head of a `Source`, never by the size of values, whether it is of this format
     sniff: Callable[[Source], bool] = never
+    # For the documentation: unit, position of zero, first index, what it cannot hold
     unit: str = ""
     origin: str = ""
     index_base: str = "0"
     lost: str = ""
+    # Reader of the 3D picks of one file, and writer of one file
     read: PicksReader | None = None
     write: PicksWriter | None = None
+    # Reader of the 2D picks of all files of this format at once; see `one_by_one`. Micrographs may
+    # be called as the program called them.
     read_picks2d: Picks2dReader | None = None
+    # Reader of what is said of minislabs in all files of this format at once; each row has
+    # ``source``, the file's name, and ``line``, its row from 1
     read_results: ResultsReader | None = None
+    # Further files that a `Source` names and that are read with it
     files: Callable[[Source], list[Path]] | None = None
+    # What ``slabkit info`` says of a file, where the readers above do not tell enough
     describe: Callable[[Source], FileDescription] | None = None
+    # Whether it is settled that y counts from the first row; if not, a user who does not say is
+    # warned
     y_settled: bool = True
+    # File-name endings that mean this format when writing; the first is used in folders
     suffixes: tuple[str, ...] = ()
+    # Whether its files are no text; these are told before all others, by their first bytes
     binary: bool = False
+    # Columns of `slabkit.tables.PICKS` that survive being written, besides x, y, z
     keeps: frozenset[str] = field(default_factory=frozenset)
-    keeps_extra: bool = False
-    one_file_per: tuple[str, ...] = ()
+    keeps_extra: bool = False  # whether columns that slabkit does not know survive
+    one_file_per: tuple[str, ...] = ()  # columns of which one file holds a single value
+    # Path inside a folder for such a part of a list; needed with ``one_file_per``
     file_name: Callable[[PickList], str] | None = None
-    folder_glob: str = ""
+    folder_glob: str = ""  # what to read of a folder; empty when a folder is not read
+    # What bounds are checked for; empty for slabkit's own tables, where there is no doubt
     in_corner_unit: str = "angstrom"
-    units: tuple[str, ...] = ()
-    index_bases: bool = False
+    units: tuple[str, ...] = ()  # what ``--unit`` may say; empty where the format fixes it
+    index_bases: bool = False  # whether ``--index-base`` means something
+    # Whether tomograms are numbers, so that ``--tomogram-index`` means something
     numbered: bool = False
-    named_columns: bool = False
+    named_columns: bool = False  # whether ``--columns`` means something
+    # Suffix and writer of a second file next to each file
     companion: tuple[str, PicksWriter] | None = None
 
     @property

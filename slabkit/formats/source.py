@@ -37,20 +37,11 @@ _KEY = re.compile(r'"([^"\\]+)"\s*:')
 
 @dataclass(frozen=True)
 class Source:
-    """The content of one file.
+    """The content of one file."""
 
-    Parameters
-    ----------
-    where : str
-        What messages begin with: the path as given, or ``-``.
-    held : bytes, optional
-        None: what is in the file, to be read when it is asked for.
-    tomogram : str, optional
-        The tomogram by the file's place in a project, which counts more than what the file says.
-    """
-
-    where: str
-    held: bytes | None = None
+    where: str  # what messages begin with: the path as given, or ``-``
+    held: bytes | None = None  # none: what is in the file, to be read when it is asked for
+    # The tomogram by the file's place in a project, which counts more than what the file says
     tomogram: str = ""
     memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 

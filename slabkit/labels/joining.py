@@ -36,22 +36,14 @@ _OURS = re.compile(r"(minislabs(?:_[0-9a-f]{6})?)_\d{3,}")
 
 @dataclass(frozen=True)
 class Join:
-    """Where each row of a result belongs.
+    """Where each row of a result belongs."""
 
-    Parameters
-    ----------
-    tile : ndarray of int, shape (rows,)
-        Row (from 0) of the minislab table, or `UNMATCHED`, `FILLER` or `OFF_CENTRE`.
-    by : str
-        What decided: ``pick id``, ``image name``, ``row and column``, ``nearest tile`` or, of a
-        result without rows, ``nothing``.
-    y_axis : {"down", "up"} or None
-        How y was read, where coordinates decided.
-    """
-
+    # shape (rows,): row (from 0) of the minislab table, or `UNMATCHED`, `FILLER` or `OFF_CENTRE`
     tile: Integers
+    # What decided: ``pick id``, ``image name``, ``row and column``, ``nearest tile`` or, of a
+    # result without rows, ``nothing``
     by: str
-    y_axis: YAxis | None = None
+    y_axis: YAxis | None = None  # how y was read, where coordinates decided
 
 
 def join_results(

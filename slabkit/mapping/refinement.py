@@ -38,25 +38,16 @@ def depth_confidence(prominence: npt.ArrayLike) -> Floats:
 
 @dataclass(frozen=True)
 class Depths:
-    """Depths of hits; all arrays have the shape (hits,).
+    """Depths of hits; all arrays have the shape (hits,)."""
 
-    Parameters
-    ----------
-    z_vox : ndarray of float64
-        Depth in voxels, within the volume.
-    prominence : ndarray of float64
-        0 to 1, see `slabkit.arrays.depths.DepthPeaks`; NaN where z was not refined. What it is
-        worth says `slabkit.mapping.refinement.depth_confidence`.
-    at_border, flat : ndarray of bool
-        The score rises where the search ends; nothing sticks out anywhere (z is the slab's middle).
-    second_z_vox, second_prominence : ndarray of float64
-        A second particle stacked on the first; NaN where there is none.
-    """
-
-    z_vox: Floats
+    z_vox: Floats  # depth in voxels, within the volume
+    # 0 to 1, see `slabkit.arrays.depths.DepthPeaks`; NaN where z was not refined. What it is worth
+    # says `slabkit.mapping.refinement.depth_confidence`.
     prominence: Floats
+    # The score rises where the search ends; nothing sticks out anywhere (z is the slab's middle)
     at_border: npt.NDArray[np.bool_]
     flat: npt.NDArray[np.bool_]
+    # A second particle stacked on the first; NaN where there is none
     second_z_vox: Floats
     second_prominence: Floats
 

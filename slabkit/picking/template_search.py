@@ -77,18 +77,12 @@ class TemplateCandidates:
 
 @dataclass(frozen=True)
 class Noise:
-    """Medians and robust standard deviations at places at large.
+    """Medians and robust standard deviations at places at large."""
 
-    Parameters
-    ----------
-    middle, deviation : ndarray of float64, shape (sets,)
-        Of Fisher's transforms of the coefficients of each set of templates.
-    contrast_middle, contrast_deviation : ndarray of float64, shape (rims,)
-        Of the contrast at each rim, in the units of the images.
-    """
-
+    # shape (sets,): of Fisher's transforms of the coefficients of each set of templates
     middle: Floats
     deviation: Floats
+    # shape (rims,): of the contrast at each rim, in the units of the images
     contrast_middle: Floats
     contrast_deviation: Floats
 

@@ -26,45 +26,27 @@ _PROFILES, _PROFILE_SIZE = 10, (230, 90)
 
 @dataclass(frozen=True)
 class LoopResult:
-    """Everything the page shows.
+    """Everything the page shows."""
 
-    Parameters
-    ----------
-    commands : list of str
-        The commands as a user types them.
-    tomograms : dict of str to Tomogram
-    slabs, picks2d, picks, curated, truth : DataFrame
-        The tables of the loop; ``curated`` holds the accepted picks.
-    read_image : callable
-        Path of a slab image or gallery to its pixels, shape ``(y, x)``.
-    galleries : list of str
-        Paths of the galleries.
-    tile_px : int
-        Side of their tiles in pixels.
-    class_sheet : bytes
-        PNG of the class averages, the accepted ones framed.
-    classes, good_classes : int
-        How many classes there are, and how many of them were accepted.
-    scores : dict of str to (DataFrame, dict)
-        Title to score table by species and totals, as `slabkit.score_picks` gives them.
-    found : ndarray of bool, shape (picks,)
-        Whether each pick lies within half a particle's radius of a true one.
-    """
-
-    commands: list[str]
+    commands: list[str]  # the commands as a user types them
     tomograms: Mapping[str, Tomogram]
+    # The tables of the loop; ``curated`` holds the accepted picks
     slabs: pd.DataFrame
     picks2d: pd.DataFrame
     picks: pd.DataFrame
     curated: pd.DataFrame
     truth: pd.DataFrame
+    # Path of a slab image or gallery to its pixels, shape ``(y, x)``
     read_image: Callable[[str], npt.NDArray[Any]]
-    galleries: Sequence[str]
-    tile_px: int
-    class_sheet: bytes
+    galleries: Sequence[str]  # paths of the galleries
+    tile_px: int  # side of their tiles in pixels
+    class_sheet: bytes  # PNG of the class averages, the accepted ones framed
+    # How many classes there are, and how many of them were accepted
     classes: int
     good_classes: int
+    # Title to score table by species and totals, as `slabkit.score_picks` gives them
     scores: Mapping[str, tuple[pd.DataFrame, Mapping[str, float]]]
+    # shape (picks,): whether each pick lies within half a particle's radius of a true one
     found: npt.NDArray[np.bool_]
 
 

@@ -101,28 +101,14 @@ class Placement:
 
 @dataclass
 class Sample:
-    """A volume that fills up.
+    """A volume that fills up."""
 
-    Parameters
-    ----------
-    shape : (z, y, x)
-        In voxels.
-    voxel_size : float
-        In Å.
-    rng : numpy.random.Generator
-
-    Attributes
-    ----------
-    density : ndarray of float32, shape (z, y, x)
-        In Da/Å³ above water.
-    occupied : ndarray of bool, shape (z, y, x)
-    """
-
-    shape: tuple[int, int, int]
-    voxel_size: float
+    shape: tuple[int, int, int]  # (z, y, x), in voxels
+    voxel_size: float  # in Å
     rng: np.random.Generator
+    # shape (z, y, x): in Da/Å³ above water
     density: npt.NDArray[np.float32] = field(init=False, repr=False)
-    occupied: npt.NDArray[np.bool_] = field(init=False, repr=False)
+    occupied: npt.NDArray[np.bool_] = field(init=False, repr=False)  # shape (z, y, x)
 
     def __post_init__(self) -> None:
         self.density = np.zeros(self.shape, dtype=np.float32)

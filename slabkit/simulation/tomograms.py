@@ -48,18 +48,10 @@ _VESICLES, _MEMBRANE_PROTEINS = 13, 3.0
 
 @dataclass(frozen=True)
 class Preset:
-    """Size of a simulated tomogram.
+    """Size of a simulated tomogram."""
 
-    Parameters
-    ----------
-    shape : (z, y, x)
-        In voxels.
-    voxel_size : float
-        In Å.
-    """
-
-    shape: tuple[int, int, int]
-    voxel_size: float
+    shape: tuple[int, int, int]  # (z, y, x), in voxels
+    voxel_size: float  # in Å
 
     @property
     def volume(self) -> float:

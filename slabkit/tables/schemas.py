@@ -22,21 +22,12 @@ DECISIONS = ("accepted", "rejected", "undecided")
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a schema.
+    """One column of a schema."""
 
-    Parameters
-    ----------
-    name : str
-        Name in memory and, after an underscore, on disk.
-    kind : {"string", "integer", "real"}
-        Type of every value. Real values of required columns are finite.
-    default : object, optional
-        Value where the column is missing; None makes the column required. An empty string means
-        "none" and is written so.
-    """
-
-    name: str
-    kind: Kind
+    name: str  # name in memory and, after an underscore, on disk
+    kind: Kind  # type of every value. Real values of required columns are finite.
+    # Value where the column is missing; None makes the column required. An empty string means
+    # "none" and is written so.
     default: str | int | float | None = None
 
     @property
@@ -47,24 +38,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of one table.
+    """The columns of one table."""
 
-    Parameters
-    ----------
-    name : str
-        What messages call the table.
-    columns : tuple of Column
-        In the order they are written.
-    block : str
-        Of a STAR file.
-    written_by : str
-        The hint of messages for another file.
-    """
-
-    name: str
-    columns: tuple[Column, ...]
-    block: str
-    written_by: str
+    name: str  # what messages call the table
+    columns: tuple[Column, ...]  # in the order they are written
+    block: str  # of a STAR file
+    written_by: str  # the hint of messages for another file
 
     def __getitem__(self, name: str) -> Column:
         """Look a column up by name.

@@ -11,35 +11,16 @@ Unit = Literal["angstrom", "px"]
 
 @dataclass(frozen=True)
 class PickReading:
-    """How picks are read where their file does not say it; the options of ``--from`` and others.
+    """How picks are read where their file does not say it; the options of ``--from`` and others."""
 
-    Parameters
-    ----------
-    format : str, optional
-        Name of the format; None: by the content.
-    binning : float, optional
-        Tomogram voxel size over tilt-series pixel size.
-    centre : {"size/2", "size/2-1"}
-        Zero of RELION 5 positions, in unbinned pixels.
-    tomogram : str, optional
-        Tomogram of picks that do not name theirs.
-    unit : {"angstrom", "px"}, optional
-        Unit of a format that does not fix it.
-    index_base : {0, 1}, optional
-        Coordinate of the first voxel in a Dynamo table.
-    tomogram_index : str, optional
-        File that says which number is which tomogram.
-    csv_columns : str, optional
-        Names of the columns of CSV without a header line, commas between.
-    """
-
-    format: str | None = None
-    binning: float | None = None
-    centre: Centre = "size/2"
-    tomogram: str | None = None
-    unit: Unit | None = None
-    index_base: int | None = None
-    tomogram_index: str | None = None
+    format: str | None = None  # name of the format; None: by the content
+    binning: float | None = None  # tomogram voxel size over tilt-series pixel size
+    centre: Centre = "size/2"  # zero of RELION 5 positions, in unbinned pixels
+    tomogram: str | None = None  # tomogram of picks that do not name theirs
+    unit: Unit | None = None  # unit of a format that does not fix it
+    index_base: int | None = None  # coordinate of the first voxel in a Dynamo table
+    tomogram_index: str | None = None  # file that says which number is which tomogram
+    # Names of the columns of CSV without a header line, commas between
     csv_columns: str | None = None
 
     def keywords(self) -> dict[str, Any]:

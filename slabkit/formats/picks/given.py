@@ -27,41 +27,21 @@ _SIZES = ("slabkitTomogramSizeX", "slabkitTomogramSizeY", "slabkitTomogramSizeZ"
 
 @dataclass(frozen=True)
 class Context:
-    """What is known besides the file; refuses values that options cannot have.
+    """What is known besides the file; refuses values that options cannot have."""
 
-    Parameters
-    ----------
-    tomograms : DataFrame, optional
-        Columns of `slabkit.tables.TOMOGRAMS`, to which ``voxel_size`` is applied.
-    tomogram : str, optional
-        Tomogram of picks whose format holds no name.
-    voxel_size : float, optional
-        Of every tomogram, in Å; wins over what files say.
-    binning : float, optional
-        Tomogram voxel size over tilt-series pixel size.
-    centre : {"size/2", "size/2-1"}
-        Where RELION 5 positions have their zero, in unbinned pixels.
-    species : str, optional
-        Species of every pick.
-    unit : {"angstrom", "px"}, optional
-        Unit of a format that does not fix it.
-    index_base : {0, 1}, optional
-        Coordinate of the first voxel in a format whose writers do not agree about it.
-    tomogram_index : dict of str to str, optional
-        Number to name of the tomograms, for formats that number them.
-    columns : tuple of str, optional
-        Names of the columns of CSV without a header line; ``-`` for those that are left out.
-    """
-
+    # Columns of `slabkit.tables.TOMOGRAMS`, to which ``voxel_size`` is applied
     tomograms: pd.DataFrame | None = None
-    tomogram: str | None = None
-    voxel_size: float | None = None
-    binning: float | None = None
-    centre: Centre = "size/2"
-    species: str | None = None
-    unit: Unit | None = None
+    tomogram: str | None = None  # tomogram of picks whose format holds no name
+    voxel_size: float | None = None  # of every tomogram, in Å; wins over what files say
+    binning: float | None = None  # tomogram voxel size over tilt-series pixel size
+    centre: Centre = "size/2"  # where RELION 5 positions have their zero, in unbinned pixels
+    species: str | None = None  # species of every pick
+    unit: Unit | None = None  # unit of a format that does not fix it
+    # Coordinate of the first voxel in a format whose writers do not agree about it
     index_base: int | None = None
+    # Number to name of the tomograms, for formats that number them
     tomogram_index: dict[str, str] | None = None
+    # Names of the columns of CSV without a header line; ``-`` for those that are left out
     columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:

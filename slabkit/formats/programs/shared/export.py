@@ -19,30 +19,16 @@ from slabkit.tables import names_listed
 
 @dataclass
 class Export:
-    """Files that another program imports; none is there before `write`.
+    """Files that another program imports; none is there before `write`."""
 
-    Parameters
-    ----------
-    table : path-like
-        The minislab or slab table, which names the images.
-    files : dict of Path to str or bytes
-        Content of each file; the first is written last, and the record is kept beside it.
-    links : dict of Path to Path
-        Link to image; images are not copied where the disk knows links.
-    counts : dict
-        For the report.
-    next_step : str
-        What to do with the files, for the user.
-    script : Path, optional
-        Which of the files is to be executable.
-    """
-
-    table: str | os.PathLike[str]
+    table: str | os.PathLike[str]  # the minislab or slab table, which names the images
+    # Content of each file; the first is written last, and the record is kept beside it
     files: dict[Path, str | bytes] = field(default_factory=dict)
+    # Link to image; images are not copied where the disk knows links
     links: dict[Path, Path] = field(default_factory=dict)
-    counts: dict[str, Any] = field(default_factory=dict)
-    next_step: str = ""
-    script: Path | None = None
+    counts: dict[str, Any] = field(default_factory=dict)  # for the report
+    next_step: str = ""  # what to do with the files, for the user
+    script: Path | None = None  # which of the files is to be executable
 
     def link(self, link: Path, image: str) -> None:
         """Link an image of the table, by the path that is written there.

@@ -69,24 +69,13 @@ SHIFTS_PX = tuple(f"rlnOrigin{axis}" for axis in "XYZ")
 
 @dataclass(frozen=True)
 class Columns:
-    """What a dialect does with the columns it meets; those not named here are kept as text.
+    """What a dialect does with the columns it meets; those not named here are kept as text."""
 
-    Parameters
-    ----------
-    needed : tuple of str
-        Columns by which the block of the particles is known.
-    used : tuple of str
-        Further columns that positions and names are made of, or that another column repeats.
-    scores : tuple of str
-        Columns for the score; the first that is there counts.
-    refused : tuple of str
-        Shifts in pixels that are refused unless they are 0.
-    """
-
-    needed: tuple[str, ...]
+    needed: tuple[str, ...]  # columns by which the block of the particles is known
+    # Further columns that positions and names are made of, or that another column repeats
     used: tuple[str, ...] = ()
-    scores: tuple[str, ...] = SCORES
-    refused: tuple[str, ...] = ()
+    scores: tuple[str, ...] = SCORES  # columns for the score; the first that is there counts
+    refused: tuple[str, ...] = ()  # shifts in pixels that are refused unless they are 0
 
 
 @dataclass(frozen=True)
