@@ -33,11 +33,14 @@ BUDGET = 600
 
 
 def picks_of(
-    tomogram: Tomogram, height: float, step: float | None
+    tomogram: Tomogram,
+    height: float,
+    step: float | None,
+    diameter: tuple[float, float] = (100, 350),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give slabs and picks of one tomogram."""
     images, slabs = project_slabs(tomogram, thickness=height, step=step)
-    hits = pick_blobs(images, slabs, diameter=(100, 350), threshold=1.0)
+    hits = pick_blobs(images, slabs, diameter=diameter, threshold=1.0)
     return slabs, map_picks(hits, slabs, tomogram)[0]
 
 

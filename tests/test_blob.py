@@ -125,11 +125,11 @@ def test_pixel_size_scales_lengths_only(method):
     image = drawn((150, 210), CENTRES, [20, 24, 28, 32]) + grain((150, 210), 4)
     one = find_blobs(image, 1.0, diameter=(40, 80), contrast="bright", method="laplacian")
     other = find_blobs(
-        image, 10.012, diameter=(400.48, 800.96), contrast="bright", method="laplacian"
+        image, 1.2012, diameter=(48.048, 96.096), contrast="bright", method="laplacian"
     )
     np.testing.assert_allclose(one.x_px, other.x_px, atol=1e-3)
     np.testing.assert_allclose(one.score, other.score, rtol=1e-3)
-    np.testing.assert_allclose(one.diameter * 10.012, other.diameter, rtol=1e-3)
+    np.testing.assert_allclose(one.diameter * 1.2012, other.diameter, rtol=1e-3)
 
 
 def test_score_is_the_same_in_an_empty_and_in_a_crowded_slab():
@@ -250,15 +250,56 @@ def test_limits():
     assert gaps[np.triu_indices(len(places), 1)].min() >= 400
 
 
-def test_one_diameter_and_sizes_beyond_the_range():
-    image = drawn((150, 210), CENTRES, [12, 24, 24, 48]) + grain((150, 210), 10, 0.005)
+def test_one_diameter_finds_its_size_best():
+    image = drawn((150, 210), CENTRES, [5, 24, 24, 56]) + grain((150, 210), 10, 0.005)
     blobs = find_blobs(
         image, PIXEL, diameter=24 * PIXEL, contrast="bright", method="laplacian", threshold=10
     )
-    _, distance = matched(blobs, CENTRES)
+    index, distance = matched(blobs, CENTRES)
     np.testing.assert_array_less(distance[1:3], 0.2)
-    assert distance[0] > 2
-    assert distance[3] > 2
+    score = blobs.score[index[1:3]].min()
+    for far in (0, 3):  # other sizes are not found, or with a small part of the score
+        assert distance[far] > 2 or blobs.score[index[far]] < score / 5
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_there_is_no_cliff_at_the_ends_of_what_a_diameter_searches(method):
+    y, x = np.indices((150, 210), dtype=np.float64)
+    sigma = 60 / 2.3548 / PIXEL  # 60 Å wide at half height, as a ball of 85 Å
+    image = sum(np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * sigma**2)) for cy, cx in CENTRES)
+    image = image + grain((150, 210), 13, 1e-3)
+    scores = []
+    for diameter in range(60, 211, 10):
+        blobs = find_blobs(image, PIXEL, diameter=float(diameter), contrast="bright", method=method)
+        index, distance = matched(blobs, CENTRES)
+        assert distance.max() < 0.3, diameter
+        assert set(index) == set(range(len(CENTRES))), diameter  # above all noise
+        scores.append(float(blobs.score[index].min()))
+    best = int(np.argmax(scores))
+    assert 70 <= 60 + 10 * best <= 110
+    ratio = np.array(scores[1:]) / scores[:-1]
+    assert ratio.min() > 0.2  # nothing appears or vanishes at a step
+    assert ratio.max() < 5
+
+
+def test_the_noise_scale_holds_in_empty_and_crowded_slabs():
+    side, scores, noise = 630, {}, {}
+    places = np.stack(np.meshgrid(np.arange(24), np.arange(24)), axis=-1).reshape(-1, 2) * 26.0 + 16
+    order = np.random.default_rng(3).permutation(len(places))
+    for count in (5, 50, 500):  # 500 cover a fifth of the slab
+        centres = [tuple(place) for place in places[order[:count]]]
+        image = grain((side, side), 14, 0.3)
+        for y, x in places[order[:count]].astype(int):
+            image[y - 10 : y + 11, x - 10 : x + 11] += drawn((21, 21), [(10, 10)], [14])
+        blobs = find_blobs(image, PIXEL, diameter=14 * PIXEL, contrast="bright", threshold=1.0)
+        index, distance = matched(blobs, centres)
+        assert distance.max() < 3
+        scores[count] = blobs.score[index]
+        noise[count] = np.delete(blobs.score, index)
+        assert (scores[count] >= 2).mean() > 0.95  # found by the default threshold
+        assert (noise[count] > np.median(scores[count])).sum() == 0
+    assert np.median(scores[500]) > np.median(scores[5]) / 3
+    assert np.median(scores[50]) == pytest.approx(np.median(scores[5]), rel=0.15)
 
 
 def test_constant_slabs_give_no_picks_and_one_warning():

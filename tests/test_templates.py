@@ -335,6 +335,12 @@ def test_map_finds_its_views():
         density, 5.0, lowpass=40.0, thickness=400.0, tilt_range=None, species="m", view_step=50
     )
     assert views.diameter == pytest.approx(205, abs=30)
+    rough = {0.3: 0.3, 0.5: 1.0, 1.0: 1.0, 1.2: 1.2, 2.0: 1.4, 2.6: 2.6}
+    for factor, used in rough.items():  # near its own it cuts nothing off, beyond it is a mask
+        given = map_templates(
+            density, 5.0, lowpass=40.0, thickness=400.0, diameter=factor * views.diameter
+        )
+        assert given.diameter == pytest.approx(used * views.diameter)
     directions = view_directions(50)
     y, x = np.indices((120, 150)) * PIXEL
     image = np.random.default_rng(0).normal(0, 0.3, y.shape)

@@ -42,7 +42,8 @@ def find_peaks(stack: npt.NDArray[np.float32], floor: float = 0.0) -> Peaks:
     A maximum is a voxel above ``floor`` that is not below any of its 26 neighbours (fewer at the
     border); of neighbours that are equal the first in index order counts. Maxima on the outermost
     pixels and at the first and last rung are left out: what belongs there may be higher still
-    beyond. Place, scale and height are refined by a parabola along each axis.
+    beyond. Place, scale and height are refined by a parabola along each axis; beside a rung that
+    is infinite, which ends a stack, not along scale.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def find_peaks(stack: npt.NDArray[np.float32], floor: float = 0.0) -> Peaks:
         return stack[rung + up, y + down, x + right].astype(np.float64)
 
     centre = at(0, 0, 0)
-    shift_rung, gain_rung, _ = parabola(at(-1, 0, 0), centre, at(1, 0, 0))
+    shift_rung, gain_rung = along_scale(at(-1, 0, 0), centre, at(1, 0, 0))
     shift_y, gain_y, curve_y = parabola(at(0, -1, 0), centre, at(0, 1, 0))
     shift_x, gain_x, curve_x = parabola(at(0, 0, -1), centre, at(0, 0, 1))
     mixed = (at(0, 1, 1) + at(0, -1, -1) - at(0, 1, -1) - at(0, -1, 1)) / 4
@@ -198,6 +199,15 @@ def parabola(before: Floats, centre: Floats, after: Floats) -> tuple[Floats, Flo
     shift = np.divide(slope, curvature, out=np.zeros_like(slope), where=curvature > 0)
     shift = np.clip(shift, -0.5, 0.5)
     return shift, slope * shift - curvature * shift**2 / 2, curvature
+
+
+def along_scale(before: Floats, centre: Floats, after: Floats) -> tuple[Floats, Floats]:
+    """Give the `parabola`'s place and height; zeros where a neighbour is infinite."""
+    inside = np.isfinite(before) & np.isfinite(after)
+    shift, gain, _ = parabola(
+        np.where(inside, before, centre), centre, np.where(inside, after, centre)
+    )
+    return shift, gain
 
 
 def _elongation(curve_y: Floats, curve_x: Floats, mixed: Floats) -> Floats:

@@ -16,7 +16,12 @@ blob = command(
     """,
     slabs=picking.SLABS,
     out=common.OUT_TABLE,
-    diameter=option("Diameter of the particles (Å), or range.", "D|MIN:MAX", parse=parse_range),
+    diameter=option(
+        "Longest extent of the particles (Å), or of the smallest and the largest. Sizes from about "
+        "a third of it (but 100 Å, or 0.9 of a smaller one) to 1.2 of it are searched.",
+        "D|MIN:MAX",
+        parse=parse_range,
+    ),
     threshold=picking.BLOB_THRESHOLD,
     target_precision=picking.TARGET_PRECISION,
     labelled=picking.LABELLED,

@@ -65,7 +65,8 @@ template = command(
         "How protein looks in --templates; class averages are light on dark.", "bright|dark"
     ),
     diameter=option(
-        "Diameter of the particles, and of the mask; default: measured on the templates.",
+        "Diameter of the particles, and of the mask; default: measured on the templates. One of "
+        "0.4 to 2.5 times a map's own is brought to 1 to 1.4 times that.",
         "Å",
         parse=positive,
     ),

@@ -9,7 +9,11 @@ The score of a candidate is the answer of its rim or shell filter in robust stan
 (median and 1.4826 times the median absolute deviation) times its evenness: the lower quartile over
 directions of its contrast to the surround, as a share of the mean. So a score is, roughly, the
 contrast of a blob on its weaker sides in standard deviations. There is one median and one deviation
-a filter and diameter, pooled over all slabs of a tomogram.
+a filter and size, pooled over all slabs of a tomogram.
+
+A particle's diameter is its longest extent; a band of sizes about it is searched
+(`slabkit.picking.blob_search.diameter_ladder`). The score of a blob whose best size lies beyond the
+band is lowered by a power of the ratio.
 
 Where a line runs into the blob on one side and out on another, as a membrane does, its height
 (`slabkit.arrays.ridges`) as a share of the filter's answer lowers the score: by the square of the
@@ -164,7 +168,7 @@ class PooledNoise:
             )
 
     def score(self, one: Candidates) -> Floats:
-        """Give the answers at one image's candidates in standard deviations."""
+        """Give the weighted answers at one image's candidates in standard deviations."""
         score = np.zeros(len(one.response))
         for kind, median in self._median.items():
             rows = one.scored_by == kind
@@ -172,7 +176,7 @@ class PooledNoise:
             centre = np.interp(one.rung[rows], rungs, median)
             deviation = exp(np.interp(one.rung[rows], rungs, log(self._deviation[kind])))
             score[rows] = (one.response[rows] - centre) / deviation
-        return score
+        return score * one.weight
 
 
 def default_threshold(method: Method, max_ridge: float) -> float:
@@ -204,7 +208,9 @@ def find_blobs(
     pixel_size : float
         In Å.
     diameter : (float, float) or float
-        Smallest and largest diameter, or the one there is, in Å.
+        Of the particles, in Å: their longest extent, or the smallest and the largest of several.
+        Sizes are searched from 0.9 times the smallest (0.3 times, but at least 100 Å, if it is
+        above 111 Å) to 1.2 times the largest; beyond, scores fall.
     contrast : {"dark", "bright"}, optional
     threshold : float, optional
         Lowest score, in standard deviations. Default: 2; 3 where lines do not lower the scores (an

@@ -24,7 +24,7 @@ from slabkit.arrays.filters import (
     shell_transfer,
 )
 from slabkit.arrays.padding import without_padding
-from slabkit.arrays.peaks import Peaks, find_peaks, parabola
+from slabkit.arrays.peaks import Peaks, along_scale, find_peaks
 from slabkit.errors import InputError
 from slabkit.picking.surroundings import (
     RIM_FILTER_DIAMETER,
@@ -50,25 +50,40 @@ _FILTER_DIAMETER = {BALL: 1.0, RIM: RIM_FILTER_DIAMETER, SHELL: 1 / 1.14}
 # A hole in projection is seen only where it is wider than a protein wall (40 to 50 Å) is thick.
 _SMALLEST_SHELL = 200.0
 
-_STEP = 1.2  # largest ratio of neighbouring diameters
-_SMALLEST_PX = 5.0  # pixels that the smallest diameter gets on the coarser grid
-_NOISE_SAMPLES = 8192  # an image and diameter
+_STEP = 1.2  # largest ratio of neighbouring sizes
+
+# A particle's diameter is its longest extent, and what fits its image best is smaller where it is
+# elongated or has lobes, somewhat larger where it is hollow. What is under 100 Å wide hardly shows
+# unless it is compact, as small particles are. Measured by benchmarks/diameter.py.
+_NARROWEST, _COMPACT, _VISIBLE, _WIDEST = 0.3, 0.9, 100.0, 1.2
+# Sizes beyond these by up to such ratios are searched too. Of what is too small there is most, so
+# its scores fall by the eighth power of the ratio, those of what is too large by its square.
+_BELOW, _ABOVE = 1.3, 2.2
+
+_SMALLEST_PX = 5.0  # pixels that the smallest size gets on the coarser grid
+_NOISE_SAMPLES = 8192  # an image and size
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """The diameters that are searched."""
+    """The sizes that are searched for particles of some diameters."""
 
-    # Shape (rungs,); in Å, a geometric series; the first and the last lie outside the range asked
-    # for, so that what is smaller or larger can be distinguished from what is just inside
-    diameters: Floats
-    smallest: float  # diameters that are accepted, Å
+    sizes: Floats  # shape (rungs,); in Å, a geometric series
+    smallest: float  # sizes between which scores count in full, Å
     largest: float
+    diameters: tuple[float, float]  # smallest and largest of the particles, Å
 
     def at(self, rung: Floats) -> Floats:
-        """Give the diameter (Å) of a fractional rung."""
-        growth = math.log(self.diameters[1] / self.diameters[0])
-        return np.asarray(self.diameters[0] * exp(growth * rung), dtype=np.float64)
+        """Give the size (Å) of a fractional rung."""
+        growth = math.log(self.sizes[1] / self.sizes[0])
+        return np.asarray(self.sizes[0] * exp(growth * rung), dtype=np.float64)
+
+    def weight(self, size: Floats) -> Floats:
+        """Give what scores of blobs of a size (Å) count, 1 inside and falling outside."""
+        small = np.minimum(size / self.smallest, 1.0)
+        large = np.minimum(self.largest / size, 1.0)
+        fourth = np.square(np.square(small))  # products are the same on every processor
+        return np.asarray(np.square(fourth) * np.square(large), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,7 @@ class Candidates:
     scored_by: npt.NDArray[np.int64]  # filter that ``response`` is of: `BALL`, `RIM` or `SHELL`
     found_by: npt.NDArray[np.int64]  # filter whose peak it is
     elongation: Floats  # see `slabkit.arrays.peaks`
+    weight: Floats  # what their scores count, 0 to 1; see `Ladder`
     # Shape (rungs, samples); for every filter that scores, answers on a regular grid of places that
     # are no padding. Empty for a constant image.
     samples: dict[int, npt.NDArray[np.float32]]
@@ -107,25 +123,26 @@ class Candidates:
 
 
 def diameter_ladder(diameter: tuple[float, float] | float) -> Ladder:
-    """Lay the ladder of diameters to search, of one diameter or from smallest to largest (Å).
+    """Lay the ladder of sizes to search for particles of one diameter, or smallest to largest (Å).
 
-    The ratio of neighbours is 1.2 at most, with one rung beyond either end. Raises InputError if a
-    diameter is not positive and finite or the smallest is above the largest.
+    Raises InputError if a diameter is not positive and finite or the smallest is above the largest.
     """
-    smallest, largest = (
+    least, most = (
         (float(diameter), float(diameter))
         if isinstance(diameter, (int, float))
         else (float(diameter[0]), float(diameter[1]))
     )
-    if not (0 < smallest <= largest < math.inf):
+    if not (0 < least <= most < math.inf):
         raise InputError(
-            f"the diameter must be a positive length or MIN:MAX in Å, not {smallest:g}:{largest:g}."
+            f"the diameter must be a positive length or MIN:MAX in Å, not {least:g}:{most:g}."
         )
-    steps = math.ceil(math.log(largest / smallest) / math.log(_STEP) - 1e-9)
-    growth = (largest / smallest) ** (1 / steps) if steps else _STEP
-    diameters = smallest * np.float_power(growth, np.arange(-1, steps + 2))
-    half = math.sqrt(growth)
-    return Ladder(diameters, smallest / half, largest * half)
+    smallest = max(_NARROWEST * least, min(_COMPACT * least, _VISIBLE))
+    largest = _WIDEST * most
+    first, last = smallest / _BELOW, largest * _ABOVE
+    steps = math.ceil(math.log(last / first) / math.log(_STEP))
+    growth = (last / first) ** (1 / steps)
+    sizes = first * np.float_power(growth, np.arange(steps + 1))
+    return Ladder(sizes, smallest, largest, (least, most))
 
 
 class BlobSearch:
@@ -144,7 +161,7 @@ class BlobSearch:
     ) -> None:
         if method not in ("rims", "laplacian"):
             raise InputError(f"the method must be 'rims' or 'laplacian', not {method!r}.")
-        smallest, largest = ladder.diameters[1], ladder.diameters[-2]
+        smallest, largest = ladder.diameters
         if smallest < 3 * pixel_size:
             raise InputError(
                 f"blobs of {smallest:g} Å are under three pixels of {pixel_size:g} Å across; "
@@ -157,25 +174,25 @@ class BlobSearch:
             )
         self.shape, self.pixel_size, self.ladder = shape, pixel_size, ladder
         self.sign = protein_sign(contrast)
-        self.binned = binned_shape(shape, smallest / (_SMALLEST_PX * pixel_size))
+        self.binned = binned_shape(shape, ladder.smallest / (_SMALLEST_PX * pixel_size))
         self.grid = SearchGrid(shape, self.binned)
         q = angular_frequencies(shape, self.binned, pixel_size)
         self._transfers: dict[int, list[npt.NDArray[np.float32]]] = {
-            BALL: [laplacian_transfer(q, d) for d in ladder.diameters * _FILTER_DIAMETER[BALL]]
+            BALL: [laplacian_transfer(q, d) for d in ladder.sizes * _FILTER_DIAMETER[BALL]]
         }
         self._first_rung = {BALL: 0, RIM: 0, SHELL: 0}
         if method == "rims":
-            rims = ladder.diameters * _FILTER_DIAMETER[RIM]
+            rims = ladder.sizes * _FILTER_DIAMETER[RIM]
             self._transfers[RIM] = [on_image_frequencies(rim_transfer, q, d) for d in rims]
-            first = int(np.searchsorted(ladder.diameters, _SMALLEST_SHELL))
-            shells = ladder.diameters[first:] * _FILTER_DIAMETER[SHELL]
-            if len(shells) >= 3:
+            first = int(np.searchsorted(ladder.sizes, _SMALLEST_SHELL))
+            shells = ladder.sizes[first:] * _FILTER_DIAMETER[SHELL]
+            if len(shells):
                 self._transfers[SHELL] = [
                     on_image_frequencies(shell_transfer, q, d) for d in shells
                 ]
                 self._first_rung[SHELL] = first
         self._smooth = GridFilter(
-            shape, pixel_size, self.binned, lambda q: gaussian_transfer(q, 0.15 * smallest)
+            shape, pixel_size, self.binned, lambda q: gaussian_transfer(q, 0.15 * ladder.smallest)
         )
         self._lines = line_filter(shape, pixel_size)
 
@@ -198,20 +215,21 @@ class BlobSearch:
         samples: dict[int, npt.NDArray[np.float32]] = {}
         stacks: dict[int, npt.NDArray[np.float32]] = {}
         for kind, transfers in self._transfers.items():
-            stack = np.empty((len(transfers), *self.binned), dtype=np.float32)
-            for image, transfer in zip(stack, transfers, strict=True):
+            # Peaks at the ends of the ladder count; a shell too small to be seen is none.
+            stack = np.full((len(transfers) + 2, *self.binned), -np.inf, dtype=np.float32)
+            stack[0] = np.inf if self._first_rung[kind] else -np.inf
+            for image, transfer in zip(stack[1:-1], transfers, strict=True):
                 image[...] = filtered_image(spectrum, transfer)
             stacks[kind] = stack
             if kind != BALL or RIM not in self._transfers:
-                samples[kind] = stack.reshape(len(stack), -1)[:, places].copy()
+                samples[kind] = stack[1:-1].reshape(len(transfers), -1)[:, places].copy()
         for kind, stack in stacks.items():
             peaks = find_peaks(stack)
             scorer = RIM if kind == BALL and RIM in stacks else kind
-            rung = peaks.rung + self._first_rung[kind]
-            value = peaks.value
+            value, rung = peaks.value, peaks.rung
             if scorer != kind:
                 value, rung = _highest_beside(stacks[scorer], peaks)
-            found.append((kind, scorer, peaks, value, rung))
+            found.append((kind, scorer, peaks, value, rung - 1 + self._first_rung[kind]))
         return self._collected(found, samples, padding, rims, lines)
 
     def _collected(
@@ -236,9 +254,9 @@ class BlobSearch:
             "scored_by": joined([np.full(len(p.y), scorer) for _, scorer, p, _, _ in found]),
             "found_by": joined([np.full(len(p.y), kind) for kind, _, p, _, _ in found]),
             "elongation": joined([p.elongation for _, _, p, _, _ in found]),
+            "weight": self.ladder.weight(diameter),
         }
-        keep = (response > 0) & (diameter >= self.ladder.smallest)
-        keep &= diameter <= self.ladder.largest
+        keep = response > 0
         if padding is not None:
             keep &= ~padding[self.grid.nearest_pixels(y, x)]
         y_px, x_px = self.grid.on_image(y[keep], x[keep])
@@ -255,16 +273,19 @@ class BlobSearch:
 
 
 def _highest_beside(stack: npt.NDArray[np.float32], peaks: Peaks) -> tuple[Floats, Floats]:
-    """Give the highest value of another stack within one rung of the peaks, and its rung."""
+    """Give the highest value of another stack within one rung of the peaks, and its rung.
+
+    Both stacks have an infinite rung at either end, which counts as a rung.
+    """
     rung, y, x = peaks.whole
     near = np.stack([stack[rung + up, y, x] for up in (-1, 0, 1)])
     best = np.clip(rung + near.argmax(axis=0) - 1, 1, len(stack) - 2)
     before, centre, after = (stack[best + up, y, x].astype(np.float64) for up in (-1, 0, 1))
-    shift, gain, _ = parabola(before, centre, after)
+    shift, gain = along_scale(before, centre, after)
     return centre + gain, best + shift
 
 
 def _no_candidates() -> Candidates:
     empty = np.empty(0, dtype=np.float64)
     kinds = np.empty(0, dtype=np.int64)
-    return Candidates(empty, empty, empty, empty, empty, kinds, kinds, empty, {}, {})
+    return Candidates(empty, empty, empty, empty, empty, kinds, kinds, empty, empty, {}, {})

@@ -29,6 +29,8 @@ DEFAULT_TILT_RANGE = (-45.0, 45.0)
 
 _EXTENT_LEVEL = 0.1  # of the highest density; what is fainter is not part of a molecule
 _MOST = 0.98  # of its mass; a molecule's outermost parts matter little
+_ROUGH = 2.5  # a diameter given differs by less from a molecule's own, or is a mask on purpose
+_WIDEST = 1.4  # of its diameter: a wider mask takes in neighbours
 _HIGHEST_KZ = 3.0  # slab thicknesses' periods; beyond, its transform is below a tenth
 
 
@@ -61,7 +63,9 @@ def map_templates(
         Lowest and highest tilt in degrees; None: no missing wedge.
     diameter : float, optional
         In Å; default: of the sphere about the centre of mass that holds 98 % of what is denser than
-        a tenth of the highest density.
+        a tenth of the highest density. One of 0.4 to 2.5 times that is taken for a rough statement
+        and brought to 1 to 1.4 times it, as templates without their rims find nothing; beyond, it
+        is a mask and holds as it is.
     species : str, optional
 
     Returns
@@ -89,8 +93,8 @@ def map_templates(
     directions = view_directions(view_step)
     volume, voxel_size = _coarsened(volume, voxel_size, lowpass)
     centre = np.array(ndimage.center_of_mass(volume))
-    if diameter is None:
-        diameter = _map_diameter(volume, centre) * voxel_size
+    measured = _map_diameter(volume, centre) * voxel_size
+    diameter = measured if diameter is None else _fitting(diameter, measured)
     step = min(lowpass / (2.4 * FALL[1]), diameter / 8)
     smooth, blur = _low_passed(volume, voxel_size, step)
     spline = ndimage.spline_filter(smooth, order=3, mode="constant")
@@ -165,6 +169,13 @@ def map_diameter(density: npt.NDArray[Any], voxel_size: float, *, lowpass: float
     positive_length(lowpass, "--lowpass")
     volume, voxel_size = _coarsened(volume, voxel_size, lowpass)
     return _map_diameter(volume, np.array(ndimage.center_of_mass(volume))) * voxel_size
+
+
+def _fitting(diameter: float, measured: float) -> float:
+    """Give the diameter to use of a map whose density has another."""
+    if not measured / _ROUGH <= diameter <= _ROUGH * measured:
+        return diameter
+    return min(max(diameter, measured), _WIDEST * measured)
 
 
 def _map_diameter(volume: Floats, centre: Floats) -> float:
