@@ -233,10 +233,7 @@ class Reading:
     def parse(cls, text: str) -> Reading:
         """Read what `text` wrote.
 
-        Raises
-        ------
-        InputError
-            It is not of that form.
+        Raises `InputError`: it is not of that form.
         """
         known = {one.name for one in fields(cls)}
         options: dict[str, Any] = {}
@@ -291,10 +288,6 @@ class TomogramRef:
             None: unchanged.
         reading : Reading, optional
             What it says otherwise than the default wins.
-
-        Returns
-        -------
-        TomogramRef
         """
         merged = self.reading if reading is None else self.reading.but(reading)
         return replace(self, contrast=contrast or self.contrast, reading=merged)
@@ -302,15 +295,8 @@ class TomogramRef:
     def open(self) -> Tomogram:
         """Open the tomogram; its voxels are read when they are asked for.
 
-        Returns
-        -------
-        Tomogram
-
-        Raises
-        ------
-        InputError
-            There is no path, the volume cannot be opened, or it is not as large or of the voxel
-            size that is expected.
+        Raises `InputError`: there is no path, the volume cannot be opened, or it is not as large or
+        of the voxel size that is expected.
         """
         if self.problem or self.path is None or self.opener is None:
             raise InputError(self.problem or f"{self.name}: no file is known for this tomogram.")

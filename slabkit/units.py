@@ -23,10 +23,8 @@ _VOXEL_SIZE_TOLERANCE = 1e-3
 def positive_length(length: Angstrom, name: str) -> Angstrom:
     """Check that a length is a positive finite number of Å, and give it.
 
-    Raises
-    ------
-    InputError
-        It is not; ``name`` is what the message calls it, ``the voxel size`` for instance.
+    Raises `InputError`: it is not; ``name`` is what the message calls it, ``the voxel size`` for
+    instance.
     """
     if not (math.isfinite(length) and length > 0):
         raise InputError(f"{name} must be a positive number of Å, not {length}.")
@@ -105,10 +103,6 @@ def voxel_sizes_equal(first: Angstrom, second: Angstrom) -> bool:
     ----------
     first, second : float
         Voxel sizes in Å.
-
-    Returns
-    -------
-    bool
     """
     return abs(first - second) <= _VOXEL_SIZE_TOLERANCE * max(abs(first), abs(second))
 
@@ -119,10 +113,6 @@ def protein_sign(contrast: Contrast) -> int:
     Parameters
     ----------
     contrast : {"dark", "bright"}
-
-    Returns
-    -------
-    int
 
     Raises
     ------

@@ -16,10 +16,8 @@ Floats = npt.NDArray[np.float64]
 def checked_image(image: npt.NDArray[Any], name: str, remedy: str = "") -> npt.NDArray[Any]:
     """Check that an image has two axes (y, x) and finite, real values; give it as an array.
 
-    Raises
-    ------
-    InputError
-        It has not; the message begins with ``name`` and ends with ``remedy``, where that helps.
+    Raises `InputError`: it has not; the message begins with ``name`` and ends with ``remedy``,
+    where that helps.
     """
     pixels = np.asarray(image)
     if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype.kind not in "iufb":

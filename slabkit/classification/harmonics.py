@@ -29,23 +29,10 @@ _SOFT_EDGE = 0.15  # of the mask's radius
 class CircularHarmonics:
     """Basis for square images of one size.
 
-    Parameters
-    ----------
-    box_px : int
-        Side of the images.
-    radius_px : float
-        Where the mask begins to fall off, from the centre at index ``box_px // 2``.
-    rings : int
-        Number of Fourier rings, at 1, 2, ... periods in a box.
-
-    Attributes
-    ----------
-    order, ring : ndarray of int, shape (coefficients,)
-        Angular order m ≥ 0 and ring (from 0) of each coefficient, sorted by order. Those of order
-        -m follow from them, images being real.
-    weight : ndarray of float32, shape (coefficients,)
-        So that the weighted sum of squared magnitudes is that over the plane's Fourier
-        coefficients.
+    The mask begins to fall off ``radius_px`` from the centre at index ``box_px // 2``; Fourier
+    rings are at 1, 2, ... periods in a box. ``order`` and ``ring`` are the angular order m ≥ 0 and
+    the ring (from 0) of each coefficient, sorted by order; those of order -m follow, images being
+    real. With ``weight``, the sum of squared magnitudes is that over the plane's coefficients.
     """
 
     def __init__(self, box_px: int, radius_px: float, rings: int) -> None:
@@ -127,11 +114,7 @@ class CircularHarmonics:
 class Shifts:
     """Shifted copies of an image, and their adjoint, on its harmonics.
 
-    Parameters
-    ----------
-    basis : CircularHarmonics
-    y_px, x_px : ndarray, shape (shifts,)
-        A positive shift moves the content to larger indices.
+    A positive shift moves the content to larger indices.
     """
 
     def __init__(self, basis: CircularHarmonics, y_px: Floats, x_px: Floats) -> None:

@@ -36,12 +36,7 @@ class ImageSource(Protocol):
 
 
 class ArraySource:
-    """Images in an array.
-
-    Parameters
-    ----------
-    images : ndarray, shape (n, y, x)
-    """
+    """Images in an array, shape (n, y, x)."""
 
     def __init__(self, images: npt.NDArray[np.generic]) -> None:
         self._images = images

@@ -54,11 +54,6 @@ def refuse_inputs(
     """Refuse to write to what is read, under whatever name, and to what is no plain file.
 
     An old link to one of ``images`` may be replaced: the image stays.
-
-    Raises
-    ------
-    InputError
-        Names the file.
     """
     read, seen = _identities(inputs), _identities(images)
     for path in planned:

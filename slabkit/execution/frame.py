@@ -100,10 +100,6 @@ def parameters(options: Any, *left_out: str) -> dict[str, Any]:
         Fields that are dataclasses themselves count as if their fields were its own.
     *left_out : str
         Fields that are inputs or outputs.
-
-    Returns
-    -------
-    dict of str to object
     """
     found: dict[str, Any] = {}
     for one in dataclasses.fields(options):

@@ -36,10 +36,6 @@ def describe_file(path: str | os.PathLike[str], *, full: bool = False) -> FileDe
     full : bool, optional
         Read every voxel for the value range; without it 16 planes of volumes above 512 MB.
 
-    Returns
-    -------
-    FileDescription
-
     Raises
     ------
     InputError

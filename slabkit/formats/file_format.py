@@ -151,12 +151,7 @@ class FileFormat:
         return frozenset(kind for kind, reader in readers.items() if reader is not None)
 
     def reading(self, source: Source, context: Context) -> ParsedPicks:
-        """Read 3D picks, refusing options that the format has no use for.
-
-        Raises
-        ------
-        InputError
-        """
+        """Read 3D picks, refusing options that the format has no use for."""
         if not self.binary:
             source.refuse_binary()
         self.require_meant(context, source.where)
@@ -164,12 +159,7 @@ class FileFormat:
         return self.read(source, context)
 
     def written(self, picks: PickList, context: Context) -> Iterable[bytes]:
-        """Give what a file holds, in pieces, or refuse where the format is only read.
-
-        Raises
-        ------
-        InputError
-        """
+        """Give what a file holds, in pieces, or refuse where the format is only read."""
         self.require_written()
         assert self.write is not None
         return in_pieces(self.write(picks, context))

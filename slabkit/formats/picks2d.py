@@ -25,10 +25,7 @@ PathLike = str | os.PathLike[str]
 def load_picks2d(paths: Sequence[PathLike]) -> list[Source]:
     """Load files of 2D picks, each given once; one may be ``-`` for standard input.
 
-    Raises
-    ------
-    InputError
-        One cannot be read, or is given twice.
+    Raises `InputError`: one cannot be read, or is given twice.
     """
     check_given_once(paths, "file of 2D picks")
     return [Source.load(path) for path in paths]

@@ -100,10 +100,7 @@ def self_describing_formats() -> list[FileFormat]:
 def format_named(name: str) -> FileFormat:
     """Give the format of 3D picks that ``--from`` and ``--to`` call so.
 
-    Raises
-    ------
-    InputError
-        There is none; lists those there are.
+    Raises `InputError`: there is none; lists those there are.
     """
     known = {entry.name: entry for entry in formats_of("picks")}
     if name not in known:
@@ -194,10 +191,7 @@ def folder_formats(chosen: FileFormat | None = None) -> dict[str, str]:
 def format_to_write(target: str | os.PathLike[str]) -> FileFormat:
     """Tell the format of 3D picks that a file's name says; native for ``-``.
 
-    Raises
-    ------
-    InputError
-        The suffix means no format.
+    Raises `InputError`: the suffix means no format.
     """
     if str(target) == "-":
         return format_named("native")

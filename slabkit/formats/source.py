@@ -40,7 +40,7 @@ class Source:
     """The content of one file."""
 
     where: str  # what messages begin with: the path as given, or ``-``
-    held: bytes | None = None  # none: what is in the file, to be read when it is asked for
+    held: bytes | None = None  # None: what is in the file, to be read when it is asked for
     # The tomogram by the file's place in a project, which counts more than what the file says
     tomogram: str = ""
     memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -95,10 +95,7 @@ class Source:
     def text(self) -> str:
         r"""The text, without byte-order mark, lines ending in ``\n``.
 
-        Raises
-        ------
-        FormatError
-            It is not UTF-8 text.
+        Raises `FormatError`: it is not UTF-8 text.
         """
         self.refuse_binary()
         return self._decoded(self.data)
@@ -187,10 +184,7 @@ class Source:
     def blocks(self) -> dict[str, pd.DataFrame]:
         """Every block of a STAR file as a table of strings, to be changed freely.
 
-        Raises
-        ------
-        FormatError
-            As `slabkit.formats.tables.star.parse_star`.
+        Raises `FormatError`: as `slabkit.formats.tables.star.parse_star`.
         """
         return {name: block.copy(deep=False) for name, block in self._parsed_blocks.items()}
 
@@ -207,10 +201,7 @@ class Source:
     def json(self) -> Any:
         """The content of a JSON file.
 
-        Raises
-        ------
-        FormatError
-            As `slabkit.formats.programs.shared.json_values.load_json`.
+        Raises `FormatError`: as `slabkit.formats.programs.shared.json_values.load_json`.
         """
         return load_json(self.text, self.where)
 

@@ -109,10 +109,7 @@ class Blobs:
 class BlobLimits(Limits):
     """What is kept of the blobs found; see `find_blobs`.
 
-    Raises
-    ------
-    InputError
-        If a limit makes no sense.
+    Raises `InputError`: if a limit makes no sense.
     """
 
     max_elongation: float

@@ -114,13 +114,7 @@ class Found(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits that every picker has.
-
-    Raises
-    ------
-    InputError
-        If a limit makes no sense.
-    """
+    """Limits that every picker has; those that make no sense are refused."""
 
     threshold: float  # lowest score, in standard deviations
     max_count: int | None  # keep so many of the best of an image

@@ -93,10 +93,7 @@ def default_threshold(correlation_only: bool) -> float:
 class TemplateLimits(Limits):
     """What is kept of the matches found; see `find_templates`.
 
-    Raises
-    ------
-    InputError
-        If a limit makes no sense.
+    Raises `InputError`: if a limit makes no sense.
     """
 
     max_ridge: float = DEFAULT_MAX_RIDGE

@@ -36,14 +36,7 @@ _FONT_SIZE = 12
 
 
 class Drawing:
-    """Shapes in pixels, x to the right and y down.
-
-    Parameters
-    ----------
-    width, height : float
-    label : str
-        What it shows, for people who cannot see it.
-    """
+    """Shapes in pixels, x to the right and y down; ``label`` is for people who cannot see them."""
 
     def __init__(self, width: float, height: float, label: str) -> None:
         self.width, self.height, self.label = width, height, label

@@ -60,10 +60,7 @@ class PlacedMap:
 class MapModel:
     """A density map, ready to be drawn at one voxel size.
 
-    Warns
-    -----
-    SlabkitWarning
-        If the map is cut off by its box.
+    Warns with `SlabkitWarning`: if the map is cut off by its box.
     """
 
     name: str  # the species

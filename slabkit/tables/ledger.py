@@ -53,10 +53,6 @@ def ledger_entries(step: str, fields: Mapping[str, Any]) -> list[str]:
         What happened: ``label``, ``curate``, ``merge``, ``move``.
     fields : mapping of str to sequence or ndarray
         Values of each field by row; empty texts and NaN are left out.
-
-    Returns
-    -------
-    list of str
     """
     written = [_field(name, values) for name, values in fields.items()]
     return [step + "".join(row) for row in zip(*written, strict=True)]
@@ -96,10 +92,6 @@ def label_entries(labels: pd.DataFrame) -> list[str]:
     ----------
     labels : DataFrame
         Columns of `slabkit.tables.LABELS`.
-
-    Returns
-    -------
-    list of str
     """
     fields = {field: labels[name].to_numpy() for name, field in LABEL_FIELDS.items()}
     return ledger_entries("label", fields)
@@ -119,10 +111,6 @@ def with_entries(ledger: str, entries: Iterable[str]) -> str:
     ----------
     ledger : str
     entries : iterable of str
-
-    Returns
-    -------
-    str
     """
     have = ledger.split(",") if ledger else []
     known = set(have)

@@ -48,10 +48,7 @@ class Schema:
     def __getitem__(self, name: str) -> Column:
         """Look a column up by name.
 
-        Raises
-        ------
-        KeyError
-            If there is none of that name.
+        Raises `KeyError`: if there is none of that name.
         """
         for column in self.columns:
             if column.name == name:

@@ -84,22 +84,12 @@ def option(
     default: Any = None,
     **settings: Any,
 ) -> Declared:
-    """Declare an option of a command.
+    """Declare an option of a command; the metavar of choices is made of them.
 
-    Parameters
-    ----------
-    help, metavar : str
-        As ``--help`` shows them; the metavar of choices is made of them.
-    flags : str, optional
-        As ``--out -o``, where they are not the field's name.
-    parse : callable, optional
-        Makes the field's value of what was typed and the option's name, which messages say.
-    kind : type, optional
-        Of what is typed, where it is neither the field's nor text.
-    default : object, optional
-        As typed, where it is not the field's.
-    **settings : object
-        Of `typer.Option`.
+    ``flags`` (``--out -o``) where they are not the field's name; ``parse`` makes the field's value
+    of what was typed and the option's name, which messages say; ``kind`` of what is typed where it
+    is neither the field's nor text; ``default`` as typed where it is not the field's; the rest is
+    `typer.Option`'s.
     """
     settings |= {"help": help, "metavar": metavar}
     return Declared(typer.Option, settings, flags, parse, kind, default)
@@ -115,17 +105,9 @@ def declare(
 ) -> Callable[..., None]:
     """Make a function for Typer, which calls ``act(make(...), **settings)``.
 
-    Parameters
-    ----------
-    act : callable
-        Takes the options, and by keyword what was declared of overwrite, jobs, quiet and json_.
-    make : callable
-        The class of the options, or a function that makes them: its parameters, and those of the
-        dataclasses among them, are what is declared.
-    help : str
-        What the command does.
-    **declared : Declared
-        In the order of ``--help``.
+    ``act`` also takes by keyword what was declared of overwrite, jobs, quiet and json_. The
+    parameters of ``make`` (the class of the options, or a function that makes them), and those of
+    the dataclasses among them, are what is declared, in the order of ``--help``.
     """
     fields = _fields(make) | _SETTINGS
     for name in declared.keys() - fields:

@@ -24,12 +24,7 @@ class PickReading:
     csv_columns: str | None = None
 
     def keywords(self) -> dict[str, Any]:
-        """Give the keywords of `slabkit.read_picks`; reads the file ``tomogram_index``.
-
-        Returns
-        -------
-        dict of str to object
-        """
+        """Give the keywords of `slabkit.read_picks`; reads the file ``tomogram_index``."""
         from slabkit.formats.tomograms.index import read_tomogram_index
 
         said = dict(vars(self))

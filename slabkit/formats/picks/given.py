@@ -78,19 +78,8 @@ class Context:
     ) -> list[str]:
         """Give each pick's tomogram, as ``tomograms`` has it where only known suffixes differ.
 
-        Parameters
-        ----------
-        named : iterable of str or None
-            What the file says; None where it says nothing.
-        kind : str, optional
-            What holds no names, for the message.
-        eman : bool, optional
-            Whether EMAN wrote the file.
-
-        Raises
-        ------
-        InputError
-            Nothing says which tomogram it is, or ``tomogram`` contradicts the file.
+        ``named`` is what the file says, None where it says nothing; ``kind`` then says in messages
+        what holds no names. Refused where nothing says it, or ``tomogram`` contradicts the file.
         """
         if named is not None:
             known: list[str] = []
@@ -164,14 +153,9 @@ class Context:
     def unbinned(
         self, names: Sequence[str]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Give what RELION's ``tomograms.star`` says of the unbinned volumes, NaN where nothing.
+        """Give the tilt series' pixel size in Å and the unbinned volume's x, y, z in those pixels.
 
-        Returns
-        -------
-        pixel_sizes : ndarray, shape (picks,)
-            Of the tilt series in Å; NaN where ``voxel_size`` overrules it.
-        sizes : ndarray, shape (picks, 3)
-            x, y, z in those pixels.
+        As RELION's ``tomograms.star`` has them; NaN where not, or where ``voxel_size`` overrules.
         """
         if self.tomograms is None or self.voxel_size is not None:
             return np.full(len(names), np.nan), np.full((len(names), 3), np.nan)

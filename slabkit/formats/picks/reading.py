@@ -209,10 +209,6 @@ def read_pick_list(
     **further : object
         More keywords of `read_picks`.
 
-    Returns
-    -------
-    PickList
-
     Raises
     ------
     InputError

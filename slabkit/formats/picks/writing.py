@@ -95,10 +95,7 @@ def is_folder(target: PathLike, format: str | None = None) -> bool:
     Only for formats of which one file holds a single tomogram or species, where the target has no
     suffix or is a folder.
 
-    Raises
-    ------
-    InputError
-        There is no such format, or the name does not say one.
+    Raises `InputError`: there is no such format, or the name does not say one.
     """
     chosen = format_named(format) if format is not None else format_to_write(target)
     chosen.require_written()

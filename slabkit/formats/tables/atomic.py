@@ -90,10 +90,7 @@ def write_pieces(target: str | os.PathLike[str], pieces: Iterable[bytes]) -> Non
 def print_text(text: str, as_utf8: bool = False) -> None:
     """Write to standard output, in its own encoding for people, in UTF-8 what programs read.
 
-    Raises
-    ------
-    SlabkitError
-        It cannot be written to.
+    Raises `SlabkitError`: it cannot be written to.
     """
     try:
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"

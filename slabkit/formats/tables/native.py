@@ -209,10 +209,6 @@ def read_native_picks(source: PathLike) -> PickList:
     ----------
     source : path-like or "-"
 
-    Returns
-    -------
-    PickList
-
     Raises
     ------
     FormatError, InputError

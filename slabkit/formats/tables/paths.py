@@ -55,10 +55,7 @@ def is_star_file(path: str | os.PathLike[str]) -> bool:
 def read_bytes(source: str | os.PathLike[str]) -> bytes:
     """Read a file, a pipe, or standard input for ``-``; UTF-16 text comes as UTF-8.
 
-    Raises
-    ------
-    InputError
-        It cannot be read.
+    Raises `InputError`: it cannot be read.
     """
     if str(source) == "-" and sys.stdin is None:
         raise InputError("standard input: is closed; give a file instead of -.")
@@ -118,10 +115,8 @@ def _fifo_bytes(path: str | os.PathLike[str]) -> bytes:
 def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
     """Open a file that is named in a table or cannot come by a pipe; anything else is refused.
 
-    Raises
-    ------
-    InputError
-        It cannot be read, or is a pipe, a device or a folder, of which reading may never end.
+    Raises `InputError`: it cannot be read, or is a pipe, a device or a folder, of which reading may
+    never end.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -264,10 +259,6 @@ def file_inside(folder: str | os.PathLike[str], *names: str) -> Path:
     folder : path-like
     *names : str
         A file's name, after those of folders below ``folder`` if it is in one.
-
-    Returns
-    -------
-    Path
 
     Raises
     ------

@@ -81,10 +81,6 @@ def parse_star(
         Columns, of any block, to be given as numbers. A column in which a value is no number comes
         as objects, those values as text.
 
-    Returns
-    -------
-    dict of str to DataFrame
-
     Raises
     ------
     FormatError

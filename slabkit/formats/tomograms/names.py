@@ -55,23 +55,10 @@ _TAG = re.compile(r"(?<=.)__.*")  # EMAN's
 
 
 def tomogram_name(path: str | os.PathLike[str]) -> str:
-    """Give a tomogram's name: its file name less a known suffix.
+    """Give a tomogram's name: its file name less a known suffix; links are not resolved.
 
-    Parameters
-    ----------
-    path : path-like
-        Symbolic links are not resolved.
-
-    Returns
-    -------
-    str
-        Dots elsewhere stay: ``TS_1_10.00Apx.mrc`` is ``TS_1_10.00Apx``; the image
-        ``TS_1.zarr/0`` is ``TS_1``. Characters are composed.
-
-    Raises
-    ------
-    InputError
-        The name is empty or has a ``#``, a line break or another unprintable character.
+    Dots elsewhere stay: ``TS_1_10.00Apx.mrc`` is ``TS_1_10.00Apx``; the image ``TS_1.zarr/0`` is
+    ``TS_1``. Characters are composed. Names that tables cannot hold are refused.
     """
     path = Path(path)
     inside = path.name.isdigit() and path.parent.suffix.lower() == ".zarr"  # bioformats2raw
@@ -202,30 +189,9 @@ def known_names(
 
     Names that differ only in how letters are composed are one name. Of others one is taken for
     another where they differ by what programs put round names (`bare_name`), and nothing
-    contradicts it: just one name on each side is so alike.
-
-    Parameters
-    ----------
-    names, known : sequence of str
-        As a file says them, and of the tomograms there are. A name that is known, or has no or
-        several likes, stays as it is.
-    where : str
-        What the warning begins with that lists the names taken for another.
-    voxel_sizes : sequence of float, optional
-        Of the known tomograms in Å; NaN where not known.
-    eman : bool, optional
-        Whether EMAN wrote the file, which puts ``__...`` after names.
-    binning : float, optional
-        Voxel size over the pixel size that the file counts in; a name may state either.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    InputError
-        The pixel size in a name is not that of the tomogram that is so alike.
+    contradicts it: just one name on each side is so alike. A warning lists them. A name that is
+    known, or has no or several likes, stays as it is. Refused where the pixel size in a name is
+    neither the tomogram's voxel size (``voxel_sizes``, Å; NaN: unknown) nor that over ``binning``.
     """
     spelled = {composed(name): name for name in known}
     sizes = dict(zip(known, voxel_sizes, strict=False))

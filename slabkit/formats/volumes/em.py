@@ -81,15 +81,7 @@ def float_em(values: np.ndarray[Any, Any]) -> bytes:
 def open_em(
     path: str | os.PathLike[str], *, uint8: bool | None = None, axis_order: str | None = None
 ) -> FileVolume:
-    """Open the volume in an EM file; no voxel is read.
-
-    Raises
-    ------
-    FormatError
-        The file is none, or truncated.
-    InputError
-        It holds one image, a motive list or complex numbers.
-    """
+    """Open the volume in an EM file (no image, no motive list); no voxel is read."""
     where = str(path)
     axes = "zyx" if axis_order is None else check_axis_order(axis_order)
     with open(path, "rb") as file:

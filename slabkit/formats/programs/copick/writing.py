@@ -66,10 +66,7 @@ def plan_project_picks(
 def require_new(project: CopickProject, files: Iterable[Path]) -> None:
     """Refuse picks files that are there already, in any root of the project.
 
-    Raises
-    ------
-    OutputExistsError
-        They are never replaced.
+    Raises `OutputExistsError`: they are never replaced.
     """
     there = project.existing(files)
     if there:

@@ -33,10 +33,7 @@ class Export:
     def link(self, link: Path, image: str) -> None:
         """Link an image of the table, by the path that is written there.
 
-        Raises
-        ------
-        InputError
-            It is not there.
+        Raises `InputError`: it is not there.
         """
         path = resolve_path(image, self.table)
         if not os.path.isfile(path):

@@ -30,26 +30,11 @@ class MicrographNames:
         self._by_stem = _grouped(self.names, lambda name: image_stem(_base(name)))
 
     def match(self, written: Iterable[str], where: str) -> dict[str, str]:
-        """Find the micrographs of names: equal, of equal base name, or equal less what was added.
+        """Give the table's name of each name that another program wrote.
 
-        Parameters
-        ----------
-        written : iterable of str
-            Names as another program wrote them.
-        where : str
-            What messages begin with.
-
-        Returns
-        -------
-        dict of str to str
-            Each name to the table's. After the name itself its base name is looked for, then the
-            base name without the suffix of an image, then that without a 21-digit prefix and
-            without ``_patch_aligned`` or the like at its end.
-
-        Raises
-        ------
-        InputError
-            A name is not known (the closest are listed) or fits several micrographs.
+        After the name itself its base name is looked for, then the base name without the suffix of
+        an image, then that without a 21-digit prefix and without ``_patch_aligned`` or the like at
+        its end. A name that fits none or several is refused.
         """
         found: dict[str, str] = {}
         unknown = []

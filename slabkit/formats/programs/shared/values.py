@@ -37,18 +37,7 @@ TEXT_NAMES = {
 
 
 def coordinates(values: Sequence[str], name: str, where: str) -> npt.NDArray[np.float64]:
-    """Read coordinates: every one a finite number with a decimal point.
-
-    Parameters
-    ----------
-    name : str
-        What the message calls the column.
-
-    Raises
-    ------
-    InputError
-        Names the rows, counted from 1, in which there is no finite number.
-    """
+    """Read coordinates: finite numbers with a decimal point; rows without one are refused."""
     numbers = parse_numbers(values)
     wrong = ~np.isfinite(numbers)
     if wrong.any():
