@@ -97,7 +97,7 @@ def test_numbers_are_read_as_typer_reads_them(step):
         (["--level", "1.5"], "valid integer"),
         (["--level", "10"], "less than or equal to 9"),
         (["--level", "-1"], "greater than or equal to 0"),
-        (["-s", "x"], "valid number"),
+        (["-s", "x"], "must be a number|takes a number of Å"),
         (["--colour", "green"], "--colour must be red or blue, not 'green'"),
         (["--tiles", "4"], "--tiles takes ROWSxCOLUMNS"),
     ],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from slabkit.errors import FormatError, InputError
-from slabkit.formats.file_format import FileFormat, Kind
+from slabkit.formats.file_format import FileFormat, Kind, never
 from slabkit.formats.programs import (
     artiax,
     cryolo,
@@ -78,6 +78,15 @@ _FORMATS: list[FileFormat] = [
 ]
 
 
+# What tables of slabkit are that are no pick lists, by a column that only they have.
+_TABLES = {
+    "slabkitZStart": "is a table of slabs; find particles on them with slabkit pick, then run "
+    "slabkit map.",
+    "slabkitGallerySet": "is a table of minislabs; give the pick list that they were made of.",
+    "slabkitDecision": "is a table of labels; slabkit curate puts them into the pick list.",
+}
+
+
 def add_format(file_format: FileFormat) -> None:
     """Add a format, or replace the one of that name that holds the same."""
     for index, known in enumerate(_FORMATS):
@@ -97,14 +106,22 @@ def self_describing_formats() -> list[FileFormat]:
     return [known for known in _FORMATS if known.describe is not None]
 
 
-def format_named(name: str) -> FileFormat:
+def written_formats() -> list[FileFormat]:
+    """Give the formats of 3D picks that are written, not only read."""
+    return [known for known in formats_of("picks") if known.write is not None]
+
+
+def format_named(name: str, *, to_write: bool = False) -> FileFormat:
     """Give the format of 3D picks that ``--from`` and ``--to`` call so.
 
-    Raises `InputError`: there is none; lists those there are.
+    Raises `InputError`: there is none, or it is only read and ``to_write``; lists those there are.
     """
     known = {entry.name: entry for entry in formats_of("picks")}
+    listed = ", ".join(one.name for one in written_formats()) if to_write else ", ".join(known)
     if name not in known:
-        raise InputError(f"there is no pick format {name!r}; there are {', '.join(known)}.")
+        raise InputError(f"there is no pick format {name!r}; there are {listed}.")
+    if to_write and known[name].write is None:
+        raise InputError(f"slabkit reads {name} but does not write it; it writes {listed}.")
     return known[name]
 
 
@@ -157,6 +174,8 @@ def _detected(source: Source, kind: Kind) -> FileFormat:
     declared = _by_suffix(source.suffix) if kind == "picks" else None
     if declared is not None and (source.suffix != ".star" or source.empty):
         return declared
+    if (said := _other_table(source, kind)) is not None:
+        raise FormatError(f"{source.where}: {said}")
     if kind == "picks" or b"loop_" in source.data:
         require_star_block(source.text, source.where)
     if kind == "picks" and "rlnTomoImportParticleFile" in source.labels:
@@ -182,6 +201,34 @@ def _detected(source: Source, kind: Kind) -> FileFormat:
     )
 
 
+def _other_table(source: Source, kind: Kind) -> str | None:
+    """Say what a file of another step of the chain is, and what comes between."""
+    if kind == "picks2d":
+        named = _by_suffix(source.suffix)  # of formats that no content tells
+        try:
+            fitting = fitting_formats(source, "picks")
+        except FormatError:  # no text: what else is said of it is truer
+            return None
+        if not fitting and (named is None or named.sniff is not never):
+            return None
+        return (
+            "holds 3D picks; here 2D picks on slabs are needed, as slabkit pick finds them. To "
+            "look at 3D picks, make images of them: slabkit minislab PICKS -o DIR --box Å --depth "
+            "Å --png."
+        )
+    for label, said in _TABLES.items():
+        if label in source.labels:
+            return said
+    if source.empty or "rlnCoordinateZ" in source.labels:
+        return None
+    if not fitting_formats(source, "picks2d"):
+        return None
+    return (
+        "holds 2D picks, which have no z; run map first: "
+        f"slabkit map {source.where} --slabs slabs/slabs.star -o picks.star."
+    )
+
+
 def folder_formats(chosen: FileFormat | None = None) -> dict[str, str]:
     """Give the globs of the formats that are read from folders too, or of the chosen one."""
     known = [chosen] if chosen is not None else formats_of("picks")
@@ -197,7 +244,7 @@ def format_to_write(target: str | os.PathLike[str]) -> FileFormat:
         return format_named("native")
     found = _by_suffix(os.path.splitext(target)[1].lower())
     if found is None:
-        known = formats_of("picks")
+        known = written_formats()
         endings = ", ".join(f"{s} is {f.name}" for f in known for s in f.suffixes)
         raise InputError(
             f"{target}: its name does not say a pick format ({endings}); give --to "

@@ -123,6 +123,14 @@ def plan_slabs(
             f"{thickness:g} Å; one slab of {depth * voxel_size:g} Å is made."
         )
     starts = first + window_starts(depth, count, step_vox, cover=cover)
+    between = np.diff(starts) - count
+    if step is not None and (between > 0).any():
+        lost = int(between[between > 0].sum())
+        warn(
+            f"{tomogram.label}: {lost * voxel_size:g} Å of {depth * voxel_size:g} Å lie in no "
+            f"slab, up to {between.max() * voxel_size:g} Å between one slab and the next, because "
+            f"a step of {step:g} Å is longer than a slab of {count * voxel_size:g} Å is thick.",
+        )
     return SlabPlan(tuple(starts.tolist()), min(count, depth), first, last, voxel_size)
 
 

@@ -85,7 +85,7 @@ def _to_files(options: Options, frame: Frame) -> None:
     from slabkit.formats.registry import format_named, format_to_write
 
     to, out, index = options.to, options.out, options.reading.tomogram_index
-    chosen = format_named(to) if to is not None else format_to_write(out)
+    chosen = format_to_write(out) if to is None else format_named(to, to_write=True)
     folder = is_folder(out, chosen.name)
     beside = None if folder else companion_file(out, chosen.name)
     sources = _sources(options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -22,6 +23,8 @@ _SETTINGS: dict[str, tuple[Any, Any]] = {
     "quiet": (bool, False),
     "json_": (bool, False),
 }
+
+_UNIT = re.compile(r"(?<=[\d.])\s*(?:Å|\u212b|A\u030a?)(?=\s*(?:$|[:,]))")
 
 
 class Several(dict[str, Any]):
@@ -46,6 +49,8 @@ class Declared:
             default = self.default
         elif default is not _REQUIRED and kind not in (bool, int, float, str):
             default = None  # what is not typed leaves the field at its default
+        if self._is_length(hint):  # typed with its unit or without
+            kind, default = str, f"{default:g}" if isinstance(default, float) else default
         flags = self.flags.split()
         if kind is bool and not flags:
             dashed = name.replace("_", "-")
@@ -62,9 +67,16 @@ class Declared:
             ],
         )
 
+    def _is_length(self, hint: Any) -> bool:
+        return self.settings["metavar"] == "Å" and hint is float
+
     def read(self, value: Any, name: str, hint: Any) -> Any:
         """Turn what was typed into what the field takes."""
         flag = self.flags.split()[0] if self.flags else f"--{name.replace('_', '-')}"
+        if self._is_length(hint):
+            value = length(value, flag)
+        elif isinstance(value, list) and "Å" in (self.settings["metavar"] or ""):
+            value = [without_unit(one) for one in value]
         if self.parse is not None:
             return self.parse(value, flag)
         if get_origin(hint) is Literal and value not in get_args(hint):
@@ -72,6 +84,19 @@ class Declared:
             listed = f"{', '.join(others)} or {last}" if others else last
             raise InputError(f"{flag} must be {listed}, not {value!r}.")
         return tuple(value) if isinstance(value, list) else value
+
+
+def without_unit(text: str) -> str:
+    """Leave Å out behind numbers: 150Å, 150 A, 100:350Å, ribosome=150Å."""
+    return _UNIT.sub("", text)
+
+
+def length(text: str | float, option: str) -> float:
+    """Read a number of Å, with its unit or without."""
+    try:
+        return float(without_unit(text) if isinstance(text, str) else text)
+    except ValueError:
+        raise InputError(f"{option} takes a number of Å, not {text!r}.") from None
 
 
 def option(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from slabkit.cli.options.declare import Several
+from slabkit.cli.options.declare import Several, without_unit
 from slabkit.errors import InputError
 
 
@@ -32,7 +32,7 @@ def folder(value: str, option: str) -> str:
 
 def parse_range(value: str, option: str, open_ended: bool = False) -> tuple[float, float]:
     """Read ``MIN:MAX`` in Å, or one number for both; ``open_ended``: either may be empty."""
-    parts = value.split(":")
+    parts = without_unit(value).split(":")
     if open_ended and len(parts) == 2:
         parts = [part or default for part, default in zip(parts, ("-inf", "inf"), strict=True)]
     try:

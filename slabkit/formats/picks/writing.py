@@ -65,7 +65,7 @@ def write_picks(
     SlabkitWarning
         The format cannot hold all there is; says what was left out.
     """
-    chosen = format_named(format) if format is not None else format_to_write(target)
+    chosen = _chosen(target, format)
     picks = check_pick_list(picks)
     if species is not None:
         picks = PickList(set_species(picks.picks, species, "pick list"), picks.tomograms)
@@ -89,6 +89,10 @@ def write_picks(
     return [] if str(target) == "-" else [Path(path) for path in files]
 
 
+def _chosen(target: PathLike, format: str | None) -> FileFormat:
+    return format_to_write(target) if format is None else format_named(format, to_write=True)
+
+
 def is_folder(target: PathLike, format: str | None = None) -> bool:
     """Tell whether picks written to this target become a folder of files.
 
@@ -97,8 +101,7 @@ def is_folder(target: PathLike, format: str | None = None) -> bool:
 
     Raises `InputError`: there is no such format, or the name does not say one.
     """
-    chosen = format_named(format) if format is not None else format_to_write(target)
-    chosen.require_written()
+    chosen = _chosen(target, format)
     if not chosen.one_file_per or str(target) == "-":
         return False
     return Path(target).is_dir() or not Path(target).suffix

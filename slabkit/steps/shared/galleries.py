@@ -103,10 +103,22 @@ def plan_galleries(
         options.columns,
         length_to_voxels(options.border, pixel_size) if options.border else 0,
     )
+    _ask_whether_pixels_were_meant(options, pixel_size)
     if options.diameter is not None:
         outside_circle(layout.tile_px, options.diameter / pixel_size)
     contrast = next(iter(contrasts), options.contrast or "dark")
     return GalleryPlan(options, layout, pixel_size, contrast), failures
+
+
+def _ask_whether_pixels_were_meant(options: GalleryOptions, pixel_size: float) -> None:
+    """Lengths are in Å; what makes so few pixels was probably counted in them."""
+    for flag, value, fewest in (("box", options.box, 10), ("depth", options.depth, 5)):
+        if value < fewest * pixel_size:
+            warn(
+                f"--{flag} {value:g} is {value:g} Å, {value / pixel_size:.2g} voxels of "
+                f"{pixel_size:g} Å; were {value:g} voxels meant? Those are --{flag} "
+                f"{value * pixel_size:g}.",
+            )
 
 
 def _stated_voxel_size(picks: PickList) -> float:

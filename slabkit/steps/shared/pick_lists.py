@@ -58,7 +58,7 @@ def read_plainly(source: str | Source, **keywords: Any) -> PickList:
     try:
         return read_picks(source, **keywords)
     except InputError as error:
-        if "--" not in str(error):
+        if "--" not in str(error) or "run map first" in str(error):
             raise
         raise type(error)(
             f"{error} These are options of slabkit convert: make slabkit's own list of it first."
