@@ -67,18 +67,7 @@ class ParticleImages:
         return [stack.path for stack in self._stacks]
 
     def read(self, numbers: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-        """Read images.
-
-        Parameters
-        ----------
-        numbers : ndarray of int, shape (n,)
-            Rows of the table, from 0.
-
-        Returns
-        -------
-        ndarray of float32, shape (n, y, x)
-            Protein bright.
-        """
+        """Read images by row of the table (from 0), protein bright, shape (n, y, x)."""
         side = self.box_px
         images = np.empty((len(numbers), side, side), dtype=np.float32)
         by_stack = np.argsort(self._stack[numbers], kind="stable")

@@ -47,19 +47,7 @@ class Source:
 
     @classmethod
     def load(cls, source: PathLike, tomogram: str = "") -> Source:
-        """Read a file, or standard input for ``-``.
-
-        Parameters
-        ----------
-        source : path-like or "-"
-        tomogram : str, optional
-            Where its place in a project says it.
-
-        Raises
-        ------
-        InputError
-            It cannot be read.
-        """
+        """Read a file, or standard input for ``-``; its place in a project may say the tomogram."""
         long = not is_pipe(source) and os.path.isfile(source) and os.path.getsize(source) > _LONG
         return cls(str(source), None if long else read_bytes(source), tomogram)
 

@@ -84,18 +84,13 @@ def read_coords(source: Source, context: Context) -> ParsedPicks:
     return ParsedPicks(placed(names, xyz * unit[:, None]), unit)
 
 
-def sniff(source: Source) -> bool:
-    """Tell by the header line."""
-    return {*_XYZ, *_SHIFT} <= set(source.header)
-
-
 TSV = FileFormat(
     name="artiax-tsv",
     title="ArtiaX generic particle list (pos_x, shift_x, phi, the, psi)",
     unit="voxels",
     origin="centre of the first voxel = 0; shifts are added",
     lost="names, ids, species; one tomogram a file",
-    sniff=sniff,
+    sniff=lambda source: {*_XYZ, *_SHIFT} <= set(source.header),
     read=read,
     write=write,
     keeps=frozenset({"slabkitTomogram", "slabkitScore", ROTATION, *RELION_ANGLES}),

@@ -57,11 +57,6 @@ def read(source: Source, context: Context) -> ParsedPicks:
     return ParsedPicks(found, unit)
 
 
-def sniff(source: Source) -> bool:
-    """Tell by crYOLO's block and its boxes."""
-    return {"CoordinateX", "Width"} <= set(source.block_labels.get("cryolo", ()))
-
-
 def read_picks2d(source: Source, slabs: Slabs) -> pd.DataFrame:
     """Read the boxes of one micrograph, named like the file."""
     import pandas as pd
@@ -109,7 +104,7 @@ BOXES_3D = FileFormat(
     unit="voxels",
     origin="centre of the first voxel = 0; x and y of the box's corner, z of its centre",
     lost="only read; see `cryolo-coords`",
-    sniff=sniff,
+    sniff=lambda source: {*_PLACE[:1], "Width"} <= set(source.block_labels.get("cryolo", ())),
     read=read,
     folder_glob="*.cbox",
     in_corner_unit="px",

@@ -13,6 +13,7 @@ from slabkit.formats.programs.shared.rows import numbered_names, numbers, placed
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
 
+_FIRST = re.compile(r"\s*(<\?xml[^>]*\?>\s*)?<objlist\b")
 _KEPT = {
     "class_label": "deepfinderClass",
     "obj_id": "deepfinderObject",
@@ -52,11 +53,6 @@ def read(source: Source, context: Context) -> ParsedPicks:
     return ParsedPicks(found, unit)
 
 
-def sniff(source: Source) -> bool:
-    """Tell by the first element."""
-    return re.match(r"\s*(<\?xml[^>]*\?>\s*)?<objlist\b", source.head) is not None
-
-
 def _objects(source: Source) -> list[dict[str, str]]:
     text = source.text
     if "<!" in text.replace("<!--", ""):
@@ -77,7 +73,7 @@ FORMAT = FileFormat(
     unit="voxels",
     origin="centre of the first voxel = 0",
     lost="only read; angles are kept but not turned into orientations",
-    sniff=sniff,
+    sniff=lambda source: _FIRST.match(source.head) is not None,
     read=read,
     in_corner_unit="px",
     numbered=True,

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,11 +114,6 @@ def write(picks: PickList, context: Context) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def sniff(source: Source) -> bool:
-    """Tell by the key of 3D boxes."""
-    return "boxes_3d" in source.keys
-
-
 def _classes(content: Any, where: str) -> dict[str, tuple[str, str]]:
     """Give name and box size by number."""
     if content is None:
@@ -170,11 +164,6 @@ def _box_sizes(picks: PickList, unit: float) -> dict[str, int]:
     return sizes
 
 
-def sniff_box(source: Source) -> bool:
-    """Tell by the name: columns of numbers say nothing about themselves."""
-    return source.suffix == ".box"
-
-
 def read_box(source: Source, slabs: Slabs) -> pd.DataFrame:
     """Read the boxes of one micrograph."""
     where = source.where
@@ -197,11 +186,6 @@ def read_box(source: Source, slabs: Slabs) -> pd.DataFrame:
         for column, what in enumerate(("x", "y", "width", "height"))
     )
     return _table(name, corner_x + _half(width), corner_y + _half(height))
-
-
-def sniff_info(source: Source) -> bool:
-    """Tell by a JSON object with ``boxes``, or by the name."""
-    return Path(source.where).name.lower().endswith("_info.json") or "boxes" in source.keys
 
 
 def read_info(source: Source, slabs: Slabs) -> pd.DataFrame:
@@ -248,7 +232,7 @@ FORMAT = FileFormat(
     "missing)",
     lost="ids, sizes, what else an info file holds; one tomogram a file; --binning gives the "
     "unbinned pixels",
-    sniff=sniff,
+    sniff=lambda source: "boxes_3d" in source.keys,
     read=read,
     write=write,
     keeps=frozenset(
@@ -265,7 +249,7 @@ BOX = FileFormat(
     title="EMAN's boxes of one micrograph (<micrograph>.box), also crYOLO's",
     unit="pixels",
     origin="corner of the box; its centre is corner + size // 2",
-    sniff=sniff_box,
+    sniff=lambda source: source.suffix == ".box",
     read_picks2d=one_by_one(read_box),
 )
 INFO = FileFormat(
@@ -273,6 +257,6 @@ INFO = FileFormat(
     title="EMAN2's 2D boxes (info/<micrograph>_info.json)",
     unit="pixels",
     origin="centre of the first pixel = 0, y from the first row",
-    sniff=sniff_info,
+    sniff=lambda source: source.where.lower().endswith("_info.json") or "boxes" in source.keys,
     read_picks2d=one_by_one(read_info),
 )

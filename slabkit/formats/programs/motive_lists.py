@@ -175,11 +175,6 @@ def write_em(picks: PickList, context: Context) -> bytes:
     return float_em(values[None])
 
 
-def sniff_stopgap(source: Source) -> bool:
-    """Tell by STOPGAP's names of fields."""
-    return {*_NEEDED} <= source.labels
-
-
 def sniff_em(source: Source) -> bool:
     """Tell by the header of an EM file of 20 × N × 1 values."""
     found = em_header(source.beginning[:HEADER_BYTES])
@@ -207,7 +202,7 @@ STOPGAP = FileFormat(
     name="stopgap",
     title="STOPGAP motive list (STAR, data_stopgap_motivelist)",
     lost="ids, species, tomogram sizes; names are in the .doc written next to it",
-    sniff=sniff_stopgap,
+    sniff=lambda source: {*_NEEDED} <= source.labels,
     read=read_stopgap,
     write=write_stopgap,
     keeps=_KEEPS,

@@ -39,11 +39,6 @@ def write(picks: PickList, context: Context) -> Iterator[bytes]:
     return star_pieces({"tomograms": picks.tomograms, "picks": picks.picks})
 
 
-def sniff(source: Source) -> bool:
-    """Tell by slabkit's own coordinate label."""
-    return "slabkitX" in source.labels
-
-
 FORMAT = FileFormat(
     name="native",
     title="slabkit's own pick list (STAR)",
@@ -51,7 +46,7 @@ FORMAT = FileFormat(
     unit="Å",
     origin="centre of the first voxel = 0",
     lost="nothing",
-    sniff=sniff,
+    sniff=lambda source: "slabkitX" in source.labels,
     read=read,
     write=write,
     keeps=frozenset((*PICKS.names, *TOMOGRAMS.names)),

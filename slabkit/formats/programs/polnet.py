@@ -33,18 +33,13 @@ def read(source: Source, context: Context) -> ParsedPicks:
     return ParsedPicks(found, unit)
 
 
-def sniff(source: Source) -> bool:
-    """Tell by the header line."""
-    return set(_NEEDED) <= set(source.header)
-
-
 FORMAT = FileFormat(
     name="polnet",
     title="PolNet motif list (tab-separated, `_motif_list.csv`)",
     unit="Å (voxels with --unit px)",
     origin="centre of the first voxel = 0",
     lost="only read; quaternions are kept but not turned into orientations",
-    sniff=sniff,
+    sniff=lambda source: set(_NEEDED) <= set(source.header),
     read=read,
     units=("angstrom", "px"),
 )

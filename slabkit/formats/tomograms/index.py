@@ -17,24 +17,12 @@ _COMMENTS = ("#", "%", "*", ">")  # in a .vll, lines with a star say things abou
 
 
 def read_tomogram_index(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Read which number is which tomogram.
+    """Read which number is which tomogram: number to file name less a known suffix.
 
-    Parameters
-    ----------
-    path : path-like
-        A ``.vll`` list of volumes, one path a line, counted from 1; or any other text with lines
-        ``number path`` (Dynamo's table map, ``.doc``; STOPGAP's tomolist), blanks, a tab or a comma
-        between, perhaps with a first line of names; or STAR with ``tomo_num`` and ``tomo_name``.
-
-    Returns
-    -------
-    dict of str to str
-        Number to name of the tomogram, which is the path's file name less a known suffix.
-
-    Raises
-    ------
-    FormatError
-        A line is neither, or a number or name appears twice.
+    A ``.vll`` list of volumes, one path a line, counted from 1; or any other text with lines
+    ``number path`` (Dynamo's table map, ``.doc``; STOPGAP's tomolist), blanks, a tab or a comma
+    between, perhaps with a first line of names; or STAR with ``tomo_num`` and ``tomo_name``. A line
+    that is neither, and what appears twice, is refused.
     """
     where = str(path)
     index: dict[str, str] = {}

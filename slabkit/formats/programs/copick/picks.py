@@ -173,11 +173,6 @@ def write(picks: PickList, context: Context) -> str:
     return json.dumps(content | {"points": points}, indent=1) + "\n"
 
 
-def sniff(source: Source) -> bool:
-    """Tell by the object's name and its points."""
-    return {"pickable_object_name", "points"} <= source.keys
-
-
 def _only(picks: PickList, column: str) -> str:
     """Give the one value of an extra column, or nothing."""
     values = set(picks.picks[column]) if column in picks.picks.columns else set()
@@ -218,7 +213,7 @@ FORMAT = FileFormat(
     origin="centre of the first voxel = 0",
     lost="tomogram sizes; one tomogram and species a file; names lose '_' and spaces; ids stand in "
     "keys that only slabkit reads",
-    sniff=sniff,
+    sniff=lambda source: {"pickable_object_name", "points"} <= source.keys,
     read=read,
     write=write,
     keeps=frozenset(PICKS.names),

@@ -39,10 +39,6 @@ _AT_CENTRE_PX = 0.01
 _LEFT_OUT = re.compile(r"(?<![A-Za-z])(excluded|rejected)(?![A-Za-z])", re.IGNORECASE)
 
 
-def _sniff(source: Source) -> bool:
-    return source.beginning.startswith((NUMPY_MAGIC, STREAM_MAGIC)) or is_group(source.where)
-
-
 def read_picks2d(sources: Sequence[Source], slabs: Slabs) -> pd.DataFrame:
     """Read 2D picks on slabs, of any picker or extraction; y as in the file."""
     return pooled([_picks2d(part, slabs) for part in read_particles(sources)])
@@ -208,7 +204,9 @@ DATASET = FileFormat(
     title="CryoSPARC picks or particles (.cs, or .csg of an output)",
     unit="fraction of the slab",
     origin="centre of the first pixel",
-    sniff=_sniff,
+    sniff=lambda source: (
+        source.beginning.startswith((NUMPY_MAGIC, STREAM_MAGIC)) or is_group(source.where)
+    ),
     read_picks2d=read_picks2d,
     read_results=read_cryosparc,
     describe=describe,

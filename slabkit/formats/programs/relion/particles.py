@@ -179,11 +179,6 @@ def write_relion4(picks: PickList, context: Context) -> str:
     return _text(table, dict(zip(CORNER, positions.T, strict=True)), pixel_size)
 
 
-def sniff_relion5(source: Source) -> bool:
-    """Tell by the centred coordinates."""
-    return CENTRED[0] in source.labels and "slabkitX" not in source.labels
-
-
 def sniff_relion4(source: Source) -> bool:
     """Tell by three coordinates and a tomogram name, without centred coordinates."""
     labels = source.labels
@@ -310,7 +305,7 @@ RELION5 = FileFormat(
     title="RELION 5 tomography particles (rlnCenteredCoordinateXAngst)",
     unit="Å",
     origin="centre of the tomogram = size/2 (--centre size/2-1: one unbinned pixel less)",
-    sniff=sniff_relion5,
+    sniff=lambda source: CENTRED[0] in source.labels and "slabkitX" not in source.labels,
     read=read_relion5,
     write=write_relion5,
     **_COMMON,

@@ -37,11 +37,6 @@ _NOT_2D = {"rlnCoordinateZ", "rlnTomoName", "slabkitX"}
 _MARKER = re.compile(r"coords_suffix_(.+)\.star")
 
 
-def sniff_particles(source: Source) -> bool:
-    """Tell by coordinates and a micrograph's name."""
-    return {"rlnMicrographName", *_PLACE} <= source.labels and not source.labels & _NOT_2D
-
-
 def read_particles(source: Source, slabs: Slabs) -> pd.DataFrame:
     """Read a table of picks or particles, slabkit's own for instance."""
     where = source.where
@@ -208,7 +203,9 @@ _COMMON: dict[str, Any] = {
 PARTICLES = FileFormat(
     name="star",
     title="slabkit's 2D picks, or a RELION particle STAR (shifts are applied)",
-    sniff=sniff_particles,
+    sniff=lambda source: (
+        {"rlnMicrographName", *_PLACE} <= source.labels and not source.labels & _NOT_2D
+    ),
     read_picks2d=one_by_one(read_particles),
     **_COMMON,
 )
