@@ -23,14 +23,14 @@ classify = command(
     ),
     out=common.OUT_FOLDER,
     classes=option("How many classes.", "K", min=1),
+    diameter=option("Of the circular mask; default: 0.68 of the box.", "Å"),
+    resolution=option("Finest detail compared; default: a twelfth of the box.", "Å"),
     iterations=option("The first half compares coarsely, the second finely.", "N", min=1),
     angular_step=option("Step of in-plane rotations.", "DEGREES"),
     shift_range=option(
         "How far particles may lie from the centre; default: 0.075 of the box.", "Å"
     ),
     shift_step=option("Step of shifts; default: a fortieth of the box, at least a pixel.", "Å"),
-    diameter=option("Of the circular mask; default: 0.68 of the box.", "Å"),
-    resolution=option("Finest detail compared; default: a twelfth of the box.", "Å"),
     seed=option("Another seed, another start.", min=0),
     quality=option(
         "Classes of this quality and more are marked, as label --auto accepts them.", "Q"

@@ -8,10 +8,12 @@ import functools
 import importlib
 import json
 import os
+import re
 import signal
 import sys
 import threading
 import warnings
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -20,6 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 
 import slabkit
 from slabkit.cli.console import WARNINGS, emit, say, sentence
+from slabkit.cli.help import Panels, write_commands
 from slabkit.cli.quick import Quick
 from slabkit.errors import SlabkitError, SlabkitWarning, TryAgainError, may_pass
 from slabkit.formats.tables.paths import pipes_read_once
@@ -73,7 +76,24 @@ _COMMANDS = {
 }
 
 
-class _Command(Quick, TyperCommand):
+# The panels of `slabkit --help`.
+_PANELS = {
+    "The chain, in its order": (
+        "slab", "pick", "map", "minislab", "classify", "label", "curate", "auto", "demo",
+    ),
+    "Curation": ("merge", "conflicts", "agree", "rescue", "suggest", "history", "review"),
+    "Judging": ("inspect", "view", "report", "stats", "score", "split"),
+    "Files": ("info", "convert", "export", "import", "simulate"),
+}  # fmt: skip
+_EXAMPLES = {
+    "": "slabkit demo -o demo",
+    "pick": "slabkit pick blob slabs/slabs.star -o picks2d.star --diameter 100:350",
+    "export": "slabkit export relion minislabs/minislabs.star -o relion",
+    "import": "slabkit import slabpick -o slabkit --slab-map slab_map.csv",
+}
+
+
+class _Command(Panels, Quick, TyperCommand):
     """A command."""
 
 
@@ -97,15 +117,27 @@ def _load(path: str) -> Any:
     holder.command(name=name, cls=_Command)(getattr(module, name))
     command: Any = typer.main.get_command(holder)
     command.help = "\n\n".join(filter(None, [_COMMANDS[path], command.help]))
+    example = re.search(r"``(slabkit [^`]+)``", module.__doc__ or "")  # of its first line
+    command.epilog = example[1] if example else None
     return command
 
 
-class _Group(Quick, TyperGroup):
+class _Group(Panels, Quick, TyperGroup):
     """A group of commands."""
+
+    panels: Mapping[str, Sequence[str]] = {"Commands": ()}
+
+    def format_options(self, context: Any, formatter: Any) -> None:
+        """Write the commands first, with sentences that are not cut."""
+        summaries = {name: one.help or "" for name, one in self.commands.items()}
+        write_commands(formatter, self.panels, summaries)
+        super().format_options(context, formatter)
 
 
 class _Root(_Group):
     """Has the commands in the order of the pipeline."""
+
+    panels = _PANELS
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -114,7 +146,11 @@ class _Root(_Group):
             group, _, name = path.rpartition(" ")
             if any(other.startswith(f"{path} ") for other in _COMMANDS):
                 groups[path] = _Group(
-                    name=name, help=summary, no_args_is_help=True, rich_markup_mode=None
+                    name=name,
+                    help=summary,
+                    epilog=_EXAMPLES[path],
+                    no_args_is_help=True,
+                    rich_markup_mode=None,
                 )
             groups[group].add_command(groups.get(path) or _Later(path))
 
@@ -124,7 +160,9 @@ app = typer.Typer(
     name="slabkit",
     cls=_Root,
     help="Pick particles in cryo-electron tomograms with 2D tools: tomogram to slabs, 2D picks, "
-    "x, y, z, minislabs, labels, curated picks. Lengths are in Å.",
+    "x, y, z, minislabs, labels, curated picks. Lengths are in Å. slabkit COMMAND --help "
+    "says more.",
+    epilog=_EXAMPLES[""],
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slabkit.cli.options import common
 from slabkit.cli.options import picks as pick_options
+from slabkit.cli.options.completion import WRITTEN
 from slabkit.cli.options.declare import Several, argument, option
 from slabkit.cli.running import command
 from slabkit.errors import InputError
@@ -33,10 +34,9 @@ convert = command(
         parse=_in_out,
         kind=list[str],
     ),
-    format=pick_options.FROM,
     to=option(
-        "Format of OUT; default by its suffix: .star (native), .csv, .ndjson, .json (copick), "
-        ".tbl (dynamo), .em (em), .mod (imod-model), .coords (artiax).",
+        f"Format of OUT: {WRITTEN}; default by its suffix: .star (native), .csv, "
+        ".ndjson, .json (copick), .tbl (dynamo), .em (em), .mod (imod-model), .coords (artiax).",
         "FORMAT",
     ),
     tomograms=option(
@@ -44,8 +44,10 @@ convert = command(
         "sizes and voxel sizes. May be repeated.",
         "VOLUME|TABLE",
     ),
-    voxel_size=common.VOXEL_SIZE,
+    species=option("Species of every pick.", "NAME"),
     tomo_type=common.TOMO_TYPE,
+    voxel_size=common.VOXEL_SIZE,
+    format=pick_options.FROM,
     object=option("From a copick project: only picks of this object. May be repeated.", "NAME"),
     user=option(
         "From a copick project: only picks by this user (may be repeated); to one: the user of "
@@ -56,7 +58,6 @@ convert = command(
     binning=pick_options.BINNING,
     centre=pick_options.CENTRE,
     tomogram=pick_options.TOMOGRAM_NAME,
-    species=option("Species of every pick.", "NAME"),
     unit=pick_options.UNIT,
     index_base=pick_options.INDEX_BASE,
     tomogram_index=pick_options.TOMOGRAM_INDEX,

@@ -16,16 +16,19 @@ curate = command(
     is recorded in the pick list, once, and stays there: slabkit history shows them.
     """,
     picks=argument("The pick list; - for a pipe.", "PICKS"),
-    out=common.OUT_TABLE,
     labels=argument(
         "Label tables, oldest first. Without any, the decisions and labels that the list has are "
         "used.",
         "LABELS...",
     ),
+    out=common.OUT_TABLE,
     policy=option(
         "Where labels contradict: the last one counts; accepted if all say so; if any does; if "
         "more do than do not; if those that do weigh more (--weights)."
     ),
+    keep=option("Which picks stay; all, between rounds, keeps one list with its decisions."),
+    rejected=option("Write all picks that do not stay here, with the reason.", "TABLE"),
+    species=option("Species of the picks that stay.", "NAME", parse=species_name),
     weights=option(
         "Weights by author, round or source, as kim=2,class2d=0.5; others weigh 1. With --policy "
         "weighted.",
@@ -48,9 +51,6 @@ curate = command(
         "that claim a position.",
         "TABLE",
     ),
-    keep=option("Which picks stay; all, between rounds, keeps one list with its decisions."),
-    rejected=option("Write all picks that do not stay here, with the reason.", "TABLE"),
-    species=option("Species of the picks that stay.", "NAME", parse=species_name),
     recentre=option(
         "Move the picks that stay to where the labels say the particle is (by the shifts of a 2D "
         "classification, in the plane of the image)."

@@ -1,4 +1,4 @@
-"""``slabkit export cryosparc TABLE -o DIR``: what CryoSPARC imports."""
+"""``slabkit export cryosparc minislabs/minislabs.star -o cryosparc``: what CryoSPARC imports."""
 
 from __future__ import annotations
 

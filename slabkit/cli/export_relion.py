@@ -1,4 +1,4 @@
-"""``slabkit export relion TABLE -o DIR``: STAR files that RELION imports."""
+"""``slabkit export relion minislabs/minislabs.star -o relion``: STAR files that RELION imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slabkit export topaz TABLE -o DIR``: a training set for Topaz."""
+"""``slabkit export topaz slabs/slabs.star -o topaz --radius 100``: a training set for Topaz."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slabkit history PICK_ID picks.star``: the life of one pick, from voxel to verdict."""
+"""``slabkit history 3f2a91 curated.star``: the life of one pick, from voxel to verdict."""
 
 from __future__ import annotations
 

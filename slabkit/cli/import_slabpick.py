@@ -1,4 +1,4 @@
-"""``slabkit import slabpick -o DIR ...``: a project of another program, taken over mid-way."""
+"""``slabkit import slabpick -o slabs --slab-map slab_map.csv``: taken over mid-way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slabkit info``: what slabkit understands of a file."""
+"""``slabkit info tomograms/TS_01.mrc``: what slabkit understands of a file."""
 
 from __future__ import annotations
 

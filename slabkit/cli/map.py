@@ -23,17 +23,17 @@ map = command(
     min_distance=option(
         "Hits closer than this in 3D are one particle; default half the larger diameter.", "Å"
     ),
+    diameter=option("Diameter of picks that have none.", "Å"),
+    y_axis=option(
+        "Whether y counts from the last row of the images upwards or from the first row down; "
+        "default: down."
+    ),
     refine_z=option("Search for z, or take the middle of the slab."),
     single=option("Never two particles stacked in one slab."),
     all_species=option(
         "Keep the picks of all species that templates find at a place; otherwise the best alone."
     ),
     margin=option("Search so far beyond the slab; default half the particle's diameter.", "Å"),
-    diameter=option("Diameter of picks that have none.", "Å"),
-    y_axis=option(
-        "Whether y counts from the last row of the images upwards or from the first row down; "
-        "default: down."
-    ),
     mask=picking.MASK,
     contrast=common.CONTRAST,
     voxel_size=common.VOXEL_SIZE,

@@ -1,4 +1,4 @@
-"""``slabkit merge PICKS... -o PICKS --distance 100``: pool pick lists and remove duplicates."""
+"""``slabkit merge a.star b.star -o merged.star --distance 100``: pool pick lists."""
 
 from __future__ import annotations
 

@@ -22,18 +22,18 @@ minislab = command(
         "Side of the images; rounded to the nearest even number of pixels.", "Å", parse=positive
     ),
     depth=option("Thickness projected.", "Å", parse=positive),
-    tiles=common.TILES,
     stack=option("Also stacks .mrcs, light on dark, for 2D classification."),
+    tomograms=option(
+        "Take the tomograms, by name, from here: a volume, folder, quoted pattern, table or "
+        "copick:CONFIG.json. May be repeated. Default: the files that the pick list names.",
+        "VOLUME|FOLDER",
+    ),
+    tiles=common.TILES,
     tilts=option(
         "Views of each pick, tilted about y; positive: what is higher in z moves to larger x.",
         "DEGREES,...",
         parse=parse_numbers,
         default="0",
-    ),
-    tomograms=option(
-        "Take the tomograms, by name, from here: a volume, folder, quoted pattern, table or "
-        "copick:CONFIG.json. May be repeated. Default: the files that the pick list names.",
-        "VOLUME|FOLDER",
     ),
     voxel_size=common.VOXEL_SIZE,
     tomo_type=common.TOMO_TYPE,

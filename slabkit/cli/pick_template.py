@@ -48,7 +48,6 @@ template = command(
     """,
     slabs=picking.SLABS,
     out=common.OUT_TABLE,
-    templates=option("Class averages of slabkit classify, RELION or CryoSPARC.", "STACK.mrcs"),
     maps=option(
         "Density map, protein bright, seen from all sides; NAME is the species. Can be given "
         "several times: each place then goes to the map that fits best.",
@@ -57,18 +56,20 @@ template = command(
         parse=_named_maps,
         kind=list[str],
     ),
+    templates=option("Class averages of slabkit classify, RELION or CryoSPARC.", "STACK.mrcs"),
+    diameter=option(
+        "Diameter of the particles, and of the mask; default: measured on the templates. One of "
+        "0.4 to 2.5 times a map's own is brought to 1 to 1.4 times that.",
+        "Å",
+        parse=positive,
+    ),
+    threshold=picking.TEMPLATE_THRESHOLD,
     use=option("Which images of --templates, from 1.", "1,3-5"),
     template_pixel_size=option(
         "Pixel size of --templates, where the file's is wrong.", "Å", parse=positive
     ),
     template_contrast=option(
         "How protein looks in --templates; class averages are light on dark.", "bright|dark"
-    ),
-    diameter=option(
-        "Diameter of the particles, and of the mask; default: measured on the templates. One of "
-        "0.4 to 2.5 times a map's own is brought to 1 to 1.4 times that.",
-        "Å",
-        parse=positive,
     ),
     lowpass=option(
         "Finest detail to compare; default: 40 Å, or what the slabs' pixels allow.",
@@ -83,7 +84,6 @@ template = command(
         parse=_tilts,
         default="-45:45",
     ),
-    threshold=picking.TEMPLATE_THRESHOLD,
     target_precision=picking.TARGET_PRECISION,
     labelled=picking.LABELLED,
     max_per_slab=picking.MAX_PER_SLAB,

@@ -40,7 +40,7 @@ score = command(
     any: then recall is by species and precision pooled. Picks in tomograms without truth are
     ignored and counted.
 
-    The options from --from on say what PICKS do not say themselves. --tomograms is for TRUTH too;
+    The options on how pick lists are read are for PICKS. --tomograms is for TRUTH too;
     a truth that needs more is for `slabkit convert`.
     """,
     lambda results: score_text(results),
@@ -52,19 +52,19 @@ score = command(
         flags="--radius",
         parse=parse_pairs,
     ),
-    beta=option("Recall counts this many times as much as precision."),
     mode=option("strict: one pick, one particle; czii: the rule of the CZII challenge."),
+    beta=option("Recall counts this many times as much as precision."),
     bootstrap=option(
         "Intervals that hold 95 % of N scores of tomograms drawn with replacement; 1000 is usual.",
         "N",
         min=0,
     ),
-    seed=option("Of the draws.", min=0),
     curve=option(
         "Write precision, recall and F-beta over thresholds of the pick score, by species, as "
         ".star or .csv.",
         "TABLE",
     ),
+    seed=option("Of the draws.", min=0),
     plot=option("Draw F-beta over thresholds.", "PNG"),
     overwrite=common.OVERWRITE,
     format=pick_options.FROM,

@@ -1,4 +1,4 @@
-"""``slabkit slab tomograms/*.mrc -o slabs --step 75``: tomograms to mock micrographs."""
+"""``slabkit slab tomograms/*.mrc -o slabs --step 150``: tomograms to mock micrographs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ slab = command(
     thickness=option("Thickness of a slab.", "Å", parse=positive),
     step=option("Sliding window: at most this far from slab to slab.", "Å", parse=positive),
     cover=option("Cover the whole depth with the fewest slabs."),
-    reduce=option("What projecting means."),
     z_range=option(
         "Project these depths only (Å; either may be empty); auto: from one face of the sample "
         "to the other, where the planes vary more than outside.",
         "MIN:MAX|auto",
         parse=parse_z_range,
     ),
+    reduce=option("What projecting means."),
     voxel_size=common.VOXEL_SIZE,
     tomo_type=common.TOMO_TYPE,
     contrast=common.CONTRAST,

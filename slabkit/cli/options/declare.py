@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 import typer
 
+from slabkit.cli.help import MORE
+from slabkit.cli.options.completion import completion
 from slabkit.errors import InputError
 
 O = TypeVar("O")  # noqa: E741
@@ -24,6 +26,7 @@ _SETTINGS: dict[str, tuple[Any, Any]] = {
     "json_": (bool, False),
 }
 
+_FIRST = 5  # options shown before all others
 _UNIT = re.compile(r"(?<=[\d.])\s*(?:Å|\u212b|A\u030a?)(?=\s*(?:$|[:,]))")
 
 
@@ -55,9 +58,12 @@ class Declared:
         if kind is bool and not flags:
             dashed = name.replace("_", "-")
             flags = [f"--{dashed}/--no-{dashed}" if default else f"--{dashed}"]
-        settings = self.settings
+        settings = dict(self.settings)
         if settings["metavar"] is None and get_origin(hint) is Literal:
-            settings = {**settings, "metavar": "|".join(get_args(hint))}
+            settings["metavar"] = "|".join(get_args(hint))
+        elif settings["metavar"] is None and self.make is typer.Argument:
+            settings["metavar"] = name.upper()
+        settings["autocompletion"] = completion(name, settings["metavar"])
         return inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
@@ -139,7 +145,7 @@ def declare(
         if declared[name].parse is None:  # which gives `Several`
             raise TypeError(f"{name} is no field of {make}.")
         fields[name] = (str, _REQUIRED)
-    parameters = [one.parameter(name, *fields[name]) for name, one in declared.items()]
+    parameters = [one.parameter(name, *fields[name]) for name, one in _in_panels(declared).items()]
 
     def command(**typed: Any) -> None:
         values: dict[str, Any] = {}
@@ -154,6 +160,19 @@ def declare(
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in parameters}
     return command
+
+
+def _in_panels(declared: Mapping[str, Declared]) -> dict[str, Declared]:
+    """Put what comes after the first options, and is in no panel of its own, into one."""
+    found = {}
+    shown = 0
+    for name, one in declared.items():
+        panel = one.settings.get("rich_help_panel")
+        if one.make is typer.Option and panel is None:
+            shown += 1
+            panel = None if shown <= _FIRST else MORE
+        found[name] = dataclasses.replace(one, settings={**one.settings, "rich_help_panel": panel})
+    return found
 
 
 def _parameters(make: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
