@@ -131,7 +131,8 @@ if TYPE_CHECKING:
     from slabkit.errors import SlabkitError, SlabkitWarning
     from slabkit.execution.labelling_speed import labelling_pace
     from slabkit.formats.particle_images import read_particle_images
-    from slabkit.formats.picks.reading import read_picks, write_picks
+    from slabkit.formats.picks.reading import read_picks
+    from slabkit.formats.picks.writing import write_picks
     from slabkit.formats.results import read_results
     from slabkit.formats.tables.native import (
         PickList,

@@ -11,7 +11,8 @@ import pandas as pd
 from hypothesis import HealthCheck, settings
 
 from slabkit.errors import SlabkitError, SlabkitWarning
-from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.tables.native import PickList
 from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
 

@@ -12,7 +12,8 @@ import pytest
 
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.picks.bounds import count_outside
-from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.registry import formats_of
 from slabkit.formats.tables.native import PickList
 from slabkit.tables import PICKS, TOMOGRAMS, empty_table, make_table, new_pick_ids

@@ -16,7 +16,8 @@ from PIL import Image
 from volume_files import gallery_file
 
 from slabkit.formats.tables.native import PickList, read_labels, read_native_picks, write_picks
-from slabkit.formats.tables.star import format_star, read_star
+from slabkit.formats.tables.star import read_star
+from slabkit.formats.tables.star_writing import format_star
 from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.tables import PICKS, TOMOGRAMS, make_table
 

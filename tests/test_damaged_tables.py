@@ -29,7 +29,7 @@ from slabkit.formats.tables.native import (
     read_picks2d,
     read_slabs,
 )
-from slabkit.formats.tables.star import format_star
+from slabkit.formats.tables.star_writing import format_star
 from slabkit.formats.tomograms.index import read_tomogram_index
 from slabkit.formats.tomograms.table import read_tomograms
 from slabkit.labels import label_minislabs

@@ -15,7 +15,7 @@ from slabkit.arrays.tiling import GalleryLayout
 from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.results import read_results
 from slabkit.formats.tables.native import read_labels, read_native_picks, write_minislabs
-from slabkit.formats.tables.star import format_star
+from slabkit.formats.tables.star_writing import format_star
 from slabkit.labels import label_minislabs
 from slabkit.minislabs.galleries import (
     gallery_name,

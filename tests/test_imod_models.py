@@ -15,7 +15,8 @@ from pick_files import SLOW, pick_list, read_or_refuse, tomogram_table, xyz
 
 from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.describe import describe_file
-from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.picks.writing import write_picks
 
 T = tomogram_table(T=(100, 80, 40, 10.0))
 ORIGIN, FLIPPED = 1 << 14, 1 << 16

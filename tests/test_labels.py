@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slabkit.arrays.tiling import GalleryLayout
 from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.results import read_results
-from slabkit.formats.tables.star import format_star
+from slabkit.formats.tables.star_writing import format_star
 from slabkit.labels import label_minislabs, parse_classes
 from slabkit.minislabs.galleries import gallery_set_id, minislab_table
 from slabkit.tables import LABELS

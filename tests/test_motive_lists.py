@@ -15,7 +15,8 @@ from scipy.spatial.transform import Rotation
 
 from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.describe import describe_file
-from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.programs.shared.orientations import rotations
 from slabkit.formats.tables.native import PickList

@@ -33,7 +33,8 @@ from slabkit.errors import SlabkitError, SlabkitWarning
 from slabkit.execution.locks import output_lock
 from slabkit.execution.records import load_record
 from slabkit.formats.describe import describe_file
-from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.picks2d import read_picks2d_any
 from slabkit.formats.programs.cryosparc.dataset import dataset_bytes
 from slabkit.formats.registry import formats_of

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.programs.shared import orientations
 from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.registry import formats_of

@@ -24,7 +24,8 @@ from pick_files import (
 )
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.tables.native import PickList
 from slabkit.formats.tables.star import read_star
 from slabkit.formats.tomograms.index import read_tomogram_index

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pick_files import SLOW, TWO_TOMOGRAMS, pick_list, read_or_refuse, tomogram_table, xyz
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.registry import add_format, format_named, format_table, formats_of
 from slabkit.formats.tables.native import PickList
 from slabkit.tables import PICKS, make_table

@@ -14,7 +14,8 @@ from command_line import Run
 from pick_files import pick_list, tomogram_table, xyz
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.registry import formats_of
 from slabkit.formats.tables.star import read_star
 from slabkit.formats.tomograms.table import read_tomograms

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slabkit.errors import InputError, SlabkitWarning
-from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.programs.relion.export import export_relion
 from slabkit.formats.tables.native import PickList, write_minislabs, write_slabs
-from slabkit.formats.tables.star import format_star, parse_star, read_star
+from slabkit.formats.tables.star import parse_star, read_star
+from slabkit.formats.tables.star_writing import format_star
 from slabkit.formats.tomograms.listing import list_tomograms
 from slabkit.formats.tomograms.table import read_tomograms
 from slabkit.formats.volumes.mrc import write_mrc

@@ -11,14 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slabkit.errors import FormatError, InputError, SlabkitError
-from slabkit.formats.tables.star import (
-    cut,
-    format_star,
-    parse_columns,
-    parse_star,
-    read_star,
-    string_table,
-)
+from slabkit.formats.tables.star import cut, parse_columns, parse_star, read_star, string_table
+from slabkit.formats.tables.star_writing import format_star
 
 HOSTILE = [
     *["00255", "1e5", "nan", "inf", "<NA>", "O'Brien", 'two "words" here', "a b", "_x", "data_y"],

@@ -20,7 +20,8 @@ import numpy as np
 
 from slabkit.errors import InputError
 from slabkit.execution.records import describe_input, load_record
-from slabkit.formats.tables.native import read_labels, read_text
+from slabkit.formats.tables.blocks import read_text
+from slabkit.formats.tables.native import read_labels
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -81,7 +81,7 @@ def _check_projects(options: Options) -> None:
 
 
 def _to_files(options: Options, frame: Frame) -> None:
-    from slabkit.formats.picks.reading import companion_file, is_folder, planned_files, write_picks
+    from slabkit.formats.picks.writing import companion_file, is_folder, planned_files, write_picks
     from slabkit.formats.registry import format_named, format_to_write
 
     to, out, index = options.to, options.out, options.reading.tomogram_index

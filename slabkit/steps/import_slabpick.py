@@ -61,7 +61,8 @@ def run(options: Options, frame: Frame) -> None:
 def _import(work: Work, folder: Path, others: list[Path], options: Options) -> None:
     """Make every table before any is written."""
     from slabkit.formats.picks.context import PickReading
-    from slabkit.formats.picks.reading import read_pick_list, write_picks
+    from slabkit.formats.picks.reading import read_pick_list
+    from slabkit.formats.picks.writing import write_picks
     from slabkit.formats.programs.slabpick.project import read_particle_map, read_slab_map
     from slabkit.formats.tables.native import write_minislabs, write_slabs
 

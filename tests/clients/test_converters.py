@@ -18,7 +18,8 @@ from pick_files import pick_list, tomogram_table, xyz
 from scipy.spatial.transform import Rotation
 
 from slabkit.errors import SlabkitWarning
-from slabkit.formats.picks.reading import read_picks, write_picks
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.programs.shared import orientations
 from slabkit.formats.programs.shared.json_values import ROTATION, rotation_text
 from slabkit.formats.tables.native import PickList

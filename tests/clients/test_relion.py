@@ -16,7 +16,8 @@ from relion_sample import BALL, DUMBBELL, LOPSIDED, ROUND, Sample
 
 from slabkit.formats.picks2d import read_picks2d_any
 from slabkit.formats.tables.native import read_labels, read_minislabs, read_native_picks, read_slabs
-from slabkit.formats.tables.star import format_star, read_star
+from slabkit.formats.tables.star import read_star
+from slabkit.formats.tables.star_writing import format_star
 from slabkit.formats.volumes.mrc import write_mrc
 
 PROGRAMS = ("relion_autopick", "relion_preprocess", "relion_refine", "relion_star_handler")

@@ -14,7 +14,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from slabkit.formats.tables.native import PickList, read_labels, write_picks
-from slabkit.formats.tables.star import format_star, read_star
+from slabkit.formats.tables.star import read_star
+from slabkit.formats.tables.star_writing import format_star
 from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.tables import PICKS, TOMOGRAMS, make_table
 

@@ -26,7 +26,6 @@ from slabkit.formats.picks.normalise import (
     known_tomograms,
     set_species,
 )
-from slabkit.formats.picks.writing import companion_file, is_folder, planned_files, write_picks
 from slabkit.formats.programs.shared.values import check_names
 from slabkit.formats.registry import (
     detect_format,
@@ -41,15 +40,6 @@ from slabkit.tables import PICKS, has_repeats, require_unique, validate_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "companion_file",
-    "is_folder",
-    "planned_files",
-    "read_pick_list",
-    "read_picks",
-    "write_picks",
-]
 
 PathLike = str | os.PathLike[str]
 

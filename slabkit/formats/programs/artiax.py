@@ -28,7 +28,7 @@ from slabkit.formats.programs.shared.rows import (
 )
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
-from slabkit.formats.tables.star import real_text
+from slabkit.formats.tables.reals import real_text
 
 if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList

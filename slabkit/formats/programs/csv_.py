@@ -27,7 +27,7 @@ from slabkit.formats.programs.shared.values import (
     typed_columns,
 )
 from slabkit.formats.source import Source
-from slabkit.formats.tables.star import real_text
+from slabkit.formats.tables.reals import real_text
 from slabkit.tables import PICKS, names_listed, repeated, rows_named
 
 if TYPE_CHECKING:

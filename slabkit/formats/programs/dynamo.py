@@ -35,7 +35,7 @@ from slabkit.formats.programs.shared.rows import (
 )
 from slabkit.formats.programs.shared.values import parse_numbers
 from slabkit.formats.source import Source
-from slabkit.formats.tables.star import real_text
+from slabkit.formats.tables.reals import real_text
 from slabkit.tables import TOMOGRAMS, make_table
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from slabkit.formats.programs.shared.rows import (
 )
 from slabkit.formats.programs.shared.values import optional_numbers, parse_numbers
 from slabkit.formats.source import Source
-from slabkit.formats.tables.star import real_text
+from slabkit.formats.tables.reals import real_text
 from slabkit.formats.volumes.em import HEADER_BYTES, em_header, float_em, require_em
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from slabkit.formats.tables.atomic import write_pieces
 from slabkit.formats.tables.paths import no_text, read_bytes
-from slabkit.formats.tables.star import Columns, parse_columns, pieces_of
+from slabkit.formats.tables.star import parse_columns, pieces_of
+from slabkit.formats.tables.star_rows import Columns
 from slabkit.formats.tables.star_writing import Blocks, star_pieces
 from slabkit.tables import Schema, block_of, validate_table
 

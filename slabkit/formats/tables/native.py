@@ -15,12 +15,10 @@ from slabkit.errors import InputError
 from slabkit.formats.tables.blocks import (
     read_blocks,
     read_table,
-    read_text,
     table_block,
     write_blocks,
     write_table,
 )
-from slabkit.formats.tables.paths import path_for_table, resolve_path
 from slabkit.formats.tables.star import pieces_of, string_table
 from slabkit.tables import (
     LABELS,
@@ -36,27 +34,6 @@ from slabkit.tables import (
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "PickList",
-    "check_pick_list",
-    "optics_columns",
-    "parse_native_picks",
-    "path_for_table",
-    "read_any_labels",
-    "read_labels",
-    "read_minislabs",
-    "read_native_picks",
-    "read_picks2d",
-    "read_slabs",
-    "read_text",
-    "resolve_path",
-    "write_labels",
-    "write_minislabs",
-    "write_picks",
-    "write_picks2d",
-    "write_slabs",
-]
 
 PathLike = str | os.PathLike[str]
 Blocks = Mapping[str, "pd.DataFrame"]

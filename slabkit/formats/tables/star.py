@@ -21,7 +21,6 @@ import numpy as np
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.tables.paths import as_utf8, is_pipe, no_text, read_bytes, utf_16_of
-from slabkit.formats.tables.reals import real_text
 from slabkit.formats.tables.star_rows import (
     Columns,
     columns_of,
@@ -29,26 +28,11 @@ from slabkit.formats.tables.star_rows import (
     plain_columns,
     tokens_of,
 )
-from slabkit.formats.tables.star_writing import format_star
 from slabkit.tables.schemas import Kind
 from slabkit.tables.validation import check_width, repeated
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "Columns",
-    "cut",
-    "format_star",
-    "parse_columns",
-    "parse_star",
-    "pieces_of",
-    "read_star",
-    "real_text",
-    "require_star_block",
-    "split_line",
-    "string_table",
-]
 
 
 _PIECE = 4_000_000  # bytes that are parsed at a time

@@ -56,7 +56,7 @@ def pick_on_slabs(
 
     ``inputs``: further files; ``prepare`` is not called for finished work.
     """
-    from slabkit.formats.tables.native import read_text
+    from slabkit.formats.tables.blocks import read_text
 
     if options.png and options.out == "-":
         raise InputError("--png writes pictures beside the table; give a file to -o.")

@@ -33,7 +33,7 @@ from slabkit.formats.programs.cryosparc.slots import (
 )
 from slabkit.formats.programs.shared.export import Export, exported_kind
 from slabkit.formats.tables.native import read_minislabs, read_slabs
-from slabkit.formats.tables.star import format_star
+from slabkit.formats.tables.star_writing import format_star
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from slabkit.errors import InputError
 from slabkit.formats.programs.shared.export import Export, exported_kind
 from slabkit.formats.tables.native import optics_columns, read_minislabs, read_slabs
 from slabkit.formats.tables.paths import path_for_table, resolve_path
-from slabkit.formats.tables.star import format_star
+from slabkit.formats.tables.star_writing import format_star
 from slabkit.units import voxel_sizes_equal
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ from slabkit.formats.programs.shared.relion_star import (
 from slabkit.formats.programs.shared.rows import POSITIONS, names_of_file, placed, series_name
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
-from slabkit.formats.tables.star import format_star
+from slabkit.formats.tables.star_writing import format_star
 from slabkit.tables import PICKS
 
 if TYPE_CHECKING:

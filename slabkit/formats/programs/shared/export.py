@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from slabkit.errors import InputError
 from slabkit.formats.tables.atomic import write_bytes, write_text
-from slabkit.formats.tables.native import read_text
+from slabkit.formats.tables.blocks import read_text
 from slabkit.formats.tables.paths import resolve_path
 from slabkit.formats.tables.star import parse_star
 from slabkit.tables import names_listed

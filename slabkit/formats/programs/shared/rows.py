@@ -14,7 +14,7 @@ from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.values import coordinates, parse_numbers
 from slabkit.formats.source import Source
 from slabkit.formats.tables.paths import is_pipe
-from slabkit.formats.tables.star import real_text
+from slabkit.formats.tables.reals import real_text
 from slabkit.formats.tomograms.names import tomogram_name
 
 if TYPE_CHECKING:
