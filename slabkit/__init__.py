@@ -77,7 +77,8 @@ _NAMES = {
     "errors": "SlabkitError SlabkitWarning",
     "execution.labelling_speed": "labelling_pace",
     "formats.particle_images": "read_particle_images",
-    "formats.picks.reading": "read_picks write_picks",
+    "formats.picks.reading": "read_picks",
+    "formats.picks.writing": "write_picks",
     "formats.results": "read_results",
     "formats.tables.native": "PickList read_labels read_minislabs read_picks2d read_slabs "
     "write_labels write_minislabs write_picks2d write_slabs",
