@@ -42,6 +42,10 @@ class Backend:
         """Give the maxima along an axis."""
         return array.max(axis)
 
+    def columns(self, table: Any, numbers: Any) -> Any:
+        """Give some columns, ascending, of a table; maybe itself if they are all."""
+        return table if len(numbers) == table.shape[1] else table.take(numbers, 1)
+
     def exponentiate(self, array: Any) -> None:
         """Replace an array by its exponential; the same wherever there is AVX2."""
         np.exp(array, out=array)
@@ -157,6 +161,10 @@ class TorchBackend(Backend):
     def highest(self, array: Any, axis: int) -> Any:
         """Give the maxima along an axis."""
         return array.amax(axis)
+
+    def columns(self, table: Any, numbers: Any) -> Any:
+        """Give some columns of a table."""
+        return table[:, numbers]
 
     def exponentiate(self, array: Any) -> None:
         """Replace an array by its exponential."""

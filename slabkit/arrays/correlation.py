@@ -137,15 +137,8 @@ class TemplateMatcher:
         if len(places) < len(floor):
             places = _with_neighbours(places, shape)
         result = np.full(coordinates.shape[1], -2.0, dtype=np.float32)
-        if self._on_processor:
-            # Other processors round the products otherwise; those that count are made exact.
-            found = self._highest(coordinates[:, places])
-            places = places[found + np.float32(1e-5) >= floor[places]]
-            if len(places) < len(floor):
-                places = _with_neighbours(places, shape)
-            result[places] = self._highest(coordinates[:, places], exact=True)
-        else:
-            result[places] = backend.get(self._highest(coordinates[:, backend.put(places)]))
+        some = coordinates[:, backend.put(places)]
+        result[places] = backend.get(self._highest(some, exact=self._on_processor))
         return result.reshape(shape)
 
     def _highest(self, coordinates: Any, exact: bool = False) -> Any:
@@ -165,7 +158,11 @@ class TemplateMatcher:
             )
         ] or [(slice(None), self._coefficients[:, :used])]
         for part in self._chunks(count, len(banks[0][1]), _CHUNK):
-            some = coordinates[:, part].astype(np.float32) if exact else coordinates[:, part]
+            some = (
+                coordinates[:, part].astype(np.float32, copy=False)
+                if exact
+                else coordinates[:, part]
+            )
             products = banks[0][1] @ some[banks[0][0]]
             for own, of_odd in banks[1:]:
                 others = of_odd @ some[own]
@@ -335,7 +332,7 @@ def _settled(
     length = np.sqrt(np.einsum("ij,ij->j", coordinates, coordinates))
     near = products >= products.max(0) - 1e-5 * length
     near[1:, length == 0] = False
-    template, place = np.nonzero(near)
+    template, place = np.divmod(np.flatnonzero(near), near.shape[1])
     value = np.empty(len(template))
     for start in range(0, len(value), _PAIRS):
         some = slice(start, start + _PAIRS)

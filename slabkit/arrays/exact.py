@@ -62,8 +62,10 @@ def fine_product(one: Floats, other: Floats) -> Floats:
     return found + product(one - near, other) + product(near, other - columns * column_unit)
 
 
-def eigenvectors(matrix: Floats) -> tuple[Floats, Floats]:
+def eigenvectors(matrix: Floats, left_out: float = 0.0) -> tuple[Floats, Floats]:
     """Give the eigenvalues of a symmetric matrix, ascending, and the vectors in columns.
+
+    The smallest, that sum up to less than ``left_out``, may be missing.
 
     Householder's reduction to three diagonals, by sums of one order; what LAPACK does with those
     is plain loops, no linear algebra of the processor's own.
@@ -86,13 +88,14 @@ def eigenvectors(matrix: Floats) -> tuple[Floats, Floats]:
         rest = left[k + 1 :, k + 1 :]
         moved = np.einsum("ij,j->i", rest, mirror)
         moved -= (float(np.einsum("i,i->", moved, mirror)) / 2) * mirror
-        outer = np.multiply(mirror[:, None], moved, out=room[k + 1 :, k + 1 :])
-        rest -= outer
-        rest -= outer.T
+        outer = room[k + 1 :, k + 1 :]
+        rest -= np.multiply(mirror[:, None], moved, out=outer)
+        rest -= np.multiply(moved[:, None], mirror, out=outer)
     if size > 1:
         beside[-1] = left[-1, -2]
     values, vectors = eigh_tridiagonal(np.diag(left), beside, lapack_driver="stemr")
-    vectors = np.ascontiguousarray(vectors)
+    first = min(int(np.searchsorted(np.cumsum(values), left_out)), size - 1) if left_out else 0
+    values, vectors = values[first:], np.ascontiguousarray(vectors[:, first:])
     for k in range(size - 3, -1, -1):
         part = vectors[k + 1 :]
         part -= mirrors[k][:, None] * np.einsum("i,ij->j", mirrors[k], part)

@@ -81,9 +81,9 @@ def compress_templates(
     odd = None
     halves = _half_turns(vectors, turns)
     if halves is None:
-        directions, coordinates = _principal(vectors)
+        directions, coordinates = _principal(vectors, tolerance)
     else:
-        directions, coordinates, odd = _principal_by_parity(*halves, turns)
+        directions, coordinates, odd = _principal_by_parity(*halves, turns, tolerance)
     left = np.maximum(1 - np.cumsum(coordinates**2, axis=1), 0) * (length > rounding)
     longest = np.sqrt(left.max(axis=0))  # after 1, 2, ... dimensions
 
@@ -121,10 +121,10 @@ def _half_turns(vectors: Floats, turns: int) -> tuple[Floats, Floats] | None:
 
 
 def _principal_by_parity(
-    even: Floats, odd: Floats, turns: int
+    even: Floats, odd: Floats, turns: int, tolerance: float
 ) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
     """Give directions and coordinates as `_principal`, each even or odd; and which are odd."""
-    found = [_principal(part) for part in (even, odd)]
+    found = [_principal(part, tolerance) for part in (even, odd)]
     directions = np.concatenate([each[0] for each in found], axis=1)
     is_odd = np.repeat([False, True], [each[1].shape[1] for each in found])
     half = np.concatenate([each[1] for each in found], axis=1)
@@ -135,16 +135,21 @@ def _principal_by_parity(
     return directions[:, order], both.reshape(-1, len(is_odd)), is_odd
 
 
-def _principal(vectors: Floats) -> tuple[Floats, Floats]:
-    """Give orthonormal directions, the most important first, and the coordinates along them."""
+def _principal(vectors: Floats, tolerance: float) -> tuple[Floats, Floats]:
+    """Give orthonormal directions, the most important first, and the coordinates along them.
+
+    Those that no vector needs, not with another such set either, are left out.
+    """
+    # The sum of the eigenvalues left out is that of the vectors' squared lengths along them.
+    rest = tolerance**2 / 4
     members, pixels = vectors.shape
     if members < pixels:
-        value, mixed = eigenvectors(fine_product(vectors, vectors.T))
+        value, mixed = eigenvectors(fine_product(vectors, vectors.T), rest)
         keep = value[::-1] > 1e-10 * max(float(value[-1]), 1e-300)
         scale = np.sqrt(np.maximum(value[::-1][keep], 1e-300))
         directions = fine_product(vectors.T, mixed[:, ::-1][:, keep]) / scale
     else:
-        _, mixed = eigenvectors(fine_product(vectors.T, vectors))
+        _, mixed = eigenvectors(fine_product(vectors.T, vectors), rest)
         directions = mixed[:, ::-1]
     # The sign of an eigenvector is arbitrary and differs between libraries.
     largest = np.abs(directions).argmax(axis=0)

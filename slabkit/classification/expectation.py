@@ -27,6 +27,7 @@ from slabkit.classification.harmonics import (
 
 _BATCH_VALUES = {"cpu": 2_000_000, "device": 200_000_000}
 _NEGLIGIBLE = 1e-4  # a posterior below this adds nothing to an average
+_FAR = 30.0  # below the highest logarithm, all rotations of a class and shift are next to nothing
 
 
 @dataclass(frozen=True)
@@ -157,10 +158,15 @@ class Comparison:
         waves[0] += to.offset
         score = backend.from_orders(waves, self.rotations)
         del waves
-        highest = backend.highest(backend.highest(score, 0), 1)
-        score -= highest[None, :, None]
+        top = backend.highest(score, 0)
+        highest = backend.highest(top, 1)
+        image, column = np.nonzero(backend.get(top >= highest[:, None] - _FAR))
+        pair = image * (classes * shifts) + column
+        score = backend.columns(score.reshape(self.rotations, -1), backend.put(pair))
+        score -= highest[backend.put(image)]
         backend.exponentiate(score)
-        summed = backend.get(score.sum(0)).astype(np.float64)  # over rotations
+        summed = np.zeros((count, classes * shifts))
+        summed[image, column] = backend.get(score.sum(0))  # over rotations
         total = summed.sum(1)
         summed /= total[:, None]
         by_class = summed.reshape(count, classes, shifts)
@@ -168,12 +174,13 @@ class Comparison:
         best_class = per_class.argmax(1)
         everyone = np.arange(count)
         best_shift = by_class[everyone, best_class].argmax(1)
-        column = best_class * shifts + best_shift
-        chosen = backend.get(score[:, everyone, column])
+        best = best_class * shifts + best_shift
+        place = np.searchsorted(pair, everyone * (classes * shifts) + best)
+        chosen = backend.get(score[:, backend.put(place)])
         best_rotation = chosen.argmax(0)
         # What the best pose scored, without priors and norms: the product of image and reference.
-        top = log(np.maximum(chosen.max(0), 1e-30)) + backend.get(highest)
-        agreement = (top - to.offset_host.ravel()[column]) / to.precision
+        reached = log(np.maximum(chosen.max(0), 1e-30)) + backend.get(highest)
+        agreement = (reached - to.offset_host.ravel()[best]) / to.precision
         powers = basis.ring_power(images)
         batch = _Batch(
             best_class=best_class,
@@ -186,17 +193,24 @@ class Comparison:
             power=np.einsum("nk,nr->kr", per_class, powers),
         )
         if average:
-            self._average(batch, images, score, summed, total)
+            share = summed[image, column]
+            some = np.flatnonzero(share > _NEGLIGIBLE)
+            score = backend.get(backend.to_orders(backend.columns(score, backend.put(some))))
+            self._average(batch, images, score, image[some], column[some], total)
         return batch
 
     def _average(
-        self, batch: _Batch, images: Coefficients, score: Any, summed: Floats, total: Floats
+        self,
+        batch: _Batch,
+        images: Coefficients,
+        waves: Coefficients,
+        image: Indices,
+        column: Indices,
+        total: Floats,
     ) -> None:
-        """Turn images back and add them up, wherever their posterior is not negligible."""
-        backend, basis = self._backend, self.basis
-        image, column = np.nonzero(summed > _NEGLIGIBLE)
-        chosen = score[:, image, column]
-        spread = backend.get(backend.to_orders(chosen)) / total[image].astype(np.float32)
+        """Turn images back and add them up, by the waves of their posteriors over rotations."""
+        basis = self.basis
+        spread = waves / total[image].astype(np.float32)
         factor = np.where(
             self._mirrored[:, None], spread[self._periods], spread[self._periods].conj()
         )

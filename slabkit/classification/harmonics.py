@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.exact import arctan2, complex_product, product, squared_size, times
+from slabkit.arrays.exact import arctan2, complex_product, on_grid, squared_size, times
 
 Singles = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -75,14 +75,16 @@ class CircularHarmonics:
         return float(coefficients * area / self.box_px**2)
 
     @cached_property
-    def _transform(self) -> Coefficients:
+    def _transform(self) -> tuple[Floats, Floats]:
+        """Real and imaginary parts beside each other, (pixels, 2 * coefficients), on a grid."""
         from scipy.special import jv
 
         radial = jv(
             self.order[None], 2 * np.pi * self.frequency[self.ring][None] * self._radius[:, None]
         )
         turn = np.exp(-1j * self.order[None] * self._angle[:, None])
-        return np.asarray(radial * turn, dtype=np.complex64)
+        both = np.asarray(radial * turn, dtype=np.complex64)
+        return on_grid(both.view(np.float32), -2)
 
     def masked(self, images: npt.NDArray[np.floating]) -> Singles:
         """Average blocks, take the masked mean off, apply the mask: (n, pixels under the mask)."""
@@ -98,9 +100,11 @@ class CircularHarmonics:
 
     def transform(self, images: npt.NDArray[np.floating]) -> Coefficients:
         """Expand images (n, y, x) into (n, coefficients)."""
-        pairs = self._transform.view(np.float32).reshape(len(self.mask), -1)
-        found = product(self.masked(images), pairs).astype(np.float32)
-        return np.ascontiguousarray(found).view(np.complex64)
+        (rows, unit), (columns, column_unit) = on_grid(self.masked(images), -1), self._transform
+        found = rows @ columns
+        found *= unit
+        found *= column_unit
+        return found.astype(np.float32).view(np.complex64)
 
     def ring_power(self, coefficients: npt.NDArray[np.complexfloating]) -> Floats:
         """Give the mean power on each ring, (n, rings), -m counted with m."""
