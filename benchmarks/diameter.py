@@ -60,8 +60,8 @@ def main() -> None:
                 *(f"{precision_by[name]:.3f}" for precision_by in (precision, precise)),
             ]
         )
-        lines[SHORT[name]] = (np.array(factors), np.array([one[1][name] for one in curve]))
-        print(f"diameter: {name}", *(f"{y:.2f}" for y in lines[SHORT[name]][1]), flush=True)
+        lines[name] = (np.array(factors), np.array([one[1][name] for one in curve]))
+        print(f"diameter: {name}", *(f"{y:.2f}" for y in lines[name][1]), flush=True)
     head = ["species", "diameter", "recall", "with 100:350", "precision", "with 100:350"]
     curves = {name: dict(zip(factors, y.tolist(), strict=True)) for name, (_, y) in lines.items()}
     report("diameter", table(head, rows), {"rows": rows, "recall": curves})
