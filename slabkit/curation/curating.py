@@ -320,23 +320,20 @@ def _funnel(
 def _warn(
     picks: int, kept: int, contradictory: int, unknown: int, policy: str, skipped: int
 ) -> None:
-    texts = []
     if unknown:
-        texts.append(f"{unknown} labels are of picks that are not in the list; ignored.")
+        warn(f"{unknown} labels are of picks that are not in the list; ignored.")
     if contradictory:
-        texts.append(
+        warn(
             f"{contradictory} picks have labels that contradict each other; the policy "
             f"{policy!r} decided."
         )
     if skipped:
-        texts.append(
+        warn(
             f"{skipped} picks have a label of a later round of the confidence and none of the "
             "first; they get no confidence."
         )
     if picks and not kept:
-        texts.append(f"none of the {picks} picks is kept.")
-    for text in texts:
-        warn(text)
+        warn(f"none of the {picks} picks is kept.")
 
 
 def _record(

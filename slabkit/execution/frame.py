@@ -276,8 +276,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
                 raise OutputExistsError(f"{self.out}: was changed since it was made; {remedy}")
         unfinished = old.failures or not old.finished or changed
         if not unfinished and (again := self._record.modified(old)):
-            text = f"{again[0]}: was modified since {self.out} was made; it is made again."
-            warn(text)
+            warn(f"{again[0]}: was modified since {self.out} was made; it is made again.")
             return False
         return not unfinished and all(os.path.exists(path) for path in old.output_paths(self.out))
 

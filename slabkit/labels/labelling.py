@@ -399,22 +399,19 @@ def _example(results: pd.DataFrame, row: int) -> str:
 
 
 def _warn(report: LabelReport) -> None:
-    texts = []
     if report.unmatched + report.off_centre:
-        texts.append(
+        warn(
             f"{report.unmatched} of {report.rows} rows belong to no minislab and "
             f"{report.off_centre} are too far from a tile's centre, for instance "
             f"{'; '.join(report.unmatched_examples)}."
         )
     if report.filler:
-        texts.append(f"{report.filler} rows lie on empty tiles of a gallery; ignored.")
+        warn(f"{report.filler} rows lie on empty tiles of a gallery; ignored.")
     if report.picks and report.accepted + report.rejected == 0:
-        texts.append(f"the result decides about none of the {report.picks} picks.")
+        warn(f"the result decides about none of the {report.picks} picks.")
     for decided, what in ((report.accepted, "accepted"), (report.rejected, "rejected")):
         if report.picks > 1 and decided == report.picks:
-            texts.append(
+            warn(
                 f"EVERYTHING IS {what.upper()}: all {report.picks} picks; is that meant? "
                 "(--classes, --threshold or --auto decide by class, score or quality.)"
             )
-    for text in texts:
-        warn(text)

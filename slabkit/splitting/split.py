@@ -306,12 +306,9 @@ def _count(table: pd.DataFrame, names: list[str]) -> tuple[list[str], Indices]:
 def _warn(species: list[str], counts: Indices, given: int) -> None:
     if not counts.any():
         what = "every pick is rejected" if given else "there is no pick"
-        text = f"{what}, so tomograms are shared out at random."
+        warn(f"{what}, so tomograms are shared out at random.")
     elif species == [""]:
-        text = "no pick has a species, so subsets are balanced by the number of picks alone."
-    else:
-        return
-    warn(text)
+        warn("no pick has a species, so subsets are balanced by the number of picks alone.")
 
 
 def _draw(counts: Indices, group: Indices, sizes: list[int], draws: int, seed: int) -> Indices:

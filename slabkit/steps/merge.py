@@ -84,12 +84,11 @@ def run(options: Options, frame: Frame) -> None:
 
 def _warn_of_species(lists: list[PickList], named: set[str]) -> None:
     there = {name for one in lists for name in one.picks["slabkitSpecies"]}
-    texts = [f"--distance {name}: no pick is of that species." for name in sorted(named - there)]
+    for name in sorted(named - there):
+        warn(f"--distance {name}: no pick is of that species.")
     nameless = sum(int((one.picks["slabkitSpecies"] == "").sum()) for one in lists)
     if nameless and there != {""}:
-        texts.append(
+        warn(
             f"{nameless} picks have no species, and are merged with each other only, not with "
             "those that have one; `slabkit convert --species` gives them one."
         )
-    for text in texts:
-        warn(text)

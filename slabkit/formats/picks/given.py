@@ -68,6 +68,11 @@ class Context:
                 table = table.assign(slabkitVoxelSize=float(self.voxel_size))
             object.__setattr__(self, "tomograms", table)
 
+    @property
+    def first_voxel(self) -> int:
+        """Coordinate of the first voxel in the formats of MATLAB programs: 1, unless said."""
+        return 1 if self.index_base is None else self.index_base
+
     def names(
         self,
         named: Iterable[str] | None,
@@ -120,13 +125,7 @@ class Context:
         """Give the voxel sizes as `voxel_sizes` does, NaN where not known."""
         if self.voxel_size is not None:
             return np.full(len(names), self.voxel_size, dtype=float)
-        table = self.tomograms
-        known: dict[str, float] = {}
-        if table is not None:
-            known = dict(
-                zip(table["slabkitTomogram"], table["slabkitVoxelSize"].tolist(), strict=True)
-            )
-        return np.array([known.get(name, np.nan) for name in names], dtype=float)
+        return self._listed(names, ["slabkitVoxelSize"], np.nan)[:, 0]
 
     def sizes(self, names: Sequence[str], where: str) -> npt.NDArray[np.float64]:
         """Give the size in voxels, x, y, z, of each pick's tomogram; shape (picks, 3)."""
@@ -143,12 +142,19 @@ class Context:
 
     def known_sizes(self, names: Sequence[str]) -> npt.NDArray[np.float64]:
         """Give the sizes as `sizes` does, 0 where not known."""
-        known: dict[str, list[int]] = {}
+        return self._listed(names, list(_SIZES), 0)
+
+    def _listed(
+        self, names: Sequence[str], columns: list[str], missing: float
+    ) -> npt.NDArray[np.float64]:
+        """Give columns of the table of tomograms for each of the names; shape (names, columns)."""
+        known: dict[str, list[float]] = {}
         if self.tomograms is not None:
-            rows = self.tomograms[list(_SIZES)].to_numpy().tolist()
+            rows = self.tomograms[columns].to_numpy().tolist()
             known = dict(zip(self.tomograms["slabkitTomogram"], rows, strict=True))
-        nothing = [0, 0, 0]
-        return np.array([known.get(name, nothing) for name in names], dtype=float).reshape(-1, 3)
+        nothing = [missing] * len(columns)
+        found = np.array([known.get(name, nothing) for name in names], dtype=float)
+        return found.reshape(-1, len(columns))
 
     def unbinned(
         self, names: Sequence[str]

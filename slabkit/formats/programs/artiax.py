@@ -18,8 +18,8 @@ from slabkit.formats.programs.shared.orientations import (
     rotations,
 )
 from slabkit.formats.programs.shared.rows import (
-    file_of_tomogram,
-    numbers,
+    file_a_tomogram,
+    number_groups,
     placed,
     points_in_voxels,
     read_bare_points,
@@ -45,9 +45,7 @@ def read(source: Source, context: Context) -> ParsedPicks:
     columns = csv_columns(
         source.text, (*_XYZ, *_SHIFT, *_ANGLES), "ArtiaX's particle list", where, "\t"
     )
-    xyz = numbers([columns.pop(name) for name in _XYZ], " ".join(_XYZ), where)
-    shift = numbers([columns.pop(name) for name in _SHIFT], " ".join(_SHIFT), where)
-    angles = numbers([columns.pop(name) for name in _ANGLES], " ".join(_ANGLES), where)
+    xyz, shift, angles = number_groups(columns, where, _XYZ, _SHIFT, _ANGLES)
     say_shifted(shift, where)
     names = context.names(None, len(xyz), where, "ArtiaX's particle list")
     unit = context.voxel_sizes(names, where)
@@ -57,7 +55,8 @@ def read(source: Source, context: Context) -> ParsedPicks:
     if _SCORE in columns:
         found["slabkitScore"] = optional_numbers(columns.pop(_SCORE), _SCORE, where)
         found["slabkitScoreKind"] = ["artiax"] * len(xyz)
-    return ParsedPicks(found | columns, unit)
+    kept = {n: v for n, v in columns.items() if n not in (*_XYZ, *_SHIFT, *_ANGLES)}
+    return ParsedPicks(found | kept, unit)
 
 
 def write(picks: PickList, context: Context) -> str:
@@ -94,9 +93,8 @@ TSV = FileFormat(
     read=read,
     write=write,
     keeps=frozenset({"slabkitTomogram", "slabkitScore", ROTATION, *RELION_ANGLES}),
-    one_file_per=("slabkitTomogram",),
-    file_name=file_of_tomogram(".tsv"),
     in_corner_unit="px",
+    **file_a_tomogram(".tsv"),
 )
 COORDS = FileFormat(
     name="artiax",
@@ -109,7 +107,6 @@ COORDS = FileFormat(
     read=read_coords,
     write=write_bare_points,
     keeps=frozenset({"slabkitTomogram"}),
-    one_file_per=("slabkitTomogram",),
-    file_name=file_of_tomogram(".coords"),
     in_corner_unit="px",  # a folder is not read: its files do not say their tomograms
+    **file_a_tomogram(".coords"),
 )

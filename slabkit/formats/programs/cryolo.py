@@ -15,7 +15,7 @@ from slabkit.formats.file_format import FileFormat, ParsedPicks, Slabs, one_by_o
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.relion_star import Columns, RelionStar
 from slabkit.formats.programs.shared.rows import (
-    file_of_tomogram,
+    file_a_tomogram,
     names_of_file,
     placed,
     read_bare_points,
@@ -127,8 +127,7 @@ COORDS = FileFormat(
     read=read_coords,
     write=write_bare_points,
     keeps=frozenset({"slabkitTomogram"}),
-    one_file_per=("slabkitTomogram",),
-    file_name=file_of_tomogram(".coords"),
     folder_glob="*.coords",
     in_corner_unit="px",
+    **file_a_tomogram(".coords"),
 )

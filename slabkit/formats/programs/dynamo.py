@@ -24,6 +24,7 @@ from slabkit.formats.programs.shared.orientations import (
     rotations,
 )
 from slabkit.formats.programs.shared.rows import (
+    number_groups,
     number_rows,
     numbered_names,
     numbers,
@@ -54,24 +55,22 @@ _NAMES = [
 _COLUMN = {name: number for number, name in enumerate(_NAMES)}
 _LEAST, _MOST = 26, 1000  # up to z
 _KEPT = tuple(f"dynamo{name.capitalize()}" for name in _NAMES)
-_READ = ("dx", "dy", "dz", "tdrot", "tilt", "narot", "cc", "tomo", "x", "y", "z", "apix")
+_SHIFT, _ANGLES = ("dx", "dy", "dz"), ("tdrot", "tilt", "narot")
+_READ = (*_SHIFT, *_ANGLES, "cc", "tomo", "x", "y", "z", "apix")
 
 
 def read(source: Source, context: Context) -> ParsedPicks:
     """Read a table."""
     where = source.where
     columns = number_rows(source, _LEAST, _MOST, "a Dynamo table has 26 or more")
-    xyz = numbers([columns[_COLUMN[axis]] for axis in "xyz"], "x y z", where)
-    shift = numbers([columns[_COLUMN[f"d{axis}"]] for axis in "xyz"], "dx dy dz", where)
-    angles = numbers(
-        [columns[_COLUMN[name]] for name in ("tdrot", "tilt", "narot")], "tdrot tilt narot", where
-    )
+    by_name = dict(zip(_NAMES, columns, strict=False))
+    xyz, shift, angles = number_groups(by_name, where, tuple("xyz"), _SHIFT, _ANGLES)
     say_shifted(shift, where, " (dx, dy, dz)")
-    names = numbered_names(columns[_COLUMN["tomo"]], context, where)
+    names = numbered_names(by_name["tomo"], context, where)
     unit, tomograms = _voxel_sizes(columns, names, context, where)
-    zero = np.repeat(-_index_base(context) * unit[:, None], 3, axis=1)
+    zero = np.repeat(-context.first_voxel * unit[:, None], 3, axis=1)
     found = placed(names, (xyz + shift) * unit[:, None] + zero)
-    scores = numbers([columns[_COLUMN["cc"]]], "cc", where)[:, 0]
+    scores = numbers([by_name["cc"]], "cc", where)[:, 0]
     if scores.any():
         found["slabkitScore"], found["slabkitScoreKind"] = scores, ["dynamo-cc"] * len(scores)
     if angles.any():
@@ -98,20 +97,16 @@ def write(picks: PickList, context: Context) -> str:
             columns[name] = [str(value) or "0" for value in table[kept]]
     if len(set(columns["tag"])) < count:
         columns["tag"] = [str(number) for number in range(1, count + 1)]
-    xyz = points_in_voxels(picks, context, "dynamo") + _index_base(context)
+    xyz = points_in_voxels(picks, context, "dynamo") + context.first_voxel
     reals: dict[str, Any] = dict(zip("xyz", xyz.T, strict=True))
     reals["cc"] = np.nan_to_num(table["slabkitScore"].to_numpy(), posinf=0.0, neginf=0.0)
     reals["apix"] = unit
     turned = rotations(table, "dynamo")
     if turned is not None:
-        reals |= dict(zip(("tdrot", "tilt", "narot"), dynamo_angles(turned).T, strict=True))
+        reals |= dict(zip(_ANGLES, dynamo_angles(turned).T, strict=True))
     columns |= {name: [real_text(value) for value in values] for name, values in reals.items()}
     columns["tomo"] = [str(number_of[name]) for name in names]
     return "".join(" ".join(row) + "\n" for row in zip(*columns.values(), strict=True))
-
-
-def _index_base(context: Context) -> int:
-    return 1 if context.index_base is None else context.index_base
 
 
 def _voxel_sizes(

@@ -23,7 +23,7 @@ from slabkit.errors import FormatError, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks, Slabs, one_by_one, pooled
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.json_values import json_number, json_text
-from slabkit.formats.programs.shared.rows import POSITIONS, names_of_file, placed
+from slabkit.formats.programs.shared.rows import POSITIONS, file_a_tomogram, names_of_file, placed
 from slabkit.formats.programs.shared.values import coordinates
 from slabkit.formats.source import Source
 
@@ -239,10 +239,9 @@ FORMAT = FileFormat(
         {"slabkitTomogram", "slabkitSpecies", "slabkitScore"}
         | {"emanMethod", "emanClass", "emanBoxSize", _UNBINNED}
     ),
-    one_file_per=("slabkitTomogram",),
-    file_name=lambda picks: f"info/{picks.picks['slabkitTomogram'].iloc[0]}_info.json",
     folder_glob="*_info.json",
     in_corner_unit="px",
+    **file_a_tomogram("_info.json", "info/"),
 )
 BOX = FileFormat(
     name="eman-box",

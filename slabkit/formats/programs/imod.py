@@ -9,7 +9,7 @@ import numpy as np
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.rows import (
-    file_of_tomogram,
+    file_a_tomogram,
     number_lines,
     number_rows,
     numbers,
@@ -56,7 +56,6 @@ FORMAT = FileFormat(
     read=read,
     write=write,
     keeps=frozenset({"slabkitTomogram"}),
-    one_file_per=("slabkitTomogram",),
-    file_name=file_of_tomogram(".txt"),
     in_corner_unit="px",
+    **file_a_tomogram(".txt"),
 )

@@ -18,7 +18,7 @@ from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.imod import CORNER_PX
-from slabkit.formats.programs.shared.rows import file_of_tomogram, placed, points_in_voxels
+from slabkit.formats.programs.shared.rows import file_a_tomogram, placed, points_in_voxels
 from slabkit.formats.source import Source
 from slabkit.tables import TOMOGRAMS, make_table
 
@@ -234,7 +234,6 @@ FORMAT = FileFormat(
     read=read,
     write=write,
     keeps=frozenset({"slabkitTomogram"}),
-    one_file_per=("slabkitTomogram",),
-    file_name=file_of_tomogram(".mod"),
     in_corner_unit="px",
+    **file_a_tomogram(".mod"),
 )

@@ -25,8 +25,8 @@ from slabkit.formats.programs.shared.orientations import (
     rotations,
 )
 from slabkit.formats.programs.shared.rows import (
+    number_groups,
     numbered_names,
-    numbers,
     placed,
     points_in_voxels,
     say_shifted,
@@ -98,14 +98,12 @@ def read_em(source: Source, context: Context) -> ParsedPicks:
 
 def _parsed(columns: dict[str, list[str]], source: Source, context: Context) -> ParsedPicks:
     where, count = source.where, len(columns["tomo_num"])
-    zeros = ["0"] * count
-    xyz = numbers([columns[name] for name in _XYZ], " ".join(_XYZ), where)
-    shift = numbers([columns.get(name, zeros) for name in _SHIFT], " ".join(_SHIFT), where)
-    angles = numbers([columns.get(name, zeros) for name in _ANGLES], " ".join(_ANGLES), where)
+    columns = dict.fromkeys((*_SHIFT, *_ANGLES), ["0"] * count) | columns
+    xyz, shift, angles = number_groups(columns, where, _XYZ, _SHIFT, _ANGLES)
     names = numbered_names(columns["tomo_num"], context, where)
     say_shifted(shift, where)
     unit = context.voxel_sizes(names, where)
-    zero = np.repeat(-_index_base(context) * unit[:, None], 3, axis=1)
+    zero = np.repeat(-context.first_voxel * unit[:, None], 3, axis=1)
     found = placed(names, (xyz + shift) * unit[:, None] + zero)
     if "score" in columns:
         scores = optional_numbers(columns["score"], "score", where)
@@ -120,7 +118,7 @@ def _parsed(columns: dict[str, list[str]], source: Source, context: Context) -> 
 def _columns(picks: PickList, context: Context, what: str) -> dict[str, Any]:
     """Give the fields of a list, as numbers but for the half sets."""
     table, count = picks.picks, len(picks.picks)
-    places = points_in_voxels(picks, context, what) + _index_base(context)
+    places = points_in_voxels(picks, context, what) + context.first_voxel
     whole = np.floor(places + 0.5)
     turned = rotations(table, what)
     angles = np.zeros((count, 3)) if turned is None else artiax_angles(turned)
@@ -179,10 +177,6 @@ def sniff_em(source: Source) -> bool:
     """Tell by the header of an EM file of 20 × N × 1 values."""
     found = em_header(source.beginning[:HEADER_BYTES])
     return found is not None and found[1][::2] == (1, 20)
-
-
-def _index_base(context: Context) -> int:
-    return 1 if context.index_base is None else context.index_base
 
 
 _COMMON: Mapping[str, Any] = {

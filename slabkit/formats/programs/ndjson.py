@@ -23,7 +23,7 @@ from slabkit.formats.programs.shared.json_values import (
     whole_number,
 )
 from slabkit.formats.programs.shared.orientations import with_rotations
-from slabkit.formats.programs.shared.rows import file_of_tomogram, placed, points_in_voxels
+from slabkit.formats.programs.shared.rows import file_a_tomogram, placed, points_in_voxels
 from slabkit.formats.programs.shared.values import typed_columns
 from slabkit.formats.source import Source
 from slabkit.tables import PICKS
@@ -108,8 +108,7 @@ FORMAT = FileFormat(
     write=write,
     keeps=frozenset(PICKS.names),
     keeps_extra=True,
-    one_file_per=("slabkitTomogram",),
-    file_name=file_of_tomogram(".ndjson"),
     folder_glob="*.ndjson",
     in_corner_unit="px",
+    **file_a_tomogram(".ndjson"),
 )

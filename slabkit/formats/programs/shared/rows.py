@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,13 @@ def numbers(columns: Sequence[Sequence[str]], names: str, where: str) -> npt.NDA
     return np.column_stack(
         [coordinates(list(c), n, where) for c, n in zip(columns, names.split(), strict=True)]
     )
+
+
+def number_groups(
+    columns: Mapping[str, Sequence[str]], where: str, *groups: tuple[str, ...]
+) -> list[npt.NDArray[np.float64]]:
+    """Read groups of columns, x y z and angles for instance, as `numbers` does each."""
+    return [numbers([columns[n] for n in group], " ".join(group), where) for group in groups]
 
 
 def say_shifted(shift: npt.NDArray[np.float64], where: str, what: str = "") -> None:
@@ -103,9 +110,12 @@ def number_lines(rows: npt.NDArray[np.float64]) -> str:
     return "".join(" ".join(map(real_text, row)) + "\n" for row in rows.tolist())
 
 
-def file_of_tomogram(ending: str) -> Callable[[PickList], str]:
-    """Make a `FileFormat.file_name` that is the tomogram's name and an ending."""
-    return lambda picks: f"{picks.picks['slabkitTomogram'].iloc[0]}{ending}"
+def file_a_tomogram(ending: str, folder: str = "") -> dict[str, Any]:
+    """Give the fields of a `FileFormat` whose files hold one tomogram and are called like it."""
+    return {
+        "one_file_per": ("slabkitTomogram",),
+        "file_name": lambda picks: f"{folder}{picks.picks['slabkitTomogram'].iloc[0]}{ending}",
+    }
 
 
 def names_of_file(source: Source, context: Context, count: int, ending: str = "") -> list[str]:
