@@ -147,3 +147,9 @@ def opposite_contrast(contrast: Contrast) -> Contrast:
 
 def _ratio(length: Angstrom, voxel_size: Angstrom) -> float:
     return positive_length(length, "the length") / positive_length(voxel_size, "the voxel size")
+
+
+def planes_text(first: int, count: int, voxel_size: Angstrom) -> str:
+    """Say from where to where some planes reach, and how thick they are together."""
+    low, high = (first - 0.5) * voxel_size, (first + count - 0.5) * voxel_size
+    return f"z {low:g} to {high:g} Å, {count * voxel_size:g} Å thick"

@@ -26,7 +26,7 @@ def test_slabs_are_micrographs_with_a_table(slabkit, tmp_path):
         name: write(tmp_path / f"{name}.mrc", seed=i) for i, name in enumerate(("cmr", "T.1"))
     }
     done = slabkit("slab", "cmr.mrc", "T.1.mrc", "-o", "slabs", "--thickness", 100, "--step", 75)
-    assert "tomograms 2, slabs 12" in done.stderr
+    assert "\nslab: → slabs/slabs.star\n" in done.stderr
     assert done.stdout == ""
     slabs = read_slabs(tmp_path / "slabs" / "slabs.star")
     assert slabs["rlnMicrographName"][0] == "slabs/cmr_slab000.mrc"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from volume_files import random_volume, write_mrc_file
 
 from slabkit.cli.options.declare import length, without_unit
 from slabkit.cli.options.values import parse_distances, parse_range, parse_z_range
 from slabkit.errors import InputError
+from slabkit.units import planes_text
 
 PICKS2D = (
     "data_particles\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n"
@@ -119,3 +122,137 @@ def test_i4_only_formats_that_are_written_are_listed(slabkit, files):
         assert "stopgap" in listed
         assert "relion3" not in listed
         assert "deepfinder" not in listed
+
+
+MANY = (
+    "data_tomograms\nloop_\n_slabkitTomogram\n_slabkitTomogramFile\nT T.mrc\n\n"
+    "data_picks\nloop_\n_slabkitPickId\n_slabkitTomogram\n_slabkitX\n_slabkitY\n_slabkitZ\n"
+    "_slabkitScore\n_slabkitSpecies\n_slabkitDecision\n"
+    "T-a1 T 150 150 100 3.5 ribosome accepted\nT-a2 T 50 50.25 90 7 ribosome undecided\n"
+    "T-b1 T 50 150 90 nan none rejected\n"
+)
+
+
+@pytest.fixture
+def many(files):
+    (files / "many.star").write_text(MANY.replace("7 ribosome", "7.25 ribosome"))
+    return files
+
+
+def test_i5_info_counts_decisions_species_and_scores(slabkit, many):
+    said = slabkit("info", "many.star").stdout
+    assert "decisions: accepted 1, undecided 1, rejected 1\n" in said
+    assert "species: ribosome 2, (none) 1\n" in said
+    assert "scores: 3.5 to 7.25 (1 have none)\n" in said
+    slabkit("convert", "many.star", "many.csv")
+    assert "species: ribosome 2, (none) 1\n" in slabkit("info", "many.csv").stdout
+    assert "decisions: accepted 1\n" in slabkit("info", "labels.star").stdout
+    assert "scores: 3.5 to 3.5\n" in slabkit("info", "p2.star").stdout
+
+
+def test_i5_failures_are_last(slabkit, files):
+    (files / "broken.mrc").write_bytes(b"no")
+    done = slabkit("info", "none.mrc", "T.mrc", "broken.mrc", code=1)
+    assert [line[:6] for line in done.stderr.splitlines()] == ["error:", "error:"]
+    (files / "more").mkdir()
+    for name in ("a", "c"):
+        write_mrc_file(files / "more" / f"{name}.mrc", random_volume((20, 30, 30)), 10.0)
+    write_mrc_file(files / "more" / "b.mrc", random_volume((20, 30, 30)), 0.0)
+    done = slabkit("slab", "more", "-o", "s", "--thickness", 60, code=1)
+    last = done.stderr.splitlines()
+    assert last[-1].startswith("failed: b: ")
+    assert last[-2] == "slab: → s/slabs.star"
+
+
+def test_i5_one_table_or_one_line_with_the_digits_they_have(slabkit, files):
+    said = slabkit("slab", "T.mrc", "-o", "s", "--thickness", 60).stderr.splitlines()
+    assert said[2].split() == ["T", "3", "6", "60", "10", "10"]
+    assert said[3:] == ["slab: → s/slabs.star"]
+    said = slabkit("convert", "picks.star", "x.csv").stderr.splitlines()
+    assert said == ["convert: picks 1, tomograms 1, outside 0, to csv → x.csv"]
+
+
+def test_i5_plain_csv(slabkit, many):
+    slabkit("convert", "many.star", "plain.csv", "--plain")
+    expected = (
+        "tomogram,species,x,y,z,score\nT,ribosome,150,150,100,3.5\n"
+        "T,ribosome,50,50.25,90,7.25\nT,,50,150,90,\n"
+    )
+    assert (many / "plain.csv").read_text().replace(".0,", ",") == expected
+    done = slabkit("convert", "many.star", "-", "--plain")
+    assert done.stdout == (many / "plain.csv").read_text()
+    said = slabkit("convert", "many.star", "x.star", "--plain", code=2).stderr
+    assert "--plain is for CSV" in said
+    slabkit("convert", "many.star", "plain.csv", code=2)  # made otherwise
+
+
+def test_i5_pictures_are_no_part_of_a_result(slabkit, files):
+    slab = ("slab", "T.mrc", "-o", "s", "--thickness", 60)
+    slabkit(*slab)
+    before = (files / "s" / "T_slab000.mrc").read_bytes()
+    slabkit(*slab, "--png")
+    assert (files / "s" / "T_slabs.png").exists()
+    assert (files / "s" / "T_slab000.mrc").read_bytes() == before
+    for more in (("--png",), ()):
+        assert "finished already" in slabkit(*slab, *more).stderr
+    assert (files / "s" / "T_slabs.png").exists()
+
+
+def test_i5_a_slab_is_as_thick_as_its_caption():
+    assert planes_text(0, 30, 10.0) == "z -5 to 295 Å, 300 Å thick"
+    assert planes_text(3, 4, 7.5) == "z 18.75 to 48.75 Å, 30 Å thick"
+
+
+def test_i5_the_beginning_of_an_id(slabkit, many):
+    whole = slabkit("history", "T-a1", "many.star").stdout
+    assert whole.startswith("T-a1\n")
+    assert slabkit("history", "T-b", "many.star").stdout.startswith("T-b1\n")
+    assert json.loads(slabkit("history", "T-b", "many.star", "--json").stdout)["pick"] == "T-b1"
+    said = slabkit("history", "T-a", "many.star", code=2).stderr
+    assert "2 picks have an id that begins with T-a: T-a1, T-a2." in said
+    assert "there is no pick X" in slabkit("history", "X", "many.star", code=2).stderr
+
+
+def test_i5_a_pick_with_a_label_in_its_ledger_is_not_called_unlabelled(slabkit, many):
+    labels = LABELS.replace("p0001 accepted", "T-a1 accepted\nT-a2 rejected")
+    (many / "labels.star").write_text(labels)
+    (many / "more.star").write_text(LABELS.replace("p0001", "T-a2"))
+    slabkit("curate", "many.star", "labels.star", "-o", "one.star", "--keep", "all")
+    said = slabkit("curate", "one.star", "more.star", "-o", "two.star").stderr
+    assert "kept: accepted by a label of an earlier round      1" in said
+    assert "kept: accepted by label      " in said
+    assert "dropped: rejected (no label)                       1" in said
+
+
+@pytest.mark.parametrize("rule", [(), ("--threshold", "0.5")])
+def test_i5_a_rule_has_no_labelling_speed(slabkit, files, rule):
+    slabkit("minislab", "picks.star", *MINISLAB)
+    columns = "pick_id,score\np0001,0.7\n" if rule else "pick_id,decision\np0001,accepted\n"
+    (files / "good.csv").write_text(columns)
+    record = files / "m" / "minislabs.star.json"
+    earlier = json.loads(record.read_text()) | {"finished": "2026-01-01T00:00:00+0000"}
+    record.write_text(json.dumps(earlier))
+    slabkit("label", "good.csv", "--minislabs", "m/minislabs.star", "-o", "l.star", *rule)
+    pace = json.loads(slabkit("stats", "picks.star", "--labels", "l.star", "--json").stdout)["pace"]
+    assert (pace[0]["labels_per_hour_at_least"] is None) == bool(rule)
+
+
+def test_i5_an_interruption_says_what_is_kept(slabkit, files, monkeypatch):
+    from slabkit.steps import slab
+
+    (files / "more").mkdir()
+    for name in ("a", "b"):
+        write_mrc_file(files / "more" / f"{name}.mrc", random_volume((20, 30, 30)), 10.0)
+    real = slab._write_images
+
+    def interrupted(tomogram, *rest):
+        if tomogram.name == "b":
+            raise KeyboardInterrupt
+        real(tomogram, *rest)
+
+    monkeypatch.setattr(slab, "_write_images", interrupted)
+    said = slabkit("slab", "more", "-o", "s", "--thickness", 60, code=130).stderr
+    assert "kept: s/a_slab000.mrc and 2 more, finished; s/slabs.star is not" in said
+    assert "interrupted; unfinished files were removed." in said
+    monkeypatch.setattr(slab, "_write_images", real)
+    slabkit("slab", "more", "-o", "s", "--thickness", 60)

@@ -234,7 +234,14 @@ RELION = "data_particles\n\nloop_\n_rlnTomoName\n"
 @pytest.mark.parametrize(
     ("name", "text", "kind", "stored_as", "rows", "notes"),
     [
-        ("a.cbox", CBOX.format(z=12), "pick list", "STAR, cryolo", 2, ("tomograms (1): a",)),
+        (
+            "a.cbox",
+            CBOX.format(z=12),
+            "pick list",
+            "STAR, cryolo",
+            2,
+            ("tomograms (1): a", "scores: 0.5 to 0.75"),
+        ),
         ("a.cbox", CBOX.format(z="<NA>"), "picks2d", "STAR, cryolo", 2, ()),
         ("m.box", "10 20 8 8\n30 20 8 8\n", "picks2d", "eman-box", 2, ()),
         ("m_info.json", '{"boxes": [[1, 2, "manual"]]}', "picks2d", "eman-info", 1, ()),
@@ -258,7 +265,14 @@ RELION = "data_particles\n\nloop_\n_rlnTomoName\n"
             1,
             ("tomograms (1): p",),
         ),
-        ("p.json", json.dumps(COPICK), "pick list", "copick", 1, ("tomograms (1): TS_1",)),
+        (
+            "p.json",
+            json.dumps(COPICK),
+            "pick list",
+            "copick",
+            1,
+            ("tomograms (1): TS_1", "species: ribosome 1"),
+        ),
         (
             "r.star",
             RELION

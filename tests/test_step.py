@@ -406,10 +406,10 @@ def test_small_tables_line_up():
     text = format_table("title", ["name", "n"], [["a", 1.5], ["long name", None]])
     assert text.splitlines() == [
         "title",
-        "name           n",
-        "─────────  ─────",
-        "a          1.500",
-        "long name      –",
+        "name         n",
+        "─────────  ───",
+        "a          1.5",
+        "long name    –",
     ]
 
 

@@ -44,9 +44,10 @@ def format_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obj
 
 
 def short(value: object) -> str:
-    """Write a value as a table shows it: few digits, a dash for what is missing."""
+    """Write a value as a table shows it: the digits it has, at most three; a dash for nothing."""
     if value is None or (isinstance(value, float) and value != value):
         return "–"
     if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+        text = f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+        return text.rstrip("0").rstrip(".") if float(text) else "0"  # not -0
     return str(value)

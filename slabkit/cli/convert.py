@@ -48,6 +48,7 @@ convert = command(
     tomo_type=common.TOMO_TYPE,
     voxel_size=common.VOXEL_SIZE,
     format=pick_options.FROM,
+    plain=option("CSV with tomogram, species, x, y, z and score only."),
     object=option("From a copick project: only picks of this object. May be repeated.", "NAME"),
     user=option(
         "From a copick project: only picks by this user (may be repeated); to one: the user of "

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def _history(options: Options, json_: bool = False) -> None:
-    events = execute(run, options, json_=json_)
+    pick, events = execute(run, options, json_=json_)
     if json_:
-        report = {"command": "history", "status": "done", "pick": options.pick_id}
+        report = {"command": "history", "status": "done", "pick": pick}
         rows = events.to_dict("records")
         emit(json.dumps({**report, "events": rows}, ensure_ascii=False))
         return
-    emit(f"{options.pick_id}\n" + "\n".join(_lines(events)))
+    emit(f"{pick}\n" + "\n".join(_lines(events)))
 
 
 history = declare(
@@ -30,7 +30,7 @@ history = declare(
     Options,
     """The id may be that of a pick that was merged into another.
     """,
-    pick_id=argument("The pick's id.", "PICK_ID"),
+    pick_id=argument("The pick's id, or its beginning.", "PICK_ID"),
     picks=argument("Pick list; - for standard input.", "PICKS"),
     minislabs=option("minislabs.star: also list tiles that nobody labelled.", "TABLE"),
     json_=common.JSON,

@@ -23,7 +23,6 @@ def _info(options: Options, json_: bool = False) -> None:
     for path, found in run(options):
         if isinstance(found, SlabkitError):
             failures[path] = str(found)
-            say(f"error: {found}")
             continue
         known.append(found)
         if not json_:
@@ -36,6 +35,8 @@ def _info(options: Options, json_: bool = False) -> None:
             "failures": failures,
         }
         emit(json.dumps(report, ensure_ascii=False))
+    for message in failures.values():
+        say(f"error: {message}")
     if failures:
         raise typer.Exit(1 if known else 2)
 

@@ -37,6 +37,9 @@ class ConsoleReporter(Reporter):
         self.json = json_
         self.show = show
         self.warnings = WARNINGS
+        self._failures: list[str] = []
+        self._shown = False  # a table, which has the counts that the last line would have
+        self._printed = False  # the result itself
 
     def note(self, text: str) -> None:
         """Say something, unless ``--quiet``."""
@@ -44,18 +47,26 @@ class ConsoleReporter(Reporter):
             say(text)
 
     def failure(self, item: str, message: str) -> None:
+        """Keep what failed, to say it last."""
+        self._failures.append(f"failed: {item}: {sentence(message)}")
+
+    def say_failures(self) -> None:
         """Say what failed, always."""
-        say(f"failed: {item}: {sentence(message)}")
+        for text in self._failures:
+            say(text)
+        self._failures.clear()
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Show a small table, unless ``--quiet``."""
         if not self.quiet:
             say(format_table(title, columns, rows))
+            self._shown = True
 
     def result(self, value: Any) -> None:
         """Print the result on standard output, unless ``--json``."""
         if self.show is not None and not self.json:
             emit(self.show(value))
+            self._printed = True
 
     def track(self, items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
         """Show a progress bar where a person watches."""
@@ -97,7 +108,7 @@ class ConsoleReporter(Reporter):
             yield show
 
     def done(self, result: StepResult) -> None:
-        """Say the counts: one JSON object, or one line."""
+        """Say the counts: one JSON object, or one line; after a table, where the result is."""
         if self.json:
             report = {
                 "command": result.name,
@@ -113,14 +124,18 @@ class ConsoleReporter(Reporter):
                 f"{result.name}: {result.out} is finished already, inputs and parameters are the "
                 f"same; skipped ({result.again})."
             )
-        elif not self.quiet:
+        elif not self.quiet and not (self._printed and result.out is None):
+            kinds = (float, str) if self._shown else (int, float, str)  # tables have the counts
             counts = ", ".join(
                 f"{key.replace('_', ' ')} {short(value)}"
                 for key, value in result.summary.items()
-                if isinstance(value, (int, float, str))
+                if isinstance(value, kinds)
             )
+            said = f" {counts}" if counts else "" if self._shown else " done"
             where = f" → {result.out}" if result.out is not None else ""
-            say(f"{result.name}: {counts or 'done'}{where}")
+            if said or where:
+                say(f"{result.name}:{said}{where}")
+        self.say_failures()
 
 
 def execute(
@@ -145,7 +160,10 @@ def execute(
     reporter = ConsoleReporter(quiet, json_, show)
     reads = files_named(options) if dataclasses.is_dataclass(options) else []
     frame = Frame(overwrite, jobs, reporter, sys.argv[1:], reads=reads)
-    returned = run(options, frame)
+    try:
+        returned = run(options, frame)
+    finally:
+        reporter.say_failures()
     if frame.result is not None and frame.result.failures:
         raise typer.Exit(1)
     return returned

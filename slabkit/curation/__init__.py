@@ -3,7 +3,7 @@
 from slabkit.curation.agreement import Agreement, cohen_kappa, fleiss_kappa, measure_agreement
 from slabkit.curation.conflicts import conflict_positions, find_conflicts, settle_conflicts
 from slabkit.curation.curating import KEEPS, Curation, Keep, curate_picks
-from slabkit.curation.history import pick_history
+from slabkit.curation.history import find_pick, pick_history
 from slabkit.curation.rescue import rescue_picks
 from slabkit.curation.statistics import PickStatistics, pick_statistics
 from slabkit.curation.suggesting import Suggestion, suggest_labels
@@ -23,6 +23,7 @@ __all__ = [
     "conflict_positions",
     "curate_picks",
     "find_conflicts",
+    "find_pick",
     "fleiss_kappa",
     "measure_agreement",
     "pick_history",

@@ -188,8 +188,14 @@ def curate_picks(
         curated["slabkitSpecies"] = curated["slabkitSpecies"].where(~named, species)
     tied = voted & ~by_rule & (decision == "undecided")
     how = np.select(
-        [low, by_rule, tied, voted],
-        [" (confidence too low)", " by confidence", " (votes balance)", " by label"],
+        [low, by_rule, tied, voted, _labelled_before(picks)],
+        [
+            " (confidence too low)",
+            " by confidence",
+            " (votes balance)",
+            " by label",
+            " by a label of an earlier round",
+        ],
         " (no label)",
     )
     moves = _recentre(curated, votes, decision, stays) if recentre else np.empty(0)
@@ -224,6 +230,18 @@ def _check_options(
         raise InputError(f"weights are for the policy weighted, and it is {policy}.")
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise InputError(f"the least confidence must be from 0 to 1, not {min_confidence:g}.")
+
+
+def _labelled_before(picks: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell the picks that have a label of their own, not of a merged one, in their ledger."""
+    return np.array(
+        [
+            "label:" in ledger
+            and any(one.startswith("label:") and ":of=" not in one for one in ledger.split(","))
+            for ledger in ledger_of(picks)
+        ],
+        dtype=bool,
+    )
 
 
 def _voted(votes: pd.DataFrame, count: int) -> npt.NDArray[np.bool_]:

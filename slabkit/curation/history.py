@@ -32,7 +32,8 @@ def pick_history(
     picks : DataFrame
         Columns of `slabkit.tables.PICKS`, with what `slabkit map` and the ledger add.
     pick_id : str
-        The pick's, or that of a pick that was merged into another.
+        The pick's, or that of a pick that was merged into another; its beginning is enough where
+        no other id begins so.
     tomograms : DataFrame, optional
         Columns of `slabkit.tables.TOMOGRAMS`, for the voxel.
     minislabs : DataFrame, optional
@@ -55,7 +56,7 @@ def pick_history(
     import pandas as pd
 
     picks = validate_table(picks, PICKS, "picks")
-    row = _row(picks, pick_id)
+    pick_id, row = find_pick(picks, pick_id)
     pick: dict[str, Any] = picks.iloc[row].to_dict()
     name = str(pick["slabkitPickId"])
     entries = parse_ledger(ledger_of(picks.iloc[[row]])[0], f"pick {name}")
@@ -77,19 +78,32 @@ def pick_history(
     )
 
 
-def _row(picks: pd.DataFrame, pick_id: str) -> int:
+def find_pick(picks: pd.DataFrame, beginning: str) -> tuple[str, int]:
+    """Give the id that begins so (a whole id before all others) and its row.
+
+    The id may be of a pick that was merged into the one of that row. `InputError` names the ids
+    that begin so where there are several, and the closest where there is none.
+    """
     ids: list[str] = picks["slabkitPickId"].tolist()
-    if pick_id in ids:
-        return ids.index(pick_id)
+    if beginning in ids:
+        return beginning, ids.index(beginning)
+    found = {name: row for row, name in enumerate(ids) if name.startswith(beginning)}
     for row, ledger in enumerate(ledger_of(picks)):
-        if "merge:" in ledger and any(
-            entry["step"] == "merge" and entry.get("id") == pick_id
-            for entry in parse_ledger(ledger)
-        ):
-            return row
-    close = difflib.get_close_matches(pick_id, ids[:100_000], 3, 0)
+        if "merge:" in ledger:
+            for entry in parse_ledger(ledger):
+                name = entry.get("id", "")
+                if entry["step"] == "merge" and name == beginning:
+                    return name, row
+                if entry["step"] == "merge" and name.startswith(beginning):
+                    found.setdefault(name, row)
+    if len(found) == 1:
+        return next(iter(found.items()))
+    if found and beginning:
+        some = ", ".join(list(found)[:5]) + ", ..." * (len(found) > 5)
+        raise InputError(f"{len(found)} picks have an id that begins with {beginning}: {some}.")
+    close = difflib.get_close_matches(beginning, ids[:100_000], 3, 0)
     raise InputError(
-        f"there is no pick {pick_id} in the list, nor one merged into another; the closest: "
+        f"there is no pick {beginning} in the list, nor one merged into another; the closest: "
         f"{', '.join(close) or 'none, the list is empty'}."
     )
 

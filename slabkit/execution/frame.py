@@ -274,7 +274,8 @@ class Work(contextlib.AbstractContextManager["Work"]):
             now = describe_input(self.out)
             if (now["size"], now["hash"]) != (old.result["size"], old.result["hash"]):
                 raise OutputExistsError(f"{self.out}: was changed since it was made; {remedy}")
-        unfinished = old.failures or not old.finished or changed
+        pictures = self._parameters.get("png") and not old.parameters.get("png")
+        unfinished = old.failures or not old.finished or changed or pictures
         if not unfinished and (again := self._record.modified(old)):
             warn(f"{again[0]}: was modified since {self.out} was made; it is made again.")
             return False
@@ -290,6 +291,8 @@ class Work(contextlib.AbstractContextManager["Work"]):
             if error is None:
                 self._finish()
             elif self._announced:
+                if not isinstance(error, Exception):  # Ctrl-C, or the order to end
+                    self._say_what_is_kept()
                 self._withdraw()
         finally:
             self._stack.close()
@@ -308,6 +311,19 @@ class Work(contextlib.AbstractContextManager["Work"]):
                 raise TryAgainError(
                     f"{name}: {what} while it was being read; try again once it is whole."
                 ) from error
+
+    def _say_what_is_kept(self) -> None:
+        there = [path for path in self._announced if os.path.exists(path)]
+        if self.out in there:
+            self.note(f"{self.out}: is as it was before.")
+        elif there:
+            some = f" and {len(there) - 1} more" if len(there) > 1 else ""
+            self.note(
+                f"kept: {there[0]}{some}, finished; {self.out} is not, and the same command makes "
+                "all of it."
+            )
+        else:
+            self.note(f"{self.out}: was not made; nothing of it is kept.")
 
     def _withdraw(self) -> None:
         """After an error the record is again what it was, unless files were replaced."""
@@ -397,7 +413,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
         self.frame.reporter.table(title, columns, rows)
 
     def fail(self, item: str, error: SlabkitError) -> None:
-        """Keep an item's failure: it is said now, recorded, and makes the step ``partial``."""
+        """Keep an item's failure: it is said last, recorded, and makes the step ``partial``."""
         self.failures[item] = str(error)
         self._try_again = self._try_again or isinstance(error, TryAgainError)
         if self._total != 1:  # of a single item the error itself is enough

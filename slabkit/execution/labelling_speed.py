@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slabkit.errors import InputError
-from slabkit.execution.records import describe_input, load_record
+from slabkit.execution.records import Record, describe_input, load_record
 from slabkit.formats.tables.blocks import read_text
 from slabkit.formats.tables.native import read_labels
 
@@ -49,7 +49,7 @@ def labelling_pace(
         made (ISO 8601), and ``hours_since_images``, how long after the minislabs' table, so that
         ``labels_per_hour_at_least`` follows; of result files with times, unchanged since:
         ``timed_labels``, ``hours`` of work without the pauses, ``labels_per_hour``. NaN or an empty
-        text for what is not known.
+        text for what is not known, and no speed of labels that a rule gave.
 
     Raises
     ------
@@ -92,13 +92,21 @@ def _row(path: str | os.PathLike[str], pause: float) -> tuple[object, ...]:
         base = Path(path).parent / record.working_directory
         images = [load_record(base / str(entry["name"])) for entry in record.inputs]
         before = [one.finished for one in images if one is not None and one.step == "minislab"]
-        if any(before):
+        by_rule = _is_rule(record)
+        if any(before) and not by_rule:
             since = (_time(made) - max(_time(time) for time in before if time)) / 3600
             # A script that labels at once tells nothing.
             least = decided / since if since > 0 else math.nan
-        times = [_times(base / str(entry["name"]), entry) for entry in record.inputs]
+        inputs = [] if by_rule else record.inputs
+        times = [_times(base / str(entry["name"]), entry) for entry in inputs]
         timed, hours, rate = _pace(np.concatenate([np.zeros(0), *times]), pause)
     return (str(path), *names, decided, made, since, least, timed, hours, rate)
+
+
+def _is_rule(record: Record) -> bool:
+    """Tell labels that a threshold, a quality or `slabkit suggest` gave, not a person."""
+    given = record.parameters
+    return record.step != "label" or bool(given.get("auto")) or given.get("threshold") is not None
 
 
 def _times(path: Path, entry: dict[str, object]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

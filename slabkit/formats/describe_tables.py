@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from slabkit.errors import FormatError, InputError, SlabkitError, SlabkitWarning
 from slabkit.formats.description import FileDescription, named
 from slabkit.formats.picks.reading import read_picks
@@ -86,9 +88,14 @@ def _describe_star(source: Source) -> FileDescription:
         kind, stored_as, notes = foreign
     elif kind in _READERS:
         try:
-            _READERS[kind](where)
+            read = _READERS[kind](where)
         except SlabkitError as error:
             said.append(str(error).removeprefix(f"{where}: ").rstrip("."))
+        else:
+            if kind == "pick list" and len(table):
+                notes += _contents(read, foreign=False)
+            elif kind in _COUNTED:
+                notes += _counted(read, *_COUNTED[kind])
     return FileDescription(
         path=where,
         kind=kind,
@@ -146,7 +153,7 @@ def _star_picks(source: Source) -> tuple[str, str, tuple[str, ...]] | None:
         except SlabkitError:
             continue
     if names and (picks is not None or flat is None or names != ["cryolo"]):
-        notes = () if picks is None else (_tomograms(picks),)
+        notes = () if picks is None else _contents(picks)
         return "pick list", f"STAR, {' or '.join(names)}", notes
     # Of crYOLO's boxes, a place along z says which of the two it is.
     return ("picks2d", f"STAR, {flat}", ()) if flat is not None else None
@@ -176,7 +183,7 @@ def describe_picks(
         said = [str(error).removeprefix(f"{where}: ").rstrip(".")]
     else:
         rows = len(picks.picks)
-        notes = [_tomograms(picks)] if rows else []
+        notes = list(_contents(picks)) if rows else []
     return FileDescription(
         where,
         "pick list",
@@ -225,8 +232,40 @@ def _read(source: Source, name: str) -> tuple[PickList, list[str]]:
     raise first
 
 
-def _tomograms(picks: PickList) -> str:
-    return named("tomograms", picks.picks["slabkitTomogram"].tolist())
+def _contents(picks: PickList, foreign: bool = True) -> tuple[str, ...]:
+    """Say of a pick list how many of which tomograms, decisions and species, and its scores."""
+    table = picks.picks
+    if foreign and (table["slabkitDecision"] == "undecided").all():
+        table = table.drop(columns="slabkitDecision")  # the format has none
+    tomograms = named("tomograms", table["slabkitTomogram"].tolist())
+    return (tomograms, *_counted(table, "slabkitDecision", "slabkitSpecies", "slabkitScore"))
+
+
+def _counted(table: pd.DataFrame, decision: str, species: str, score: str) -> tuple[str, ...]:
+    """Say how many rows have which decision and species, and the range of their scores."""
+    notes = []
+    for what, name in (("decisions", decision), ("species", species)):
+        if name in table.columns and len(table):
+            counts = table[name].value_counts()
+            if what == "species" and set(counts.index) <= {"", "none"}:
+                continue
+            some = [f"{word or '(none)'} {count}" for word, count in counts.items()]
+            more = f", and {len(some) - 10} more" if len(some) > 10 else ""
+            notes.append(f"{what}: {', '.join(some[:10])}{more}")
+    if score in table.columns:
+        values = table[score].to_numpy(dtype=float)
+        values = values[np.isfinite(values)]
+        if len(values):
+            without = f" ({len(table) - len(values)} have none)" * (len(values) < len(table))
+            notes.append(f"scores: {values.min():.6g} to {values.max():.6g}{without}")
+    return tuple(notes)
+
+
+# The columns that count, of slabkit's own tables.
+_COUNTED = {
+    "labels": ("slabkitDecision", "slabkitSpecies", "slabkitScore"),
+    "picks2d": ("", "slabkitSpecies", "rlnAutopickFigureOfMerit"),
+}
 
 
 def _count_of_picks2d(source: Source, lines: list[str]) -> int:

@@ -17,6 +17,7 @@ from slabkit.errors import InputError
 from slabkit.pictures.figures import round_ticks
 from slabkit.pictures.images import contrast_stretched
 from slabkit.pictures.page import Page
+from slabkit.units import planes_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,7 +180,7 @@ def _slab(
     return {
         "name": str(row.rlnMicrographName).rsplit("/", 1)[-1],
         "tomogram": str(row.rlnTomoName),
-        "text": f"{row.rlnTomoName}, z {first * edge:.0f} to {(first + count - 1) * edge:.0f} Å, "
+        "text": f"{row.rlnTomoName}, {planes_text(first, count, edge)}, "
         f"{image.shape[1]} × {image.shape[0]} pixels of {edge:g} Å",
         "width": image.shape[1],
         "height": image.shape[0],

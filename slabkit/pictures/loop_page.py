@@ -15,7 +15,7 @@ from slabkit.pictures.figures import histograms, lines_chart, stacked_bars
 from slabkit.pictures.images import contrast_stretched, draw_picks, numbered_gallery, png_bytes
 from slabkit.pictures.page import Page
 from slabkit.tomogram import Tomogram
-from slabkit.units import protein_sign
+from slabkit.units import planes_text, protein_sign
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,8 +94,8 @@ def _slabs(page: Page, result: LoopResult) -> None:
     for position in (0.2, 0.5, 0.8):
         slab = slabs.iloc[round(position * (len(slabs) - 1))]
         size = float(slab["slabkitVoxelSize"])
-        low = int(slab["slabkitZStart"]) * size
-        high = low + (int(slab["slabkitZCount"]) - 1) * size
+        first, count = int(slab["slabkitZStart"]), int(slab["slabkitZCount"])
+        low, high = (first - 0.5) * size, (first + count - 0.5) * size
         image = contrast_stretched(result.read_image(str(slab["rlnMicrographName"])))
         inside = picks[(picks["slabkitZ"] >= low) & (picks["slabkitZ"] <= high)]
         good = inside["slabkitPickId"].isin(accepted).to_numpy(dtype=bool)
@@ -104,7 +104,7 @@ def _slabs(page: Page, result: LoopResult) -> None:
         pictures.append(
             (
                 png_bytes(picture),
-                f"{name}, z {low:g} to {high:g} Å: {good.sum()} accepted picks (green), "
+                f"{name}, {planes_text(first, count, size)}: {good.sum()} accepted picks (green), "
                 f"{(~good).sum()} rejected (orange)",
             )
         )
@@ -143,21 +143,23 @@ def _circled(
 
 
 def _funnel(page: Page, result: LoopResult) -> None:
+    right = int(list(result.scores.values())[-1][1]["true_positives"])  # of the accepted ones
     page.section(
         "Funnel",
         "From hits on overlapping slabs to particles. Hits of one particle in several slabs become "
-        "one pick; picks in classes of low quality are rejected.",
+        "one pick; picks in classes of low quality are rejected. Right are accepted picks within "
+        f"half a radius of a true particle, of which there are {len(result.truth)}.",
     )
     page.chart(
         stacked_bars(
             {
                 "hits on slabs": {"picks": len(result.picks2d)},
                 "picks after merging": {"picks": len(result.picks)},
-                "accepted": {"picks": len(result.curated)},
-                "true particles": {"picks": len(result.truth)},
+                "accepted picks": {"picks": len(result.curated)},
+                "accepted picks that are right": {"picks": right},
             },
             title="Number of picks",
-            unit="particles",
+            unit="picks",
         )
     )
     score = result.picks["slabkitScore"].to_numpy(dtype=float)

@@ -68,7 +68,8 @@ def _write(result: Agreement, options: Options) -> None:
 
 def _report(work: Work, result: Agreement) -> None:
     raters = list(result.raters.itertuples(index=False, name=None))
-    work.table("", ("rater", "picks", "accepted", "rejected"), raters)
+    what = f"{result.picks} picks, {len(result.contradictions)} contradictions"
+    work.table(what, ("rater", "picks", "accepted", "rejected"), raters)
     work.table(
         "",
         ("pair", "common picks", "agree", "Cohen's kappa"),

@@ -180,6 +180,7 @@ def _report(work: Work, result: Classification, quality: float) -> None:
     ]
     more = len(result.size) - len(rows)
     title = f"the best classes; {more} more in classes.star" if more > 0 else "classes"
+    title += f"; {int(good.sum())} good ones with {int(result.size[good].sum())} images"
     work.table(title, ("class", "images", "resolution Å", "quality"), rows)
     work.summary.update(
         images=len(result.class_number),

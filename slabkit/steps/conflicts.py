@@ -90,5 +90,6 @@ def _report(work: Work, picks: int, found: pd.DataFrame) -> None:
         lambda names: " : ".join(sorted(set(names)))
     )
     counted = rivals.value_counts().sort_index()
-    work.table("", ("species", "conflicts"), [(n, int(c)) for n, c in counted.items()])
+    what = f"{len(rivals)} conflicts of {len(found)} claims in {picks} picks"
+    work.table(what, ("species", "conflicts"), [(n, int(c)) for n, c in counted.items()])
     work.summary.update(picks=picks, conflicts=len(rivals), claims=len(found))

@@ -37,6 +37,7 @@ class Options:
     object: tuple[str, ...] = ()
     user: tuple[str, ...] = ()
     session: tuple[str, ...] = ()
+    plain: bool = False
 
 
 def run(options: Options, frame: Frame) -> None:
@@ -68,6 +69,8 @@ def _check_projects(options: Options) -> None:
         )
     if not is_project(options.out):
         return
+    if options.plain:
+        raise InputError(f"{options.out}: --plain is for CSV, and this is a copick project.")
     if len(projects) > 1:
         raise InputError(
             "from one copick project to another: convert the first to a table, and that to the "
@@ -85,7 +88,11 @@ def _to_files(options: Options, frame: Frame) -> None:
     from slabkit.formats.registry import format_named, format_to_write
 
     to, out, index = options.to, options.out, options.reading.tomogram_index
+    if options.plain and to is None and out == "-":
+        to = "csv"
     chosen = format_to_write(out) if to is None else format_named(to, to_write=True)
+    if options.plain and chosen.name != "csv":
+        raise InputError(f"{out}: --plain is for CSV, and this is {chosen.name}; name it .csv.")
     folder = is_folder(out, chosen.name)
     beside = None if folder else companion_file(out, chosen.name)
     sources = _sources(options)
@@ -93,7 +100,9 @@ def _to_files(options: Options, frame: Frame) -> None:
         "convert",
         Path(out) / "picks.star" if folder else out,
         inputs=[*_input_files(sources, options), *([index] if index else [])],
-        parameters=parameters(options, "sources", "out", "to") | {"to": chosen.name},
+        parameters=parameters(options, "sources", "out", "to", "plain")
+        | {"to": chosen.name}
+        | ({"plain": True} if options.plain else {}),
         text_inputs=_input_texts(sources),
     ) as work:
         if work.finished:
@@ -111,6 +120,7 @@ def _to_files(options: Options, frame: Frame) -> None:
             centre=options.reading.centre,
             species=options.species,
             index_base=options.reading.index_base if chosen.index_bases else None,
+            plain=options.plain,
         )
         work.summary.update(_summary(picks), to=chosen.name)
 
@@ -150,7 +160,7 @@ def _to_project(options: Options, frame: Frame) -> None:
         "convert",
         table,
         inputs=_input_files(sources, options),
-        parameters=parameters(options, "sources", "out", "to"),
+        parameters=parameters(options, "sources", "out", "to", "plain"),
         text_inputs=_input_texts(sources),
         again="another --session or --user writes it anew",
     )

@@ -20,13 +20,12 @@ class Options:
     minislabs: str | None = None
 
 
-def run(options: Options, frame: Frame) -> pd.DataFrame:
-    """Give the events, as `slabkit.pick_history` does."""
-    from slabkit.curation import pick_history
+def run(options: Options, frame: Frame) -> tuple[str, pd.DataFrame]:
+    """Give the whole id and the events, as `slabkit.pick_history` does."""
+    from slabkit.curation import find_pick, pick_history
     from slabkit.formats.tables.native import read_minislabs, read_native_picks
 
     picks = read_native_picks(options.picks)
     minislabs = None if options.minislabs is None else read_minislabs(options.minislabs)[0]
-    return pick_history(
-        picks.picks, options.pick_id, tomograms=picks.tomograms, minislabs=minislabs
-    )
+    name, _ = find_pick(picks.picks, options.pick_id)
+    return name, pick_history(picks.picks, name, tomograms=picks.tomograms, minislabs=minislabs)

@@ -164,6 +164,8 @@ def _report(
         columns.append("outside mask")
         for row in rows:
             row.append(outside.get(str(row[0]), 0))
+    if len(rows) > 1:
+        rows.append(["all", *(sum(int(row[i]) for row in rows) for i in range(1, len(columns)))])
     work.table("", columns, rows)
     del totals["near_face"]
     work.summary.update(tomograms=len(counts), **totals)

@@ -72,7 +72,10 @@ def run(options: Options, frame: Frame) -> None:
             )
         write_picks(options.out, PickList(merged, tomograms))
         rows = zip(options.picks, counts.given, counts.kept, strict=True)
-        work.table("", ("list", "picks", "kept"), rows)
+        said = f"{counts.merged} merged, {counts.duplicates} the same twice"
+        work.table(
+            f"{counts.picks} of {sum(counts.given)} picks; {said}", ("list", "picks", "kept"), rows
+        )
         work.summary.update(
             given=sum(counts.given),
             duplicates=counts.duplicates,

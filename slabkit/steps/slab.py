@@ -12,7 +12,7 @@ from slabkit.errors import InputError, SlabkitError, warn
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.shared.names import say_flipped
 from slabkit.tomogram import Reading, Tomogram
-from slabkit.units import Contrast
+from slabkit.units import Contrast, planes_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -190,8 +190,7 @@ def _write_sheet(sheet: Path, thumbnails: list[Any], plan: SlabPlan) -> None:
     from slabkit.pictures.images import contact_sheet, png_bytes
 
     labels = [
-        f"{index}: z {start * plan.voxel_size:g} to "
-        f"{(start + plan.count_vox - 1) * plan.voxel_size:g} Å"
+        f"{index}: {planes_text(start, plan.count_vox, plan.voxel_size)}"
         for index, start in enumerate(plan.starts)
     ]
     with atomic_path(sheet) as temporary:

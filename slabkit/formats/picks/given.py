@@ -43,6 +43,7 @@ class Context:
     tomogram_index: dict[str, str] | None = None
     # Names of the columns of CSV without a header line; ``-`` for those that are left out
     columns: tuple[str, ...] | None = None
+    plain: bool = False  # write CSV with tomogram, species, x, y, z and score only
 
     def __post_init__(self) -> None:
         from slabkit.tables import TOMOGRAMS, require_unique, validate_table

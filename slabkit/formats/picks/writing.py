@@ -30,6 +30,7 @@ def write_picks(
     centre: Centre = "size/2",
     species: str | None = None,
     index_base: int | None = None,
+    plain: bool = False,
 ) -> list[Path]:
     """Write picks in any known format.
 
@@ -49,6 +50,8 @@ def write_picks(
         Set for every pick.
     index_base : {0, 1}, optional
         Coordinate of the first voxel in a Dynamo table.
+    plain : bool, optional
+        Of CSV: only tomogram, species, x, y, z and score.
 
     Returns
     -------
@@ -70,7 +73,12 @@ def write_picks(
     if species is not None:
         picks = PickList(set_species(picks.picks, species, "pick list"), picks.tomograms)
     context = Context(
-        picks.tomograms, binning=binning, centre=centre, species=species, index_base=index_base
+        picks.tomograms,
+        binning=binning,
+        centre=centre,
+        species=species,
+        index_base=index_base,
+        plain=plain,
     )
     chosen.require_meant(context, str(target))
     check_names(picks.picks["slabkitTomogram"].unique(), "tomogram", "pick list")

@@ -103,9 +103,13 @@ def _take_transform(columns: dict[str, Any], where: str) -> npt.NDArray[np.float
     return translations
 
 
+_PLAIN = ["slabkitTomogram", "slabkitSpecies", *(f"slabkit{axis}" for axis in "XYZ")]
+_PLAIN.append("slabkitScore")
+
+
 def write(picks: PickList, context: Context) -> str:
     """Write every column, positions in Å, missing numbers as nothing."""
-    table = picks.picks
+    table = picks.picks[_PLAIN] if context.plain else picks.picks
     header = [TEXT_NAMES.get(name, name) for name in table.columns]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

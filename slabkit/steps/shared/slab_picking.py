@@ -129,6 +129,10 @@ def _pick(
         (n, len(own[n]), len(p), p[_SCORE].max() if len(p) else None, *values(n))
         for n, p in parts.items()
     ]
+    if len(parts) > 1:
+        slabs = sum(len(own[n]) for n in parts)
+        best = found[_SCORE].max() if len(found) else None
+        rows.append(("all", slabs, len(found), best, *values("")))
     work.table("", ("tomogram", "slabs", "picks", "best score", *further), rows)
     work.summary.update(tomograms=len(parts), slabs=sum(len(own[name]) for name in parts))
     work.summary.update(picks=len(found))
