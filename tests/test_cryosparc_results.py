@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from slabkit.errors import FormatError, InputError, MissingDependencyError, SlabkitError
 from slabkit.errors import SlabkitWarning as Warned
+from slabkit.formats.describe import describe_file
 from slabkit.formats.programs.cryosparc.dataset import (
     group_files,
     group_text,
@@ -190,6 +191,76 @@ def test_groups_name_their_datasets(tmp_path):
     with pytest.raises(FormatError, match="not a text file"):
         group_files(tmp_path / "binary.csg")
     assert groups_beside(tmp_path / "a b.cs") == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "null",
+        "~",
+        "5",
+        "-1.5e3",
+        "true",
+        "[a.cs]",
+        "[]",
+        "{a: b}",
+        "''",
+        "|",
+        "&x a",
+        "*x",
+        "!!a",
+    ],
+)
+def test_a_group_whose_metafile_is_no_text_is_refused(tmp_path, value):
+    path = tmp_path / "a.csg"
+    rest = "results:\n  blob:\n    metafile: '>b.cs'\n  x:\n    metafile: {}\n    num_items: 3\n"
+    path.write_text(rest.format(value))
+    with pytest.raises(FormatError, match="metafile must be a name in quotes"):
+        group_files(path)
+    with pytest.raises(InputError, match="metafile must be a name in quotes"):
+        read_results([path], minislabs(3), LAYOUT)
+    assert groups_beside(tmp_path / "b.cs") == []
+    for text, name in (("'>It''s.cs'", "It's.cs"), ('">a b.cs"', "a b.cs"), (">5a.cs", "5a.cs")):
+        path.write_text(rest.format(text))
+        assert group_files(path) == [tmp_path / "b.cs", tmp_path / name]
+
+
+@pytest.mark.parametrize("wrong", ["null", "5", "text", "[]", "[1, 2]", "{}", "{a: [b]}", "true"])
+def test_wrong_yaml_types_anywhere_else_in_a_group_change_nothing(tmp_path, wrong):
+    """Of a group only the names of its datasets are used."""
+    text = group_text(
+        kind="particle",
+        name="p",
+        title="t",
+        description="d",
+        slots=("blob",),
+        metafile="b.cs",
+        rows=3,
+    )
+    table, uids = minislabs(3), random_uids(3)
+    write(tmp_path / "b.cs", uids, place_fields(table, np.arange(3)))
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if "metafile" in line:
+            continue
+        key = line.partition(":")[0]
+        below = len(line) - len(line.lstrip())
+        nested = [
+            n for n in range(number + 1, len(lines)) if lines[n].startswith(" " * (below + 1))
+        ]
+        holds = any("metafile" in lines[n] for n in nested) and not line.split(":")[1].strip()
+        changed = [f"{key}: {wrong}" if n == number else one for n, one in enumerate(lines)]
+        if holds:  # what is below it is gone
+            changed = [one for one in changed if "metafile" not in one]
+        path = tmp_path / "a.csg"
+        path.write_text("\n".join(changed) + "\n")
+        if holds:
+            with pytest.raises(FormatError, match="names no metafile"):
+                read_results([path], table, LAYOUT, "down")
+        else:
+            assert len(read_results([path], table, LAYOUT, "down").table) == 3
+            describe_file(path)
 
 
 def test_names_and_ids():

@@ -248,6 +248,19 @@ def test_half_maps_are_taken_by_half(tmp_path: Path, half: str) -> None:
     arguments = ["p.csv", "-o", "m", "--box", "100", "--depth", "100", "--tomograms"]
     done = slabkit(tmp_path, "minislab", *arguments, "tomograms.star", "--half", half)
     assert done.returncode == 0, done.stderr
+    halves = {"1": {"1"}, "2": {"2"}, "sum": {"1", "2"}}[half]
+    for record in ("s/slabs.star.json", "m/minislabs.star.json"):
+        inputs = {i["name"] for i in json.loads((tmp_path / record).read_text())["inputs"]}
+        assert inputs - {"p.csv"} == {f"rec_TS_01_half{number}.mrc" for number in halves}
+    # A change of either half that is read is seen.
+    for number in sorted(halves):
+        write_mrc(tmp_path / f"rec_TS_01_half{number}.mrc", -voxels[number], 10.0, label="test")
+        done = slabkit(tmp_path, "slab", "tomograms.star", "-o", "s", "--half", half)
+        assert done.returncode == 2
+        assert f"half{number}.mrc has changed".encode() in done.stderr
+        write_mrc(tmp_path / f"rec_TS_01_half{number}.mrc", voxels[number], 10.0, label="test")
+        done = slabkit(tmp_path, "slab", "tomograms.star", "-o", "s", "--half", half)
+        assert done.returncode == 0
 
 
 def test_half_is_for_half_maps(tmp_path: Path) -> None:
@@ -304,3 +317,72 @@ def test_maps_without_a_voxel_size_say_where_it_goes(tmp_path: Path) -> None:
     arguments = ["s/slabs.star", "-o", "p.star", "--map", "map.mrc", "--diameter", "100"]
     done = slabkit(tmp_path, "pick", "template", *arguments)
     assert b"write the size into the map's header" in done.stderr
+
+
+def half_copied(path: Path) -> Path:
+    """Write an OME-Zarr of which one chunk is missing."""
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(40, 64, 60)).astype(np.float32)
+    write_ome_zarr(path, data, 10.0, chunks=(20, 32, 30))
+    (path / "0" / "1.1.1").unlink()
+    return path
+
+
+def test_advice_on_missing_chunks_can_be_followed(tmp_path: Path) -> None:
+    half_copied(tmp_path / "TS_01.zarr")
+    (tmp_path / "p.csv").write_text("tomogram,species,x,y,z\nTS_01,a,300,300,200\n")
+    (tmp_path / "q.csv").write_text("tomogram,species,x,y,z\nTS_01,b,310,300,200\n")
+    given = ["--tomograms", "TS_01.zarr"]
+    done = slabkit(tmp_path, "score", "p.csv", "p.csv", "--radius", "a=100", *given)
+    assert done.returncode == 0, done.stderr
+    for name in ("p", "q"):  # sizes do not depend on chunks
+        done = slabkit(tmp_path, "convert", f"{name}.csv", f"{name}.star", *given)
+        assert done.returncode == 0, done.stderr
+        assert b"1 of 8 chunks" in done.stderr
+    assert b"allow" not in (tmp_path / "p.star").read_bytes()
+    box = ["--box", "100", "--depth", "100"]
+    commands = (
+        ["minislab", "p.star", *box, "-o", "m"],
+        ["minislab", "p.csv", *given, *box, "-o", "n"],
+        ["conflicts", "p.star", "q.star", "--distance", "100", *box, "-o", "c"],
+        ["slab", "TS_01.zarr", "--thickness", "400", "-o", "s"],
+    )
+    for command in commands:
+        done = slabkit(tmp_path, *command)
+        assert done.returncode == 2
+        assert b"give --allow-missing-chunks" in done.stderr
+        done = slabkit(tmp_path, *command, "--allow-missing-chunks")
+        assert done.returncode == 0, done.stderr
+        assert b"1 of 8 chunks of level 0 are missing and read as empty" in done.stderr
+    slabs = tmp_path / "s/slabs.star"  # as slabpick's import writes it
+    slabs.write_text(slabs.read_text().replace("allow_missing_chunks=1", '""'))
+    (tmp_path / "hits.star").write_text(
+        "data_\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n"
+        "TS_01_slab000.mrc 30 30\n"
+    )
+    command = ["map", "hits.star", "--slabs", "s/slabs.star", "-o", "o.star", "--diameter", "100"]
+    done = slabkit(tmp_path, *command)
+    assert done.returncode == 2
+    assert b"give --allow-missing-chunks" in done.stderr
+    done = slabkit(tmp_path, *command, "--allow-missing-chunks")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("pipe", "0/1.1.1"), ("pipe", "0/.zarray"), ("pipe", ".zattrs"), ("link", "0/.zarray")],
+)
+def test_e_a_pipe_in_one_zarr_does_not_stop_a_batch(tmp_path: Path, kind: str, name: str) -> None:
+    for series in ("TS_01", "TS_02"):
+        folder = tmp_path / f"{series}.zarr"
+        write_ome_zarr(folder, np.ones((40, 64, 60), np.float32), 10.0, chunks=(20, 32, 30))
+    (folder / name).unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to("nothing")
+    done = slabkit(tmp_path, "slab", "TS_01.zarr", "TS_02.zarr", "-o", "s", "--thickness", "400")
+    assert b"Traceback" not in done.stderr
+    assert done.returncode == 1, done.stderr
+    assert b"failed: TS_02" in done.stderr
+    assert (tmp_path / "s/TS_01_slab000.mrc").exists()

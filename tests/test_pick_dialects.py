@@ -105,12 +105,50 @@ def test_dynamo_pixel_size_of_column_36(tmp_path: Path) -> None:
     alone = read_picks(path, tomogram="TS_1")
     np.testing.assert_allclose(xyz(alone), [[50, 100, 150]])
     assert alone.tomograms["slabkitVoxelSize"].tolist() == [5]
-    with pytest.warns(SlabkitWarning, match=r"says 5 Å per pixel \(column 36\).*has 7.3 Å"):
-        known = read_picks(path, tomograms=T)
+    with pytest.raises(InputError, match=r"says 5 Å per pixel \(column 36\).*has 7.3 Å; give"):
+        read_picks(path, tomograms=T)
+    # What the message advises, for either reading.
+    with pytest.warns(SlabkitWarning, match=r"taken for voxels of 7.3 Å"):
+        known = read_picks(path, tomograms=T, voxel_size=7.3)
     np.testing.assert_allclose(xyz(known), [[73, 146, 219]])
+    np.testing.assert_allclose(xyz(read_picks(path, tomogram="TS_1", voxel_size=5)), xyz(alone))
+    close = write(tmp_path, dynamo_row(x=11, y=21, z=31, tomo=1, apix=7.31), "close.tbl")
+    with pytest.warns(SlabkitWarning, match=r"taken for voxels of 7.3 Å"):  # BAD_INPUTS 3
+        np.testing.assert_allclose(xyz(read_picks(close, tomograms=T)), [[73, 146, 219]])
     bare = write(tmp_path, dynamo_row(35, x=1, y=2, z=3, tomo=1), "short.tbl")
     with pytest.raises(InputError, match="voxel size of TS_1 is not known"):
         read_picks(bare, tomogram="TS_1")
+
+
+@pytest.mark.parametrize(
+    "name", ["dynamo", "stopgap", "em", "imod", "imod-model", "artiax", "ndjson", "cryolo-coords"]
+)
+def test_binning_moves_no_position_of_a_list_in_voxels_and_that_is_said(
+    tmp_path: Path, name: str
+) -> None:
+    rows = [("TS_1", "", 73.0, 146.0, 219.0)]
+    path = tmp_path / "TS_1.any"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SlabkitWarning)
+        write_picks(path, pick_list(rows, T), format=name)
+    with pytest.warns(SlabkitWarning, match=f"--binning 2 moves no position of {name}, which c"):
+        picks = read_picks(path, format=name, tomograms=T, tomogram="TS_1", binning=2)
+    np.testing.assert_allclose(xyz(picks), [[73, 146, 219]], atol=1e-3)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*binning")
+        read_picks(path, format=name, tomograms=T, tomogram="TS_1", binning=1)
+
+
+def test_pixels_that_lie_outside_are_not_sent_to_a_binning_that_does_nothing(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path, dynamo_row(35, x=281, y=1, z=1, tomo=1), "t.tbl")
+    with pytest.raises(InputError, match="convert --voxel-size") as raised:
+        read_picks(path, tomograms=T)
+    assert "--binning" not in str(raised.value)
+    np.testing.assert_allclose(
+        xyz(read_picks(path, tomogram="TS_1", voxel_size=2.5)), [[700, 0, 0]]
+    )
 
 
 @pytest.mark.parametrize("width", [26, 32, 35, 36, 40, 41, 42])

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pick_files import SLOW, TWO_TOMOGRAMS, pick_list, read_or_refuse, tomogram_table, xyz
 
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.registry import add_format, format_named, format_table, formats_of
@@ -238,6 +238,7 @@ def relion(columns: str, *rows: str, optics: str = "") -> str:
 
 CENTRED = "rlnTomoName " + " ".join(f"rlnCenteredCoordinate{axis}Angst" for axis in "XYZ")
 CORNER = "rlnTomoName rlnCoordinateX rlnCoordinateY rlnCoordinateZ"
+WARP = CORNER.replace("rlnTomoName", "rlnMicrographName")
 
 
 def test_relion5_centre_of_odd_and_even_sizes(tmp_path: Path) -> None:
@@ -534,8 +535,38 @@ def test_bare_numbers_have_to_be_named(tmp_path: Path) -> None:
         read_picks(path, format="mrc")
     with pytest.raises(InputError, match="give --to"):
         write_picks(tmp_path / "p.xyz", TWO)
-    with pytest.raises(InputError, match="give --from imod-model"):
-        read_picks(write(tmp_path, "IMODV1.2...", "p.mod"), format="imod")
+
+
+@pytest.mark.parametrize("name", [known.name for known in formats_of("picks") if not known.binary])
+@pytest.mark.parametrize("suffix", ["mod", "star"])
+def test_a_binary_model_is_refused_by_every_format_of_text(
+    tmp_path: Path, name: str, suffix: str
+) -> None:
+    with pytest.warns(SlabkitWarning, match="imod-model cannot hold pick_id, species"):
+        write_picks(tmp_path / "p.mod", PickList(TWO.picks.iloc[:1], TWO.tomograms))
+    path = (tmp_path / "p.mod").rename(tmp_path / f"q.{suffix}")
+    with pytest.raises(FormatError, match=rf"q.{suffix}: is a binary IMOD model; give --from imod"):
+        read_picks(path, format=name, tomograms=TWO_TOMOGRAMS, tomogram="TS_1")
+    read_picks(path, format="imod-model", tomograms=TWO_TOMOGRAMS, tomogram="TS_1")  # as advised
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("relion5", "".join(f"_{c}\n" for c in CENTRED.split()) + "TS_1 1 2 3\n"),
+        ("warp", "".join(f"_{c}\n" for c in WARP.split()) + "TS_1.tomostar .1 .2 .3\n"),
+        ("eman", '{"boxes_3d": [[1, 2, 3, "manual", 0.0, 0]], "apix_unbin": 2.5}'),
+    ],
+)
+@pytest.mark.parametrize("voxel_size", [None, 7.3])
+def test_a_size_that_is_needed_is_asked_for_at_once(
+    tmp_path: Path, name: str, text: str, voxel_size: float | None
+) -> None:
+    body = text if name == "eman" else f"data_\nloop_\n{text}"
+    path = write(tmp_path, body, "TS_1_info.json" if name == "eman" else "TS_1.star")
+    with pytest.raises(InputError, match=r"the size of TS_1 is not known.*give --tomograms\.$"):
+        read_picks(path, format=name, voxel_size=voxel_size)
+    read_picks(path, format=name, tomograms=TWO_TOMOGRAMS, check_bounds=False)
 
 
 def test_two_formats_that_fit_are_ambiguous(tmp_path: Path) -> None:

@@ -82,6 +82,55 @@ def test_03_tomograms_that_are_not_given_are_not_the_one_that_is(
     assert found.picks["slabkitTomogram"].tolist() == names[:1]
 
 
+STEMS = [f"24nov12__TS_0{n}" for n in (1, 2, 3)]
+NUMBERED = "".join(f"{n} {name}.mrc\n" for n, name in enumerate(STEMS, 1))
+
+
+@pytest.mark.parametrize("command", ["convert", "score"])
+@pytest.mark.parametrize("written", ["native", "csv", "relion4", "relion5", "dynamo", "stopgap"])
+def test_03_lists_of_every_kind_stop_at_tomograms_that_are_not_given(
+    tmp_path: Path, slabkit: Run, command: str, written: str
+) -> None:
+    csv(tmp_path, *STEMS)
+    for name in STEMS:
+        volume(tmp_path, name)
+    suffix = {"csv": "csv", "dynamo": "tbl"}.get(written, "star")
+    every = [item for name in STEMS for item in ("--tomograms", f"{name}.mrc")]
+    further = ("--to", written, *(["--binning", 2] if "relion" in written else []))
+    slabkit("convert", "picks.csv", f"p.{suffix}", *every, *further)
+    (tmp_path / "index.doc").write_text(NUMBERED)
+    index = ("--tomogram-index", "index.doc") if written in ("dynamo", "stopgap") else ()
+    after = ("a.csv",) if command == "convert" else ("picks.csv", "--radius", "ribosome=100")
+    given = ("--tomograms", f"{STEMS[0]}.mrc", "--from", written, *index)
+    done = slabkit(command, f"p.{suffix}", *after, *given, code=2)
+    assert f"tomogram {STEMS[1]}" in done.stderr
+    assert "is not among the 1 given with --tomograms" in done.stderr
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_03_minislab_of_a_native_list_leaves_them_out_and_says_so(
+    tmp_path: Path, slabkit: Run
+) -> None:
+    csv(tmp_path, *STEMS)
+    volume(tmp_path, STEMS[0])
+    slabkit("convert", "picks.csv", "p.star", "--voxel-size", 10)
+    given = ("--tomograms", f"{STEMS[0]}.mrc", "--box", 100, "--depth", 100)
+    done = slabkit("minislab", "p.star", "-o", "m", *given, code=1)
+    for name in STEMS[1:]:
+        assert f"failed: {name}: p.star: has picks in {name}, and --tomograms has no" in done.stderr
+    assert "minislabs 1" in done.stdout + done.stderr
+
+
+def test_a_tomogram_is_named_as_the_table_spells_it(tmp_path: Path) -> None:
+    table = read_tomograms([volume(tmp_path, "TS_1")])
+    table["slabkitTomogram"] = NFD
+    path = tmp_path / "p.txt"
+    path.write_text("1 2 3\n")
+    for said in (NFC, NFD):
+        picks = read_picks(path, format="imod", tomograms=table, tomogram=said).picks
+        assert picks["slabkitTomogram"].tolist() == table["slabkitTomogram"].tolist()
+
+
 @pytest.mark.parametrize(
     ("said", "given"),
     [

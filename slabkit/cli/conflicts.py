@@ -34,6 +34,7 @@ conflicts = command(
         "VOLUME|FOLDER",
     ),
     voxel_size=common.VOXEL_SIZE,
+    allow_missing_chunks=common.ALLOW_MISSING_CHUNKS,
     contrast=common.CONTRAST,
     png=common.PNG,
     **common.FRAME,

@@ -37,6 +37,7 @@ map = command(
     mask=picking.MASK,
     contrast=common.CONTRAST,
     voxel_size=common.VOXEL_SIZE,
+    allow_missing_chunks=common.ALLOW_MISSING_CHUNKS,
     fill_nonfinite=common.FILL_NONFINITE,
     **common.FRAME_WITH_JOBS,
 )

@@ -52,6 +52,7 @@ minislab = command(
     ),
     invert=option("Invert the contrast of the galleries."),
     contrast=common.CONTRAST,
+    allow_missing_chunks=common.ALLOW_MISSING_CHUNKS,
     fill_nonfinite=common.FILL_NONFINITE,
     half=common.HALF,
     png=common.PNG,

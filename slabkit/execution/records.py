@@ -234,19 +234,33 @@ def _hash_folder(path: Path, digest: Any, more: dict[str, Any]) -> int:
         folders.sort()
         for name in sorted(files):
             file = Path(folder) / name
-            status = file.stat()
+            status = _status(file)
             size = status.st_size
             total += size
             modified += status.st_mtime_ns
             if total <= _WHOLE_BYTES:
-                with open_file(file) as whole:
-                    content.update(whole.read())
+                content.update(_content(file))
             digest.update(f"{file.relative_to(path).as_posix()}\0{size}\0".encode())
             if name in (".zattrs", ".zarray", ".zgroup", "zarr.json"):
-                with open_file(file) as metadata:
-                    digest.update(metadata.read())
+                digest.update(_content(file))
     more |= {"modified": modified} if total > _WHOLE_BYTES else {"denser_hash": content.hexdigest()}
     return total
+
+
+def _status(file: Path) -> os.stat_result:
+    try:
+        return file.stat()
+    except OSError:  # a link to nothing
+        return file.lstat()
+
+
+def _content(file: Path) -> bytes:
+    """Read a file in a volume's folder; what cannot be read fails that volume alone, when used."""
+    try:
+        with open_file(file) as opened:
+            return opened.read()
+    except (OSError, InputError):
+        return b""
 
 
 def _plain(value: Any) -> Any:

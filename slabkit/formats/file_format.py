@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError
+from slabkit.errors import InputError, warn
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.micrograph_names import MicrographNames
 from slabkit.formats.source import Source
@@ -137,6 +137,7 @@ class FileFormat:
     # Whether tomograms are numbers, so that ``--tomogram-index`` means something
     numbered: bool = False
     named_columns: bool = False  # whether ``--columns`` means something
+    binnings: bool = False  # whether ``--binning`` moves the positions that are read
     # Suffix and writer of a second file next to each file
     companion: tuple[str, PicksWriter] | None = None
 
@@ -155,6 +156,7 @@ class FileFormat:
         if not self.binary:
             source.refuse_binary()
         self.require_meant(context, source.where)
+        self._say_unbinned(context, source.where)
         assert self.read is not None
         return self.read(source, context)
 
@@ -168,6 +170,18 @@ class FileFormat:
         """Refuse a format that is only read."""
         if self.write is None:
             raise InputError(f"slabkit reads {self.name} but does not write it; give another --to.")
+
+    def _say_unbinned(self, context: Context, where: str) -> None:
+        """Say that ``--binning``, which may be the output's, moves no position of this format."""
+        voxels = context.unit == "px" or self.in_corner_unit == "px"
+        if context.binning in (None, 1) or self.binnings or not voxels:
+            return
+        unit = "voxels" if context.unit == "px" else self.unit
+        warn(
+            f"{where}: --binning {context.binning:g} moves no position of {self.name}, which "
+            f"counts {unit}; for pixels of another size make slabkit's own list first: slabkit "
+            "convert --voxel-size (that of the pixels), without --tomograms."
+        )
 
     def require_meant(self, context: Context, where: str) -> None:
         """Refuse options that the format has no use for, before they seem to have worked."""

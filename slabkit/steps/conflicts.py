@@ -35,6 +35,7 @@ def run(options: Options, frame: Frame) -> None:
     from slabkit.formats.tables.blocks import write_table
     from slabkit.formats.tables.native import PickList
     from slabkit.formats.tomograms.listing import pick_tomograms
+    from slabkit.formats.tomograms.names import files_read
     from slabkit.steps.shared.pick_lists import PickFiles, put_together
     from slabkit.tables import CONFLICTS
 
@@ -54,7 +55,8 @@ def run(options: Options, frame: Frame) -> None:
         contrast=gallery.contrast,
     )
     plan, failures = plan_galleries(places, volumes, gallery)
-    used = {str(volume.path): None for name, volume in volumes.items() if name not in failures}
+    opened = [volume for name, volume in volumes.items() if name not in failures]
+    used = dict.fromkeys(str(file) for volume in opened for file in files_read(volume))
     with frame.work(
         "conflicts",
         folder / "conflicts.star",

@@ -50,6 +50,7 @@ class Options:
     contrast: Contrast | None = None
     voxel_size: float | None = None
     fill_nonfinite: Literal["median"] | None = None
+    allow_missing_chunks: bool | None = None
 
 
 def run(options: Options, frame: Frame) -> None:
@@ -58,10 +59,15 @@ def run(options: Options, frame: Frame) -> None:
     from slabkit.formats.tables.native import read_slabs
     from slabkit.formats.tables.paths import with_paths_from_here
     from slabkit.formats.tomograms.listing import slab_tomograms
+    from slabkit.formats.tomograms.names import files_read
 
     sources = load_picks2d(options.picks2d)
     slabs = with_paths_from_here(read_slabs(options.slabs), options.slabs)
-    reading = Reading(voxel_size=options.voxel_size, fill_nonfinite=options.fill_nonfinite)
+    reading = Reading(
+        voxel_size=options.voxel_size,
+        allow_missing_chunks=bool(options.allow_missing_chunks),
+        fill_nonfinite=options.fill_nonfinite,
+    )
     volumes = slab_tomograms(slabs, reading=reading)
     masks = find_masks(options.mask, volumes)
     with frame.work(
@@ -71,7 +77,7 @@ def run(options: Options, frame: Frame) -> None:
             *options.picks2d,
             *referenced_files(sources),
             options.slabs,
-            *(ref.path for ref in volumes.values() if ref.path and not ref.problem),
+            *(file for ref in volumes.values() if not ref.problem for file in files_read(ref)),
         ],
         parameters=parameters(options, "picks2d", "slabs", "out", "mask"),
         text_inputs={source.where: source.text for source in sources if source.where == "-"},

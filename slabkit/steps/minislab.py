@@ -31,6 +31,7 @@ def run(options: Options, frame: Frame) -> None:
     """Project the box about each pick and write the galleries."""
     from slabkit.formats.source import Source
     from slabkit.formats.tomograms.listing import list_tomograms, pick_tomograms
+    from slabkit.formats.tomograms.names import files_read
     from slabkit.minislabs import check_tilts
 
     gallery = options.gallery
@@ -51,7 +52,8 @@ def run(options: Options, frame: Frame) -> None:
         listed = list_tomograms(
             options.tomograms, reading=gallery.reading, tomo_type=options.tomo_type
         )
-    used = {str(volume.path): None for name, volume in volumes.items() if name not in failures}
+    opened = [volume for name, volume in volumes.items() if name not in failures]
+    used = dict.fromkeys(str(file) for volume in opened for file in files_read(volume))
     index = options.reading.tomogram_index
     with frame.work(
         "minislab",

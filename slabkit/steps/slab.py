@@ -43,6 +43,7 @@ def run(options: Options, frame: Frame) -> None:
     """Project the tomograms into slabs and write ``slabs.star``."""
     from slabkit.formats.tables.paths import is_readable
     from slabkit.formats.tomograms.listing import list_tomograms
+    from slabkit.formats.tomograms.names import files_read
 
     found = list_tomograms(
         options.tomograms,
@@ -56,7 +57,7 @@ def run(options: Options, frame: Frame) -> None:
     with frame.work(
         "slab",
         table,
-        inputs=[ref.path for ref in found if ref.path and is_readable(ref.path)],
+        inputs=[file for ref in found for file in files_read(ref) if is_readable(file)],
         parameters=parameters(options, "tomograms", "out", "tomo_type"),
     ) as work:
         if work.finished:

@@ -45,7 +45,9 @@ UINT8 = option(
 )
 LEVEL = option("Resolution level of an OME-Zarr.", kind=int, min=0, rich_help_panel=VOLUMES)
 ALLOW_MISSING_CHUNKS = option(
-    "Read missing chunks of an OME-Zarr as empty.", rich_help_panel=VOLUMES
+    "Read missing chunks of an OME-Zarr as empty.",
+    flags="--allow-missing-chunks",
+    rich_help_panel=VOLUMES,
 )
 FILL_NONFINITE = option(
     "Replace NaN and infinite voxels by the median instead of stopping.", rich_help_panel=VOLUMES

@@ -26,11 +26,13 @@ _FEW_PICKS = 10
 _READINGS = {"angstrom": ("Å", "px"), "px": ("px", "Å"), "fraction": ("fractions", "px")}
 
 
-def check_bounds(parsed: ParsedPicks, unit: str, context: Context, where: str) -> None:
+def check_bounds(
+    parsed: ParsedPicks, unit: str, context: Context, where: str, binnings: bool = True
+) -> None:
     """Refuse positions of which more than 5 % lie outside their tomograms.
 
     Where the size or voxel size of a tomogram is not known, only negative positions count as
-    outside. ``unit`` is the file's: angstrom, px or fraction.
+    outside. ``unit`` is the file's: angstrom, px or fraction; ``binnings``: `FileFormat.binnings`.
     """
     names = list(parsed.columns["slabkitTomogram"])
     if not names:
@@ -63,11 +65,18 @@ def check_bounds(parsed: ParsedPicks, unit: str, context: Context, where: str) -
                 f"; divided by {divided[0]} (binning), 95 % or more, which does not say that "
                 "this is the binning: it is the voxel size over the pixel size of the picks"
             )
+        remedy = "--unit or --binning, --voxel-size where the volume's is wrong,"
+        if unit == "px" and not binnings:
+            remedy = (
+                "--unit, --voxel-size where the volume's is wrong (of pixels of another size make "
+                "slabkit's own list first: slabkit convert --voxel-size (that of the pixels), "
+                "without --tomograms),"
+            )
         raise InputError(
             f"{where}: {round((1 - fits) * len(p))} of {len(p)} picks lie outside their "
             f"tomograms: read as {as_unit} {100 * fits:.0f} % lie inside, read as {as_other} "
-            f"{100 * other:.0f} %{hint}. Give the right --from, --unit or --binning, --voxel-size "
-            "where the volume's is wrong, or --no-check-bounds if they are right."
+            f"{100 * other:.0f} %{hint}. Give the right --from, {remedy} or "
+            "--no-check-bounds if they are right."
         )
     if unit == "angstrom" and len(p) >= _FEW_PICKS and other >= _FIT and (voxel > 1.5).all():
         warn(

@@ -68,6 +68,9 @@ class Context:
             if self.voxel_size is not None:
                 table = table.assign(slabkitVoxelSize=float(self.voxel_size))
             object.__setattr__(self, "tomograms", table)
+            if self.tomogram is not None:  # as the table spells it
+                spelled = {composed(name): name for name in table["slabkitTomogram"]}
+                object.__setattr__(self, "tomogram", spelled.get(self.tomogram, self.tomogram))
 
     @property
     def first_voxel(self) -> int:

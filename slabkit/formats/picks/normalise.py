@@ -112,7 +112,7 @@ def known_tomograms(
             rows[name] = _merged(rows[name], row, context, where) if name in rows else row
     wanted = list(dict.fromkeys(names))
     if context.tomograms is not None:
-        require_known_tomograms(wanted, rows, where)
+        require_known_tomograms(wanted, context.tomograms["slabkitTomogram"], where)
     for name in wanted:
         rows.setdefault(name, {"slabkitTomogram": name})
     if not rows:

@@ -141,7 +141,7 @@ def read_picks(
         reading, pick_format = _read(item, chosen, context_of_item)
         if check_bounds and pick_format.in_corner_unit:
             in_unit = "px" if context.unit == "px" else pick_format.in_corner_unit
-            bounds.check_bounds(reading, in_unit, context_of_item, item.where)
+            bounds.check_bounds(reading, in_unit, context_of_item, item.where, pick_format.binnings)
         parts.append(_columns(reading, item.where))
         if not pick_format.in_corner_unit and reading.tomograms is not None:
             own.append((parts[-1], item.where))

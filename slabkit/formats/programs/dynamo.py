@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import warn
+from slabkit.errors import InputError, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.json_values import ROTATION
@@ -118,12 +118,21 @@ def _voxel_sizes(
         return context.voxel_sizes(names, where), None
     said = parse_numbers(columns[_COLUMN["apix"]])
     said = np.where(said > 0, said, np.nan)
-    other = np.isfinite(known) & np.isfinite(said) & (abs(said / known - 1) > 1e-3)
-    if other.any():
-        row = int(np.flatnonzero(other)[0])
-        warn(
+    apart = np.where(np.isfinite(known) & np.isfinite(said), abs(said / known - 1), 0.0)
+    if (apart > 1e-3).any():
+        row = int(np.argmax(apart))
+        text = (
             f"{where}: says {said[row]:g} Å per pixel (column 36) where {names[row]} has "
-            f"{known[row]:g} Å; the positions were taken for voxels of {known[row]:g} Å."
+            f"{known[row]:g} Å"
+        )
+        if context.voxel_size is None and apart[row] > 2e-3:
+            raise InputError(
+                f"{text}; give --voxel-size {known[row]:g} if the positions are voxels of "
+                f"{names[row]} as it is. If they are pixels of {said[row]:g} Å, make slabkit's own "
+                f"list first: slabkit convert --voxel-size {said[row]:g}, without --tomograms."
+            )
+        warn(
+            f"{text}; the positions were taken for voxels of {known[row]:g} Å."
         )
     if np.isfinite(known).all():
         return known, None

@@ -66,8 +66,10 @@ def read(source: Source, context: Context) -> ParsedPicks:
     if isinstance(content.get("curves"), list) and content["curves"]:
         warn(f"{where}: {len(content['curves'])} points of curves are no picks and were left out.")
     names = names_of_file(source, context, len(boxes), "_info")
-    voxel_size = context.voxel_sizes(names, where)
     unbinned = content.get("apix_unbin")
+    if unbinned is not None:
+        context.sizes(names, where)  # refused first: --tomograms, which it asks for, has both
+    voxel_size = context.voxel_sizes(names, where)
     unit, zero = voxel_size, np.zeros((len(boxes), 3))
     if unbinned is not None:
         unit = np.full(len(boxes), _pixel_size(unbinned, where))

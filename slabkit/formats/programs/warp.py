@@ -62,8 +62,9 @@ def read_fractions(source: Source, context: Context) -> ParsedPicks:
     """Read matches: fractions of the volume, 0 its first voxel, 1 one after its last."""
     star = RelionStar.read(source, _COLUMNS)
     names = star.names(context, MICROGRAPH)
+    sizes = context.sizes(names, star.where)  # first: --tomograms, which it asks for, has both
     voxel_size = context.voxel_sizes(names, star.where)
-    unit = context.sizes(names, star.where) * voxel_size[:, None]
+    unit = sizes * voxel_size[:, None]
     said = star.image_pixels()
     of_images = voxel_size if said is None else np.where(np.isnan(said), voxel_size, said)
     found = placed(names, star.numbers(CORNER) * unit - star.shift(of_images)) | star.score()
@@ -133,4 +134,5 @@ PIXELS = FileFormat(
     keeps=frozenset({"slabkitTomogram", "slabkitScore", "slabkitScoreKind", _ID}),
     keeps_extra=True,
     in_corner_unit="px",
+    binnings=True,
 )

@@ -13,8 +13,12 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slabkit.errors import InputError, warn
+
+if TYPE_CHECKING:
+    from slabkit.tomogram import TomogramRef
 
 SUFFIXES = (
     ".ome.tiff",
@@ -126,6 +130,18 @@ def half_maps(path: str | os.PathLike[str]) -> tuple[Path, Path]:
             "_ODD, _even and _odd)."
         )
     return next((pair for pair in pairs if all(one.exists() for one in pair)), pairs[0])
+
+
+def files_read(ref: TomogramRef) -> list[Path]:
+    """Give the files that are read of a tomogram: of half maps the one, or both where summed."""
+    if ref.path is None:
+        return []
+    half = ref.reading.half
+    try:
+        pair = half_maps(ref.path) if half else ()
+    except InputError:  # said when it is opened
+        pair = ()
+    return [Path(ref.path)] if not pair else [*pair] if half == "sum" else [pair[half == "2"]]
 
 
 def composed(name: str) -> str:

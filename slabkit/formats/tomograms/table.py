@@ -98,7 +98,8 @@ def _from_volumes(
     kind = tomo_type if is_project(argument) else None
     reading = Reading(voxel_size=voxel_size)
     for ref in list_tomograms([argument], reading=reading, tomo_type=kind):
-        tomogram = ref.open()
+        # Missing chunks change no size; whoever reads the voxels is asked about them.
+        tomogram = ref.but(reading=Reading(allow_missing_chunks=True)).open()
         rows.append(
             {
                 "slabkitTomogram": tomogram.name,
@@ -106,7 +107,7 @@ def _from_volumes(
                 **dict(zip(_SIZES, reversed(tomogram.shape), strict=True)),
                 "slabkitVoxelSize": tomogram.voxel_size,
                 "slabkitTomogramContrast": tomogram.contrast,
-                _READING: tomogram.reading,
+                _READING: ref.reading.text(),
             }
         )
     if not rows:

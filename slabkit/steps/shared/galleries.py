@@ -44,12 +44,16 @@ class GalleryOptions:
     voxel_size: float | None = None
     fill_nonfinite: Literal["median"] | None = None
     half: Literal["1", "2", "sum"] | None = None
+    allow_missing_chunks: bool | None = None
 
     @property
     def reading(self) -> Reading:
         """How the user says that the volumes are read."""
         return Reading(
-            voxel_size=self.voxel_size, fill_nonfinite=self.fill_nonfinite, half=self.half
+            voxel_size=self.voxel_size,
+            allow_missing_chunks=bool(self.allow_missing_chunks),
+            fill_nonfinite=self.fill_nonfinite,
+            half=self.half,
         )
 
 

@@ -33,7 +33,12 @@ STREAM_MAGIC = b"\x95CSDAT"
 
 Columns = dict[str, npt.NDArray[Any]]
 
-_METAFILE = re.compile(r"^\s+metafile:\s*['\"]?>?(?P<name>[^'\"\n]+?)['\"]?\s*$", re.MULTILINE)
+_METAFILE = re.compile(r"^[ \t]+metafile:[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
+# Text as YAML has it: in single or double quotes, or plain; no null, number, list or object.
+_TEXT = re.compile(
+    r"""'>?((?:[^']|'')+)'|">?([^"\\]+)"|"""
+    r"""(?i:(?!(?:null|true|false|yes|no|on|off|[-+.\d][\d.e+_-]*)$))>?([^][{}'"#&*!|%@`~>\s][^#'"]*)"""
+)
 _LZ4_RATIO = 256  # no block becomes larger than so many times its bytes
 _UID_PREFIX = re.compile(r"^\d{21}_")
 
@@ -268,7 +273,13 @@ def group_files(path: str | os.PathLike[str]) -> list[Path]:
         text = read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: is not a text file, so no result group (.csg).") from error
-    names = dict.fromkeys(match["name"].replace("''", "'") for match in _METAFILE.finditer(text))
+    names: dict[str, None] = {}
+    for value in _METAFILE.findall(text):
+        found = _TEXT.fullmatch(value)
+        if found is None:
+            raise FormatError(f"{path}: a metafile must be a name in quotes, not {value[:60]!r}.")
+        single, double, plain = found.groups(default="")
+        names[single.replace("''", "'") or double or plain.strip()] = None
     if not names:
         raise FormatError(f"{path}: names no metafile, so it is no result group (.csg).")
     return [Path(path).parent / name for name in names]

@@ -320,6 +320,7 @@ RELION4 = FileFormat(
     read=read_relion4,
     write=write_relion4,
     in_corner_unit="px",
+    binnings=True,
     **_COMMON,
 )
 

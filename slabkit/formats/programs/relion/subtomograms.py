@@ -88,4 +88,5 @@ FORMAT = FileFormat(
     sniff=sniff,
     read=read,
     in_corner_unit="px",
+    binnings=True,
 )

@@ -395,8 +395,8 @@ def zero_of_centred(names: list[str], context: Context, where: str) -> Numbers:
     unknown = ~np.isfinite(zero).all(axis=1)
     rest = [names[row] for row in np.flatnonzero(unknown).tolist()]
     if rest:
-        voxel_size = context.voxel_sizes(rest, where)
-        zero[unknown] = context.sizes(rest, where) * voxel_size[:, None] / 2
+        sizes = context.sizes(rest, where)  # first: --tomograms, which it asks for, has both
+        zero[unknown] = sizes * context.voxel_sizes(rest, where)[:, None] / 2
     return zero
 
 
