@@ -131,9 +131,7 @@ def _voxel_sizes(
                 f"{names[row]} as it is. If they are pixels of {said[row]:g} Å, make slabkit's own "
                 f"list first: slabkit convert --voxel-size {said[row]:g}, without --tomograms."
             )
-        warn(
-            f"{text}; the positions were taken for voxels of {known[row]:g} Å."
-        )
+        warn(f"{text}; the positions were taken for voxels of {known[row]:g} Å.")
     if np.isfinite(known).all():
         return known, None
     found = dict(zip(names, np.where(np.isfinite(known), known, said).tolist(), strict=True))
