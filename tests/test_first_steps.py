@@ -10,6 +10,8 @@ from volume_files import random_volume, write_mrc_file
 from slabkit.cli.options.declare import length, without_unit
 from slabkit.cli.options.values import parse_distances, parse_range, parse_z_range
 from slabkit.errors import InputError
+from slabkit.execution.labelling_speed import _is_rule
+from slabkit.execution.records import Record
 from slabkit.units import planes_text
 
 PICKS2D = (
@@ -235,6 +237,12 @@ def test_i5_a_rule_has_no_labelling_speed(slabkit, files, rule):
     slabkit("label", "good.csv", "--minislabs", "m/minislabs.star", "-o", "l.star", *rule)
     pace = json.loads(slabkit("stats", "picks.star", "--labels", "l.star", "--json").stdout)["pace"]
     assert (pace[0]["labels_per_hour_at_least"] is None) == bool(rule)
+
+
+def test_i5_what_is_a_rule():
+    for step, given in (("label", {"quality": 0.0}), ("label", {"threshold": 0}), ("suggest", {})):
+        assert _is_rule(Record(step, given, []))
+    assert not _is_rule(Record("label", {"classes": "1,3", "threshold": None}, []))
 
 
 def test_i5_an_interruption_says_what_is_kept(slabkit, files, monkeypatch):

@@ -105,8 +105,8 @@ def _row(path: str | os.PathLike[str], pause: float) -> tuple[object, ...]:
 
 def _is_rule(record: Record) -> bool:
     """Tell labels that a threshold, a quality or `slabkit suggest` gave, not a person."""
-    given = record.parameters
-    return record.step != "label" or bool(given.get("auto")) or given.get("threshold") is not None
+    given = record.parameters  # label records a quality with --auto only
+    return record.step != "label" or any(given.get(n) is not None for n in ("quality", "threshold"))
 
 
 def _times(path: Path, entry: dict[str, object]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
