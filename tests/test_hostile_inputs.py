@@ -405,6 +405,7 @@ def test_e_no_message_on_a_mask_advises_an_option_that_is_not_there(tmp_path, sl
     slabkit("slab", "TS_1.mrc", "-o", "s")
     write_mrc_file(tmp_path / "m" / "TS_1.mrc", random_volume((20, 24, 24)) > 0, 0.0, mode=0)
     given = ("pick", "blob", "s/slabs.star", "-o", "p.star", "--diameter", "100")
+    given += ("--threshold", "0.5")
     done = slabkit(*given, "--mask", "m/TS_1.mrc", code=2)
     assert "set it in its header" in done.stderr
     assert "--voxel-size" not in done.stderr

@@ -177,7 +177,10 @@ def test_em_fuzz(tmp_path: Path, data: bytes, start: int) -> None:
 
 def test_info_counts_particles_of_many_tomograms(tmp_path: Path) -> None:
     info = describe_file(write(tmp_path / "m.em", em_list(PARTICLE, PARTICLE | {5: 7})))
-    assert (info.rows, info.notes) == (2, ("tomograms (2): 1, 7",))
+    assert (info.rows, info.notes) == (
+        2,
+        ("tomograms (2): 1, 7", "scores: 0.4 to 0.4"),
+    )
     assert "numbers its tomograms (1, 7)" in info.warnings[0]
 
 

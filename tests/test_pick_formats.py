@@ -258,7 +258,7 @@ def test_relion5_other_centre_needs_the_pixel_size(tmp_path: Path) -> None:
     path = write(tmp_path, relion(CENTRED, "TS_1 0 0 0"), "p.star")
     with pytest.raises(InputError, match="give --binning"):
         read_picks(path, tomograms=TWO_TOMOGRAMS, centre="size/2-1")
-    with pytest.raises(InputError, match="the voxel size of TS_1 is not known"):
+    with pytest.raises(InputError, match=r"the size of TS_1 is not known.*give --tomograms"):
         read_picks(path)
     with pytest.raises(InputError, match="the size of TS_1 is not known"):
         read_picks(path, voxel_size=10.0)

@@ -403,7 +403,7 @@ def test_optimisation_sets_that_are_refused(named, message):
 
 def test_optimisation_sets_without_tomograms(slabkit):
     write_particles()
-    with pytest.raises(InputError, match="voxel size of TS_01 is not known"):
+    with pytest.raises(InputError, match=r"the size of TS_01 is not known.*give --tomograms"):
         read_picks(write_set(Tomograms=""))
     with pytest.raises(InputError, match="names not just one rlnTomoTomogramsFile"):
         read_tomograms([write_set(Tomograms="")])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.tables import native as files
+from slabkit.formats.tables.paths import path_for_table, resolve_path
 from slabkit.tables import (
     LABELS,
     MINISLABS,
@@ -202,12 +203,12 @@ def test_paths_are_found_from_the_working_directory_or_the_table(tmp_path, monke
     image.touch()
     table = tmp_path / "slabs" / "slabs.star"
     monkeypatch.chdir(tmp_path)
-    assert files.path_for_table(image) == "slabs/a.mrc"
-    assert files.resolve_path("slabs/a.mrc", table).samefile(image)
+    assert path_for_table(image) == "slabs/a.mrc"
+    assert resolve_path("slabs/a.mrc", table).samefile(image)
     monkeypatch.chdir(tmp_path / "slabs")
-    assert files.resolve_path("a.mrc", table).samefile(image)
+    assert resolve_path("a.mrc", table).samefile(image)
     # Which folder the names start in is taken from the record, never guessed from what lies around.
-    assert str(files.resolve_path("slabs/a.mrc", "slabs.star")) == "slabs/a.mrc"
+    assert str(resolve_path("slabs/a.mrc", "slabs.star")) == "slabs/a.mrc"
     (tmp_path / "slabs" / "slabs.star.json").write_text('{"working_directory": ".."}')
-    assert files.resolve_path("slabs/a.mrc", "slabs.star").samefile(image)
-    assert str(files.resolve_path("nowhere.mrc", table)) == "nowhere.mrc"
+    assert resolve_path("slabs/a.mrc", "slabs.star").samefile(image)
+    assert str(resolve_path("nowhere.mrc", table)) == "nowhere.mrc"
