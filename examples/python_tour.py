@@ -3,7 +3,7 @@
 import slabkit
 
 tomogram, truth = slabkit.simulate_tomogram("demo", preset="small", seed=3)
-images, slabs = slabkit.project_slabs(tomogram, thickness=300, step=75)
+images, slabs = slabkit.project_slabs(tomogram, thickness=300, step=150)
 picks2d = slabkit.pick_blobs(images, slabs, diameter=(100, 350))
 picks, counts = slabkit.map_picks(picks2d, slabs, tomogram)
 minislabs = slabkit.stack_minislabs(tomogram, picks, box=400, depth=300)

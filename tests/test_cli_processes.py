@@ -27,6 +27,7 @@ MISSING = {
     "split": ("none", "-o", "x.star", "--fractions", "train=1"),
     "convert": ("none", "x.star"),
     "export": ("cryosparc", "none", "-o", "x"),
+    "auto": ("none", "--diameter", "100", "-o", "x"),
     "import": ("slabpick", "--slab-map", "none", "-o", "x"),
     "simulate": ("-o", "x", "--map", "a=none:3"),
     "info": ("none",),

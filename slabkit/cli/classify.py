@@ -22,7 +22,9 @@ classify = command(
         "minislabs.star, or any particle STAR of RELION; - for standard input.", "MINISLABS"
     ),
     out=common.OUT_FOLDER,
-    classes=option("How many classes.", "K", min=1),
+    classes=option(
+        "How many classes; default: one for 16 images, 5 to 100.", "K", min=1, show_default=False
+    ),
     diameter=option("Of the circular mask; default: 0.68 of the box.", "Å"),
     resolution=option("Finest detail compared; default: a twelfth of the box.", "Å"),
     iterations=option("The first half compares coarsely, the second finely.", "N", min=1),

@@ -72,6 +72,7 @@ _COMMANDS = {
     "simulate": "Simulate tomograms of known particles, protein dark, with truth.star and "
     "truth.csv.",
     "info": "Say what a file is: kind, size, voxel size, values, columns and rows, warnings.",
+    "auto": "Run the whole chain on tomograms, with defaults that follow from what is known.",
     "demo": "Simulate tomograms, run the whole chain on them, score it, and write report.html.",
 }
 

@@ -6,7 +6,7 @@ from slabkit.cli.options import common
 from slabkit.cli.options.declare import argument, option
 from slabkit.cli.running import command
 from slabkit.steps.classify import GOOD_QUALITY
-from slabkit.steps.label import Options, run
+from slabkit.steps.label import SURE_SCORE, Options, run
 from slabkit.steps.shared.names import species_name
 
 label = command(
@@ -51,6 +51,11 @@ label = command(
         "classes.png."
     ),
     quality=option(f"With --auto: least quality, from 0 to 1; default: {GOOD_QUALITY:g}.", "Q"),
+    picks=option(
+        "With --auto: the list that the minislabs are of. Its picks with a score of "
+        f"{SURE_SCORE:g} standard deviations and more are accepted whatever their class.",
+        "PICKS",
+    ),
     unlisted=option(
         "What a minislab is that the result does not list. Default: rejected for a selection "
         "from our table or stacks (without --classes or --threshold), else undecided."

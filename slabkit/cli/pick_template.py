@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from slabkit.cli.options import common, picking
 from slabkit.cli.options.declare import option
-from slabkit.cli.options.values import positive
+from slabkit.cli.options.values import named_maps, positive
 from slabkit.cli.running import command
 from slabkit.errors import InputError
 from slabkit.steps.pick_template import Options, run
 from slabkit.steps.shared.names import species_name
-
-
-def _named_maps(given: list[str], option: str) -> tuple[tuple[str, str], ...]:
-    maps = []
-    for text in given:
-        name, equals, file = text.partition("=")
-        if not equals or Path(text).exists():
-            name, file = "", text
-        elif not name or not file:
-            raise InputError(f"{option} takes MAP.mrc or NAME=MAP.mrc, not {text!r}.")
-        maps.append((species_name(name, option), str(Path(file))))
-    return tuple(maps)
 
 
 def _tilts(text: str, option: str) -> tuple[float, float] | None:
@@ -53,7 +39,7 @@ template = command(
         "several times: each place then goes to the map that fits best.",
         "[NAME=]MAP.mrc",
         flags="--map",
-        parse=_named_maps,
+        parse=named_maps,
         kind=list[str],
     ),
     templates=option("Class averages of slabkit classify, RELION or CryoSPARC.", "STACK.mrcs"),

@@ -37,6 +37,8 @@ _SHAPES = (1.0, 2.5)  # of the background: noise never falls off more slowly tha
 _WIDTHS = (0.2, 1.0)  # of the logarithm of the scores that stand out
 _MOST_OVERLAP = 0.02  # of the background above the middle of what stands out
 _BETTER = 10.0  # by which the information criterion of two components must be lower than of one
+_GAP = 0.2  # between the distributions of a tomogram that the fit suits
+_KOLMOGOROV_999 = 1.95
 _Z95 = 1.959963984540054
 
 Floats = npt.NDArray[np.float64]
@@ -107,6 +109,35 @@ class ThresholdFit:
         # A better score never makes a pick more doubtful, whatever the tails of the model do.
         part = np.minimum.accumulate(part)
         return np.interp(values, grid, part, left=1.0)
+
+    def suits(self, scores: npt.ArrayLike) -> bool:
+        """Tell whether the background among other scores is as it was fitted.
+
+        Parameters
+        ----------
+        scores : array-like of float, shape (n,)
+            Of all peaks of one tomogram.
+
+        Returns
+        -------
+        bool
+            False where the scores between `floor` and `threshold` are distributed otherwise, by
+            a fifth at some score and by more than chance does in one of a thousand tomograms
+            (Kolmogorov-Smirnov).
+        """
+        values = np.sort(np.asarray(scores, dtype=np.float64))
+        values = values[(values >= self.floor) & (values < self.threshold)]
+        if len(values) < _FEWEST_SCORES:
+            return True
+        grid = geometric(self.floor, self.threshold, 500)
+        model = np.array([self.share, self.scale, self.shape, self.middle, self.width])
+        background, other = _log_densities(model, grid, self.floor)
+        density = exp(background) + exp(other)
+        steps = np.diff(grid) * (density[1:] + density[:-1]) / 2
+        below = np.interp(values, grid, np.append(0.0, np.cumsum(steps) / steps.sum()))
+        rank = np.arange(len(values) + 1) / len(values)
+        gap = float(np.maximum(rank[1:] - below, below - rank[:-1]).max())
+        return gap < _GAP or gap * math.sqrt(len(values)) < _KOLMOGOROV_999
 
 
 @dataclass(frozen=True)

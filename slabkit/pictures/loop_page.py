@@ -35,7 +35,7 @@ class LoopResult:
     picks2d: pd.DataFrame
     picks: pd.DataFrame
     curated: pd.DataFrame
-    truth: pd.DataFrame
+    truth: pd.DataFrame | None
     # Path of a slab image or gallery to its pixels, shape ``(y, x)``
     read_image: Callable[[str], npt.NDArray[Any]]
     galleries: Sequence[str]  # paths of the galleries
@@ -44,10 +44,11 @@ class LoopResult:
     # How many classes there are, and how many of them were accepted
     classes: int
     good_classes: int
-    # Title to score table by species and totals, as `slabkit.score_picks` gives them
+    # Title to score table by species and totals, as `slabkit.score_picks` gives them; empty
+    # without truth
     scores: Mapping[str, tuple[pd.DataFrame, Mapping[str, float]]]
-    # shape (picks,): whether each pick lies within half a particle's radius of a true one
-    found: npt.NDArray[np.bool_]
+    # None, or shape (picks,): whether each pick lies within half a particle's radius of a true one
+    found: npt.NDArray[np.bool_] | None
 
 
 def loop_page(result: LoopResult, title: str = "slabkit demo") -> str:
@@ -60,9 +61,11 @@ def loop_page(result: LoopResult, title: str = "slabkit demo") -> str:
     """
     page = Page(
         title,
-        "Simulated tomograms with known particles, taken from volume to curated pick list.",
+        "From volumes to a curated pick list."
+        if result.truth is None
+        else "Tomograms with known particles, taken from volume to curated pick list.",
     )
-    after = list(result.scores.values())[-1][1]
+    scores = list(result.scores.values())[-1:]
     page.numbers(
         [
             (str(len(result.tomograms)), "tomogram" if len(result.tomograms) == 1 else "tomograms"),
@@ -70,8 +73,14 @@ def loop_page(result: LoopResult, title: str = "slabkit demo") -> str:
             (f"{len(result.picks2d):,}", "hits in 2D"),
             (f"{len(result.picks):,}", "picks in 3D"),
             (f"{len(result.curated):,}", "accepted"),
-            (f"{after['recall']:.0%}", "of true particles found"),
-            (f"{after['precision']:.0%}", "of accepted picks true"),
+        ]
+        + [
+            number
+            for _, total in scores
+            for number in (
+                (f"{total['recall']:.0%}", "of true particles found"),
+                (f"{total['precision']:.0%}", "of accepted picks true"),
+            )
         ]
     )
     page.section("What was run")
@@ -79,7 +88,8 @@ def loop_page(result: LoopResult, title: str = "slabkit demo") -> str:
     _slabs(page, result)
     _classes(page, result)
     _funnel(page, result)
-    _scores(page, result)
+    if result.scores:
+        _scores(page, result)
     _profiles(page, result)
     _galleries(page, result)
     return page.html()
@@ -143,12 +153,17 @@ def _circled(
 
 
 def _funnel(page: Page, result: LoopResult) -> None:
-    right = int(list(result.scores.values())[-1][1]["true_positives"])  # of the accepted ones
+    right = [int(total["true_positives"]) for _, total in result.scores.values()][-1:]
     page.section(
         "Funnel",
         "From hits on overlapping slabs to particles. Hits of one particle in several slabs become "
-        "one pick; picks in classes of low quality are rejected. Right are accepted picks within "
-        f"half a radius of a true particle, of which there are {len(result.truth)}.",
+        "one pick; picks in classes of low quality are rejected, unless their score is high."
+        + (
+            ""
+            if result.truth is None
+            else " Right are accepted picks within half a radius of a true particle, of which there "
+            f"are {len(result.truth)}."
+        ),
     )
     page.chart(
         stacked_bars(
@@ -156,7 +171,7 @@ def _funnel(page: Page, result: LoopResult) -> None:
                 "hits on slabs": {"picks": len(result.picks2d)},
                 "picks after merging": {"picks": len(result.picks)},
                 "accepted picks": {"picks": len(result.curated)},
-                "accepted picks that are right": {"picks": right},
+                **{"accepted picks that are right": {"picks": number} for number in right},
             },
             title="Number of picks",
             unit="picks",
@@ -165,13 +180,16 @@ def _funnel(page: Page, result: LoopResult) -> None:
     score = result.picks["slabkitScore"].to_numpy(dtype=float)
     page.section(
         "Scores",
-        "Scores are in standard deviations of the noise, so they compare across slabs. Which picks "
-        "are true is known here because the data are simulated: scores alone do not tell, which is "
-        "why classes decide.",
+        "Scores are in standard deviations of the noise, so they compare across slabs. Low scores "
+        "alone do not tell particles from others, which is why classes decide there.",
     )
+    accepted = result.picks["slabkitPickId"].isin(result.curated["slabkitPickId"])
+    parts, (first, second) = accepted.to_numpy(dtype=bool), ("accepted", "rejected")
+    if result.found is not None:
+        parts, (first, second) = result.found, ("true particles", "others")
     page.chart(
         histograms(
-            {"true particles": score[result.found], "others": score[~result.found]},
+            {first: score[parts], second: score[~parts]},
             title="Scores of the picks",
             label="score of a pick (standard deviations)",
         )
@@ -206,19 +224,21 @@ def _profiles(page: Page, result: LoopResult) -> None:
     tomogram = result.tomograms[name]
     picks = result.curated[result.curated["slabkitTomogram"] == name]
     picks = picks.nlargest(_PROFILES, "slabkitScore")
-    truth = result.truth[result.truth["slabkitTomogram"] == name]
+    truth = result.truth
+    if truth is not None:
+        truth = truth[truth["slabkitTomogram"] == name]
     if not len(picks):
         return
     curves = [_profile_chart(tomogram, pick, truth) for _, pick in picks.iterrows()]
     page.section(
         "Depth",
-        "How well a particle fits at each depth below the best picks: the depth found (line) and "
-        "the true one of the nearest particle (dashed).",
+        "How well a particle fits at each depth below the best picks: the depth found (line)"
+        + (", and the true one of the nearest particle (dashed)." if result.scores else "."),
     )
     page.charts(curves, small=True)
 
 
-def _profile_chart(tomogram: Tomogram, pick: pd.Series, truth: pd.DataFrame) -> Drawing:
+def _profile_chart(tomogram: Tomogram, pick: pd.Series, truth: pd.DataFrame | None) -> Drawing:
     size = tomogram.voxel_size
     depth, height, width = tomogram.shape
     profile = next(
@@ -238,11 +258,11 @@ def _profile_chart(tomogram: Tomogram, pick: pd.Series, truth: pd.DataFrame) -> 
     z = (profile.start[0] + np.arange(len(score))) * size
     z, score = z[np.isfinite(score)], score[np.isfinite(score)]  # beyond the volume there is none
     marks = {"found": float(pick["slabkitZ"])}
-    away = np.hypot(truth["slabkitX"] - pick["slabkitX"], truth["slabkitY"] - pick["slabkitY"])
-    beside = truth[(away < 100).to_numpy()]
-    if len(beside):
-        nearest = (beside["slabkitZ"] - pick["slabkitZ"]).abs().to_numpy().argmin()
-        marks["truth"] = float(beside["slabkitZ"].iloc[nearest])
+    if truth is not None:
+        away = np.hypot(truth["slabkitX"] - pick["slabkitX"], truth["slabkitY"] - pick["slabkitY"])
+        beside = truth.loc[(away < 100).to_numpy(), "slabkitZ"].to_numpy()
+        if len(beside):
+            marks["truth"] = float(beside[np.abs(beside - pick["slabkitZ"]).argmin()])
     return lines_chart(
         {"fit": (z, score)},
         title=f"score {pick['slabkitScore']:.1f}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ GOOD_QUALITY = 0.12
 """Classes of this quality and more are accepted by ``label --auto``."""
 
 _SHOWN = 12
+_IMAGES_A_CLASS, _FEWEST_CLASSES, _MOST_CLASSES = 16, 5, 100
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Options:
 
     table: str
     out: str
-    classes: int = 50
+    classes: int | None = None  # by the number of images
     iterations: int = 25
     angular_step: float = 6.0
     shift_range: float | None = None
@@ -40,13 +41,18 @@ class Options:
     device: str = "cpu"
 
 
+def default_classes(images: int) -> int:
+    """Say into how many classes so many images go (`benchmarks/auto.py`)."""
+    return min(_MOST_CLASSES, max(_FEWEST_CLASSES, round(images / _IMAGES_A_CLASS)), max(1, images))
+
+
 def run(options: Options, frame: Frame) -> None:
     """Classify the images and write the classes."""
     from slabkit.classification import ClassificationSettings
     from slabkit.formats.particle_images import read_particle_images
 
     settings = ClassificationSettings(
-        classes=options.classes,
+        classes=options.classes or 1,
         iterations=options.iterations,
         angular_step=options.angular_step,
         shift_range=options.shift_range,
@@ -60,6 +66,8 @@ def run(options: Options, frame: Frame) -> None:
     images = read_particle_images(
         options.table, contrast=options.contrast, pixel_size=options.pixel_size
     )
+    if options.classes is None:
+        settings = replace(settings, classes=default_classes(len(images)))
     folder = Path(options.out)
     with frame.work(
         "classify",
@@ -73,7 +81,7 @@ def run(options: Options, frame: Frame) -> None:
         averages, classes, picture = _files(folder)
         work.check_free([averages, picture], [classes], begin=False)
         result = _classified(images, settings, options, frame)
-        _warn(result, images, options)
+        _warn(result, images, options.table, settings.classes)
         _write(work, result, images, folder, options.quality)
         _report(work, result, options.quality)
 
@@ -101,19 +109,16 @@ def _classified(
         )
 
 
-def _warn(result: Classification, images: ParticleImages, options: Options) -> None:
+def _warn(result: Classification, images: ParticleImages, table: str, classes: int) -> None:
     left_out = int((result.class_number == 0).sum())
     if left_out:
         warn(
-            f"{options.table}: {left_out} of {len(images)} images are constant or have values that "
+            f"{table}: {left_out} of {len(images)} images are constant or have values that "
             "are not finite; they are in no class (0)."
         )
     usable = len(images) - left_out
-    if usable < options.classes:
-        warn(
-            f"{options.table}: has {usable} images, so {options.classes} classes cannot be made of "
-            "them."
-        )
+    if usable < classes:
+        warn(f"{table}: has {usable} images, so {classes} classes cannot be made of them.")
 
 
 def _files(folder: Path) -> tuple[Path, Path, Path]:

@@ -10,6 +10,9 @@ from slabkit.errors import InputError
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.classify import GOOD_QUALITY
 
+SURE_SCORE = 4.0
+"""Picks of this score are accepted by ``--auto --picks`` whatever their class."""
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -44,6 +47,7 @@ class Options:
     threshold: float | None = None
     auto: bool = False
     quality: float | None = None
+    picks: str | None = None  # whose scores count beside the quality of the classes
     unlisted: Literal["rejected", "undecided"] | None = None  # None: by the kind of result
     views: Literal["majority", "any", "all"] = "majority"
     y_axis: Literal["up", "down"] | None = None
@@ -64,8 +68,12 @@ def run(options: Options, frame: Frame) -> None:
 
     if options.quality is not None and not options.auto:
         raise InputError("--quality is for --auto; give both, or choose by --classes.")
+    if options.picks is not None and not options.auto:
+        raise InputError("--picks is for --auto; give both, or leave it out.")
+    if options.picks == "-":
+        raise InputError("--picks takes a file, not standard input (-).")
     least = GOOD_QUALITY if options.quality is None else options.quality
-    given = [*options.results, options.minislabs]
+    given = [*options.results, options.minislabs, *([options.picks] if options.picks else [])]
     if given.count("-") > 1:
         raise InputError("only one table can come from standard input (-).")
     table, geometry = read_minislabs(options.minislabs)
@@ -78,6 +86,8 @@ def run(options: Options, frame: Frame) -> None:
         if by_value:
             raise InputError("--auto decides by itself; leave --classes and --threshold out.")
         decided, qualities = _by_quality(options.results, decided, least)
+        if options.picks is not None:
+            decided = _sure_accepted(decided, table, options.picks)
     elif not by_value:
         _refuse_classified(options.results)
     unlisted = options.unlisted or read.unlisted(by_value=options.auto or by_value)
@@ -89,7 +99,7 @@ def run(options: Options, frame: Frame) -> None:
         options.out,
         inputs=[*given, *read.files, *qualities],
         parameters={
-            **parameters(options, "results", "minislabs", "out", "auto", "quality"),
+            **parameters(options, "results", "minislabs", "out", "auto", "quality", "picks"),
             "unlisted": unlisted,
             **({"quality": least} if options.auto else {}),
         },
@@ -148,6 +158,31 @@ def _by_quality(
             "classify writes it next to classified.star."
         )
     return decide_by_quality(read, read_classes(table), quality), [str(table)]
+
+
+def _sure_accepted(decided: pd.DataFrame, minislabs: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Accept the picks of a list that stand out by their score, whatever their class."""
+    from slabkit.formats.tables.native import read_native_picks
+
+    picks = read_native_picks(source).picks
+    kinds = sorted(set(picks["slabkitScoreKind"]))
+    other = [kind for kind in kinds if not kind.startswith("blob-") and kind != "template"]
+    if other:
+        raise InputError(
+            f"{source}: its scores are of the kind {other[0]!r} and not in standard deviations of "
+            "noise, as those of pick blob and pick template; leave --picks out."
+        )
+    if "slabkitPickId" not in decided.columns:
+        raise InputError(f"{source}: the result names no pick by its id; leave --picks out.")
+    missing = ~minislabs["slabkitPickId"].isin(picks["slabkitPickId"])
+    if missing.any():
+        raise InputError(
+            f"{source}: {int(missing.sum())} of {len(minislabs)} minislabs are of picks that it "
+            "does not have; give the list that the minislabs were made of."
+        )
+    sure = set(picks.loc[picks["slabkitScore"] >= SURE_SCORE, "slabkitPickId"])
+    stand_out = decided["slabkitPickId"].isin(sure) & (decided["slabkitDecision"] == "rejected")
+    return decided.assign(slabkitDecision=decided["slabkitDecision"].mask(stand_out, "accepted"))
 
 
 def _report(work: Work, report: LabelReport) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from slabkit.cli.options.declare import Several, without_unit
 from slabkit.errors import InputError
+from slabkit.steps.shared.names import species_name
 
 
 def positive(value: float, option: str) -> float:
@@ -109,3 +111,16 @@ def parse_threshold(text: str, option: str) -> float | Literal["auto"]:
         return "auto" if text == "auto" else float(text)
     except ValueError:
         raise InputError(f"{option} takes a number or auto, not {text!r}.") from None
+
+
+def named_maps(given: list[str], option: str) -> tuple[tuple[str, str], ...]:
+    """Read repeated ``NAME=MAP.mrc`` options; the name may be left out."""
+    maps = []
+    for text in given:
+        name, equals, file = text.partition("=")
+        if not equals or Path(text).exists():
+            name, file = "", text
+        elif not name or not file:
+            raise InputError(f"{option} takes MAP.mrc or NAME=MAP.mrc, not {text!r}.")
+        maps.append((species_name(name, option), str(Path(file))))
+    return tuple(maps)

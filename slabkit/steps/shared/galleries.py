@@ -25,12 +25,17 @@ if TYPE_CHECKING:
     from slabkit.minislabs.galleries import GalleryLayout
 
 
+_LARGEST = 95.0  # percentile of the diameters of a list that counts as its largest
+_BOX, _DEPTH = 4 / 3, 1.0  # of the largest diameter (benchmarks/auto.py)
+_NO_PICKS = 300.0  # the largest diameter of an empty list: its table has a box all the same
+
+
 @dataclass(frozen=True)
 class GalleryOptions:
     """What is asked of galleries, as the options of ``slabkit minislab`` say it; lengths in Å."""
 
-    box: float
-    depth: float
+    box: float | None = None  # None, and so the depth: by the diameters of the picks
+    depth: float | None = None
     rows: int = 16
     columns: int = 15
     tilts: tuple[float, ...] = (0.0,)
@@ -62,6 +67,8 @@ class GalleryPlan:
     """What the galleries of a set are: as asked for, and as the tomograms (their contrast) say."""
 
     options: GalleryOptions
+    box: float
+    depth: float
     layout: GalleryLayout
     pixel_size: float
     contrast: Contrast
@@ -101,8 +108,9 @@ def plan_galleries(
                 "and galleries have one pixel size; give --pixel-size to resample the images, or "
                 "split the pick list."
             )
+    box, depth = _sizes(picks, options)
     layout = GalleryLayout(
-        length_to_even_voxels(options.box, pixel_size),
+        length_to_even_voxels(box, pixel_size),
         options.rows,
         options.columns,
         length_to_voxels(options.border, pixel_size) if options.border else 0,
@@ -111,7 +119,21 @@ def plan_galleries(
     if options.diameter is not None:
         outside_circle(layout.tile_px, options.diameter / pixel_size)
     contrast = next(iter(contrasts), options.contrast or "dark")
-    return GalleryPlan(options, layout, pixel_size, contrast), failures
+    return GalleryPlan(options, box, depth, layout, pixel_size, contrast), failures
+
+
+def _sizes(picks: PickList, options: GalleryOptions) -> tuple[float, float]:
+    """Give box and depth: those asked for, else what holds the largest particles of the list."""
+    import numpy as np
+
+    if options.box is not None and options.depth is not None:
+        return options.box, options.depth
+    diameters = picks.picks["slabkitDiameter"].to_numpy(float)
+    known = diameters[diameters > 0]  # not NaN
+    if not len(known) and len(diameters):
+        raise InputError("the picks have no diameter, so no box follows; give --box and --depth.")
+    largest = float(np.percentile(known, _LARGEST)) if len(known) else _NO_PICKS
+    return options.box or round(_BOX * largest), options.depth or round(_DEPTH * largest)
 
 
 def _ask_whether_pixels_were_meant(options: GalleryOptions, pixel_size: float) -> None:
@@ -218,8 +240,8 @@ def _fill(
         table,
         open_tomogram,
         tiles=plan.layout.tiles,
-        box=options.box,
-        depth=options.depth,
+        box=plan.box,
+        depth=plan.depth,
         pixel_size=plan.pixel_size,
         tilts=options.tilts,
         on_failure=work.fail,
@@ -275,9 +297,11 @@ def _files_of(rows: pd.DataFrame, geometry: pd.DataFrame, folder: Path) -> _Gall
     from slabkit.minislabs.galleries import gallery_set_id, layout_of
 
     row = geometry.iloc[0]
-    options = GalleryOptions(float(row["slabkitBox"]), float(row["slabkitDepth"]), png=True)
+    box, depth = float(row["slabkitBox"]), float(row["slabkitDepth"])
+    options = GalleryOptions(box, depth, png=True)
     pixel_size = float(row["slabkitPixelSize"])
-    plan = GalleryPlan(options, layout_of(geometry), pixel_size, row["slabkitContrast"])
+    layout = layout_of(geometry)
+    plan = GalleryPlan(options, box, depth, layout, pixel_size, row["slabkitContrast"])
     ids, tilts = rows["slabkitPickId"].tolist(), rows["slabkitTilt"].to_numpy(dtype=float)
     return _GalleryFiles(folder, plan, gallery_set_id(plan.layout, pixel_size, ids, tilts))
 
@@ -377,8 +401,8 @@ class _GalleryFiles:
             plan.layout,
             tiles=len(row),
             pixel_size=plan.pixel_size,
-            box=options.box,
-            depth=options.depth,
+            box=plan.box,
+            depth=plan.depth,
             contrast=opposite_contrast(plan.contrast) if options.invert else plan.contrast,
             set_id=self.set_id,
         )

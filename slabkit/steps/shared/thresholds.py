@@ -108,6 +108,14 @@ def limit_picks(
                 f"the scores of {len(every)} peaks show one population only, so no threshold can "
                 f"be told from them; {choice.default:g} is used."
             )
+        elif odd := [n for n, own in zip(parts, scores, strict=True) if not fit.suits(own)]:
+            warn(
+                f"the scores of {', '.join(odd)} are distributed otherwise than those of all "
+                f"tomograms, to which the threshold {threshold:.4g} was fitted; look at "
+                f"{'its' if len(odd) == 1 else 'their'} picks (slabkit inspect), or pick there "
+                "with a threshold of its own."
+            )
+            work.summary["not_fitted"] = odd
     kept = {name: picks_above(one, threshold, max_per_slab) for name, one in parts.items()}
     if fit is not None:
         _report_fit(work, kept, fit, threshold)

@@ -1,0 +1,36 @@
+"""``slabkit auto tomograms --diameter 100:350 -o auto``: the whole chain in one command."""
+
+from __future__ import annotations
+
+from slabkit.cli.options import common
+from slabkit.cli.options.declare import argument, option
+from slabkit.cli.options.values import named_maps, parse_range
+from slabkit.cli.running import command
+from slabkit.steps.auto import Options, run
+
+auto = command(
+    run,
+    Options,
+    """Every step is printed as the command that a user would type. Run again, it goes on where it
+    stopped: what is done is skipped. DIR gets curated.star, report.html and the results of each
+    step. Lengths are in Å.
+    """,
+    tomograms=argument("Volumes, folders, globs, tables of tomograms, copick:CONFIG.json."),
+    out=common.OUT_FOLDER,
+    diameter=option(
+        "Longest extent of the particles (Å), or of the smallest and the largest; not needed with "
+        "--map.",
+        "D|MIN:MAX",
+        parse=parse_range,
+    ),
+    maps=option(
+        "Look for the particle of this density map, as pick template does; any number of times.",
+        "[NAME=]MAP.mrc",
+        flags="--map",
+        parse=named_maps,
+        kind=list[str],
+    ),
+    voxel_size=common.VOXEL_SIZE,
+    contrast=common.CONTRAST,
+    **common.FRAME_WITH_JOBS,
+)
