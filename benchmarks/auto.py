@@ -59,7 +59,9 @@ def tour() -> list[str]:
 def typed(lines: list[str]) -> int:
     """Count the numbers among the words of commands; a range is two."""
     words = [word for line in lines for word in shlex.split(line)]
-    return sum(len(word.split(":")) for word in words if re.fullmatch(r"[\d.]+(:[\d.]+)?", word))
+    return sum(
+        len(word.split(":")) for word in words if re.fullmatch(r"\d+(\.\d+)?(:\d+(\.\d+)?)?", word)
+    )
 
 
 def main() -> None:

@@ -153,7 +153,10 @@ def _circled(
 
 
 def _funnel(page: Page, result: LoopResult) -> None:
-    right = [int(total["true_positives"]) for _, total in result.scores.values()][-1:]
+    right = {  # of the accepted ones, where the truth is known
+        f"{title} that are right": {"picks": int(total["true_positives"])}
+        for title, (_, total) in list(result.scores.items())[-1:]
+    }
     page.section(
         "Funnel",
         "From hits on overlapping slabs to particles. Hits of one particle in several slabs become "
@@ -161,8 +164,8 @@ def _funnel(page: Page, result: LoopResult) -> None:
         + (
             ""
             if result.truth is None
-            else " Right are accepted picks within half a radius of a true particle, of which there "
-            f"are {len(result.truth)}."
+            else " Right are accepted picks within half a radius of a true particle, of which "
+            f"there are {len(result.truth)}."
         ),
     )
     page.chart(
@@ -171,7 +174,7 @@ def _funnel(page: Page, result: LoopResult) -> None:
                 "hits on slabs": {"picks": len(result.picks2d)},
                 "picks after merging": {"picks": len(result.picks)},
                 "accepted picks": {"picks": len(result.curated)},
-                **{"accepted picks that are right": {"picks": number} for number in right},
+                **right,
             },
             title="Number of picks",
             unit="picks",

@@ -139,7 +139,7 @@ def _sizes(picks: PickList, options: GalleryOptions) -> tuple[float, float]:
 def _ask_whether_pixels_were_meant(options: GalleryOptions, pixel_size: float) -> None:
     """Lengths are in Å; what makes so few pixels was probably counted in them."""
     for flag, value, fewest in (("box", options.box, 10), ("depth", options.depth, 5)):
-        if value < fewest * pixel_size:
+        if value is not None and value < fewest * pixel_size:
             warn(
                 f"--{flag} {value:g} is {value:g} Å, {value / pixel_size:.2g} voxels of "
                 f"{pixel_size:g} Å; were {value:g} voxels meant? Those are --{flag} "
