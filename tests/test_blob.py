@@ -156,7 +156,7 @@ def test_score_is_in_standard_deviations_of_the_filtered_noise():
     blobs = find_blobs(
         grain((300, 310), 6),
         PIXEL,
-        diameter=(90, 200),
+        diameter=(70, 200),
         contrast="bright",
         threshold=0.1,
         method="laplacian",
@@ -165,7 +165,7 @@ def test_score_is_in_standard_deviations_of_the_filtered_noise():
     doubled = find_blobs(
         2 * grain((300, 310), 6),
         PIXEL,
-        diameter=(90, 200),
+        diameter=(70, 200),
         contrast="bright",
         threshold=0.1,
         method="laplacian",

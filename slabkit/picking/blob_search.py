@@ -138,8 +138,8 @@ def diameter_ladder(diameter: tuple[float, float] | float) -> Ladder:
         )
     smallest = max(_NARROWEST * least, min(_COMPACT * least, _VISIBLE))
     largest = _WIDEST * most
-    # Several diameters are no rough statement: what is larger than all of them needs no search.
-    first, last = smallest / _BELOW, largest * (_ABOVE if most < _STEP * least else 1.0)
+    # Several diameters are no rough statement: little above all of them needs to be searched.
+    first, last = smallest / _BELOW, largest * (_ABOVE if most < _STEP * least else _STEP)
     steps = math.ceil(math.log(last / first) / math.log(_STEP))
     growth = (last / first) ** (1 / steps)
     sizes = first * np.float_power(growth, np.arange(steps + 1))
