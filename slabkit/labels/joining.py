@@ -330,7 +330,8 @@ def _galleries(results: pd.DataFrame, minislabs: pd.DataFrame) -> Integers:
         stem = _gallery_stem(name)
         if stem not in codes and re.fullmatch(r"\d{1,9}", stem):
             code = by_number.get(str(int(stem)), -1)
-            if code >= 0 and not tied and re.fullmatch(r"minislabs_[0-9a-f]{6}_\d+", names[code]):
+            ours = None if tied or code < 0 else _OURS.fullmatch(names[code])
+            if ours and ours[1] != "minislabs":  # old sets have no name
                 raise InputError(
                     f"result: gallery {name!r} is a number, which every set of galleries has; give "
                     "the name of the image file that was labelled, minislabs_SET_"
