@@ -156,6 +156,14 @@ class TestShortAndLong:
         assert table.iloc[:2].to_numpy().tolist() == [["a b", "1"], ["5'UTR", "c d"]]
         assert table.iloc[-1].tolist() == ["e", ""]
 
+    def test_a_block_needs_no_empty_line_before_it(self, count):
+        text = star_text([["v", "1"]] * 5, count) + "  data_next # note\n_x 1\ndata_last\n_y \xe9\n"
+        tables = parse_star(text)
+        assert [len(table) for table in tables.values()] == [count, 1, 1]
+        line = text[: text.index("\xe9")].count("\n") + 1
+        with pytest.raises(FormatError, match=f"x, line {line}: _y has 2 values"):
+            parse_star(text.replace("\xe9", "1 2"), "x")
+
     def test_an_empty_line_ends_the_rows(self, count):
         text = star_text([["v", "1"]] * 5, count) + " \t\ndata_next\n_x 1\n"
         blocks = parse_star(text)

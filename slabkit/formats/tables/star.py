@@ -40,6 +40,9 @@ _SHORT = 50_000  # bytes of rows below which starting pandas' parser does not pa
 _TOKEN = re.compile(r'"([^"]*)"(?=[ \t]|$)|\'([^\']*)\'(?=[ \t]|$)|([^ \t]+)')
 _EMPTY_LINE = re.compile(rb"\n[ \t]*(?=\n)")
 _BLOCK_LINE = re.compile(rb"\n[ \t]*data_")
+_END_OF_ROWS = re.compile(  # an empty line, or a block's name where a row has more values
+    rb"\n(?:[ \t]*(?=\n)|(?=[ \t]*data_[^ \t\n]*[ \t]*(?:#[^\n]*)?\n))"
+)
 
 
 def read_star(path: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
@@ -190,19 +193,21 @@ class _Lines:
         self._place = self._line_start
         self.number -= 1
 
-    def rows(self) -> Iterator[bytes]:
-        """Give whole lines, many at a time, up to the next empty line, which is passed over."""
+    def rows(self, width: int) -> Iterator[bytes]:
+        """Give whole lines, many at a time, up to an empty line, passed over, or the next block."""
+        pattern, begins = (_END_OF_ROWS, b" \t\nd") if width > 1 else (_EMPTY_LINE, b" \t\n")
         while True:
-            empty = _find_line(_EMPTY_LINE, b" \t\n", self._buffer, self._place - 1)
-            end = (empty.start() if empty else self._buffer.rfind(b"\n", self._place - 1)) + 1
+            last = _find_line(pattern, begins, self._buffer, self._place - 1)
+            end = (last.start() if last else self._buffer.rfind(b"\n", self._place - 1)) + 1
             if end > self._place:
                 part = self._buffer[self._place : end]
                 self._place = end
                 yield part
                 self.number += int((np.frombuffer(part, dtype=np.uint8) == ord("\n")).sum())
-            if empty:
-                self._place = empty.end() + 1
+            if last and self._buffer[last.end() : last.end() + 1] == b"\n":
+                self._place = last.end() + 1
                 self.number += 1
+            if last:
                 return
             if not self._read_on():
                 return
@@ -278,7 +283,7 @@ def _parse_block(lines: _Lines, kinds: Mapping[str, Kind], objects: bool) -> Col
         elif loop and names:
             lines.back()
             _check_names(names, lines.where)
-            for piece in lines.rows():
+            for piece in lines.rows(len(names)):
                 part = _parse_rows(piece, names, kinds, lines, objects)
                 parts.append(part if objects else _with_texts(part, kinds))
                 if len(parts) % 32 == 0:  # small arrays between large ones would hold memory back
