@@ -10,6 +10,7 @@ from PIL import Image
 
 from slabkit.formats.tables.native import read_picks2d, write_slabs
 from slabkit.formats.volumes.mrc import write_mrc
+from slabkit.pictures.colours import species_colours
 from slabkit.pictures.images import contact_sheet, contrast_stretched, draw_picks, png_bytes
 from slabkit.tables import SLABS, make_table
 
@@ -174,6 +175,30 @@ def test_circles_lie_where_the_picks_are():
     np.testing.assert_allclose(np.hypot(x[first] - 200, y[first] - 100), 20, atol=2.5)
     np.testing.assert_allclose(np.hypot(x[~first] - 500, y[~first] - 450), 50, atol=2.5)
     assert len(np.unique(x[first])) > 35
+
+
+def test_circles_have_the_colour_of_the_species_and_the_line_of_the_decision():
+    places = [100.0, 300.0, 500.0]
+
+    def drawn(**said):
+        picture = draw_picks(np.zeros((200, 600), np.uint8), places, [100.0] * 3, 40, **said)
+        rings = [picture[:200, i * 200 : (i + 1) * 200].reshape(-1, 3) for i in range(3)]
+        return picture, [ring[ring.any(axis=1)] for ring in rings]
+
+    picture, rings = drawn(species=["ribosome", "", "apo-ferritin"])
+    assert len(picture) > 200  # the legend
+    colours = species_colours(["ribosome", "", "apo-ferritin"])
+    for ring, name in zip(rings, ["ribosome", "", "apo-ferritin"], strict=True):
+        assert (ring == colours[name]).all()
+    legend = picture[200:].reshape(-1, 3)
+    assert all((legend == colour).all(axis=1).sum() > 30 for colour in colours.values())
+    picture, (thick, thin, crossed) = drawn(decisions=["accepted", "undecided", "rejected"])
+    assert len(picture) > 200
+    assert len(thick) > 2 * len(thin)
+    assert (picture[100, 500] == colours[""]).all()  # the middle of the cross
+    assert not picture[100, 100].any()
+    assert len(crossed) > len(thin)
+    assert len(drawn(species=[""] * 3, decisions=["accepted"] * 3)[0]) == 200  # nothing to tell
 
 
 def test_contact_sheet_shows_every_image_once():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,15 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
+from slabkit.pictures.colours import NO_SPECIES, species_colours
+from slabkit.tables import DECISIONS
 
 if TYPE_CHECKING:
     from PIL import ImageFont
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """Grey values ``(y, x)`` or colours ``(y, x, 3)``, 0 to 255."""
-
-PICK_COLOUR = (255, 176, 0)
-"""Amber: told from grey and from itself by people of every colour vision."""
 
 _BACKGROUND = (255, 255, 255)
 _INK = (30, 30, 30)
@@ -66,7 +66,9 @@ def draw_picks(
     y: npt.ArrayLike,
     radii: npt.ArrayLike,
     *,
-    colour: tuple[int, int, int] = PICK_COLOUR,
+    colour: tuple[int, int, int] = NO_SPECIES,
+    species: Sequence[str] | None = None,
+    decisions: Sequence[str] | None = None,
     largest_side: int = 2048,
     smallest_side: int = 600,
 ) -> npt.NDArray[np.uint8]:
@@ -81,7 +83,13 @@ def draw_picks(
     radii : array-like of float, shape (picks,) or ()
         Radii in pixels.
     colour : (int, int, int), optional
-        Red, green, blue of the circles.
+        Red, green, blue of the circles, where there are no species.
+    species : sequence of str, shape (picks,), optional
+        Their colours, by `species_colours`; a legend with counts stands below the image if any
+        pick has a species.
+    decisions : sequence of str, shape (picks,), optional
+        Accepted picks have thick circles, undecided ones thin, rejected ones are dashed and
+        crossed out; the legend says so where they differ.
     largest_side, smallest_side : int, optional
         An image whose longer side is above or below is shrunk or enlarged to it, so that pictures
         stay of a size that one can look at.
@@ -89,6 +97,7 @@ def draw_picks(
     Returns
     -------
     ndarray of uint8, shape (y, x, 3)
+        Higher than the image by the legend, if there is one.
 
     Raises
     ------
@@ -111,9 +120,63 @@ def draw_picks(
     # Pixel centres are whole numbers in our tables, half numbers in Pillow's enlarged picture.
     centre_x = (x_px + 0.5) * (width / grey.shape[1]) - 0.5
     centre_y = (y_px + 0.5) * (height / grey.shape[0]) - 0.5
-    for cx, cy, radius in zip(centre_x, centre_y, radius_px * scale, strict=True):
-        draw.ellipse((cx - radius, cy - radius, cx + radius, cy + radius), None, colour, line)
+    names = ["" for _ in x_px] if species is None else list(species)
+    words = ["" for _ in x_px] if decisions is None else list(decisions)
+    colours = species_colours(names) if species is not None else {"": colour}
+    circles = zip(centre_x, centre_y, radius_px * scale, names, words, strict=True)
+    for cx, cy, radius, name, word in circles:
+        _circle(draw, cx, cy, radius, colours[name], line, word)
+    if any(names) or len(set(words)) > 1:
+        picture = _with_legend(picture, names, words, colours)
     return np.asarray(picture, dtype=np.uint8)
+
+
+def _circle(
+    draw: Any, x: float, y: float, radius: float, colour: tuple[int, ...], line: int, decision: str
+) -> None:
+    box = (x - radius, y - radius, x + radius, y + radius)
+    if decision == "rejected":
+        for start in range(0, 360, 30):
+            draw.arc(box, start, start + 18, colour, line)
+        half = radius * math.sqrt(0.5)
+        draw.line((x - half, y - half, x + half, y + half), colour, 1)
+        draw.line((x - half, y + half, x + half, y - half), colour, 1)
+    else:
+        width = {"accepted": line + 1, "undecided": 1}.get(decision, line)
+        draw.ellipse(box, None, colour, width)
+
+
+def _with_legend(
+    picture: Any, species: list[str], decisions: list[str], colours: dict[str, tuple[int, int, int]]
+) -> Any:
+    """Put rows below a picture: species with their counts, decisions where they differ."""
+    from PIL import Image, ImageDraw
+
+    counts, said = Counter(species), Counter(decisions)
+    entries = [(name or "no species", counts[name], colour, "") for name, colour in colours.items()]
+    if len(said) > 1:
+        entries += [(word, said[word], _INK, word) for word in DECISIONS if said[word]]
+    size = max(13, round(picture.width / 80))
+    font, row = _font(size), round(size * 1.8)
+    places, left, top = [], row // 2, picture.height
+    for text, count, colour, word in entries:
+        label = f"{text} ({count})"
+        wide = row + font.getlength(label) + size
+        if left > row // 2 and left + wide > picture.width:
+            left, top = row // 2, top + row
+        places.append((left, top, label, colour, word))
+        left += round(wide)
+    taller = Image.new("RGB", (picture.width, top + row), _BACKGROUND)
+    taller.paste(picture, (0, 0))
+    draw = ImageDraw.Draw(taller)
+    for x, y, label, colour, word in places:
+        middle, radius = y + row / 2, size * 0.45
+        if word:
+            _circle(draw, x + radius, middle, radius, colour, 2, word)
+        else:
+            draw.ellipse((x, middle - radius, x + 2 * radius, middle + radius), colour, _INK)
+        draw.text((x + row * 0.75, middle), label, _INK, font, anchor="lm")
+    return taller
 
 
 def contact_sheet(

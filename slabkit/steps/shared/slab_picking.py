@@ -164,7 +164,13 @@ def _write_pictures(
         path = paths[str(row.rlnMicrographName)]
         own = picks[picks["rlnMicrographName"] == row.rlnMicrographName]
         radii = own["slabkitDiameter"] / (2 * float(str(row.slabkitVoxelSize)))
-        picture = draw_picks(image, own["rlnCoordinateX"], own["rlnCoordinateY"], radii)
+        picture = draw_picks(
+            image,
+            own["rlnCoordinateX"],
+            own["rlnCoordinateY"],
+            radii,
+            species=own["slabkitSpecies"].tolist(),
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             temporary.write_bytes(png_bytes(picture))
