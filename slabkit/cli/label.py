@@ -31,6 +31,9 @@ label = command(
 
     A Topaz table has image_name, x_coord, y_coord, score on galleries: the nearest tile is
     accepted; a tile without a hit gets no decision.
+
+    The log of slabkit review (reviews.sqlite) gives what each reviewer says of each pick, with
+    author, round and time.
     """,
     results=argument(
         "CSV, particle STAR of RELION, classified.star, table of Topaz, or .cs and .csg of "
@@ -73,5 +76,8 @@ label = command(
     round_name=option("Round of labelling, recorded: class2d, say.", "NAME", flags="--round"),
     author=option("The person who decided, recorded.", "NAME"),
     source=option("What the verdicts come from, recorded; default: the file's name.", "NAME"),
+    additions=option(
+        "Of the log of slabkit review: write the picks that people added or moved here.", "PICKS"
+    ),
     **common.FRAME,
 )

@@ -17,6 +17,7 @@ from slabkit.errors import InputError
 from slabkit.tables import (
     LABELS,
     LEDGER,
+    TIME,
     empty_table,
     label_entries,
     ledger_of,
@@ -47,7 +48,9 @@ def pool_labels(
     """
     import pandas as pd
 
-    checked = [validate_table(table, LABELS, "labels")[LABELS.names] for table in label_tables]
+    checked = [validate_table(table, LABELS, "labels") for table in label_tables]
+    names = [*LABELS.names, *([TIME] if any(TIME in one.columns for one in checked) else [])]
+    checked = [one.reindex(columns=names) for one in checked]
     labels = pd.concat(checked, ignore_index=True) if checked else empty_table(LABELS)
     ids = pd.Index(picks["slabkitPickId"])
     labels["pick"] = ids.get_indexer(pd.Index(labels["slabkitPickId"])).astype(np.int64)

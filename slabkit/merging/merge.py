@@ -20,7 +20,7 @@ from slabkit.merging.keeping import (
     position_weights,
     record_merges,
 )
-from slabkit.tables import PICKS, TOMOGRAMS, require_unique, validate_table
+from slabkit.tables import PICKS, TOMOGRAMS, places_left, require_unique, validate_table
 from slabkit.units import voxel_sizes_equal
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def merge_picks(
     tables = [validate_table(table, PICKS, f"list {i}") for i, table in enumerate(lists, 1)]
     for number, table in enumerate(tables, 1):
         require_unique(table, "slabkitPickId", f"list {number}")
+    tables = _where_moved(tables)
     names = list(names) or [str(number) for number in range(1, len(tables) + 1)]
     given = tuple(len(table) for table in tables)
     pooled = _stacked(tables)
@@ -234,6 +235,25 @@ def _distances(pooled: pd.DataFrame, distance: float | Mapping[str, float]) -> F
         )
     values = [by_species.get(name, by_species.get("")) for name in species]
     return np.array(values, dtype=np.float64)
+
+
+def _where_moved(tables: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Leave out picks that another list has where a person moved them in a review."""
+    moved = [places_left(table) for table in tables]
+    left = {name: places for one in moved for name, places in one.items()}
+    if not left:
+        return tables
+    kept = []
+    for table, own in zip(tables, moved, strict=True):
+        rows = zip(table["slabkitPickId"], *(table[name] for name in _PLACE), strict=True)
+        old = [
+            name in left
+            and name not in own
+            and any(np.allclose(place, one, rtol=0, atol=_SAME_PLACE) for one in left[name])
+            for name, *place in rows
+        ]
+        kept.append(table[~np.array(old, dtype=bool)].reset_index(drop=True))
+    return kept
 
 
 def _best_of_id(pooled: pd.DataFrame, position: Floats, priority: Floats) -> Indices:

@@ -38,6 +38,7 @@ class Options:
     rejected: str | None = None
     species: str = ""
     recentre: bool = False
+    additions: str | None = None  # picks that people added or moved in a review
 
 
 def run(options: Options, frame: Frame) -> None:
@@ -47,13 +48,15 @@ def run(options: Options, frame: Frame) -> None:
     sources = [options.picks, *options.labels]
     if options.conflicts:
         sources.append(options.conflicts)
+    if options.additions:
+        sources.append(options.additions)
     _check_files(sources, options)
     picks, tables, piped = _read(options)
     with frame.work(
         "curate",
         options.out,
         inputs=sources,
-        parameters=parameters(options, "picks", "out", "conflicts"),
+        parameters=parameters(options, "picks", "out", "conflicts", "additions"),
         text_inputs=piped,
     ) as work:
         if work.finished:
@@ -107,12 +110,19 @@ def _read(options: Options) -> tuple[PickList, list[pd.DataFrame], dict[str, str
     from slabkit.formats.tables.blocks import read_table
     from slabkit.formats.tables.native import read_labels, read_native_picks
     from slabkit.formats.tables.paths import with_paths_from_here
+    from slabkit.steps.shared.pick_lists import put_together
     from slabkit.tables import CONFLICTS
 
     picks = read_native_picks(options.picks)
     with_paths_from_here(picks.tomograms, options.picks)
     tables = [read_labels(name) for name in options.labels]
     given = dict(zip((options.picks, *options.labels), (picks.picks, *tables), strict=True))
+    if options.additions is not None:
+        names = (options.picks, options.additions)
+        more = read_native_picks(options.additions)
+        with_paths_from_here(more.tomograms, options.additions)
+        given[options.additions] = more.picks
+        picks = put_together([picks, more], names)
     if options.conflicts is not None:
         claims = read_table(options.conflicts, CONFLICTS)
         given[options.conflicts] = claims

@@ -56,6 +56,7 @@ class Options:
     source: str | None = None
     round_name: str = ""
     author: str = ""
+    additions: str | None = None  # of a log of `slabkit review`: picks that were added or moved
 
 
 def run(options: Options, frame: Frame) -> None:
@@ -63,9 +64,17 @@ def run(options: Options, frame: Frame) -> None:
     from slabkit.arrays.tiling import GalleryLayout
     from slabkit.formats.programs.shared.values import check_names
     from slabkit.formats.results import read_results
+    from slabkit.formats.review_log import is_review_log
     from slabkit.formats.tables.native import read_minislabs, write_labels
     from slabkit.labels import label_minislabs
 
+    if any(is_review_log(name) for name in options.results):
+        from slabkit.steps.shared.review_labels import label_reviews
+
+        label_reviews(options, frame)
+        return
+    if options.additions is not None:
+        raise InputError("--additions is for the log of slabkit review, reviews.sqlite.")
     if options.quality is not None and not options.auto:
         raise InputError("--quality is for --auto; give both, or choose by --classes.")
     if options.picks is not None and not options.auto:

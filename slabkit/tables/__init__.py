@@ -8,10 +8,12 @@ same columns as a full one.
 from slabkit.tables.identity import new_pick_ids
 from slabkit.tables.ledger import (
     LEDGER,
+    TIME,
     label_entries,
     ledger_entries,
     ledger_of,
     parse_ledger,
+    places_left,
     recorded_labels,
     with_entries,
 )
@@ -57,6 +59,7 @@ __all__ = [
     "SLABS",
     "SPECIES",
     "SPLIT",
+    "TIME",
     "TOMOGRAMS",
     "Column",
     "Schema",
@@ -72,6 +75,7 @@ __all__ = [
     "new_pick_ids",
     "parse_ledger",
     "parse_real",
+    "places_left",
     "recorded_labels",
     "repeated",
     "require_unique",

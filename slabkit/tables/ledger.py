@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEDGER = "slabkitLedger"
+TIME = "slabkitTime"
+"""Column of a label table that says when it was decided; those of `slabkit review` have it."""
 
 LABEL_FIELDS = {
     "slabkitRound": "round",
@@ -94,6 +96,8 @@ def label_entries(labels: pd.DataFrame) -> list[str]:
         Columns of `slabkit.tables.LABELS`.
     """
     fields = {field: labels[name].to_numpy() for name, field in LABEL_FIELDS.items()}
+    if TIME in labels.columns:
+        fields["time"] = labels[TIME].to_numpy()
     return ledger_entries("label", fields)
 
 
@@ -156,6 +160,19 @@ def _parse_entry(entry: str, where: str) -> dict[str, str]:
     return parsed
 
 
+def places_left(picks: pd.DataFrame) -> dict[str, list[tuple[float, float, float]]]:
+    """Give, by id, the places (x, y, z in Å) from which a person moved picks in a review."""
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    for name, ledger in zip(picks["slabkitPickId"], ledger_of(picks), strict=True):
+        if "move:by=review" not in ledger:
+            continue
+        for entry in parse_ledger(ledger, f"pick {name}"):
+            if entry["step"] == "move" and entry.get("by") == "review" and "of" not in entry:
+                x, y, z = (float(entry.get(axis, "nan")) for axis in "xyz")
+                found.setdefault(name, []).append((x, y, z))
+    return found
+
+
 def recorded_labels(picks: pd.DataFrame) -> pd.DataFrame:
     """Give the labels that the ledgers of picks hold.
 
@@ -178,8 +195,8 @@ def recorded_labels(picks: pd.DataFrame) -> pd.DataFrame:
         A ledger cannot be read.
     """
     columns: dict[str, list[Any]] = {"slabkitPickId": []}
-    columns |= {name: [] for name in LABEL_FIELDS}
-    fields = {field: name for name, field in LABEL_FIELDS.items()}
+    columns |= {name: [] for name in (*LABEL_FIELDS, TIME)}
+    fields = {field: name for name, field in LABEL_FIELDS.items()} | {"time": TIME}
     for name, ledger in zip(picks["slabkitPickId"], ledger_of(picks), strict=True):
         if "label:" not in ledger:
             continue
@@ -189,6 +206,8 @@ def recorded_labels(picks: pd.DataFrame) -> pd.DataFrame:
             parsed = _parse_entry(entry, f"pick {name}")
             columns["slabkitPickId"].append(parsed.get("of", name))
             for field, column in fields.items():
-                missing = np.nan if LABELS[column].kind == "real" else ""
+                missing = np.nan if column != TIME and LABELS[column].kind == "real" else ""
                 columns[column].append(parsed.get(field, missing))
+    if not any(columns[TIME]):
+        del columns[TIME]
     return make_table(LABELS, columns) if columns["slabkitPickId"] else empty_table(LABELS)
