@@ -16,6 +16,7 @@ from PIL import Image
 from slabkit.errors import InputError
 from slabkit.formats.tables.native import write_picks2d, write_slabs
 from slabkit.formats.volumes.mrc import write_mrc
+from slabkit.pictures.colours import css, species_colours
 from slabkit.pictures.inspector import inspection_page
 from slabkit.tables import PICKS2D, SLABS, make_table
 
@@ -51,6 +52,7 @@ def tables():
             "rlnCoordinateY": rng.uniform(0, 119, total),
             "rlnAutopickFigureOfMerit": rng.gamma(2, 2, total) + 1,
             "slabkitDiameter": rng.uniform(80, 300, total),
+            "slabkitSpecies": rng.choice(["a & <b>", "ribosome"], total).tolist(),
         },
     )
     return picks, slabs
@@ -148,7 +150,10 @@ def in_browser(path, script, folder):
     browser = next(filter(None, map(shutil.which, names)), None)
     if browser is None:
         pytest.skip("no Chromium to try the page in")
-    page = path.read_text(encoding="utf-8").replace("</main>", f"</main><script>{script}</script>")
+    page = path.read_text(encoding="utf-8")
+    if script:  # which the page itself would not let run
+        page = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+        page = page.replace("</main>", f"</main><script>{script}</script>")
     copy = path.with_name("moved.html")
     copy.write_text(page, encoding="utf-8")
     profile = f"--user-data-dir={folder / 'profile'}"
@@ -199,6 +204,15 @@ def test_the_slider_and_the_keys_in_a_browser(slabkit, files, tmp_path):
     assert len(circles) == 25
     assert sum('class="kept"' in circle for circle in circles) == (own >= 4.5).sum()
     assert sum('class="out"' in circle for circle in circles) == (own < 4.5).sum()
+    species = files["slabkitSpecies"].to_numpy()[slab == "slabs/t_slab001.mrc"]
+    legend = re.findall(r'class="swatch" style="background: ([^"]*);"></span>([^<]*)<', moved)
+    expected = [("ribosome", "ribosome"), ("a & <b>", "a &amp; &lt;b&gt;")]
+    for (colour, text), (name, escaped) in zip(legend, expected, strict=True):
+        assert text == f"{escaped} ({((own >= 4.5) & (species == name)).sum()})"
+        red, green, blue = species_colours(["ribosome", "a & <b>"])[name]
+        assert colour == f"rgb({red}, {green}, {blue})"
+        drawn = f'stroke="{css((red, green, blue))}"'
+        assert sum(drawn in circle for circle in circles) == (species == name).sum()
     bars = re.findall(r'<rect[^>]*data-middle="([^"]*)"[^>]*class="(\w+)"', moved)
     assert {name for middle, name in bars if float(middle) >= 4.5} == {"series0"}
     assert {name for middle, name in bars if float(middle) < 4.5} == {"below"}

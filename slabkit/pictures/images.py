@@ -6,6 +6,7 @@ deterministic: the same arrays give the same bytes.
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 from collections import Counter
@@ -320,6 +321,20 @@ def png_bytes(picture: npt.NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture)).save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()
+
+
+def jpeg_url(image: npt.NDArray[Any], largest_side: int | None = None) -> str:
+    """Encode an image (y, x) as the address of a JPEG that is in the page; shrunk if larger."""
+    from PIL import Image
+
+    picture = Image.fromarray(_as_grey(image))
+    scale = 1.0 if largest_side is None else min(1.0, largest_side / max(picture.size))
+    if scale < 1:
+        width, height = (max(1, round(side * scale)) for side in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _as_grey(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

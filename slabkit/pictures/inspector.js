@@ -79,12 +79,25 @@
     circles.setAttribute("viewBox", "-0.5 -0.5 " + slab.width + " " + slab.height);
     circles.replaceChildren();
     for (const pick of slab.picks) {
-      const circle = svg("circle", { cx: pick[0], cy: pick[1], r: pick[2] });
-      circle.appendChild(svg("title", {})).textContent = "score " + pick[3];
+      const [name, colour] = data.species[pick[4]];
+      const circle = svg("circle", { cx: pick[0], cy: pick[1], r: pick[2], stroke: colour });
+      circle.appendChild(svg("title", {})).textContent = name + ", score " + pick[3];
       circles.appendChild(circle);
     }
     get("where").textContent = slab.text;
     chooser.value = String(current);
+  }
+
+  function drawLegend(picks) {
+    if (data.species.length === 1 && !data.species[0][2]) return;  // no pick has a species
+    get("legend").replaceChildren(...data.species.map(([name, colour], index) => {
+      const entry = document.createElement("span"), swatch = document.createElement("span");
+      swatch.className = "swatch";
+      swatch.style.background = colour;
+      const count = picks.filter((pick) => pick[4] === index).length;
+      entry.append(swatch, name + " (" + count + ")");
+      return entry;
+    }));
   }
 
   function update() {
@@ -105,6 +118,7 @@
     get("option").textContent = "--threshold " + value.toFixed(2);
     if (document.activeElement !== number) number.value = value.toFixed(2);
     const shown = kept(own, value);
+    drawLegend(slab.picks.slice(0, shown));
     Array.from(circles.children).forEach((circle, index) => {
       circle.setAttribute("class", index < shown ? "kept" : dropped.checked ? "out" : "hidden");
     });

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
-import json
 from collections.abc import Callable
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
+from slabkit.pictures.colours import css, species_colours
 from slabkit.pictures.figures import round_ticks
-from slabkit.pictures.images import contrast_stretched
+from slabkit.pictures.images import jpeg_url
 from slabkit.pictures.page import Page
 from slabkit.units import planes_text
 
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FALLBACK_RADIUS = 0.015  # of the slab's longer side, for picks without a diameter
-_STYLE = """
+STYLE = """
 main { max-width:1500px }
 .inspect { display:grid; grid-template-columns:minmax(320px,3fr) minmax(300px,2fr); gap:24px;
   align-items:start }
@@ -32,7 +29,10 @@ main { max-width:1500px }
   height:100%; max-width:none }
 .slab img { border-radius:0 }
 circle { fill:none; stroke-width:2; vector-effect:non-scaling-stroke; pointer-events:all }
-circle.kept { stroke:#ffb000 } circle.out { stroke:#5aa9e6; stroke-width:1; stroke-dasharray:3 3 }
+circle.out { stroke-width:1; stroke-dasharray:3 3 }
+.legend { display:flex; flex-wrap:wrap; gap:2px 16px; margin:8px 0; max-width:none }
+.swatch { display:inline-block; width:12px; height:12px; border-radius:50%; margin-right:6px;
+  border:1px solid var(--soft); vertical-align:-1px }
 circle.hidden { display:none } .below { fill:var(--line) }
 .axis { stroke:var(--line) } .mark { stroke:var(--bad); stroke-width:1.5 }
 #chart { cursor:crosshair }
@@ -48,7 +48,8 @@ _MARKUP = """
 <div class="row"><button id="before" type="button">‹ previous</button>
 <select id="slab" aria-label="slab"></select><button id="after" type="button">next ›</button></div>
 <div class="slab"><img id="picture" alt=""><svg id="circles" role="img"
-aria-label="picks on the slab"></svg></div><p class="lead" id="where"></p></div>
+aria-label="picks on the slab"></svg></div><p class="legend" id="legend"></p>
+<p class="lead" id="where"></p></div>
 <div><div class="row"><label for="threshold">lowest score</label>
 <input id="threshold" type="range" min="{low}" max="{high}" step="{step}" value="{start}" autofocus>
 <input id="number" type="number" min="{low}" max="{high}" step="{step}" aria-label="lowest score">
@@ -124,10 +125,12 @@ def inspection_page(
         np.sort(rounded[groups.get(name, [])])[::-1].tolist() for name in slabs["rlnMicrographName"]
     ]
     chosen = np.unique(np.linspace(0, len(slabs) - 1, min(max_slabs, len(slabs))).round())
+    colours = species_colours(picks2d["slabkitSpecies"])
+    names = list(colours)
     shown = []
     for row in slabs.iloc[chosen.astype(int)].itertuples(index=False):
         rows = groups.get(row.rlnMicrographName, np.zeros(0, dtype=np.int64))
-        shown.append(_slab(row, picks2d.iloc[rows], rounded[rows], read_image, largest_side))
+        shown.append(_slab(row, picks2d.iloc[rows], rounded[rows], read_image, largest_side, names))
     low, high, ticks = _axis(rounded)
     of: dict[str, list[int]] = {}
     for index, name in enumerate(slabs["rlnTomoName"]):
@@ -139,6 +142,9 @@ def inspection_page(
         "low": low,
         "high": high,
         "ticks": ticks,
+        "species": [
+            [name or "no species", css(colour), bool(name)] for name, colour in colours.items()
+        ],
     }
     left = len(slabs) - len(shown)
     note = f"{len(shown)} of {len(slabs)} slabs are shown" if left else "All slabs are shown"
@@ -151,14 +157,8 @@ def inspection_page(
         start=low if threshold is None else threshold,
         note=html.escape(note),
     )
-    script = (
-        resources.files("slabkit.pictures").joinpath("inspector.js").read_text(encoding="utf-8")
-    )
-    packed = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    page.markup(
-        f"<style>{_STYLE}</style>{markup}"
-        f'<script type="application/json" id="data">{packed}</script><script>{script}</script>'
-    )
+    page.markup(f"<style>{STYLE}</style>{markup}")
+    page.script("inspector.js", content)
     return page.html()
 
 
@@ -168,6 +168,7 @@ def _slab(
     scores: npt.NDArray[np.float64],
     read_image: Callable[[Any], npt.NDArray[Any]],
     largest_side: int,
+    colours: list[str],
 ) -> dict[str, Any]:
     image = read_image(row)
     edge = float(row.slabkitVoxelSize)
@@ -175,7 +176,8 @@ def _slab(
     radius = np.nan_to_num(radius, nan=_FALLBACK_RADIUS * max(image.shape))
     x, y = (picks[f"rlnCoordinate{axis}"].to_numpy(dtype=np.float64) for axis in "XY")
     order = np.lexsort([y, x, -scores])
-    values = zip(x[order], y[order], radius[order], scores[order], strict=True)
+    names = picks["slabkitSpecies"].to_numpy()
+    values = zip(*(one[order] for one in (x, y, radius, scores, names)), strict=True)
     first, count = int(row.slabkitZStart), int(row.slabkitZCount)
     return {
         "name": str(row.rlnMicrographName).rsplit("/", 1)[-1],
@@ -184,22 +186,12 @@ def _slab(
         f"{image.shape[1]} × {image.shape[0]} pixels of {edge:g} Å",
         "width": image.shape[1],
         "height": image.shape[0],
-        "image": f"data:image/jpeg;base64,{base64.b64encode(_jpeg(image, largest_side)).decode()}",
-        "picks": [[round(float(v), 2) for v in one[:3]] + [float(one[3])] for one in values],
+        "image": jpeg_url(image, largest_side),
+        "picks": [
+            [*(round(float(v), 2) for v in place), float(score), colours.index(name)]
+            for *place, score, name in values
+        ],
     }
-
-
-def _jpeg(image: npt.NDArray[Any], largest_side: int) -> bytes:
-    from PIL import Image
-
-    picture = Image.fromarray(contrast_stretched(image))
-    scale = min(1.0, largest_side / max(picture.size))
-    if scale < 1:
-        width, height = (max(1, round(side * scale)) for side in picture.size)
-        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=82)
-    return buffer.getvalue()
 
 
 def _axis(scores: npt.NDArray[np.float64]) -> tuple[float, float, list[float]]:

@@ -1,10 +1,14 @@
-"""One HTML page with everything inside it: no script, no other file, no network."""
+"""One HTML page with everything inside it: no other file, no network."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
+import json
 from collections.abc import Iterable, Sequence
+from importlib import resources
+from typing import Any
 
 from slabkit.pictures.drawing import Drawing
 
@@ -63,6 +67,7 @@ class Page:
     def __init__(self, title: str, lead: str = "", *, wide: bool = False) -> None:
         self._main = '<main class="screen">' if wide else "<main>"
         self._title = title
+        self._scripts: list[str] = []
         self._parts = [f"<h1>{html.escape(title)}</h1>"]
         if lead:
             self._parts.append(f'<p class="lead">{html.escape(lead)}</p>')
@@ -83,6 +88,16 @@ class Page:
     def markup(self, text: str) -> None:
         """Add HTML as it is."""
         self._parts.append(text)
+
+    def script(self, file: str, content: Any = None) -> None:
+        """Add a script of this package, and what it reads as JSON from the element ``data``."""
+        if content is not None:
+            packed = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            packed = packed.replace("<", "\\u003c")
+            self._parts.append(f'<script type="application/json" id="data">{packed}</script>')
+        text = resources.files("slabkit.pictures").joinpath(file).read_text(encoding="utf-8")
+        self._scripts.append(base64.b64encode(hashlib.sha256(text.encode()).digest()).decode())
+        self._parts.append(f"<script>{text}</script>")
 
     def chart(self, drawing: Drawing) -> None:
         """Add a chart."""
@@ -120,9 +135,12 @@ class Page:
         self._parts.append(f'<div class="{"wide" if wide else "figures"}">{figures}</div>')
 
     def html(self) -> str:
-        """Give the whole page."""
+        """Give the whole page; it may run its own scripts and fetch nothing."""
+        scripts = " ".join(f"'sha256-{one}'" for one in self._scripts) or "'none'"
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+            f"img-src data:; style-src 'unsafe-inline'; script-src {scripts}\">\n"
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             f"<title>{html.escape(self._title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
             f"<body>\n{self._main}\n{chr(10).join(self._parts)}\n</main>\n</body>\n</html>\n"
