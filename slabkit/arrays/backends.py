@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from slabkit.arrays.exact import on_grid, times
+from slabkit.arrays.exact import exponentiate, on_grid, times
 from slabkit.errors import InputError, MissingDependencyError
 
 _WHOLE = 2.0**26  # of a length of 1; see `on_grid`
@@ -43,12 +43,12 @@ class Backend:
         return array.max(axis)
 
     def columns(self, table: Any, numbers: Any) -> Any:
-        """Give some columns, ascending, of a table; maybe itself if they are all."""
-        return table if len(numbers) == table.shape[1] else table.take(numbers, 1)
+        """Give some columns of a table."""
+        return table.take(numbers, 1)
 
     def exponentiate(self, array: Any) -> None:
-        """Replace an array by its exponential; the same wherever there is AVX2."""
-        np.exp(array, out=array)
+        """Replace an array by its exponential."""
+        exponentiate(array)
 
     def absolute(self, array: Any) -> None:
         """Replace an array by its absolute values."""

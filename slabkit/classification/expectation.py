@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import Backend
-from slabkit.arrays.exact import log, squared_size, times
+from slabkit.arrays.exact import log, squared_size
 from slabkit.arrays.parallel import map_in_order
 from slabkit.classification.harmonics import (
     CircularHarmonics,
@@ -27,7 +27,7 @@ from slabkit.classification.harmonics import (
 
 _BATCH_VALUES = {"cpu": 2_000_000, "device": 200_000_000}
 _NEGLIGIBLE = 1e-4  # a posterior below this adds nothing to an average
-_FAR = 30.0  # below the highest logarithm, all rotations of a class and shift are next to nothing
+_FAR = 23.0  # below the highest logarithm, all rotations of a class and shift are next to nothing
 
 
 @dataclass(frozen=True)
@@ -195,6 +195,7 @@ class Comparison:
         if average:
             share = summed[image, column]
             some = np.flatnonzero(share > _NEGLIGIBLE)
+            some = some[np.argsort(column[some], kind="stable")]
             score = backend.get(backend.to_orders(backend.columns(score, backend.put(some))))
             self._average(batch, images, score, image[some], column[some], total)
         return batch
@@ -209,20 +210,19 @@ class Comparison:
         total: Floats,
     ) -> None:
         """Turn images back and add them up, by the waves of their posteriors over rotations."""
+        from scipy.sparse import csr_array
+
         basis = self.basis
-        spread = waves / total[image].astype(np.float32)
-        factor = np.where(
-            self._mirrored[:, None], spread[self._periods], spread[self._periods].conj()
-        )
-        by_column = np.argsort(column, kind="stable")
-        column, image, factor = column[by_column], image[by_column], factor[:, by_column]
+        waves /= total[image].astype(np.float32)
         touched, starts = np.unique(column, return_index=True)
+        shape = (len(touched), len(images))
+        shares = csr_array((waves[0], image, np.append(starts, len(image))), shape)
         sums = np.empty((len(touched), len(basis.order)), dtype=np.complex64)
-        by_coefficient = np.ascontiguousarray(images.T)
         # The adjoint of the comparison: an image rotated by θ is turned back by exp(imθ).
         for order, part in enumerate(basis.slices):
-            terms = times(by_coefficient[part][:, image], factor[order])
-            sums[:, part] = np.add.reduceat(terms, starts, axis=1).T
+            wave = waves[self._periods[order]]
+            shares.data = wave if self._mirrored[order] else wave.conj()
+            sums[:, part] = shares @ images[:, part]
         batch.touched, batch.sums = touched, sums
 
 
