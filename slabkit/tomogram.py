@@ -199,6 +199,32 @@ class Tomogram:
         return np.where(finite, block, np.asarray(self.fill_value, dtype=block.dtype))
 
 
+class TomogramVoxels:
+    """A tomogram as `slabkit.arrays` reads it; counts the boxes that had to be filled in."""
+
+    def __init__(self, tomogram: Tomogram) -> None:
+        import numpy as np
+
+        self.tomogram = tomogram
+        self.shape = tomogram.shape
+        self.dtype = np.dtype(tomogram.data.dtype)
+        self.mended = 0
+
+    def read(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> npt.NDArray[Any]:
+        """Read the box ``[start, stop)``, which is inside."""
+        return self.tomogram.read(start, stop)
+
+    def mend(self, block: npt.NDArray[Any], start: tuple[int, int, int]) -> npt.NDArray[Any]:
+        """Fill in, or refuse, the voxels of a block that are not finite numbers."""
+        import numpy as np
+
+        if self.tomogram.fill_value is None:
+            return self.tomogram.check_finite(block, start)
+        self.mended += 1
+        fill = np.asarray(self.tomogram.fill_value, dtype=block.dtype)
+        return np.where(np.isfinite(block), block, fill)
+
+
 @dataclass(frozen=True)
 class Reading:
     """How a volume is read, where not as its file says."""

@@ -11,6 +11,7 @@ MISSING = {
     "slab": ("none", "-o", "x"),
     "pick": ("blob", "none", "-o", "x.star", "--diameter", "100"),
     "inspect": ("none", "--slabs", "none", "-o", "x.html"),
+    "view": ("none", "-o", "x.html"),
     "map": ("none", "--slabs", "none", "-o", "x.star"),
     "minislab": ("none", "-o", "x", "--box", "100", "--depth", "100"),
     "classify": ("none", "-o", "x"),

@@ -82,6 +82,8 @@ def test_i4_2d_picks_where_3d_are_wanted(slabkit, files, name):
     said = slabkit("merge", name, "-o", "m.star", "--distance", 100, code=2).stderr
     assert "run map first" in said
     assert "--from" not in said
+    said = slabkit("view", name, "-o", "p.html", code=2).stderr
+    assert "to look at them on their slabs: slabkit inspect" in said
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_i4_3d_picks_where_2d_are_wanted(slabkit, files, name):
     slabkit("slab", "T.mrc", "-o", "s", "--thickness", 60)
     said = slabkit("inspect", name, "--slabs", "s/slabs.star", "-o", "p.html", code=2).stderr
     assert "holds 3D picks; here 2D picks on slabs are needed" in said
-    assert "slabkit minislab" in said
+    assert f"slabkit view {name} -o page.html" in said
 
 
 def test_i4_pixels_that_were_meant(slabkit, files):

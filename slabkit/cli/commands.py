@@ -40,6 +40,8 @@ _COMMANDS = {
     "of a particle's size.",
     "inspect": "Make a page to choose a threshold on: slabs with their picks, the scores, and "
     "a slider.",
+    "view": "Make a page of picks in their tomograms: sections in three directions, a click says "
+    "what a pick is.",
     "map": "Turn 2D picks on slabs into 3D picks: find z, and merge the hits of overlapping slabs.",
     "minislab": "Project the box about each pick; galleries of tiles, minislabs.star, stacks "
     "on request.",

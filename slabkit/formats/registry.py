@@ -213,8 +213,7 @@ def _other_table(source: Source, kind: Kind) -> str | None:
             return None
         return (
             "holds 3D picks; here 2D picks on slabs are needed, as slabkit pick finds them. To "
-            "look at 3D picks, make images of them: slabkit minislab PICKS -o DIR --box Å --depth "
-            "Å --png."
+            f"look at 3D picks in their tomograms: slabkit view {source.where} -o page.html."
         )
     for label, said in _TABLES.items():
         if label in source.labels:
@@ -225,7 +224,8 @@ def _other_table(source: Source, kind: Kind) -> str | None:
         return None
     return (
         "holds 2D picks, which have no z; run map first: "
-        f"slabkit map {source.where} --slabs slabs/slabs.star -o picks.star."
+        f"slabkit map {source.where} --slabs slabs/slabs.star -o picks.star; to look at them on "
+        "their slabs: slabkit inspect."
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.projections import BoxShape, project_boxes
 from slabkit.errors import InputError, warn
-from slabkit.tomogram import Tomogram
+from slabkit.tomogram import Tomogram, TomogramVoxels
 from slabkit.units import Angstrom, length_to_even_voxels, positive_length, voxel_sizes_equal
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _batches(
         centres = positions[start : start + batch_size]
         images = np.empty((len(centres), len(tilts), side, side), dtype=np.float32)
         fractions = np.empty((len(centres), len(tilts)))
-        voxels = _TomogramVoxels(tomogram)
+        voxels = TomogramVoxels(tomogram)
         for view, tilt in enumerate(tilts):
             for group in _near_each_other(centres, side):
                 images[group, view], fractions[group, view] = project_boxes(
@@ -240,23 +240,3 @@ def _near_each_other(centres: Floats, side_px: int) -> Iterator[npt.NDArray[np.i
     size = max(1, _GROUP_BYTES // (side_px**2 * 8))
     for start in range(0, len(order), size):
         yield order[start : start + size]
-
-
-class _TomogramVoxels:
-    """A tomogram as the projections read it; counts the boxes that had to be filled in."""
-
-    def __init__(self, tomogram: Tomogram) -> None:
-        self.tomogram = tomogram
-        self.shape = tomogram.shape
-        self.dtype = np.dtype(tomogram.data.dtype)
-        self.mended = 0
-
-    def read(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> npt.NDArray[Any]:
-        return self.tomogram.read(start, stop)
-
-    def mend(self, block: npt.NDArray[Any], start: tuple[int, int, int]) -> npt.NDArray[Any]:
-        if self.tomogram.fill_value is None:
-            return self.tomogram.check_finite(block, start)
-        self.mended += 1
-        fill = np.asarray(self.tomogram.fill_value, dtype=block.dtype)
-        return np.where(np.isfinite(block), block, fill)

@@ -153,7 +153,7 @@ def inspection_page(
     markup = _MARKUP.format(
         low=low,
         high=high,
-        step=_step(low, high),
+        step=slider_step(low, high),
         start=low if threshold is None else threshold,
         note=html.escape(note),
     )
@@ -199,11 +199,11 @@ def _axis(scores: npt.NDArray[np.float64]) -> tuple[float, float, list[float]]:
     low, high = float(scores.min()), float(scores.max())
     if not high > low:
         low, high = low - 0.5, high + 0.5
-    small = _step(low, high)
+    small = slider_step(low, high)
     start, end = np.floor(low / small) * small, np.ceil(high / small) * small
     return round(float(start), 6), round(float(end), 6), round_ticks(low, high, 7)
 
 
-def _step(low: float, high: float) -> float:
+def slider_step(low: float, high: float) -> float:
     """Give the slider's step: a power of ten that divides the range about a thousandfold."""
-    return float(10.0 ** np.floor(np.log10((high - low) / 300)))
+    return float(10.0 ** np.floor(np.log10(((high - low) or 1.0) / 300)))

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from slabkit.execution.frame import Frame, parameters
 from slabkit.formats.picks.context import PickReading
 from slabkit.steps.shared.galleries import GalleryOptions, plan_galleries, write_galleries
-
-if TYPE_CHECKING:
-    from slabkit.formats.source import Source
-    from slabkit.formats.tables.native import PickList
 
 
 @dataclass(frozen=True)
@@ -33,11 +28,14 @@ def run(options: Options, frame: Frame) -> None:
     from slabkit.formats.tomograms.listing import list_tomograms, pick_tomograms
     from slabkit.formats.tomograms.names import files_read
     from slabkit.minislabs import check_tilts
+    from slabkit.steps.shared.pick_lists import read_with_volumes
 
     gallery = options.gallery
     check_tilts(gallery.tilts)
     source = Source.load(options.picks)
-    picks = _read(source, options)
+    picks = read_with_volumes(
+        source, options.reading, options.tomograms, gallery.voxel_size, options.tomo_type
+    )
     volumes = pick_tomograms(
         picks,
         options.picks,
@@ -70,22 +68,3 @@ def run(options: Options, frame: Frame) -> None:
         for name, error in failures.items():
             work.fail(name, error)
         write_galleries(work, Path(options.out), picks, volumes, plan)
-
-
-def _read(source: Source, options: Options) -> PickList:
-    from slabkit.formats.picks.reading import read_pick_list
-    from slabkit.formats.registry import fitting_formats
-
-    reading, voxel_size = options.reading, options.gallery.voxel_size
-    told = reading.format is None and not source.empty
-    fitting = [known.name for known in fitting_formats(source, "picks")] if told else []
-    if reading.format == "native" or fitting == ["native"]:
-        # slabkit's own list knows its tomograms, which may have another voxel size than those here
-        return read_pick_list(source, reading, check_bounds=False)
-    return read_pick_list(
-        source,
-        reading,
-        tomograms=options.tomograms,
-        voxel_size=voxel_size,
-        tomo_type=options.tomo_type,
-    )

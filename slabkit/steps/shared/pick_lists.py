@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
+    from slabkit.formats.picks.context import PickReading
     from slabkit.formats.source import Source
     from slabkit.formats.tables.native import PickList
 
@@ -63,6 +64,31 @@ def read_plainly(source: str | Source, **keywords: Any) -> PickList:
         raise type(error)(
             f"{error} These are options of slabkit convert: make slabkit's own list of it first."
         ) from error
+
+
+def read_with_volumes(
+    source: Source,
+    reading: PickReading,
+    tomograms: tuple[str, ...] | None,
+    voxel_size: float | None,
+    tomo_type: str | None,
+) -> PickList:
+    """Read picks for a command that goes on to read the volumes that they are in."""
+    from slabkit.formats.picks.reading import read_pick_list
+    from slabkit.formats.registry import fitting_formats
+
+    told = reading.format is None and not source.empty
+    fitting = [known.name for known in fitting_formats(source, "picks")] if told else []
+    if reading.format == "native" or fitting == ["native"]:
+        # slabkit's own list knows its tomograms, which may have another voxel size than those here
+        return read_pick_list(source, reading, check_bounds=False)
+    return read_pick_list(
+        source,
+        reading,
+        tomograms=tomograms,
+        voxel_size=voxel_size,
+        tomo_type=tomo_type,
+    )
 
 
 def put_together(lists: Sequence[PickList], names: Sequence[str]) -> PickList:
