@@ -12,6 +12,7 @@ import pytest
 from analytic import slab_table_of, tomogram_of
 from scipy import ndimage
 
+from slabkit.arrays.density_maps import view_directions, view_matrix
 from slabkit.errors import InputError, MissingDependencyError, SlabkitWarning
 from slabkit.picking.template import (
     find_templates,
@@ -19,7 +20,6 @@ from slabkit.picking.template import (
     map_templates,
     pick_templates,
 )
-from slabkit.picking.template_views import view_directions, view_matrix
 from slabkit.tables import PICKS2D
 
 PIXEL = 7.3

@@ -45,9 +45,9 @@ class Options(SlabPicking):
 def run(options: Options, frame: Frame) -> None:
     """Find the templates and write the table of 2D picks."""
     from slabkit.arrays.backends import backend_for
+    from slabkit.arrays.density_maps import view_directions
     from slabkit.picking.template import TemplateLimits, default_threshold, pick_templates
     from slabkit.picking.template_search import in_plane_angles
-    from slabkit.picking.template_views import view_directions
 
     named = tuple((name or options.species, file) for name, file in options.maps)
     options = dataclasses.replace(options, maps=named)
@@ -154,8 +154,8 @@ class _Maker:
         density: npt.NDArray[Any],
         voxel_size: float,
     ) -> Templates:
+        from slabkit.arrays.density_maps import map_diameter
         from slabkit.picking.template import map_templates
-        from slabkit.picking.template_views import map_diameter
 
         options = self._options
         try:
