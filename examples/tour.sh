@@ -22,3 +22,4 @@ slabkit curate picks.star labels.star -o curated.star --rejected rejected.star
 slabkit score curated.star tomograms/truth.star --radius ribosome=150
 slabkit convert curated.star curated.csv
 head -3 curated.csv
+slabkit report .  # report.html: all of it to look at

@@ -23,6 +23,7 @@ MISSING = {
     "merge": ("none", "-o", "x.star", "--distance", "10"),
     "conflicts": ("none", "-o", "x"),
     "history": ("p0", "none"),
+    "report": ("none",),
     "stats": ("none",),
     "score": ("none", "none"),
     "split": ("none", "-o", "x.star", "--fractions", "train=1"),

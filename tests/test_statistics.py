@@ -215,7 +215,7 @@ def test_command(slabkit, tmp_path):
     made = {path.name for path in (tmp_path / "st").iterdir()}
     assert {"stats.html", "stats.star", "tomograms.png", "labels.png", "pace.png"} <= made
     page = (tmp_path / "st" / "stats.html").read_text()
-    assert "http" not in page.replace("http://www.w3.org", "")
+    assert "://" not in page.replace("http://www.w3.org", "")
     assert "statistics of picks" in slabkit("info", "st/stats.star").stdout
     first = (tmp_path / "st" / "stats.star").read_bytes()
     slabkit("stats", "c.star", "--labels", "kim.star", "-o", "st2", "--quiet")

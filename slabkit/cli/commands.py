@@ -60,6 +60,8 @@ _COMMANDS = {
     "history": "Tell what happened to a pick: voxel, slab, pick, tile, each label, merges, "
     "verdicts.",
     "stats": "Count picks by tomogram, species, decision and source; measure distances and depths.",
+    "report": "Show all that a folder of results holds on one page: slabs with picks, classes, "
+    "scores.",
     "score": "Compare picks with the truth: precision, recall and F-beta, by species and in all.",
     "split": "Share tomograms out to subsets, to train and test with, that have all species alike.",
     "convert": "Convert pick lists from any format to any other, exactly.",

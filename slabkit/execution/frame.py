@@ -86,9 +86,13 @@ class Frame:
         parameters: Mapping[str, Any] | None = None,
         text_inputs: Mapping[str, str] | None = None,
         again: str = "--overwrite makes it again",
+        renew: bool = False,
     ) -> Work:
-        """Give the context in which a step makes one result; see `Work`."""
-        return Work(self, name, out, inputs, parameters, text_inputs, again)
+        """Give the context in which a step makes one result; see `Work`.
+
+        ``renew``: an earlier result of the same step is replaced where its inputs have changed.
+        """
+        return Work(self, name, out, inputs, parameters, text_inputs, again, renew)
 
 
 def parameters(options: Any, *left_out: str) -> dict[str, Any]:
@@ -161,8 +165,10 @@ class Work(contextlib.AbstractContextManager["Work"]):
         parameters: Mapping[str, Any] | None,
         text_inputs: Mapping[str, str] | None,
         again: str,
+        renew: bool,
     ) -> None:
         self.frame = frame
+        self.renew = renew
         self.name = name
         self.again = again
         self.out = None if out in (None, "-") else Path(str(out))
@@ -264,7 +270,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
             )
         changed = self._record.differences(old)
         repaired = old.failures and all("changed" in text for text in changed)
-        if changed and not repaired:
+        if changed and not repaired and not (self.renew and old.step == self.name):
             more = f" (and {len(changed) - 2} more)" if len(changed) > 2 else ""
             raise OutputExistsError(
                 f"{self.out}: exists already, made otherwise: {'; '.join(changed[:2])}{more}; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,8 +109,8 @@ def _describe_star(source: Source) -> FileDescription:
     )
 
 
-def _star_kind(blocks: dict[str, pd.DataFrame]) -> tuple[str, str]:
-    """Give what a STAR file of ours is, and its main block."""
+def kind_of_star(blocks: Mapping[str, Collection[str]]) -> tuple[str, str] | None:
+    """Give what a STAR file of ours is by its labels, and its main block; None for another's."""
     if "galleries" in blocks and "particles" in blocks:
         return "minislab table", "particles"
     for block, label, kind in (
@@ -118,6 +119,7 @@ def _star_kind(blocks: dict[str, pd.DataFrame]) -> tuple[str, str]:
         ("conflicts", "slabkitPickId", "conflicts between species"),
         ("contradictions", "slabkitPickId", "contradictions between raters"),
         ("split", "slabkitSubset", "data-set split"),
+        ("classes", "slabkitQuality", "table of classes"),
     ):
         if block in blocks and label in blocks[block]:
             return kind, block
@@ -128,10 +130,18 @@ def _star_kind(blocks: dict[str, pd.DataFrame]) -> tuple[str, str]:
     if "tomograms" in blocks and "slabkitTomogram" in blocks["tomograms"]:
         return "tomogram table", "tomograms"
     if "particles" in blocks:
-        columns = set(blocks["particles"].columns)
+        columns = set(blocks["particles"])
         flat = {"rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY"}
         if flat <= columns and not columns & {"rlnImageName", "rlnCoordinateZ"}:
             return "picks2d", "particles"
+    return None
+
+
+def _star_kind(blocks: dict[str, pd.DataFrame]) -> tuple[str, str]:
+    """Give what a STAR file is, and its main block."""
+    ours = kind_of_star({name: block.columns for name, block in blocks.items()})
+    if ours is not None:
+        return ours
     for name, block in blocks.items():
         if {SET_PARTICLES, SET_TOMOGRAMS} & set(block.columns):
             return "optimisation set", name

@@ -145,9 +145,17 @@ def lines_chart(
     return drawing
 
 
-def curve_drawing(curve: pd.DataFrame, beta: float) -> Drawing:
+def score_label(kind: str) -> str:
+    """Say on an axis what scores of a kind are, and in what unit."""
+    if kind.startswith("blob-") or kind == "template":
+        return "score (standard deviations)"
+    return f"score ({kind})" if kind else "score"
+
+
+def curve_drawing(curve: pd.DataFrame, beta: float, label: str = "") -> Drawing:
     """Draw F-beta over thresholds by species, from a curve of `slabkit.score_curve`.
 
+    ``label``: what the scores are.
     Species of which anything is found, then all (dashed); where picks have no species, all alone.
     """
     lines = {
@@ -158,10 +166,11 @@ def curve_drawing(curve: pd.DataFrame, beta: float) -> Drawing:
     best = ", ".join(
         f"{name} {x[y.argmax()]:.3g}" for name, (x, y) in lines.items() if len(y) and y.max() > 0
     )
+    what = f"threshold: {label}" if label else "threshold"
     return lines_chart(
         lines,
         title=f"F{beta:g} of the picks that score at least",
-        label_x=f"threshold (best: {best})" if best and len(best) < 75 else "threshold",
+        label_x=f"{what} (best: {best})" if best and len(what + best) < 84 else what,
         label_y=f"F{beta:g}",
         span_y=(0.0, 1.0),
         dashed=("all",),

@@ -29,8 +29,27 @@ p { margin:8px 0; max-width:75ch } .lead { color:var(--soft) }
 code,pre { font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace }
 pre { background:var(--raised); border:1px solid var(--line); border-radius:8px; padding:12px 14px;
   overflow-x:auto }
-.figures { display:grid; gap:16px; grid-template-columns:repeat(auto-fit,minmax(300px,1fr)) }
+.figures { display:grid; gap:16px;
+  grid-template-columns:repeat(auto-fill,minmax(min(300px,100%),1fr)) }
+.galleries { display:grid; gap:22px;
+  grid-template-columns:repeat(auto-fill,minmax(min(700px,100%),1fr)) }
+.tiles { display:grid; gap:16px 12px; grid-template-columns:repeat(auto-fill,minmax(132px,1fr)) }
+.tiles img,.tiles svg { aspect-ratio:1 }
 figure { margin:0 } figcaption { color:var(--soft); font-size:.86rem; margin-top:4px }
+figcaption b { color:var(--ink) } figure.zoom { cursor:zoom-in }
+figure.good img { border:3px solid var(--good) }
+figure.zoom:focus-visible { outline:3px solid var(--accent); outline-offset:3px }
+dialog { width:100vw; height:100vh; max-width:none; max-height:none; margin:0; padding:0; border:0;
+  background:#0b0f13; color:#e4e9ee; overflow:hidden }
+dialog[open] { display:flex; flex-direction:column }
+.bar { display:flex; gap:6px; align-items:center; padding:8px 12px } .bar p { flex:1; order:-1;
+  margin:0; max-width:none; font-size:.9rem }
+.bar button { font:18px/1 system-ui,sans-serif; min-width:38px; height:36px; color:inherit;
+  background:#1a222b; border:1px solid #3a4754; border-radius:8px; cursor:pointer }
+.stage { flex:1; min-height:0; overflow:hidden; touch-action:none; cursor:grab;
+  container-type:size }
+.stage img,.stage svg { width:100%; height:100%; max-width:none; object-fit:contain; border:0;
+  border-radius:0; transform-origin:center; aspect-ratio:auto }
 img { display:block; width:100%; height:auto; border-radius:6px; border:1px solid var(--line) }
 .numbers { display:flex; flex-wrap:wrap; gap:12px; margin:18px 0 }
 .numbers div { background:var(--raised); border:1px solid var(--line); border-radius:10px;
@@ -43,6 +62,9 @@ th,td { padding:5px 12px; text-align:right; border-bottom:1px solid var(--line);
   white-space:nowrap }
 th:first-child,td:first-child { text-align:left }
 th { color:var(--soft); font-weight:600; font-size:.86rem }
+table.text td,table.text th { text-align:left } table.text td:last-child { white-space:normal }
+.note { border-left:4px solid var(--second); background:var(--raised); border-radius:4px;
+  padding:6px 14px; overflow-wrap:anywhere }
 svg { display:block; width:100%; max-width:680px; height:auto }
 svg text { fill:var(--soft); font:12px system-ui,sans-serif }
 .series0 { fill:var(--accent) } .series1 { fill:var(--second) }
@@ -56,7 +78,8 @@ svg .line { fill:none } .line.axis { stroke:var(--line) }
 .line.series4 { stroke:#7869be } .line.series5 { stroke:#94704a } .line.series6 { stroke:#3caaaa }
 .line.series7 { stroke:#969b28 } .line.rejected { stroke:var(--bad) }
 .line.undecided { stroke:var(--soft) } svg text.title { fill:var(--ink); font-size:15px }
-.wall { display:grid; gap:22px; grid-template-columns:repeat(auto-fill,minmax(480px,1fr)) }
+.wall { display:grid; gap:22px;
+  grid-template-columns:repeat(auto-fill,minmax(min(480px,100%),1fr)) }
 .small { display:grid; gap:12px; grid-template-columns:repeat(auto-fill,minmax(190px,1fr)) }
 """
 
@@ -67,7 +90,7 @@ class Page:
     def __init__(self, title: str, lead: str = "", *, wide: bool = False) -> None:
         self._main = '<main class="screen">' if wide else "<main>"
         self._title = title
-        self._scripts: list[str] = []
+        self._scripts: dict[str, str] = {}  # file to hash
         self._parts = [f"<h1>{html.escape(title)}</h1>"]
         if lead:
             self._parts.append(f'<p class="lead">{html.escape(lead)}</p>')
@@ -96,8 +119,17 @@ class Page:
             packed = packed.replace("<", "\\u003c")
             self._parts.append(f'<script type="application/json" id="data">{packed}</script>')
         text = resources.files("slabkit.pictures").joinpath(file).read_text(encoding="utf-8")
-        self._scripts.append(base64.b64encode(hashlib.sha256(text.encode()).digest()).decode())
+        digest = hashlib.sha256(text.encode()).digest()
+        self._scripts[file] = base64.b64encode(digest).decode()
         self._parts.append(f"<script>{text}</script>")
+
+    def paragraph(self, text: str) -> None:
+        """Add a paragraph of plain text."""
+        self._parts.append(f"<p>{html.escape(text)}</p>")
+
+    def note(self, text: str) -> None:
+        """Add a sentence that a reader must not pass over."""
+        self._parts.append(f'<p class="note">{html.escape(text)}</p>')
 
     def chart(self, drawing: Drawing) -> None:
         """Add a chart."""
@@ -112,31 +144,39 @@ class Page:
         """Add lines of commands."""
         self._parts.append(f"<pre>{html.escape(text)}</pre>")
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Add a table; floats have three decimals, NaN and None are a dash."""
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, text: bool = False
+    ) -> None:
+        """Add a table, of numbers or of text; floats have three decimals, NaN and None a dash."""
         head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(_shown(value))}</td>" for value in row) + "</tr>"
             for row in rows
         )
         self._parts.append(
-            f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
-            f"<tbody>{body}</tbody></table></div>"
+            f'<div class="scroll"><table{" class=text" if text else ""}>'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
 
     def pictures(self, pictures: Sequence[tuple[bytes, str]], *, wide: bool = False) -> None:
         """Add pictures (PNG content, caption) side by side, or each across the page."""
         figures = "".join(
-            f'<figure><img alt="{html.escape(caption)}" '
+            f'<figure class="zoom"><img alt="{html.escape(caption)}" '
             f'src="data:image/png;base64,{base64.b64encode(data).decode()}">'
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"
             for data, caption in pictures
         )
         self._parts.append(f'<div class="{"wide" if wide else "figures"}">{figures}</div>')
 
+    def figures(self, figures: Iterable[str], *, kind: str = "figures") -> None:
+        """Add figures (HTML) side by side; ``kind`` ``tiles``: small ones."""
+        self._parts.append(f'<div class="{kind}">{"".join(figures)}</div>')
+
     def html(self) -> str:
         """Give the whole page; it may run its own scripts and fetch nothing."""
-        scripts = " ".join(f"'sha256-{one}'" for one in self._scripts) or "'none'"
+        if "page.js" not in self._scripts and any("<figure" in part for part in self._parts):
+            self.script("page.js")  # enlarges figures
+        scripts = " ".join(f"'sha256-{one}'" for one in self._scripts.values()) or "'none'"
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slabkit.pictures.drawing import SERIES, Drawing
-from slabkit.pictures.figures import histograms, stacked_bars
+from slabkit.pictures.figures import histograms, score_label, stacked_bars
 from slabkit.pictures.page import Page
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ _ROWS = 30
 
 
 def statistics_drawings(
-    counts: pd.DataFrame, picks: pd.DataFrame, labelling: pd.DataFrame, pace: pd.DataFrame
+    counts: pd.DataFrame,
+    picks: pd.DataFrame,
+    labelling: pd.DataFrame,
+    pace: pd.DataFrame | None = None,
 ) -> dict[str, Drawing]:
     """Draw what `slabkit.pick_statistics` and `slabkit.labelling_pace` found.
 
@@ -24,7 +27,7 @@ def statistics_drawings(
     ----------
     counts, picks, labelling : DataFrame
         As in `PickStatistics`.
-    pace : DataFrame
+    pace : DataFrame, optional
         As `labelling_pace` gives it.
 
     Returns
@@ -54,8 +57,8 @@ def statistics_drawings(
             title="Labels by author and round",
             unit="labels",
         )
-    timed = pace[pace["labels_per_hour"].notna()]
-    if len(timed):
+    timed = None if pace is None else pace[pace["labels_per_hour"].notna()]
+    if timed is not None and len(timed):
         found["pace"] = stacked_bars(
             {
                 f"{row['author'] or row['table']}, {row['round'] or '-'}": {
@@ -76,7 +79,7 @@ def statistics_drawings(
         found["neighbours"] = histograms(
             near,
             title="How far the nearest pick of the same species is (without the rejected)",
-            label="distance in Å",
+            label="distance (Å)",
         )
     words = {word: picks[picks["slabkitDecision"] == word] for word in _WORDS}
     words = {word: rows for word, rows in words.items() if len(rows)}
@@ -92,7 +95,7 @@ def statistics_drawings(
             found[f"scores_{number + 1}" if number else "scores"] = histograms(
                 {w: rows.loc[rows["slabkitDecision"] == w, "slabkitScore"] for w in words},
                 title="Scores of the picks by decision",
-                label=f"score ({kind})" if kind else "score",
+                label=score_label(str(kind)),
             )
     return found
 

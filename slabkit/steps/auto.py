@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError, SlabkitError
-from slabkit.execution.frame import Frame, parameters
-from slabkit.execution.reporting import Progress, Reporter
+from slabkit.execution.frame import Frame
+from slabkit.execution.reporting import Progress, Reporter, StepResult
 from slabkit.formats.picks.context import PickReading
-from slabkit.steps import classify, curate, label, minislab, pick_blob, pick_template, slab
+from slabkit.steps import classify, curate, label, minislab, pick_blob, pick_template, report, slab
 from slabkit.steps import map as map_picks
 from slabkit.steps.shared.galleries import GalleryOptions
 from slabkit.tomogram import Reading
@@ -21,10 +21,6 @@ from slabkit.units import Contrast
 if TYPE_CHECKING:
     import contextlib
     from collections.abc import Iterable, Iterator
-
-    import pandas as pd
-
-    from slabkit.pictures.loop_page import LoopResult
 
 # What measures best on tomograms with known particles (benchmarks/auto.py).
 STEP = 150.0
@@ -104,6 +100,11 @@ def commands(options: Options) -> list[Command]:
             curate.run,
             curate.Options(picks, at("curated.star"), (labels,), rejected=rejected),
         ),
+        Command(
+            shlex.join(["report", str(Path(options.out))]),
+            report.run,
+            report.Options(str(Path(options.out))),
+        ),
     ]
 
 
@@ -139,31 +140,13 @@ def _picking(options: Options, slabs: str, picks2d: str) -> Command:
 
 
 def run(options: Options, frame: Frame) -> None:
-    """Run the commands that are not done yet, and write the page."""
-    chain = commands(options)
-    folder = Path(options.out)
-    failures = run_commands(chain, frame)
-    tables = [str(folder / name) for name in ("picks2d.star", "picks.star", "curated.star")]
-    with frame.work(
-        "auto",
-        folder / "report.html",
-        inputs=[*tables, str(folder / "classes" / "classified.star")],
-        parameters=parameters(options, "out"),
-    ) as work:
-        work.failures.update(failures)
-        if work.finished:
-            return
-        result = collect(folder, [f"slabkit {command.line}" for command in chain])
-        write_page(folder / "report.html", result, "slabkit auto")
-        work.summary.update(
-            tomograms=len(result.tomograms), picks=len(result.picks), accepted=len(result.curated)
-        )
-        work.note(f"open {folder / 'report.html'}")
+    """Run the commands that are not done yet; the last one writes the page."""
+    finish("auto", run_commands(commands(options), frame), frame)
 
 
-def run_commands(chain: Sequence[Command], frame: Frame) -> dict[str, str]:
-    """Run commands, each said before as it would be typed; give what failed in them."""
-    failures: dict[str, str] = {}
+def run_commands(chain: Sequence[Command], frame: Frame) -> list[StepResult]:
+    """Run commands, each said before as it would be typed; give how each ended."""
+    results = []
     for command in chain:
         frame.reporter.note(f"$ slabkit {command.line}")
         inner = Frame(
@@ -176,8 +159,22 @@ def run_commands(chain: Sequence[Command], frame: Frame) -> dict[str, str]:
         if inner.result is not None:
             if inner.result.status == "skipped":
                 frame.reporter.note("  finished already; skipped")
-            failures |= inner.result.failures
-    return failures
+            results.append(inner.result)
+    return results
+
+
+def finish(name: str, results: Sequence[StepResult], frame: Frame, out: Path | None = None) -> None:
+    """End a chain as its last step, the page, ended."""
+    failures: dict[str, str] = {}
+    for result in results:
+        failures |= result.failures
+    page = replace(results[-1], name=name, failures=failures, out=out or results[-1].out)
+    if failures:
+        page = replace(page, status="partial")
+    frame.result = page
+    if page.status != "skipped":
+        frame.reporter.note(f"open {page.out}")
+    frame.reporter.done(page)
 
 
 class _Inner(Reporter):
@@ -203,55 +200,3 @@ class _Inner(Reporter):
     def progress(self) -> contextlib.AbstractContextManager[Progress]:
         """Pass it on."""
         return self._outer.progress()
-
-
-def write_page(path: Path, result: LoopResult, title: str) -> None:
-    """Write the page of a chain."""
-    from slabkit.formats.tables.atomic import write_text
-    from slabkit.pictures.loop_page import loop_page
-
-    write_text(path, loop_page(result, title))
-
-
-def collect(folder: Path, lines: list[str], truth: pd.DataFrame | None = None) -> LoopResult:
-    """Read what the commands wrote to the folder; with scores where the truth is known."""
-    from slabkit.formats.picks.reading import read_picks
-    from slabkit.formats.tables.classification import read_classes
-    from slabkit.formats.tables.native import read_minislabs, read_picks2d, read_slabs
-    from slabkit.formats.tables.paths import with_paths_from_here
-    from slabkit.formats.tomograms.listing import pick_tomograms
-    from slabkit.formats.volumes.mrc import read_image
-    from slabkit.pictures.loop_page import LoopResult
-    from slabkit.scoring import match_picks, score_picks
-
-    picks, curated = read_picks(folder / "picks.star"), read_picks(folder / "curated.star")
-    tiles = folder / "minislabs" / "minislabs.star"
-    minislabs, geometry = read_minislabs(tiles)
-    quality = read_classes(folder / "classes" / "classes.star")
-    slabs = folder / "slabs" / "slabs.star"
-    true, scores = None, {}
-    if truth is not None:
-        true = picks.picks["slabkitPickId"].isin(
-            picks.picks["slabkitPickId"].iloc[match_picks(picks.picks, truth)["pick"]]
-        )
-        for title, table in (("all picks", picks), ("accepted picks", curated)):
-            score = score_picks(table.picks, truth)
-            scores[title] = (score.table, score.total)
-    volumes = pick_tomograms(picks, str(folder / "picks.star"))
-    return LoopResult(
-        commands=lines,
-        tomograms={name: ref.open() for name, ref in volumes.items()},
-        slabs=with_paths_from_here(read_slabs(slabs), slabs),
-        picks2d=read_picks2d(folder / "picks2d.star"),
-        picks=picks.picks,
-        curated=curated.picks,
-        truth=truth,
-        read_image=lambda path: read_image(path)[0],
-        galleries=list(dict.fromkeys(with_paths_from_here(minislabs, tiles)["rlnMicrographName"])),
-        tile_px=int(geometry["slabkitTileSize"].iloc[0]),
-        class_sheet=(folder / "classes" / "classes.png").read_bytes(),
-        classes=len(quality),
-        good_classes=sum(value >= classify.GOOD_QUALITY for value in quality.values()),
-        scores=scores,
-        found=None if true is None else true.to_numpy(dtype=bool),
-    )

@@ -6,8 +6,8 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from slabkit.errors import OutputExistsError, SlabkitError
-from slabkit.execution.frame import Frame, parameters
+from slabkit.errors import OutputExistsError
+from slabkit.execution.frame import Frame
 from slabkit.steps import auto, score, simulate
 from slabkit.steps.auto import Command
 
@@ -25,50 +25,33 @@ class Options:
 
 def commands(count: int, seed: int) -> list[Command]:
     """Give the commands of the demo, in order."""
+    *chain, page = auto.commands(auto.Options(("tomograms",), "", DIAMETER))
     return [
         Command(
             f"simulate -o tomograms --preset small --count {count} --seed {seed}",
             simulate.run,
             simulate.Options("tomograms", "small", count, seed),
         ),
-        *auto.commands(auto.Options(("tomograms",), "", DIAMETER)),
+        *chain,
         Command(
             "score curated.star tomograms/truth.star",
             score.run,
             score.Options("curated.star", "tomograms/truth.star"),
         ),
+        page,
     ]
 
 
 def run(options: Options, frame: Frame) -> None:
     """Run the commands in the folder and write the page."""
     folder = Path(options.out)
-    report = folder / "report.html"
-    if folder.exists() and not frame.overwrite and not report.exists() and any(folder.iterdir()):
+    page = folder / "report.html"
+    begun = page.exists() or (folder / "tomograms" / "truth.star.json").exists()
+    if folder.exists() and not frame.overwrite and not begun and any(folder.iterdir()):
         raise OutputExistsError(
             f"{folder}: is not empty and holds no demo; give another -o, or --overwrite."
         )
-    with frame.work("demo", report, parameters=parameters(options, "out")) as work:
-        if work.finished:
-            return
-        from slabkit.formats.picks.reading import read_picks
-
-        chain = commands(options.count, options.seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.chdir(folder):  # so that the lines can be typed there again
-            inner = Frame(True, frame.jobs, frame.reporter)
-            if failures := auto.run_commands(chain, inner):
-                raise SlabkitError(f"the chain failed for {next(iter(failures))}.")
-            lines = [f"slabkit {command.line}" for command in chain]
-            truth = read_picks("tomograms/truth.star").picks
-            result = auto.collect(Path(), lines, truth)
-            auto.write_page(Path("report.html"), result, "slabkit demo")
-        totals = list(result.scores.values())[-1][1]
-        work.summary.update(
-            tomograms=options.count,
-            picks=len(result.picks),
-            accepted=len(result.curated),
-            recall=totals["recall"],
-            precision=totals["precision"],
-        )
-        work.note(f"open {report}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.chdir(folder):  # so that the lines can be typed there again
+        results = auto.run_commands(commands(options.count, options.seed), frame)
+    auto.finish("demo", results, frame, page)

@@ -82,15 +82,20 @@ def read_classes(path: str | os.PathLike[str]) -> dict[str, float]:
     FormatError, InputError
         It is not such a table.
     """
+    table = read_class_table(path)
+    quality = coordinates(table["slabkitQuality"].tolist(), "slabkitQuality", str(path))
+    return dict(zip(table["rlnClassNumber"].tolist(), quality.tolist(), strict=True))
+
+
+def read_class_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read the table of classes of `slabkit classify`, as text; errors as `read_classes`."""
     where = str(path)
-    blocks = parse_star(read_text(path), where)
-    table = blocks.get("classes")
+    table = parse_star(read_text(path), where).get("classes")
     if table is None or not set(_CLASS_COLUMNS) <= set(table.columns):
         raise InputError(
             f"{where}: is no table of classes; `slabkit classify` writes classes.star."
         )
-    quality = coordinates(table["slabkitQuality"].tolist(), "slabkitQuality", where)
-    return dict(zip(table["rlnClassNumber"].tolist(), quality.tolist(), strict=True))
+    return table
 
 
 def write_classified(
