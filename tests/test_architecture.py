@@ -38,6 +38,7 @@ ALLOWED = {
     "formats": BELOW,
     "execution": BELOW | {"formats", "__init__"},
     "steps": BELOW | STAGES | {"pictures", "formats", "execution", "__init__"},
+    "napari": BELOW | {"pictures", "formats", "steps"},
     "cli": BASE | {"tomogram", "steps", "execution", "__init__"},
 }
 # Of formats and stages, the command line needs only what options are made of, what steps return,
@@ -60,6 +61,9 @@ FOREIGN = {
     "torch": {"arrays"},
     "typer": {"cli"},
     "rich": {"cli"},
+    "napari": set(),  # nor what comes with it: slabkit's plug-in gives it plain values
+    "npe2": set(),
+    "dask": set(),
 }
 
 

@@ -25,6 +25,7 @@ main { max-width:1500px }
 .inspect { display:grid; grid-template-columns:minmax(320px,3fr) minmax(300px,2fr); gap:24px;
   align-items:start }
 @media (max-width:820px) { .inspect { grid-template-columns:1fr } }
+.inspect > div { min-width:0 }
 .slab { position:relative; line-height:0 } .slab svg { position:absolute; inset:0; width:100%;
   height:100%; max-width:none }
 .slab img { border-radius:0 }

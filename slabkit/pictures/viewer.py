@@ -37,7 +37,7 @@ _STYLE = """
 .planes p { margin:2px 0 }
 .hit circle,.hit path,path.hit { vector-effect:non-scaling-stroke }
 .hit { stroke-width:1 } .hit circle,.hit path { fill:none }
-.hit circle { pointer-events:all; cursor:pointer } .accepted-hit { stroke-width:2.5 }
+.hit circle { pointer-events:all; cursor:pointer } .accepted-hit { stroke-width:3 }
 .rejected-hit circle { stroke-width:1.5; stroke-dasharray:5 3 }
 .chosen,.chosen circle { stroke-width:4.5 }
 .cross { stroke:#fff; opacity:.35; fill:none; stroke-width:1; vector-effect:non-scaling-stroke;
