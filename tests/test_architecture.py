@@ -39,7 +39,8 @@ ALLOWED = {
     "execution": BELOW | {"formats", "__init__"},
     "steps": BELOW | STAGES | {"pictures", "formats", "execution", "__init__"},
     "napari": BELOW | {"pictures", "formats", "steps"},
-    "cli": BASE | {"tomogram", "steps", "execution", "__init__"},
+    "review": BELOW | STAGES | {"pictures", "formats", "execution", "steps", "__init__"},
+    "cli": BASE | {"tomogram", "steps", "review", "execution", "__init__"},
 }
 # Of formats and stages, the command line needs only what options are made of, what steps return,
 # and the one way to write text.
@@ -64,6 +65,9 @@ FOREIGN = {
     "napari": set(),  # nor what comes with it: slabkit's plug-in gives it plain values
     "npe2": set(),
     "dask": set(),
+    "starlette": {"review"},
+    "uvicorn": {"review"},
+    "sqlite3": {"formats"},
 }
 
 

@@ -222,6 +222,8 @@ def test_additions_join_the_list_and_moved_picks_go_where_they_were_put(
 ):
     more = ("--additions", "more.star")
     slabkit("label", "reviews.sqlite", "--minislabs", "minislabs.star", "-o", "clicks.star", *more)
+    again = ("-o", "clicks.star", *more, "--overwrite")
+    slabkit("label", "reviews.sqlite", "--minislabs", "minislabs.star", *again)
     added = read_native_picks(tmp_path / "more.star").picks
     assert added["slabkitPickId"].tolist() == ["t1-new", IDS[2]]
     assert added["slabkitX"].tolist() == [5.0, 401.5]

@@ -54,6 +54,7 @@ _COMMANDS = {
     "rescue": "Choose picks of which people are to look at minislabs again.",
     "suggest": "Say which minislabs to show a person next: uncertain ones, from large and "
     "varied classes.",
+    "review": "Decide minislabs, classes and picks in the browser, alone or as a team.",
     "merge": "Pool pick lists and keep one of the picks that are the same particle.",
     "conflicts": "Find positions that picks of more than one species claim, and make minislabs "
     "of them.",

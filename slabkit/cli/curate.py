@@ -55,10 +55,11 @@ curate = command(
         "Move the picks that stay to where the labels say the particle is (by the shifts of a 2D "
         "classification, in the plane of the image)."
     ),
-    additions=option(
+    added=option(
         "Picks that people added or moved in slabkit review, as slabkit label --additions wrote "
         "them: new ones join the list, moved ones go to their new place.",
         "PICKS",
+        flags="--additions",
     ),
     **common.FRAME,
 )

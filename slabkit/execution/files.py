@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from slabkit.errors import InputError
 
-_OUTPUTS = ("out", "rejected", "curve", "plot", "decide", "gallery", "lists")
+_OUTPUTS = ("out", "rejected", "curve", "plot", "decide", "gallery", "lists", "additions", "page")
 
 State: TypeAlias = tuple[int, int, int]
 """Which file it is, its bytes, its time of modification."""

@@ -38,7 +38,7 @@ class Options:
     rejected: str | None = None
     species: str = ""
     recentre: bool = False
-    additions: str | None = None  # picks that people added or moved in a review
+    added: str | None = None  # picks that people added or moved in a review
 
 
 def run(options: Options, frame: Frame) -> None:
@@ -48,15 +48,15 @@ def run(options: Options, frame: Frame) -> None:
     sources = [options.picks, *options.labels]
     if options.conflicts:
         sources.append(options.conflicts)
-    if options.additions:
-        sources.append(options.additions)
+    if options.added:
+        sources.append(options.added)
     _check_files(sources, options)
     picks, tables, piped = _read(options)
     with frame.work(
         "curate",
         options.out,
         inputs=sources,
-        parameters=parameters(options, "picks", "out", "conflicts", "additions"),
+        parameters=parameters(options, "picks", "out", "conflicts", "added"),
         text_inputs=piped,
     ) as work:
         if work.finished:
@@ -117,11 +117,11 @@ def _read(options: Options) -> tuple[PickList, list[pd.DataFrame], dict[str, str
     with_paths_from_here(picks.tomograms, options.picks)
     tables = [read_labels(name) for name in options.labels]
     given = dict(zip((options.picks, *options.labels), (picks.picks, *tables), strict=True))
-    if options.additions is not None:
-        names = (options.picks, options.additions)
-        more = read_native_picks(options.additions)
-        with_paths_from_here(more.tomograms, options.additions)
-        given[options.additions] = more.picks
+    if options.added is not None:
+        names = (options.picks, options.added)
+        more = read_native_picks(options.added)
+        with_paths_from_here(more.tomograms, options.added)
+        given[options.added] = more.picks
         picks = put_together([picks, more], names)
     if options.conflicts is not None:
         claims = read_table(options.conflicts, CONFLICTS)

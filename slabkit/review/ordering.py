@@ -1,0 +1,62 @@
+"""In which order picks are shown: what to look at next, from classes, scores and labels so far."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import InputError, SlabkitWarning
+from slabkit.review.listing import Listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIRST = 960
+"""Picks that `suggest` puts in order; the others follow, the least sure first."""
+
+Floats = npt.NDArray[np.float32]
+
+
+def suggested_order(
+    listing: Listing, labels: pd.DataFrame, beta: float
+) -> tuple[npt.NDArray[np.uint32], Floats, dict[str, Any]] | None:
+    """Order the rows as `slabkit suggest` does; gives probabilities, and what is expected now.
+
+    None where there are neither classes nor scores to go by.
+    """
+    import pandas as pd
+
+    from slabkit.curation import suggest_labels
+    from slabkit.curation.suggesting import label_posterior
+
+    columns: dict[str, Any] = {"slabkitPickId": listing.ids}
+    names = np.array(listing.tomograms, dtype=object)
+    columns["slabkitTomogram"] = names[listing.columns["tomogram"]]
+    if len(listing.classes) > 1:
+        columns["slabkitClass"] = np.array(listing.classes, dtype=object)[listing.columns["class"]]
+    if np.isfinite(listing.columns["score"]).any():
+        columns["slabkitScore"] = listing.columns["score"].astype(np.float64)
+    candidates = pd.DataFrame(columns)
+    try:
+        probability = label_posterior(candidates, labels).probability
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SlabkitWarning)
+            result = suggest_labels(candidates, labels, count=FIRST, beta=beta)
+    except InputError:
+        return None
+    first = pd.Index(listing.ids).get_indexer(pd.Index(result.order["slabkitPickId"]))
+    left = np.ones(len(listing), dtype=bool)
+    left[first] = False
+    threshold = result.expected_f_beta / (1 + beta**2)
+    rest = np.flatnonzero(left)
+    rest = rest[np.argsort(np.abs(probability[rest] - threshold), kind="stable")]
+    about = {
+        "expected_f_beta": round(result.expected_f_beta, 4),
+        "labelled": result.labelled,
+        "beta": beta,
+        "gain": float(result.order["slabkitGain"].sum()) if len(result.order) else 0.0,
+    }
+    return np.concatenate([first, rest]).astype(np.uint32), probability.astype(np.float32), about

@@ -1,0 +1,153 @@
+// Tiles: fetched once in batches, kept as bytes, painted into an atlas with contrast and low-pass.
+
+const BATCH = 256;
+const KEPT = 256 * 2 ** 20; // bytes
+
+export class TileStore {
+  constructor(source, side) {
+    this.source = source;
+    this.side = side;
+    this.size = side * side;
+    this.kept = new Map();
+    this.most = Math.max(2048, Math.floor(KEPT / this.size));
+    this.asked = new Set();
+    this.loads = 0;
+    this.onLoad = () => {};
+  }
+
+  get(row) { return this.kept.get(row); }
+
+  // Ask for tiles that are not here; `wanted` may be asked again at any time.
+  want(wanted) {
+    const missing = [];
+    for (const row of wanted)
+      if (!this.kept.has(row) && !this.asked.has(row)) missing.push(row);
+    for (let i = 0; i < missing.length; i += BATCH) {
+      if (this.loads >= 4) return;
+      this.load(missing.slice(i, i + BATCH));
+    }
+  }
+
+  async load(rows) {
+    for (const row of rows) this.asked.add(row);
+    this.loads++;
+    try {
+      const data = await this.source.tiles(rows);
+      rows.forEach((row, i) => this.kept.set(row, data.subarray(i * this.size, (i + 1) * this.size)));
+      while (this.kept.size > this.most) this.kept.delete(this.kept.keys().next().value);
+    } catch { /* asked for again when it is drawn again */
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    } finally {
+      for (const row of rows) this.asked.delete(row);
+      this.loads--;
+      this.onLoad();
+    }
+  }
+}
+
+export class Look { // how images are shown
+  constructor() {
+    this.contrast = 1;
+    this.brightness = 0;
+    this.lowpass = 0;
+    this.invert = false;
+    this.version = 0;
+    this.table = new Uint8Array(256);
+    this.change({});
+  }
+
+  change(values) {
+    Object.assign(this, values);
+    this.version++;
+    for (let i = 0; i < 256; i++) {
+      let value = 128 + (i - 127.5) * this.contrast * 1.6 + this.brightness * 127;
+      if (this.invert) value = 255 - value;
+      this.table[i] = Math.max(0, Math.min(255, Math.round(value)));
+    }
+  }
+}
+
+// Blur by a Gaussian of `sigma` pixels. At a resolution of d it halves what is 0.187 d wide.
+export function blurred(values, width, height, sigma) {
+  if (sigma < 0.2) return values;
+  const reach = Math.ceil(2.5 * sigma);
+  const kernel = [];
+  let sum = 0;
+  for (let i = -reach; i <= reach; i++) {
+    const weight = Math.exp(-(i * i) / (2 * sigma * sigma));
+    kernel.push(weight);
+    sum += weight;
+  }
+  const half = new Float32Array(values.length);
+  const result = new Uint8Array(values.length);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      let total = 0;
+      for (let k = -reach; k <= reach; k++)
+        total += kernel[k + reach] * values[y * width + Math.min(width - 1, Math.max(0, x + k))];
+      half[y * width + x] = total / sum;
+    }
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      let total = 0;
+      for (let k = -reach; k <= reach; k++)
+        total += kernel[k + reach] * half[Math.min(height - 1, Math.max(0, y + k)) * width + x];
+      result[y * width + x] = total / sum;
+    }
+  return result;
+}
+
+export function toImage(values, width, height, look, pixel = 1) {
+  const smooth = blurred(values, width, height, (0.187 * look.lowpass) / pixel);
+  const image = new ImageData(width, height);
+  const words = new Uint32Array(image.data.buffer);
+  const { table } = look;
+  for (let i = 0; i < words.length; i++) words[i] = 0xff000000 | (table[smooth[i]] * 0x010101);
+  return image;
+}
+
+export function paint(canvas, values, width, height, look, pixel = 1) {
+  canvas.width = width;
+  canvas.height = height;
+  canvas.getContext("2d").putImageData(toImage(values, width, height, look, pixel), 0, 0);
+}
+
+export class Atlas { // painted tiles, side by side in one canvas
+  constructor(store, look, pixel) {
+    this.store = store;
+    this.look = look;
+    this.pixel = pixel;
+    this.across = Math.max(8, Math.floor(4096 / store.side));
+    this.canvas = document.createElement("canvas");
+    this.canvas.width = this.canvas.height = this.across * store.side;
+    this.context = this.canvas.getContext("2d");
+    this.places = new Map();
+    this.version = look.version;
+  }
+
+  // Draw a tile; false if its bytes are not here yet.
+  draw(context, row, x, y, size) {
+    const { side } = this.store;
+    if (this.version !== this.look.version) {
+      this.places.clear();
+      this.version = this.look.version;
+    }
+    let place = this.places.get(row);
+    if (place === undefined) {
+      const bytes = this.store.get(row);
+      if (!bytes) return false;
+      if (this.places.size < this.across * this.across) place = this.places.size;
+      else {
+        const [oldest, free] = this.places.entries().next().value;
+        this.places.delete(oldest);
+        place = free;
+      }
+      this.places.set(row, place);
+      const left = (place % this.across) * side, top = Math.floor(place / this.across) * side;
+      this.context.putImageData(toImage(bytes, side, side, this.look, this.pixel), left, top);
+    }
+    const left = (place % this.across) * side, top = Math.floor(place / this.across) * side;
+    context.drawImage(this.canvas, left, top, side, side, x, y, size, size);
+    return true;
+  }
+}

@@ -1,0 +1,377 @@
+"""`slabkit review`: the server as its page uses it, who may use it; the page without a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slabkit.formats.review_log import ReviewLog, read_log
+from slabkit.formats.tables.native import read_labels, read_minislabs, read_native_picks
+from slabkit.tables.events import event_labels
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
+
+def unpack(data):
+    length = int.from_bytes(data[:4], "little")
+    header = json.loads(data[4 : 4 + length])
+    arrays = {
+        one["name"]: np.frombuffer(
+            data, f"<{one['kind']}", one["count"], 4 + length + one["offset"]
+        )
+        for one in header["arrays"]
+    }
+    return header, arrays
+
+
+class Server:
+    """`slabkit review` in a process of its own, asked as a browser asks."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        command = [sys.executable, "-u", "-m", "slabkit.cli.main", "review"]
+        command += ["minislabs/minislabs.star", "--picks", "picks.star", *words]
+        self.process = subprocess.Popen(
+            command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        people = max(1, words.count("--reviewer"))
+        self.links = {}
+        assert self.process.stderr is not None
+        while len(self.links) < people:
+            line = self.process.stderr.readline()
+            assert line, "the server did not start"
+            if found := re.match(r"\s+(\S+): (http://\S+/)\?token=(\S+)", line):
+                self.links[found[1]] = (found[2], found[3])
+            self.said = line
+        self.key = 0
+
+    @property
+    def who(self):
+        return next(iter(self.links))
+
+    def ask(self, path, body=None, who=None, **headers):
+        address, token = self.links[who or self.who]
+        port = address.rstrip("/").rpartition(":")[2]
+        given = {"Cookie": f"slabkit-review-{port}={token}"}
+        if body is not None:
+            given["Origin"] = address.rstrip("/")
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        given = {name: value for name, value in (given | headers).items() if value is not None}
+        request = urllib.request.Request(address + path, body, given)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read()
+
+    def refuses(self, status, path, body=None, **headers):
+        with pytest.raises(urllib.error.HTTPError) as error:
+            self.ask(path, body, **headers)
+        assert error.value.code == status, error.value.read()
+        return error.value.read().decode()
+
+    def click(self, rows, decision="accepted", who=None, **more):
+        self.key += 1
+        event = {"key": f"test-{self.key:06d}", "kind": "decide", "rows": rows, **more}
+        self.ask("api/events", [event | {"decision": decision}], who)
+        return event["key"]
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(20)
+        self.process.stderr.close()
+        return code
+
+
+@pytest.fixture
+def folder(tour, tmp_path):
+    """The tour's results, by links."""
+    for one in tour.iterdir():
+        (tmp_path / one.name).symlink_to(one)
+    return tmp_path
+
+
+@pytest.fixture
+def serve(folder):
+    servers = []
+
+    def start(*words):
+        servers.append(Server(folder, *words))
+        return servers[-1]
+
+    yield start
+    for one in servers:
+        one.stop()
+
+
+def test_clicks_become_labels(serve, folder, slabkit):
+    server = serve("--species", "ribosome,apo-ferritin", "--reviewer", "ann")
+    header, arrays = unpack(server.ask("api/list"))
+    table, _ = read_minislabs(folder / "minislabs/minislabs.star")
+    assert header["count"] == len(table) == len(arrays["score"])
+    assert header["reviewer"] == "ann"
+    picks = read_native_picks(folder / "picks.star").picks.set_index("slabkitPickId")
+    scores = picks.loc[table["slabkitPickId"], "slabkitScore"]
+    assert np.allclose(arrays["score"], scores, rtol=1e-6)
+    tiles = server.ask("api/tiles", np.array([3, 0], "<u4").tobytes())
+    assert len(tiles) == 2 * header["side"] ** 2
+    server.click([0, 1], species="apo-ferritin")
+    wrong = server.click([1, 2], "rejected")
+    server.click(list(range(6)), "rejected", by="threshold")
+    server.ask("api/events", [{"key": "undo-1111", "kind": "undo", "of": wrong}])
+    assert server.stop() == 0
+    slabkit(
+        "label", "reviews.sqlite", "--minislabs", "minislabs/minislabs.star", "-o", "clicks.star"
+    )
+    labels = read_labels(folder / "clicks.star").set_index("slabkitPickId")
+    ids = table["slabkitPickId"].tolist()
+    assert labels.loc[ids[:6], "slabkitDecision"].tolist() == ["accepted"] * 2 + ["rejected"] * 4
+    assert labels.loc[ids[0], "slabkitSpecies"] == "apo-ferritin"
+    assert labels.loc[ids[:3:2], "slabkitSource"].tolist() == ["review", "review-threshold"]
+    assert set(labels["slabkitAuthor"]) == {"ann"}
+    again = serve("--species", "ribosome,apo-ferritin", "--reviewer", "ann")
+    mine = json.loads(again.ask("api/mine"))
+    assert [one["kind"] for one in mine] == ["decide"] * 3 + ["undo"]
+    assert mine[0]["rows"] == [0, 1]
+    assert again.links["ann"][1] == server.links["ann"][1]  # the link stays
+    assert oct((folder / ".reviews.sqlite.links").stat().st_mode)[-3:] == "600"
+
+
+def test_picks_are_added_and_moved(serve, folder, slabkit):
+    server = serve("--reviewer", "ann")
+    header, arrays = unpack(server.ask("api/places?tomogram=0"))
+    row, place = int(arrays["rows"][0]), arrays["places"][:3].astype(float)
+    near = "&".join(f"{axis}={value}" for axis, value in zip("xyz", place, strict=True))
+    found = json.loads(server.ask(f"api/refine?tomogram=0&{near}&diameter=250"))["z"]
+    assert abs(found - place[2]) < 60
+    new = {"key": "add-11111", "kind": "add", "tomogram": 0, "x": 300.0, "y": 310.0, "z": found}
+    moved = {"key": "move-1111", "kind": "move", "row": row, "x": place[0] + 5, "y": place[1]}
+    server.ask("api/events", [new, moved | {"z": place[2]}])
+    message = server.refuses(400, "api/events", [new | {"key": "add-22222", "x": 1e6}])
+    assert "outside the tomogram" in message
+    header, arrays = unpack(server.ask("api/places?tomogram=0"))
+    assert len(header["added"]) == 1
+    assert arrays["places"][0] == pytest.approx(place[0] + 5, abs=1e-2)
+    for path in (f"api/cube/{row}", f"api/slab/{row}", f"api/cube/{arrays['rows'][-1]}"):
+        about, voxels = unpack(server.ask(path))
+        (values,) = voxels.values()
+        assert len(values) == about["side"] ** (3 if "cube" in path else 2)
+        assert values.std() > 5
+    about, section = unpack(server.ask(f"api/section?tomogram=0&z={place[2]}&thickness=100"))
+    assert len(section["section"]) == about["width"] * about["height"]
+    facts = json.loads(server.ask(f"api/pick/{row}"))
+    assert facts["history"][-1]["step"] == "move"
+    server.stop()
+    words = ("label", "reviews.sqlite", "--minislabs", "minislabs/minislabs.star")
+    slabkit(*words, "-o", "clicks.star", "--additions", "more.star")
+    slabkit("curate", "picks.star", "--additions", "more.star", "--keep", "all", "-o", "all.star")
+    picks = read_native_picks(folder / "all.star").picks
+    before = read_native_picks(folder / "picks.star").picks
+    assert len(picks) == len(before) + 1
+    assert (picks["slabkitSource"] == "review").sum() == 1
+
+
+def test_only_the_page_with_its_token_is_served(serve):
+    server = serve("--reviewer", "ann", "--reviewer", "ben", "--overlap", "0.5")
+    assert b"<script" in server.ask("")
+    server.refuses(403, "", Cookie=None)
+    server.refuses(403, "api/list", Cookie="slabkit-review-1=x")
+    server.refuses(403, "api/list", Host="evil.example")
+    server.refuses(403, "api/list", Origin="http://evil.example")
+    server.refuses(403, "api/events", b"[]", Origin=None)
+    server.refuses(403, "api/mine", **{"Sec-Fetch-Site": "cross-site"})
+    server.refuses(413, "api/events", b"[]", **{"Content-Length": str(2**30)})
+    server.refuses(404, "static/..%2f..%2fetc%2fpasswd")
+    for body, words in [
+        (b"{", "not JSON"),
+        ([{"key": "k" * 8, "kind": "decide", "rows": [10**7], "decision": "accepted"}], "row"),
+        ([{"key": "k" * 8, "kind": "decide", "rows": [0], "decision": "sure"}], "decision"),
+        ([{"key": "<script>", "kind": "undo", "of": "x"}], "key"),
+        ([{"key": "k" * 8, "kind": "lease"}], "kind"),
+    ]:
+        assert words in server.refuses(400, "api/events", body)
+    assert server.ask("api/team", Host="localhost:9999")  # through a tunnel
+
+
+def test_names_cannot_become_markup(serve, folder):
+    server = serve("--reviewer", "<b>ann</b>", "--species", "5'UTR<img>")
+    header, _ = unpack(server.ask("api/list"))
+    assert header["species"] == ["5'UTR<img>"]
+    static = Path(__file__).parent.parent / "slabkit" / "review" / "static"
+    for script in static.glob("*.js"):
+        for line in re.findall(r"innerHTML = [^;]*;", script.read_text(), re.DOTALL):
+            assert "${" not in line, f"{script.name}: {line}"
+
+
+def test_a_team_shares_the_work_blindly(serve, folder):
+    words = ["--overlap", "0.3", "--batch", "40", "--order", "score"]
+    server = serve(*(w for name in ("ann", "ben", "kim") for w in ("--reviewer", name)), *words)
+
+    def batch(who, disputed=False):
+        _, arrays = unpack(server.ask("api/batch", {"disputed": disputed}, who))
+        return arrays["rows"].tolist()
+
+    first, second = batch("ann"), batch("ben")
+    assert len(first) == 40
+    assert batch("ann") == first  # until it is done
+    score = unpack(server.ask("api/list"))[1]["score"]
+    assert np.all(np.diff(score[first]) <= 0)
+    shared = set(first) & set(second)
+    assert 4 <= len(shared) <= 22  # three tenths of forty, drawn by id
+    server.click(first, who="ann")
+    _, arrays = unpack(server.ask("api/others", who="ben"))
+    assert all(not len(rows) for rows in arrays.values())  # nothing before his own verdict
+    one = min(shared)
+    assert json.loads(server.ask(f"api/pick/{one}", who="ben"))["said"] == []
+    server.click([one], "rejected", who="ben")
+    said = json.loads(server.ask(f"api/pick/{one}", who="ben"))["said"]
+    assert {(vote["author"], vote["decision"]) for vote in said} == {
+        ("ann", "accepted"),
+        ("ben", "rejected"),
+    }
+    server.click(sorted(shared - {one}), who="ben")
+    assert batch("kim", disputed=True) == [one]
+    assert batch("ann", disputed=True) == []
+    report = json.loads(server.ask("api/team"))
+    assert report["disputed"] == 1
+    (pair,) = report["pairs"]
+    assert pair["picks"] == len(shared)
+    assert pair["agree"] == pytest.approx(1 - 1 / len(shared), abs=1e-4)
+    server.click([one], "rejected", who="kim")
+    assert json.loads(server.ask("api/team"))["disputed"] == 0
+
+
+def test_a_second_server_and_bad_options_are_refused(serve, folder, slabkit):
+    serve("--reviewer", "ann")
+    words = ("review", "minislabs/minislabs.star")
+    assert "is writing it" in slabkit(*words, code=75).stderr
+    (folder / "other.sqlite").write_text("text")
+    for more, message in [
+        (["-o", "other.sqlite"], "is not a log"),
+        (["--host", "0.0.0.0", "-o", "x.sqlite"], "name the reviewers"),
+        (["--overlap", "0.1", "-o", "x.sqlite"], "two reviewers"),
+        (["--order", "score", "-o", "x.sqlite"], "--picks"),
+        (["-o", "minislabs/minislabs.star"], "is an input"),
+        (["--page", "page.txt"], "name it .html"),
+    ]:
+        assert message in slabkit(*words, *more, code=2).stderr
+    assert not (folder / "x.sqlite").exists()
+
+
+def test_the_page_without_a_server_holds_everything(folder, slabkit):
+    words = ("review", "minislabs/minislabs.star", "--picks", "picks.star", "--page", "page.html")
+    slabkit(*words)
+    page = (folder / "page.html").read_text()
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)[^"']*["']""", page)
+    assert "http://" not in re.sub(r"base64,[^\"]*", "", page)
+    first = page.encode()
+    slabkit(*words, "--overwrite")
+    assert (folder / "page.html").read_bytes() == first
+
+
+def check_kills(folder, times, seed=0):
+    """Kill the server while clicks arrive: what was acknowledged is there, once, after each."""
+    random = np.random.default_rng(seed)
+    acknowledged, sent = set(), 0
+    for _ in range(times):
+        server = Server(folder, "--reviewer", "ann")
+        stop, begun = threading.Event(), threading.Event()
+
+        def click(server=server, stop=stop, begun=begun):
+            nonlocal sent
+            while not stop.is_set():
+                sent += 1
+                key = f"click-{sent:08d}"
+                event = {"key": key, "kind": "decide", "rows": [sent % 50], "decision": "accepted"}
+                try:
+                    server.ask("api/events", [event])
+                except (OSError, urllib.error.URLError):
+                    return
+                acknowledged.add(key)
+                begun.set()
+
+        thread = threading.Thread(target=click)
+        thread.start()
+        assert begun.wait(30)
+        time.sleep(random.uniform(0, 0.2))
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+        stop.set()
+        thread.join()
+        server.process.stderr.close()
+        keys = [event.key for event in read_log(folder / "reviews.sqlite")[1]]
+        assert len(set(keys)) == len(keys)
+        assert acknowledged <= set(keys)
+    return len(acknowledged)
+
+
+def test_killed_servers_lose_nothing_that_was_acknowledged(folder):
+    assert check_kills(folder, 3) >= 3
+
+
+@pytest.mark.soak
+def test_two_hundred_kills(folder):
+    print(check_kills(folder, 200), "acknowledged clicks, none lost")
+
+
+def check_crowd(server, people, seconds):
+    """Reviewers at once, one decision a second each; gives the 99th percentile in seconds."""
+    waits, expected = [], {}
+    end = time.monotonic() + seconds
+
+    def decide(who, number):
+        random = np.random.default_rng(number)
+        time.sleep(random.uniform(0, 1))
+        count = 0
+        while time.monotonic() < end:
+            row, decision = int(random.integers(100)), str(random.choice(["accepted", "rejected"]))
+            count += 1
+            event = {"key": f"{number:04d}-{count:06d}", "kind": "decide", "rows": [row]}
+            began = time.monotonic()
+            server.ask("api/events", [event | {"decision": decision}], who)
+            waits.append(time.monotonic() - began)
+            expected[who, row] = decision
+            time.sleep(max(0.0, 1 - (time.monotonic() - began)))
+
+    threads = [
+        threading.Thread(target=decide, args=(who, number)) for number, who in enumerate(people)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return waits, expected
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds"), [(6, 3), pytest.param(42, 300, marks=pytest.mark.soak)]
+)
+def test_a_room_of_people_loses_and_doubles_nothing(serve, folder, count, seconds):
+    people = [f"p{number:02d}" for number in range(count)]
+    server = serve(*(word for name in people for word in ("--reviewer", name)))
+    waits, expected = check_crowd(server, people, seconds)
+    server.stop()
+    events = read_log(folder / "reviews.sqlite")[1]
+    assert len(events) == len(waits)
+    ids = read_minislabs(folder / "minislabs/minislabs.star")[0]["slabkitPickId"]
+    labels = event_labels(events)
+    names = ("slabkitAuthor", "slabkitPickId", "slabkitDecision")
+    said = {(who, pick): word for who, pick, word in zip(*(labels[n] for n in names), strict=True)}
+    assert said == {(who, ids[row]): word for (who, row), word in expected.items()}
+    if seconds > 60:
+        late = np.quantile(waits, 0.99)
+        print(f"{count} reviewers, {len(waits)} decisions, 99 % within {1000 * late:.0f} ms")
+        assert late < 0.1
+    with ReviewLog(folder / "reviews.sqlite", {}) as log:
+        assert len(list(log.events())) == len(events)
