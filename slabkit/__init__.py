@@ -33,8 +33,10 @@ __all__ = [
     "labelling_pace",
     "map_picks",
     "map_templates",
+    "map_views",
     "measure_agreement",
     "merge_picks",
+    "name_averages",
     "open_tomogram",
     "pick_blobs",
     "pick_history",
@@ -71,7 +73,7 @@ __all__ = [
 
 # Public names by the module that they are in.
 _NAMES = {
-    "classification": "Classification ClassificationSettings classify_images",
+    "classification": "Classification ClassificationSettings classify_images name_averages",
     "curation": "curate_picks find_conflicts measure_agreement pick_history pick_statistics "
     "rescue_picks settle_conflicts suggest_labels",
     "errors": "SlabkitError SlabkitWarning",
@@ -91,6 +93,7 @@ _NAMES = {
     "picking.blob": "find_blobs pick_blobs",
     "picking.segmentation": "pick_segmentation",
     "picking.template": "find_templates image_templates map_templates pick_templates",
+    "picking.template_views": "map_views",
     "picking.thresholds": "fit_threshold threshold_for_precision",
     "scoring": "score_curve score_intervals score_picks",
     "simulation": "simulate_tomogram",
@@ -118,7 +121,12 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from slabkit.classification import Classification, ClassificationSettings, classify_images
+    from slabkit.classification import (
+        Classification,
+        ClassificationSettings,
+        classify_images,
+        name_averages,
+    )
     from slabkit.curation import (
         curate_picks,
         find_conflicts,
@@ -160,6 +168,7 @@ if TYPE_CHECKING:
         map_templates,
         pick_templates,
     )
+    from slabkit.picking.template_views import map_views
     from slabkit.picking.thresholds import fit_threshold, threshold_for_precision
     from slabkit.scoring import score_curve, score_intervals, score_picks
     from slabkit.simulation import simulate_tomogram

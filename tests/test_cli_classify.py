@@ -757,3 +757,102 @@ class TestRecentring:
         assert error[~off].max() < 1.5
         assert np.median(error[~off]) < 0.5
         np.testing.assert_allclose(after[:, 2], before[:, 2], atol=1e-6)
+
+
+def write_maps(folder):
+    """Write a map of each kind of particle; gives the options that name them."""
+    options = []
+    y, x = np.mgrid[:SIDE, :SIDE] - SIDE // 2
+    for kind in range(len(KINDS)):
+        density = np.zeros((SIDE, SIDE, SIDE), dtype=np.float32)
+        density[SIDE // 2 - 2 : SIDE // 2 + 2] = particle(kind, 0.3, x, y)
+        density[density < 0.05] = 0
+        write_mrc(folder / f"map{kind}.mrc", density, VOXEL, label="test")
+        options += ["--map", f"kind {kind}=map{kind}.mrc"]
+    return options
+
+
+@pytest.fixture(scope="module")
+def clear(tmp_path_factory):
+    """As `original`, with less noise."""
+    folder = tmp_path_factory.mktemp("clear")
+    truth = make_tomogram(folder, noise=0.1)
+    run_in_process("minislab", "picks.star", "-o", "mini", "--box", SIDE * VOXEL, "--depth", 80,
+                   "--stack", "--tiles", "4x5", cwd=folder)  # fmt: skip
+    run_in_process("classify", "mini/minislabs.star", "-o", "classes", *QUICK, cwd=folder)
+    return folder, truth
+
+
+class TestNames:
+    @pytest.fixture
+    def made(self, tmp_path, clear):
+        folder, truth = clear
+        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+        return truth
+
+    def test_classes_get_the_names_of_the_maps_they_look_like(self, tmp_path, made, slabkit):
+        maps = write_maps(tmp_path)
+        before = read_star(tmp_path / "classes" / "classes.star")["classes"]
+        picture = (tmp_path / "classes" / "classes.png").read_bytes()
+        slabkit("name", "classes", *maps, "--tilt-range", "none")
+        rows = read_star(tmp_path / "classes" / "classes.star")["classes"]
+        pd.testing.assert_frame_equal(rows[before.columns], before)
+        by_class = classes_of(tmp_path)
+        kinds = [f"kind {made[min(by_class[number])]}" for number in rows.rlnClassNumber]
+        assert rows.slabkitSpecies.tolist() == rows.slabkitMapSpecies.tolist() == kinds
+        assert (rows.slabkitMapCoefficient.astype(float) >= 0.6).all()
+        assert (rows.slabkitMapMargin.astype(float) >= 0.02).all()
+        assert (tmp_path / "classes" / "classes.png").read_bytes() != picture
+
+        label = ("label", "classes/classified.star", "--minislabs", "mini/minislabs.star",
+                 "--species-from-classes")  # fmt: skip
+        slabkit(*label, "--classes", "all", "-o", "labels.star")
+        labels = read_labels(tmp_path / "labels.star").set_index("slabkitPickId")
+        assert labels.slabkitSpecies.to_dict() == {one: f"kind {k}" for one, k in made.items()}
+        slabkit(*label, "--auto", "-o", "auto.star")
+        auto = read_labels(tmp_path / "auto.star").set_index("slabkitPickId")
+        yes = auto.slabkitDecision == "accepted"
+        assert (auto.slabkitSpecies == labels.slabkitSpecies.where(yes, "")).all()
+
+    def test_naming_again(self, tmp_path, made, slabkit):
+        maps = write_maps(tmp_path)
+        slabkit("name", "classes/classes.star", *maps)
+        table = tmp_path / "classes" / "classes.star"
+        named, time = table.read_bytes(), table.stat().st_mtime_ns
+        slabkit("name", "classes", *maps)
+        assert table.stat().st_mtime_ns == time
+        done = slabkit("name", "classes", *maps[:2], code=2)
+        assert "its classes are named already, otherwise; --overwrite" in done.stderr
+        assert table.read_bytes() == named
+        slabkit("name", "classes", *maps[:2], "--overwrite")
+        rows = read_star(table)["classes"]
+        assert set(rows.slabkitSpecies) <= {"kind 0", "none"}
+        assert set(rows.slabkitMapMargin) == {"nan"}  # of one map
+
+    def test_classify_names_as_name_does(self, tmp_path, made, slabkit):
+        maps = write_maps(tmp_path)
+        slabkit("classify", "mini/minislabs.star", "-o", "named", *QUICK, *maps)
+        slabkit("name", "classes", *maps)
+        same_results(tmp_path, "classes", "named")
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (("name", "classes"), "Missing option '--map'"),
+            (("name", "classes", "--map", "map0.mrc"), "say of which species, as NAME=map0.mrc"),
+            (("name", "classes", "--map", "a=map0.mrc", "--map", "a=map1.mrc"), "names a twice"),
+            (("name", "mini/minislabs.star", "--map", "a=map0.mrc"), "is no table of classes"),
+            (("name", "nothing", "--map", "a=map0.mrc"), "nothing"),
+            (("name", "classes", "--map", "a=none.mrc"), "none.mrc"),
+            (("label", "classes/classified.star", "--minislabs", "mini/minislabs.star", "--auto",
+              "--species-from-classes", "-o", "l.star"), "its classes have no names"),
+            (("label", "classes/classified.star", "--minislabs", "mini/minislabs.star", "--auto",
+              "--species-from-classes", "--species", "a", "-o", "l.star"),
+             "--species names what is accepted"),
+        ],
+    )  # fmt: skip
+    def test_what_cannot_be_named(self, tmp_path, made, slabkit, arguments, said):
+        write_maps(tmp_path)
+        before = (tmp_path / "classes" / "classes.star").read_bytes()
+        assert said in slabkit(*arguments, code=2).stderr
+        assert (tmp_path / "classes" / "classes.star").read_bytes() == before

@@ -8,11 +8,14 @@ from slabkit.classification.classify import (
     classify_images,
 )
 from slabkit.classification.images import ArraySource, ImageSource
+from slabkit.classification.naming import ClassNames, name_averages
 
 __all__ = [
     "ArraySource",
+    "ClassNames",
     "Classification",
     "ClassificationSettings",
     "ImageSource",
     "classify_images",
+    "name_averages",
 ]

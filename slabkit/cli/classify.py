@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slabkit.cli.options import common
 from slabkit.cli.options.declare import argument, option
-from slabkit.cli.options.values import positive
+from slabkit.cli.options.values import named_maps, positive
 from slabkit.cli.running import command
 from slabkit.steps.classify import Options, run
 
@@ -24,6 +24,13 @@ classify = command(
     out=common.OUT_FOLDER,
     classes=option(
         "How many classes; default: one for 16 images, 5 to 100.", "K", min=1, show_default=False
+    ),
+    maps=option(
+        "Name the classes by this density map, as slabkit name does; once for each species.",
+        "NAME=MAP.mrc",
+        flags="--map",
+        parse=named_maps,
+        kind=list[str],
     ),
     diameter=option("Of the circular mask; default: 0.68 of the box.", "Å"),
     resolution=option("Finest detail compared; default: a twelfth of the box.", "Å"),

@@ -46,6 +46,7 @@ _COMMANDS = {
     "minislab": "Project the box about each pick; galleries of tiles, minislabs.star, stacks "
     "on request.",
     "classify": "Sort minislabs into 2D classes, whatever their in-plane rotation and shift.",
+    "name": "Name classes by density maps: which of their views each average looks like.",
     "label": "Turn results on minislabs and galleries into labels: accepted, rejected or "
     "undecided.",
     "curate": "Apply labels to a pick list, and say where every pick went.",
@@ -85,7 +86,7 @@ _COMMANDS = {
 # The panels of `slabkit --help`.
 _PANELS = {
     "The chain, in its order": (
-        "slab", "pick", "map", "minislab", "classify", "label", "curate", "auto", "demo",
+        "slab", "pick", "map", "minislab", "classify", "name", "label", "curate", "auto", "demo",
     ),
     "Curation": ("merge", "conflicts", "agree", "rescue", "suggest", "history", "review"),
     "Judging": ("inspect", "view", "report", "stats", "score", "split"),

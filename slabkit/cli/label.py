@@ -54,6 +54,9 @@ label = command(
         "classes.png."
     ),
     quality=option(f"With --auto: least quality, from 0 to 1; default: {GOOD_QUALITY:g}.", "Q"),
+    species_from_classes=option(
+        "Species of what is accepted: the name of its class in classes.star (slabkit name)."
+    ),
     picks=option(
         "With --auto: the list that the minislabs are of. Its picks with a score of "
         f"{SURE_SCORE:g} standard deviations and more are accepted whatever their class.",

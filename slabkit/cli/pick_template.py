@@ -4,25 +4,10 @@ from __future__ import annotations
 
 from slabkit.cli.options import common, picking
 from slabkit.cli.options.declare import option
-from slabkit.cli.options.values import named_maps, positive
+from slabkit.cli.options.values import named_maps, positive, tilts
 from slabkit.cli.running import command
-from slabkit.errors import InputError
 from slabkit.steps.pick_template import Options, run
 from slabkit.steps.shared.names import species_name
-
-
-def _tilts(text: str, option: str) -> tuple[float, float] | None:
-    if text == "none":
-        return None
-    parts = text.split(":")
-    try:
-        low, high = (float(part) for part in parts)
-    except ValueError:
-        raise InputError(f"{option} takes MIN:MAX in degrees or none, not {text!r}.") from None
-    if not -90 < low < high < 90:
-        raise InputError(f"{option} takes MIN:MAX in degrees between -90 and 90, not {text!r}.")
-    return low, high
-
 
 template = command(
     run,
@@ -67,7 +52,7 @@ template = command(
     tilt_range=option(
         "Tilts of the tilt series, for the missing wedge in the views of --map.",
         "MIN:MAX|none",
-        parse=_tilts,
+        parse=tilts,
         default="-45:45",
     ),
     target_precision=picking.TARGET_PRECISION,

@@ -35,6 +35,7 @@ DEFAULT_TILT_RANGE = (-45.0, 45.0)
 
 _ROUGH = 2.5  # a diameter given differs by less from a molecule's own, or is a mask on purpose
 _WIDEST = 1.4  # of its diameter: a wider mask takes in neighbours
+_WEDGES = 12  # in-plane angles to the wedge over which the views of an average are averaged
 _HIGHEST_KZ = 3.0  # slab thicknesses' periods; beyond, its transform is below a tenth
 
 
@@ -139,6 +140,69 @@ def map_templates(
         plane_weight=np.asarray(np.sinc(kz * thickness), dtype=np.float64),
         tilt_range=tilt_range,
     )
+
+
+def map_views(
+    density: npt.NDArray[Any],
+    voxel_size: float,
+    *,
+    box_px: int,
+    pixel_size: float,
+    depth: float,
+    finest: float,
+    view_step: float = 20.0,
+    tilt_range: tuple[float, float] | None = DEFAULT_TILT_RANGE,
+) -> npt.NDArray[np.float64]:
+    """Draw a density map as averages of minislabs show it, from evenly spaced directions.
+
+    Minislabs are projections through a depth of a volume with a missing wedge, and a class average
+    is a mean over minislabs that lie at all in-plane angles to the wedge.
+
+    Parameters
+    ----------
+    density : ndarray, shape (z, y, x)
+        Protein bright.
+    voxel_size : float
+        In Å.
+    box_px : int
+        Side of the views; the particle's centre of mass is at index ``box_px // 2``.
+    pixel_size : float
+        Of the views, Å.
+    depth : float
+        Of the minislabs, Å.
+    finest : float
+        Finest detail, Å.
+    view_step : float, optional
+        About the angle between neighbouring view directions, degrees.
+    tilt_range : (float, float), optional
+        Lowest and highest tilt in degrees; None: no missing wedge.
+
+    Returns
+    -------
+    ndarray of float64, shape (views, y, x)
+
+    Raises
+    ------
+    InputError
+        As `map_templates`.
+    """
+    made = map_templates(
+        density,
+        voxel_size,
+        lowpass=FALL[1] * finest,
+        thickness=depth,
+        view_step=view_step,
+        tilt_range=tilt_range,
+    )
+    y, x = ((place - box_px // 2) * pixel_size for place in np.indices((box_px, box_px)))
+    y, x = y.ravel(), x.ravel()
+    total = np.zeros((len(made), box_px**2))
+    for turn in range(_WEDGES):
+        psi = 180.0 * turn / _WEDGES
+        sine, cosine = math.sin(math.radians(psi)), math.cos(math.radians(psi))
+        # Drawn turned, at places that are turned as well: only the wedge is another.
+        total += made.drawn(psi, cosine * y - sine * x, cosine * x + sine * y, np.ones_like)
+    return (total / _WEDGES).reshape(len(made), box_px, box_px)
 
 
 def _fitting(diameter: float, measured: float) -> float:

@@ -195,7 +195,7 @@ def contact_sheet(
     images : iterable of ndarray, shape (y, x) or (y, x, 3)
         Taken one at a time. uint8 images are shown as they are, others stretched.
     labels : sequence of str
-        One for each image; what is too long for the tile loses its middle.
+        One for each image, of one line or more; what is too long for the tile loses its middle.
     columns : int, optional
         Tiles in a row; by default as near to a 4:3 sheet as can be.
     tile_side : int, optional
@@ -222,7 +222,8 @@ def contact_sheet(
     width, height = (max(tile.size[axis] for tile in tiles) for axis in (0, 1))
     font_size = 13
     font = _font(font_size)
-    band = font_size + 8
+    line = font_size + 4
+    band = line * max(label.count("\n") + 1 for label in labels) + 4
     cell_x, cell_y = width + gap, height + band + gap
     if columns is None:
         columns = math.ceil(math.sqrt(len(tiles) * 4 / 3 * cell_y / cell_x))
@@ -231,12 +232,13 @@ def contact_sheet(
     sheet = Image.new("RGB", (columns * cell_x + gap, rows * cell_y + gap), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for number, (tile, label) in enumerate(zip(tiles, labels, strict=True)):
-        row, column = divmod(number, columns)
-        left, top = gap + column * cell_x, gap + row * cell_y
+        down, across = divmod(number, columns)
+        left, top = gap + across * cell_x, gap + down * cell_y
         sheet.paste(tile, (left + (width - tile.size[0]) // 2, top + height - tile.size[1]))
         # Pillow's own font has no letter Å.
-        text = _shortened(label.replace("Å", "A"), font, width)
-        draw.text((left + width / 2, top + height + band / 2), text, _INK, font, anchor="mm")
+        for row, text in enumerate(label.replace("Å", "A").split("\n")):
+            place = left + width / 2, top + height + 2 + (row + 0.5) * line
+            draw.text(place, _shortened(text, font, width), _INK, font, anchor="mm")
     return np.asarray(sheet, dtype=np.uint8)
 
 
@@ -246,10 +248,11 @@ def class_sheet(
     resolutions: Sequence[float] | npt.NDArray[Any],
     qualities: Sequence[float] | npt.NDArray[Any],
     accepted: Sequence[bool] | npt.NDArray[Any],
+    captions: Sequence[str] = (),
 ) -> npt.NDArray[np.uint8]:
     """Lay class averages out, numbered from 1 with images, resolution (Å) and quality.
 
-    Those that are accepted are framed in green.
+    Those that are accepted are framed in green; captions make a second line.
     """
     from PIL import Image
 
@@ -262,6 +265,8 @@ def class_sheet(
         tile.paste(grey.resize((inner, inner), Image.Resampling.BICUBIC), (_FRAME, _FRAME))
         framed.append(np.asarray(tile, dtype=np.uint8))
         labels.append(f"{number}: {size}, {resolution:.0f} Å, q {quality:.2f}")
+    if captions:
+        labels = [f"{label}\n{more}" for label, more in zip(labels, captions, strict=True)]
     columns = max(1, min(10, math.ceil(math.sqrt(len(framed) * 1.4))))
     return contact_sheet(framed, labels, columns=columns, tile_side=_CLASS_SIDE, gap=6)
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError, warn
 from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.steps.shared.naming import (
+    Maps,
+    captions,
+    check_maps,
+    depth_of,
+    name_columns,
+    names_of,
+    report_names,
+)
 from slabkit.units import Contrast
 
 if TYPE_CHECKING:
-    from slabkit.classification import Classification, ClassificationSettings
+    import numpy.typing as npt
+    import pandas as pd
+
+    from slabkit.classification import Classification, ClassificationSettings, ClassNames
     from slabkit.formats.particle_images import ParticleImages
 
 GOOD_QUALITY = 0.12
@@ -39,6 +52,7 @@ class Options:
     contrast: Contrast | None = None
     pixel_size: float | None = None
     device: str = "cpu"
+    maps: Maps = ()  # species and file
 
 
 def default_classes(images: int) -> int:
@@ -63,18 +77,23 @@ def run(options: Options, frame: Frame) -> None:
     )
     if not 0 <= options.quality <= 1:
         raise InputError(f"--quality must be from 0 to 1, not {options.quality:g}.")
+    check_maps(options.maps)
     images = read_particle_images(
         options.table, contrast=options.contrast, pixel_size=options.pixel_size
     )
+    depth = depth_of(images.blocks, options.table) if options.maps else 0.0
     if options.classes is None:
         settings = replace(settings, classes=default_classes(len(images)))
     folder = Path(options.out)
     with frame.work(
         "classify",
         folder / "classified.star",
-        inputs=[options.table, *images.files],
+        inputs=[options.table, *images.files, *(file for _, file in options.maps)],
         text_inputs={"-": images.particles.to_csv()} if options.table == "-" else None,
-        parameters=parameters(options, "table", "out"),
+        parameters={
+            **parameters(options, "table", "out", "maps"),
+            **({"maps": [name for name, _ in options.maps]} if options.maps else {}),
+        },
     ) as work:
         if work.finished:
             return
@@ -82,8 +101,13 @@ def run(options: Options, frame: Frame) -> None:
         work.check_free([averages, picture], [classes], begin=False)
         result = _classified(images, settings, options, frame)
         _warn(result, images, options.table, settings.classes)
-        _write(work, result, images, folder, options.quality)
+        names = None
+        if options.maps:
+            names = names_of(result.averages, images.pixel_size, options.maps, depth)
+        _write(work, result, images, folder, options.quality, names)
         _report(work, result, options.quality)
+        if names is not None:
+            report_names(work, names, result.size)
 
 
 def _classified(
@@ -132,35 +156,35 @@ def _write(
     images: ParticleImages,
     folder: Path,
     quality: float,
+    names: ClassNames | None,
 ) -> None:
+    import pandas as pd
+
     from slabkit.formats.tables.atomic import atomic_path
     from slabkit.formats.tables.classification import (
         write_averages,
         write_classes,
         write_classified,
     )
-    from slabkit.pictures.images import class_sheet, png_bytes
 
     folder.mkdir(parents=True, exist_ok=True)
     averages, classes, picture = _files(folder)
     work.check_free([averages, picture], [classes])
     write_averages(averages, result.averages, images.pixel_size)
-    sheet = class_sheet(
-        result.averages, result.size, result.resolution, result.quality, result.quality >= quality
+    columns = {
+        "rlnClassDistribution": result.size / max(1, result.size.sum()),
+        "rlnEstimatedResolution": result.resolution.round(2),
+        "slabkitClassSize": result.size,
+        "slabkitQuality": result.quality.round(4),
+        "slabkitAgreement": result.agreement.round(4),
+        **(name_columns(names) if names is not None else {}),
+    }
+    sheet = sheet_of(
+        result.averages, pd.DataFrame(columns), quality, captions(names) if names else ()
     )
     with atomic_path(picture) as temporary:
-        temporary.write_bytes(png_bytes(sheet))
-    write_classes(
-        classes,
-        averages,
-        {
-            "rlnClassDistribution": result.size / max(1, result.size.sum()),
-            "rlnEstimatedResolution": result.resolution.round(2),
-            "slabkitClassSize": result.size,
-            "slabkitQuality": result.quality.round(4),
-            "slabkitAgreement": result.agreement.round(4),
-        },
-    )
+        temporary.write_bytes(sheet)
+    write_classes(classes, averages, columns)
     write_classified(
         folder / "classified.star",
         images.blocks,
@@ -175,6 +199,28 @@ def _write(
         },
     )
     work.outputs += [averages, classes, picture]
+
+
+def sheet_of(
+    averages: npt.NDArray[Any], table: pd.DataFrame, quality: float, captions: Sequence[str] = ()
+) -> bytes:
+    """Draw the picture of the classes of a table; those of a quality are framed."""
+    from slabkit.pictures.images import class_sheet, png_bytes
+
+    measured = table["slabkitQuality"].to_numpy(dtype=float)
+    sizes = table["slabkitClassSize"].to_numpy(dtype=int)
+    resolutions = table["rlnEstimatedResolution"].to_numpy(dtype=float)
+    good = measured >= quality
+    return png_bytes(class_sheet(averages, sizes, resolutions, measured, good, captions))
+
+
+def quality_shown(classified: Path) -> float:
+    """Give the quality from which the picture of a classification frames classes."""
+    from slabkit.execution.records import load_record
+
+    record = load_record(classified)
+    shown = None if record is None else record.parameters.get("quality")
+    return shown if isinstance(shown, (int, float)) else GOOD_QUALITY
 
 
 def _report(work: Work, result: Classification, quality: float) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from slabkit.labels import LabelReport
 
+# Options that the record names only where they count.
+_NOT_ALWAYS = ("auto", "quality", "picks", "species_from_classes")
+
 _ROWS = (
     ("rows in the result", "rows"),
     ("  matched to a minislab", "matched"),
@@ -47,6 +50,7 @@ class Options:
     threshold: float | None = None
     auto: bool = False
     quality: float | None = None
+    species_from_classes: bool = False
     picks: str | None = None  # whose scores count beside the quality of the classes
     unlisted: Literal["rejected", "undecided"] | None = None  # None: by the kind of result
     views: Literal["majority", "any", "all"] = "majority"
@@ -81,6 +85,8 @@ def run(options: Options, frame: Frame) -> None:
         raise InputError("--picks is for --auto; give both, or leave it out.")
     if options.picks == "-":
         raise InputError("--picks takes a file, not standard input (-).")
+    if options.species_from_classes and options.species:
+        raise InputError("--species names what is accepted; leave --species-from-classes out.")
     least = GOOD_QUALITY if options.quality is None else options.quality
     given = [*options.results, options.minislabs, *([options.picks] if options.picks else [])]
     if given.count("-") > 1:
@@ -99,6 +105,9 @@ def run(options: Options, frame: Frame) -> None:
             decided = _sure_accepted(decided, table, options.picks)
     elif not by_value:
         _refuse_classified(options.results)
+    if options.species_from_classes:
+        decided, classes = _with_species(options.results, decided)
+        qualities = qualities or [classes]
     unlisted = options.unlisted or read.unlisted(by_value=options.auto or by_value)
     text_inputs = {}
     if "-" in given:
@@ -108,9 +117,10 @@ def run(options: Options, frame: Frame) -> None:
         options.out,
         inputs=[*given, *read.files, *qualities],
         parameters={
-            **parameters(options, "results", "minislabs", "out", "auto", "quality", "picks"),
+            **parameters(options, *_NOT_ALWAYS, "results", "minislabs", "out"),
             "unlisted": unlisted,
             **({"quality": least} if options.auto else {}),
+            **({"species_from_classes": True} if options.species_from_classes else {}),
         },
         text_inputs=text_inputs,
     ) as work:
@@ -158,15 +168,32 @@ def _by_quality(
     from slabkit.formats.tables.classification import read_classes
     from slabkit.labels import decide_by_quality
 
+    table = _class_table(results, "--auto", "quality")
+    return decide_by_quality(read, read_classes(table), quality), [str(table)]
+
+
+def _with_species(results: tuple[str, ...], read: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Give each row the species of its class; and the file that says it."""
+    from slabkit.formats.tables.classification import read_class_names
+
+    table = _class_table(results, "--species-from-classes", "names")
+    species = read_class_names(table)
+    if "slabkitClass" not in read.columns:
+        raise InputError("--species-from-classes is given, but the result has no classes.")
+    return read.assign(slabkitSpecies=read["slabkitClass"].map(species).fillna("")), str(table)
+
+
+def _class_table(results: tuple[str, ...], option: str, what: str) -> Path:
+    """Give the table of classes beside a result."""
     if len(results) != 1 or results[0] == "-":
-        raise InputError("--auto needs one result, the classified.star of slabkit classify.")
+        raise InputError(f"{option} needs one result, the classified.star of slabkit classify.")
     table = Path(results[0]).with_name("classes.star")
     if not table.is_file():
         raise InputError(
-            f"{table}: is not there, and --auto reads the quality of the classes in it; slabkit "
+            f"{table}: is not there, and {option} reads the {what} of the classes in it; slabkit "
             "classify writes it next to classified.star."
         )
-    return decide_by_quality(read, read_classes(table), quality), [str(table)]
+    return table
 
 
 def _sure_accepted(decided: pd.DataFrame, minislabs: pd.DataFrame, source: str) -> pd.DataFrame:

@@ -124,3 +124,17 @@ def named_maps(given: list[str], option: str) -> tuple[tuple[str, str], ...]:
             raise InputError(f"{option} takes MAP.mrc or NAME=MAP.mrc, not {text!r}.")
         maps.append((species_name(name, option), str(Path(file))))
     return tuple(maps)
+
+
+def tilts(text: str, option: str) -> tuple[float, float] | None:
+    """Read ``MIN:MAX`` in degrees, or ``none``."""
+    if text == "none":
+        return None
+    parts = text.split(":")
+    try:
+        low, high = (float(part) for part in parts)
+    except ValueError:
+        raise InputError(f"{option} takes MIN:MAX in degrees or none, not {text!r}.") from None
+    if not -90 < low < high < 90:
+        raise InputError(f"{option} takes MIN:MAX in degrees between -90 and 90, not {text!r}.")
+    return low, high

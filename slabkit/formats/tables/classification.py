@@ -64,6 +64,17 @@ def write_classes(
     write_blocks(path, {"classes": table})
 
 
+def read_class_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read the table of classes, all columns as text; raises as `read_classes`."""
+    where = str(path)
+    table = parse_star(read_text(path), where).get("classes")
+    if table is None or not set(_CLASS_COLUMNS) <= set(table.columns):
+        raise InputError(
+            f"{where}: is no table of classes; `slabkit classify` writes classes.star."
+        )
+    return table
+
+
 def read_classes(path: str | os.PathLike[str]) -> dict[str, float]:
     """Read the quality of each class.
 
@@ -87,15 +98,15 @@ def read_classes(path: str | os.PathLike[str]) -> dict[str, float]:
     return dict(zip(table["rlnClassNumber"].tolist(), quality.tolist(), strict=True))
 
 
-def read_class_table(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read the table of classes of `slabkit classify`, as text; errors as `read_classes`."""
-    where = str(path)
-    table = parse_star(read_text(path), where).get("classes")
-    if table is None or not set(_CLASS_COLUMNS) <= set(table.columns):
+def read_class_names(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Read the species of each class, empty for none; raises too if classes were not named."""
+    table = read_class_table(path)
+    if "slabkitSpecies" not in table.columns:
         raise InputError(
-            f"{where}: is no table of classes; `slabkit classify` writes classes.star."
+            f"{path}: its classes have no names; give them by slabkit name, or classify --map."
         )
-    return table
+    species = table["slabkitSpecies"].mask(table["slabkitSpecies"] == "none", "")
+    return dict(zip(table["rlnClassNumber"].tolist(), species.tolist(), strict=True))
 
 
 def write_classified(
