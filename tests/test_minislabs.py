@@ -347,17 +347,21 @@ class TestPixelSize:
 
 
 class TestManyPicks:
-    """Many boxes are summed by a running total over the volume: the same sums."""
+    """Many boxes are summed plane by plane or by a running total: the same sums."""
 
     def both_ways(self, monkeypatch, volume, positions, depth, fill=None):
         tomogram = Tomogram("t", volume, 1.0, fill_value=fill)
         picks = picks_at(positions, 1.0)
         results = []
-        for cost in (0, np.inf):  # never, always
-            monkeypatch.setattr("slabkit.arrays.plane_sums._RUNNING_COST", cost)
+        for running, in_order in ((0, 0), (0, np.inf), (np.inf, 0)):  # never, always
+            monkeypatch.setattr("slabkit.arrays.plane_sums._RUNNING_COST", running)
+            monkeypatch.setattr("slabkit.arrays.plane_sums._IN_ORDER_COST", in_order)
             monkeypatch.setattr("slabkit.arrays.plane_sums._BLOCK_BYTES", 20_000)
             results.append(stack_minislabs(tomogram, picks, box=12, depth=depth))
-        return results
+        one, same, other = results
+        np.testing.assert_array_equal(one.images, same.images)
+        np.testing.assert_array_equal(one.inside_fraction, same.inside_fraction)
+        return one, other
 
     @given(
         depth=st.floats(0.2, 50),

@@ -1,8 +1,10 @@
-"""Sums of the planes of many boxes: box by box, or by a running total over the whole volume.
+"""Sums of the planes of many boxes: box by box, plane by plane, or by a running total.
 
-A box of 30 planes costs 30 planes to add up. Where boxes are many and lie close, it is cheaper to
-add up all planes of the volume once, and to take from that running total, for each box, what there
-is after its last plane less what there was before its first one.
+A box is read from its file in strips as wide as the volume. Where boxes are many, it is cheaper to
+read the volume once, and to add to each box what each plane has of it: the sums are the same. A box
+of 30 planes costs 30 planes to add up. Where boxes lie close, it is cheaper still to add up all
+planes of the volume once, and to take from that running total, for each box, what there is after
+its last plane less what there was before its first one.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ Corner = tuple[int, int, int]
 Block = npt.NDArray[Any]
 
 _BLOCK_BYTES = 16 << 20
+# Voxels of the volume, read once, that cost as much as a voxel of the boxes' strips.
+_IN_ORDER_COST = 0.25
 # A voxel of the running total costs about as much as two of a box: no copy, but no cache either.
 _RUNNING_COST = 0.5
 # Rounding of the total may be this much of a sum's largest value, far less than float32 shows.
@@ -71,9 +75,15 @@ def sum_columns(voxels: Voxels, columns: Sequence[Column]) -> list[Floats]:
     low = tuple(int(v) for v in np.min(starts, axis=0))
     high = tuple(int(v) for v in np.max(stops, axis=0))
     region = np.prod([b - a for a, b in zip(low, high, strict=True)], dtype=float)
-    if region > _RUNNING_COST * sum(column.voxels for column in columns):
-        return [sum_column(voxels, column) for column in columns]
-    sums, doubtful = _running_sums(voxels, columns, (low[0], low[1], low[2]), high)
+    corner = low[0], low[1], low[2]
+    if region <= _RUNNING_COST * sum(column.voxels for column in columns):
+        sums, doubtful = _running_sums(voxels, columns, corner, high)
+    else:
+        strips = sum(len(c.weights) * c.size[0] * voxels.shape[2] for c in columns)
+        if region > _IN_ORDER_COST * strips:
+            return [sum_column(voxels, column) for column in columns]
+        with np.errstate(invalid="ignore", over="ignore"):
+            sums, doubtful = _sums_in_order(voxels, columns, corner, high)
     for index in np.flatnonzero(doubtful).tolist():
         sums[index] = sum_column(voxels, columns[index])
     return sums
@@ -91,7 +101,7 @@ def sum_column(voxels: Voxels, column: Column) -> Floats:
 def weighted_plane_sum(planes: Block, weights: Floats) -> Floats:
     """Add up planes; the weights are 1 but for the first and the last. Exact for whole numbers."""
     total: Floats
-    if planes.dtype.kind in "iub" and planes.dtype.itemsize <= 2:
+    if _is_short(planes.dtype):
         total = np.add.reduce(planes, axis=0, dtype=np.int32).astype(np.float64)
     else:
         total = np.add.reduce(planes.astype(np.float64), axis=0)
@@ -99,6 +109,52 @@ def weighted_plane_sum(planes: Block, weights: Floats) -> Floats:
         if weights[end] != 1:
             total += (weights[end] - 1) * planes[end].astype(np.float64)
     return total
+
+
+def _is_short(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "iub" and dtype.itemsize <= 2
+
+
+def _sums_in_order(
+    voxels: Voxels, columns: Sequence[Column], low: Corner, high: Sequence[int]
+) -> tuple[list[Floats], npt.NDArray[np.bool_]]:
+    """Give the sums as `sum_column` does, and which are not finite."""
+    short = _is_short(voxels.dtype)
+    sums: list[Floats] = [np.empty(0)] * len(columns)
+    order = sorted(range(len(columns)), key=lambda index: columns[index].start[0])
+    active: dict[int, tuple[Any, list[Floats]]] = {}  # the sum so far, and what corrects it
+    plane_bytes = (high[1] - low[1]) * (high[2] - low[2]) * voxels.dtype.itemsize
+    step = max(1, _BLOCK_BYTES // plane_bytes)
+    for first in range(low[0], high[0], step):
+        last = min(high[0], first + step)
+        block = voxels.read((first, low[1], low[2]), (last, high[1], high[2]))
+        while order and columns[order[0]].start[0] < last:
+            index = order.pop(0)
+            total = np.zeros(columns[index].size, np.int32 if short else np.float64)
+            active[index] = total, []
+        for index, (total, corrections) in list(active.items()):
+            column = columns[index]
+            (z, y, x), (end, bottom, right) = column.start, column.stop
+            part = block[
+                max(z, first) - first : end - first,
+                y - low[1] : bottom - low[1],
+                x - low[2] : right - low[2],
+            ]
+            if short:
+                total += np.add.reduce(part, axis=0, dtype=np.int32)
+            else:
+                for plane in part:
+                    total += plane
+            for number, plane in {z: part[0], end - 1: part[-1]}.items():
+                weight = column.weights[number - z]
+                if first <= number < last and weight != 1:
+                    corrections.append((weight - 1) * plane.astype(np.float64))
+            if end <= last:
+                sums[index] = total = total.astype(np.float64, copy=False)
+                for correction in corrections:
+                    total += correction
+                del active[index]
+    return sums, np.array([not np.isfinite(one).all() for one in sums])
 
 
 def _running_sums(

@@ -160,7 +160,7 @@ def _binned(planes: npt.NDArray[Any], binnings: Iterable[int]) -> dict[int, npt.
 
 
 def _sum_of(parts: Iterator[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    total = next(parts) + next(parts)
+    total: npt.NDArray[Any] = next(parts) + next(parts)
     for part in parts:
         total += part
     return total
