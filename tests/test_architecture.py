@@ -20,6 +20,7 @@ STAGES = {
     "minislabs",
     "classification",
     "labels",
+    "learning",
     "curation",
     "scoring",
     "simulation",

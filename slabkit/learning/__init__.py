@@ -1,0 +1,1 @@
+"""Species of picks: from labels, and from density maps."""

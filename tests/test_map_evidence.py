@@ -1,0 +1,93 @@
+"""Maps compared with what is at picks, in three dimensions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import slabkit
+from slabkit.errors import InputError
+from slabkit.learning import map_evidence as evidence
+from slabkit.simulation.imaging import image_volume
+from slabkit.simulation.molecules import random_rotation
+
+VOXEL, HALF = 10.0, 10
+PARTS = {
+    "arm": [((-35, 0, 0), 22, 1.0), ((25, 10, 0), 16, 1.0), ((40, 35, 20), 12, 1.2)],
+    "ring": [((40 * np.cos(a), 40 * np.sin(a), 0), 13, 1.0) for a in np.arange(6) * np.pi / 3],
+}
+
+
+def density(name: str, rotation: np.ndarray) -> np.ndarray:
+    """Draw Gaussian blobs, turned, about the middle voxel."""
+    line = np.arange(-HALF, HALF + 1) * VOXEL
+    z, y, x = np.meshgrid(line, line, line, indexing="ij")
+    parts = PARTS[name]
+    weights = np.array([w * s**3 for _, s, w in parts])
+    middle = (np.array([c for c, _, _ in parts]) * weights[:, None]).sum(0) / weights.sum()
+    drawn = np.zeros(z.shape)
+    for place, sigma, weight in parts:
+        a, b, c = rotation @ (np.array(place) - middle)
+        drawn += weight * np.exp(-((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2) / (2 * sigma**2))
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def sample() -> tuple:
+    """Give a tomogram, picks, the molecule of each and how it is turned, and the maps."""
+    rng = np.random.default_rng(3)
+    volume = np.zeros((48, 80, 120), dtype=np.float32)
+    names, turned, rows = [], [], []
+    for y in (20, 58):
+        for x in (20, 50, 80, 104):
+            name, rotation = ("arm", "ring")[len(names) % 2], random_rotation(rng)
+            box = tuple(slice(c - HALF, c + HALF + 1) for c in (24, y, x))
+            volume[box] += density(name, rotation)
+            names.append(name)
+            turned.append(rotation)
+            rows.append(rng.uniform(-12, 12, 3) + np.array([x, y, 24]) * VOXEL)
+    imaged = image_volume(volume, np.arange(-60, 61, 3), 0.2, rng)
+    picks = pd.DataFrame(rows, columns=["slabkitX", "slabkitY", "slabkitZ"])
+    maps = [
+        evidence.rotate_map(density(n, np.eye(3)), VOXEL, VOXEL, name=n, tilt_range=(-60, 60))
+        for n in PARTS
+    ]
+    return slabkit.Tomogram("t", -imaged, VOXEL), picks, names, np.array(turned), maps
+
+
+def test_the_right_map_in_its_place_and_orientation(sample: tuple) -> None:
+    tomogram, picks, names, turned, maps = sample
+    fits = evidence.fit_maps(tomogram, picks, maps)
+    assert [list(PARTS)[k] for k in fits.coefficient.argmax(axis=1)] == names
+    right = np.array([list(PARTS).index(name) for name in names])
+    every = np.arange(len(names))
+    assert fits.coefficient[every, right].min() > 0.75
+    found = picks.to_numpy() + fits.shift[every, right]
+    centre = np.array([[x, y, 24] for y in (20, 58) for x in (20, 50, 80, 104)]) * VOXEL
+    assert np.linalg.norm(found - centre, axis=1).max() < 10
+    arms = np.flatnonzero(right == 0)  # the ring has symmetry
+    turn = fits.rotation[arms, 0] @ turned[arms].transpose(0, 2, 1)
+    angle = np.degrees(np.arccos((np.trace(turn, axis1=1, axis2=2) - 1) / 2))
+    assert angle.max() < 25
+
+
+def test_features_are_the_same_again_and_for_either_contrast(sample: tuple) -> None:
+    tomogram, picks, _, _, maps = sample
+    values, names = evidence.map_evidence(tomogram, picks, maps)
+    assert names[:5] == (*(f"{what}:arm" for what in evidence.EVIDENCE), "coefficient:ring")
+    bright = slabkit.Tomogram("b", -7 * np.asarray(tomogram.data) + 3, VOXEL, "bright")
+    order = np.argsort(-picks["slabkitX"].to_numpy())
+    again, _ = evidence.map_evidence(tomogram, picks.iloc[order], maps)
+    assert (again == values[order]).all()
+    other, _ = evidence.map_evidence(bright, picks, maps)
+    assert np.allclose(other[:, :2], values[:, :2], atol=2e-3)
+
+
+def test_outside_and_other_voxels(sample: tuple) -> None:
+    tomogram, picks, _, _, maps = sample
+    values, _ = evidence.map_evidence(tomogram, picks.assign(slabkitZ=[-50.0] + [240.0] * 7), maps)
+    assert np.isnan(values[0]).all()
+    assert np.isfinite(values[1:]).all()
+    with pytest.raises(InputError, match="voxels of 10 Å, and t has 5 Å"):
+        evidence.fit_maps(slabkit.Tomogram("t", tomogram.data, 5.0), picks, maps)
