@@ -140,6 +140,16 @@ def test_what_is_left_out_is_said_and_large_volumes_are_binned(slabkit, files):
     assert sum(pick[8] is not None for pick in one["picks"]) == 3
 
 
+def test_only_the_tomograms_that_are_given_are_shown(slabkit, files):
+    slabkit("view", "p.star", "--tomograms", "2.mrc", "-o", "a.html")
+    page = (files / "a.html").read_text(encoding="utf-8")
+    assert [one["name"] for one in content(page)["tomograms"]] == ["2"]
+    assert "1 of 2 tomograms with picks are in this page" in page
+    (files / "3.mrc").write_bytes((files / "2.mrc").read_bytes())
+    said = slabkit("view", "p.star", "--tomograms", "3.mrc", "-o", "b.html", code=2).stderr
+    assert "--tomograms has no tomogram of that name" in said
+
+
 def test_lists_are_put_together_and_the_truth_is_shown(slabkit, files):
     every = picks()
     for name, decision in (("good", "accepted"), ("bad", "rejected")):

@@ -21,8 +21,8 @@ view = command(
     ),
     out=option("The page.", "PAGE.html", flags="--out -o"),
     tomograms=option(
-        "Take the tomograms, by name, from here: a volume, folder, quoted pattern, table or "
-        "copick:CONFIG.json. May be repeated. Default: the files that the pick list names.",
+        "Show the tomograms, by name, of these: a volume, folder, quoted pattern, table or "
+        "copick:CONFIG.json. May be repeated. Default: all that the pick list names.",
         "VOLUME|FOLDER",
     ),
     truth=option("Also show true particles, and which were missed.", "PICKS"),

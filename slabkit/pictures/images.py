@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
-from slabkit.pictures.colours import NO_SPECIES, species_colours
+from slabkit.pictures.colours import species_colours
 from slabkit.tables import DECISIONS
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ def draw_picks(
     y: npt.ArrayLike,
     radii: npt.ArrayLike,
     *,
-    colour: tuple[int, int, int] = NO_SPECIES,
     species: Sequence[str] | None = None,
     decisions: Sequence[str] | None = None,
     largest_side: int = 2048,
@@ -83,8 +82,6 @@ def draw_picks(
         Centres in pixels, 0 = centre of the first pixel.
     radii : array-like of float, shape (picks,) or ()
         Radii in pixels.
-    colour : (int, int, int), optional
-        Red, green, blue of the circles, where there are no species.
     species : sequence of str, shape (picks,), optional
         Their colours, by `species_colours`; a legend with counts stands below the image if any
         pick has a species.
@@ -123,7 +120,7 @@ def draw_picks(
     centre_y = (y_px + 0.5) * (height / grey.shape[0]) - 0.5
     names = ["" for _ in x_px] if species is None else list(species)
     words = ["" for _ in x_px] if decisions is None else list(decisions)
-    colours = species_colours(names) if species is not None else {"": colour}
+    colours = species_colours(names)
     circles = zip(centre_x, centre_y, radius_px * scale, names, words, strict=True)
     for cx, cy, radius, name, word in circles:
         _circle(draw, cx, cy, radius, colours[name], line, word)

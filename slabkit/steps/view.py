@@ -72,7 +72,9 @@ def run(options: Options, frame: Frame) -> None:
         contrast=options.contrast,
         tomo_type=options.tomo_type,
     )
-    names = list(volumes)
+    # Of a long list one may want to see a few tomograms: those that were given.
+    given = [name for name, ref in volumes.items() if options.tomograms and ref.path is not None]
+    names = given or list(volumes)
     most = min(options.max_tomograms, len(names))
     shown = {names[index]: volumes[names[index]] for index in np.arange(most) * len(names) // most}
     files = dict.fromkeys(str(file) for ref in shown.values() for file in files_read(ref))
@@ -92,7 +94,7 @@ def run(options: Options, frame: Frame) -> None:
         if work.finished:
             return
         say_flipped(work, shown.values())
-        _write(work, options, listed.picks, shown, len(names))
+        _write(work, options, listed.picks, shown, len(volumes))
 
 
 def _read(sources: Sequence[Source], options: Options) -> PickList:
