@@ -21,6 +21,7 @@ from slabkit.formats.tables.native import (
     read_native_picks,
     write_picks,
 )
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.picking.thresholds import fit_threshold
 from slabkit.steps.auto import Options, commands
 from slabkit.steps.classify import default_classes
@@ -94,6 +95,20 @@ def test_auto_goes_on_where_it_stopped(slabkit, made):
     other = slabkit(*TYPED[:3], "100:300", *TYPED[4:], code=2)
     assert "slabkit pick blob" in other.stderr
     assert "made otherwise: diameter" in other.stderr
+
+
+def test_auto_that_finds_nothing_ends_with_an_empty_list_and_a_page(slabkit, tmp_path):
+    for name in ("a", "b"):
+        blank = np.ones((40, 80, 80), dtype=np.float32)
+        write_mrc(tmp_path / f"{name}.mrc", blank, 10.0, label="test")
+    typed = ("auto", "a.mrc", "b.mrc", "--diameter", "100:350", "-o", "made")
+    assert "no picks in any tomogram" in slabkit(*typed).stderr
+    curated = read_native_picks(tmp_path / "made" / "curated.star")
+    assert not len(curated.picks)
+    assert curated.tomograms["slabkitTomogram"].tolist() == ["a", "b"]
+    page = (tmp_path / "made" / "report.html").read_text(encoding="utf-8")
+    assert "<b>0</b><span>picks in 3D" in page
+    assert slabkit(*typed).stderr.count("finished already") == 6
 
 
 @pytest.mark.parametrize(

@@ -254,6 +254,58 @@ def test_classes(tmp_path):
         label_text(tmp_path, star(minislabs), minislabs, "data.star", classes="1")
 
 
+def test_classes_that_are_not_probable_enough_decide_nothing(tmp_path):
+    minislabs = minislab_rows(5)
+    rows = {
+        "slabkitPickId": [f"p0000{n}" for n in range(5)],
+        "rlnClassNumber": [1, 1, 1, 2, 1],
+        "rlnMaxValueProbDistribution": [0.95, 0.9, 0.6, 0.3, np.nan],
+    }
+    text = format_star({"particles": rows})
+    options = {"classes": "1", "name": "classified.star"}
+    labels, report = label_text(tmp_path, text, minislabs, **options, min_probability=0.9)
+    assert decisions(labels) == dict(
+        zip(
+            rows["slabkitPickId"],
+            ["accepted"] * 2 + ["undecided", "rejected", "undecided"],
+            strict=True,
+        )
+    )
+    assert report.improbable == 2
+    assert dict(report.by_probability) == {0.5: 3, 0.7: 2, 0.8: 2, 0.9: 2, 0.95: 1, 0.99: 0}
+    _, plain = label_text(tmp_path, text, minislabs, **options)
+    assert (plain.accepted, plain.improbable, plain.by_probability) == (4, 0, ())
+    for value in (-0.1, 1.1, np.nan):
+        with pytest.raises(InputError, match="--min-probability must be from 0 to 1"):
+            label_text(tmp_path, text, minislabs, **options, min_probability=value)
+    del rows["rlnMaxValueProbDistribution"]
+    text = format_star({"particles": rows})
+    with pytest.raises(InputError, match="the result has neither rlnMaxValueProbDistribution nor"):
+        label_text(tmp_path, text, minislabs, **options, min_probability=0.5)
+
+
+def test_predictions_count_by_the_probability_of_their_species(tmp_path):
+    minislabs = minislab_rows(4)
+    rows = {
+        "slabkitPickId": [f"p0000{n}" for n in range(4)],
+        "slabkitDecision": ["accepted", "accepted", "rejected", "accepted"],
+        "slabkitSpecies": ["a", "b", "none", "none"],
+        "slabkitProbability_a": [0.8, 0.6, 0.1, 0.3],
+        "slabkitProbability_b": [0.1, 0.4, 0.1, 0.5],
+        "slabkitProbability_none": [0.1, 0.0, 0.8, 0.9],
+    }
+    text = format_star({"labels": rows})
+    labels, report = label_text(tmp_path, text, minislabs, "p.star", min_probability=0.5)
+    assert list(decisions(labels).values()) == ["accepted", "undecided", "rejected", "accepted"]
+    assert labels["slabkitSpecies"].tolist() == ["a", "", "", ""]
+    assert dict(report.by_probability)[0.5] == 2
+    rows["slabkitSpecies"][0] = "c"
+    with pytest.raises(InputError, match="the result has no probability of 'c'"):
+        label_text(
+            tmp_path, format_star({"labels": rows}), minislabs, "p.star", min_probability=0.5
+        )
+
+
 def test_parse_classes():
     present = {"1", "2", "4", "10", "junk"}
     assert parse_classes("1, 2-4,junk", present) == {"1", "2", "4", "junk"}

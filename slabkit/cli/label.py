@@ -48,6 +48,11 @@ label = command(
         "LIST",
     ),
     threshold=option("Accept scores of S and more, reject those below.", "S"),
+    min_probability=option(
+        "What would be accepted gets no decision if its probability is below P: that of its class "
+        "(rlnMaxValueProbDistribution), or of its species in a prediction.",
+        "P",
+    ),
     auto=option(
         "Accept the classes of slabkit classify whose quality is --quality or more, as "
         "classes.star beside the result says. This is a rule, not a judgement: look at "

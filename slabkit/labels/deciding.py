@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
-from slabkit.tables import DECISIONS, require_values
+from slabkit.tables import DECISIONS, PROBABILITY, require_values
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_CLASS_PROBABILITY = "rlnMaxValueProbDistribution"
 
 
 def decide_rows(
@@ -94,6 +97,39 @@ def decide_by_quality(
     decisions = np.where(good >= least, "accepted", "rejected").astype(object)
     decisions[np.isnan(good)] = "undecided"
     return results.assign(slabkitDecision=decisions)
+
+
+def probabilities(results: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Give the probability of what each row says, NaN where it says none.
+
+    Of predictions it is that of the row's species, or of the most probable one; of classes that of
+    the row's class.
+    """
+    none = f"{PROBABILITY}none"  # of being nothing that is looked for
+    predicted = [c for c in results.columns if c.startswith(PROBABILITY) and c != none]
+    if not predicted:
+        if _CLASS_PROBABILITY not in results.columns:
+            raise InputError(
+                f"--min-probability is given, but the result has neither {_CLASS_PROBABILITY} nor "
+                f"{PROBABILITY}SPECIES."
+            )
+        return np.asarray(results[_CLASS_PROBABILITY], dtype=np.float64)
+    values = np.asarray(results[predicted], dtype=np.float64)
+    highest: npt.NDArray[np.float64] = np.where(np.isnan(values), -np.inf, values).max(axis=1)
+    highest[np.isinf(highest)] = np.nan
+    if "slabkitSpecies" not in results.columns:
+        return highest
+    place = {name.removeprefix(PROBABILITY): at for at, name in enumerate(predicted)}
+    own = results["slabkitSpecies"].map(place)
+    unknown = results["slabkitSpecies"][own.isna() & (results["slabkitSpecies"] != "")]
+    if len(unknown):
+        raise InputError(
+            f"--min-probability: the result has no probability of {unknown.iloc[0]!r} "
+            f"({PROBABILITY}{unknown.iloc[0]})."
+        )
+    rows = np.flatnonzero(own.notna())
+    highest[rows] = values[rows, own.iloc[rows].to_numpy(dtype=np.intp)]
+    return highest
 
 
 def species_of_classes(text: str, present: Collection[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from slabkit.arrays.tiling import GalleryLayout
 from slabkit.errors import InputError, warn
-from slabkit.labels.deciding import decide_rows
+from slabkit.labels.deciding import decide_rows, probabilities
 from slabkit.labels.joining import (
     FILLER,
     OFF_CENTRE,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Views = Literal["majority", "any", "all"]
 
+_SHOWN = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)  # probabilities of which accepted rows are counted
 _CENTRE = ("slabkitCentreX", "slabkitCentreY", "slabkitCentreZ")
 
 
@@ -64,6 +65,10 @@ class LabelReport:
         Picks whose views say both, equally often.
     placed : int
         Picks of which the result says where in the tomogram they are.
+    improbable : int
+        Rows that were accepted but for their probability.
+    by_probability : tuple of (float, int)
+        Accepted rows of each of some probabilities and more; none without ``min_probability``.
     """
 
     rows: int
@@ -83,6 +88,8 @@ class LabelReport:
     undecided: int
     tied: int
     placed: int = 0
+    improbable: int = 0
+    by_probability: tuple[tuple[float, int], ...] = ()
 
 
 def label_minislabs(
@@ -92,6 +99,7 @@ def label_minislabs(
     *,
     classes: str | None = None,
     threshold: float | None = None,
+    min_probability: float | None = None,
     unlisted: Literal["undecided", "rejected"] = "undecided",
     views: Views = "majority",
     y_axis: YAxis | None = None,
@@ -123,6 +131,10 @@ def label_minislabs(
         ``all``; the others are rejected.
     threshold : float, optional
         Rows with this score or more are accepted, the others rejected.
+    min_probability : float, optional
+        Rows that would be accepted get no decision if their probability is less, or not known: of
+        predictions (``slabkitProbability_SPECIES``) that of the row's species or of the most
+        probable one, else that of the class (``rlnMaxValueProbDistribution``).
     unlisted : {"undecided", "rejected"}, optional
         What it means for a minislab not to be listed.
     views : {"majority", "any", "all"}, optional
@@ -159,6 +171,10 @@ def label_minislabs(
         if species:
             raise InputError("--classes names the species already; leave --species out.")
         results = results.assign(slabkitSpecies=results["slabkitClass"].map(of_class).fillna(""))
+    sure: tuple[tuple[float, int], ...] = ()
+    improbable = 0
+    if min_probability is not None:
+        decisions, sure, improbable = _without_improbable(results, decisions, min_probability)
     join = join_results(results, minislabs, layout, y_axis=y_axis, tolerance=tolerance)
     _check_empty_tiles(results, decisions, join)
     if classes is None and threshold is None:
@@ -172,8 +188,23 @@ def label_minislabs(
     labels.loc[labels["slabkitDecision"] != "accepted", "slabkitSpecies"] = ""
     labels = make_table(LABELS, dict(labels)) if len(labels) else empty_table(LABELS)
     report = _report(results, minislabs, join, len(votes), doubly, labels, tied)
+    report = replace(report, improbable=improbable, by_probability=sure)
     _warn(report)
     return labels, report
+
+
+def _without_improbable(
+    results: pd.DataFrame, decisions: npt.NDArray[Any], least: float
+) -> tuple[npt.NDArray[Any], tuple[tuple[float, int], ...], int]:
+    """Take the decision from accepted rows below a probability; count those of some and more."""
+    if not 0 <= least <= 1:
+        raise InputError(f"--min-probability must be from 0 to 1, not {least:g}.")
+    probability = probabilities(results)
+    accepted = decisions == "accepted"
+    some = sorted({*_SHOWN, least})
+    counts = tuple((p, int((accepted & (probability >= p)).sum())) for p in some)
+    below = accepted & ~(probability >= least)
+    return np.where(below, "undecided", decisions), counts, int(below.sum())
 
 
 def _check_choices(unlisted: str, views: str, y_axis: str | None, tolerance: float) -> None:

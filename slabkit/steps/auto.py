@@ -27,6 +27,9 @@ STEP = 150.0
 TARGET_PRECISION = 0.7
 
 
+_PICKING = 3  # commands up to the list of picks
+
+
 @dataclass(frozen=True)
 class Options:
     """The options of ``slabkit auto``; ``maps``: species and file, instead of blobs."""
@@ -141,7 +144,25 @@ def _picking(options: Options, slabs: str, picks2d: str) -> Command:
 
 def run(options: Options, frame: Frame) -> None:
     """Run the commands that are not done yet; the last one writes the page."""
-    finish("auto", run_commands(commands(options), frame), frame)
+    chain = commands(options)
+    picking, rest = chain[:_PICKING], chain[_PICKING:]
+    results = run_commands(picking, frame)
+    if not results[-1].summary["picks"]:
+        frame.reporter.note("no picks in any tomogram, so there is nothing to classify")
+        rest = _without_picks(options)
+    finish("auto", [*results, *run_commands(rest, frame)], frame)
+
+
+def _without_picks(options: Options) -> list[Command]:
+    """Give the commands that end a run that found nothing: an empty list, and its page."""
+    folder = Path(options.out)
+    picks, curated = str(folder / "picks.star"), str(folder / "curated.star")
+    return [
+        Command(
+            shlex.join(["curate", picks, "-o", curated]), curate.run, curate.Options(picks, curated)
+        ),
+        commands(options)[-1],
+    ]
 
 
 def run_commands(chain: Sequence[Command], frame: Frame) -> list[StepResult]:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from slabkit.labels import LabelReport
 
 # Options that the record names only where they count.
-_NOT_ALWAYS = ("auto", "quality", "picks", "species_from_classes")
+_RECENT = ("species_from_classes", "min_probability")
+_NOT_ALWAYS = ("auto", "quality", "picks", *_RECENT)
 
 _ROWS = (
     ("rows in the result", "rows"),
@@ -48,6 +49,7 @@ class Options:
     out: str
     classes: str | None = None
     threshold: float | None = None
+    min_probability: float | None = None
     auto: bool = False
     quality: float | None = None
     species_from_classes: bool = False
@@ -120,7 +122,7 @@ def run(options: Options, frame: Frame) -> None:
             **parameters(options, *_NOT_ALWAYS, "results", "minislabs", "out"),
             "unlisted": unlisted,
             **({"quality": least} if options.auto else {}),
-            **({"species_from_classes": True} if options.species_from_classes else {}),
+            **{name: value for name in _RECENT if (value := getattr(options, name))},
         },
         text_inputs=text_inputs,
     ) as work:
@@ -132,6 +134,7 @@ def run(options: Options, frame: Frame) -> None:
             layout,
             classes=options.classes,
             threshold=options.threshold,
+            min_probability=options.min_probability,
             unlisted=unlisted,
             views=options.views,
             y_axis=options.y_axis,
@@ -223,10 +226,20 @@ def _sure_accepted(decided: pd.DataFrame, minislabs: pd.DataFrame, source: str) 
 
 def _report(work: Work, report: LabelReport) -> None:
     values = asdict(report)
+    counts = values.pop("by_probability")
+    improbable = values.pop("improbable")
     work.table(
         f"joined by {report.joined_by}"
         + (f", y counted {report.y_axis}wards" if report.y_axis else ""),
         ("", "count"),
         [(text, values[name]) for text, name in _ROWS],
     )
+    if counts:
+        least = f"{improbable} less probable than --min-probability, so without a decision"
+        work.table(
+            f"rows accepted; {least}",
+            ("probability", "with it and more"),
+            [(f"{p:g}", count) for p, count in counts],
+        )
+        values |= {"improbable": improbable, "accepted_by_probability": dict(counts)}
     work.summary.update(values)

@@ -19,6 +19,9 @@ SPECIES = (
 
 DECISIONS = ("accepted", "rejected", "undecided")
 
+PROBABILITY = "slabkitProbability_"
+"""What columns of labels begin with that say how likely a pick is of a species, or ``none``."""
+
 
 @dataclass(frozen=True)
 class Column:

@@ -12,13 +12,15 @@ from slabkit.formats.programs.shared.result_values import (
     require_key,
     typed_results,
 )
+from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
-from slabkit.tables import names_listed
+from slabkit.tables import PROBABILITY, names_listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_SCORE_COLUMNS = ("slabkitScore", "rlnAutopickFigureOfMerit", "rlnMaxValueProbDistribution")
+_CLASS_PROBABILITY = "rlnMaxValueProbDistribution"
+_SCORE_COLUMNS = ("slabkitScore", "rlnAutopickFigureOfMerit", _CLASS_PROBABILITY)
 _KEPT_FROM_STAR = (
     "slabkitPickId",
     "rlnParticleName",
@@ -48,7 +50,7 @@ def read_relion_results(source: Source) -> pd.DataFrame:
     import pandas as pd
 
     where, blocks = source.where, source.blocks
-    name = next((name for name in ("particles", "images", "") if name in blocks), None)
+    name = next((name for name in ("particles", "images", "labels", "") if name in blocks), None)
     if name is None:
         raise InputError(
             f"{where}: has no block data_particles (it has {names_listed(blocks)}), so it is not a "
@@ -63,12 +65,14 @@ def read_relion_results(source: Source) -> pd.DataFrame:
         found["slabkitScore"] = block[score].tolist()
         if score != "slabkitScore":
             found["slabkitScoreKind"] = [score] * len(block)
+    probable = [c for c in block.columns if c == _CLASS_PROBABILITY or c.startswith(PROBABILITY)]
     for column in _MAY_BE_NONE:
         if column in found:
             found[column] = ["" if value == "none" else value for value in found[column]]
     require_key(found, where, [str(column) for column in block.columns])
+    numbers = {c: optional_numbers(block[c].tolist(), c, where) for c in probable}
     return pd.DataFrame(
-        typed_results(found, where) | _shifts(block, where), index=range(len(block))
+        typed_results(found, where) | numbers | _shifts(block, where), index=range(len(block))
     )
 
 
