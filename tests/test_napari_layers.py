@@ -8,6 +8,7 @@ import mrcfile
 import numpy as np
 import pytest
 from test_view import DECISIONS, NAME, PLACES, SHAPE, VOXEL, picks, volume
+from volume_files import write_ome_zarr
 
 from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.tables.native import PickList
@@ -24,8 +25,11 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_tomogram_is_read_where_it_is_shown(files):
-    (layer,) = get_reader(f"{NAME}.mrc")(f"{NAME}.mrc")
+@pytest.mark.parametrize("file", [f"{NAME}.mrc", f"{NAME}.zarr"])
+def test_a_tomogram_is_read_where_it_is_shown(files, file):
+    if file.endswith("zarr"):
+        write_ome_zarr(files / file, volume(), VOXEL, chunks=(10, 20, 20))
+    (layer,) = get_reader(file)(file)
     data, keywords, kind = layer
     assert kind == "image"
     assert (keywords["name"], keywords["scale"], keywords["units"]) == (

@@ -253,3 +253,23 @@ def test_the_page_in_a_browser(slabkit, files, tmp_path):
     assert cells(filtered, "ribosome") == ("1 of 2", "2 of 4")
     assert cells(filtered, "no species") == ("1 of 1", "2 of 2")  # has no score to be below
     assert "<td>2-e</td>" in filtered
+    moved = in_browser(
+        page,
+        """const box = document.getElementById("xy").getBoundingClientRect();
+        document.getElementById("xy").dispatchEvent(new MouseEvent("click", {
+          clientX: box.left + box.width * 305 / 800, clientY: box.top + box.height * 105 / 600,
+        }));
+        document.title = location.hash;""",
+        tmp_path,
+    )
+    place = re.search(r"<title>#tomogram=t%3C1&amp;x=(.*?)&amp;y=(.*?)&amp;z=", moved).groups()
+    assert [float(one) for one in place] == pytest.approx(
+        [300, 100], abs=2
+    )  # a click's whole pixel
+    followed = in_browser(
+        page,
+        """location.hash = "#tomogram=2&pick=2-u";
+        window.dispatchEvent(new Event("hashchange"));""",
+        tmp_path,
+    )
+    assert "<td>2-u</td>" in followed
