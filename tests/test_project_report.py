@@ -114,6 +114,14 @@ def test_numbers_are_those_of_the_tables(slabkit, project):
     assert f" of {missed} true particles that have no accepted pick" in page
     assert len(marks(page, "Missed particles")) == min(missed, 24)
     assert page.count("<b>Class ") == len(package.read_picks(project / "picks.star").picks) // 16
+    row = re.search(r"<tr><td>all</td>(.*?)</tr>", page)[1]
+    true, given, right, dropped, otherwise, never = (
+        int(cell) for cell in re.findall(r"<td>(\d+)</td>", row)
+    )
+    assert (true, given, right) == (len(truth), len(curated), len(pairs))
+    assert right + dropped + otherwise + never == true
+    nameless = match_picks(curated.assign(slabkitSpecies=""), truth)
+    assert right + otherwise == len(nameless) > right
     assert "score (standard deviations)" in page
     assert "Not in this folder" not in page
 
@@ -178,6 +186,19 @@ def test_a_second_round_decides(slabkit, project):
     assert bars(page, "Labels by author and round")["(no author), two"] == len(curated[::3])
 
 
+def test_a_list_in_which_nothing_is_accepted(slabkit, project):
+    labels = project / "labels.star"
+    labels.write_text(labels.read_text(encoding="utf-8").replace("accepted", "rejected"))
+    slabkit("curate", "picks.star", "labels.star", "-o", "curated.star", "--overwrite")
+    (project / "rejected.star").unlink(missing_ok=True)
+    counts, page = report(slabkit)
+    assert (counts["accepted"], counts["recall"], counts["precision"]) == (0, 0, None)
+    funnel = bars(page, "From hits to particles")
+    assert (funnel["accepted"], funnel["accepted and right"]) == (0, 0)
+    assert ">0%</b><span>of the true particles found" in page
+    assert not re.search(r"\bnan\b", re.sub(r"base64,[^\"]*", "", page))
+
+
 def test_merged_lists_count_each_particle_once(slabkit, project):
     picks = read_native_picks(project / "picks.star")
     moved = picks.picks[:20].assign(slabkitPickId=[f"other-{n}" for n in range(20)])
@@ -226,7 +247,7 @@ def test_many_tomograms_hostile_names_and_images_that_are_gone(slabkit, many):
     counts, page = report(slabkit)
     assert (counts["tomograms"], counts["picks"], counts["accepted"]) == (40, 40, 0)
     assert page.count("data:image/jpeg;base64,") == 11
-    assert "11 of 40 slabs, of 12 of 40 tomograms" in page
+    assert "11 of the 40 slabs, from 12 of 40 tomograms" in page
     assert "A slab cannot be shown: 0.mrc: " in page
     assert page.count("<script") == 1
     for bad in ("<b>&quot;", 'z<b>"', "<i>kind", "</svg><script"):

@@ -88,7 +88,8 @@ def _counts(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
     keys = ["slabkitTomogram", "slabkitSpecies", "slabkitDecision", "slabkitSource"]
     counts = table.groupby(keys).size().rename("slabkitPicks").reset_index()
-    bare = [name for name in names if name not in set(table["slabkitTomogram"])]
+    used = set(table["slabkitTomogram"].unique())
+    bare = [name for name in names if name not in used]
     empty = pd.DataFrame({key: [""] * len(bare) for key in keys}).assign(
         slabkitTomogram=bare, slabkitDecision="undecided", slabkitPicks=0
     )

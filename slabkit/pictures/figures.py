@@ -88,13 +88,15 @@ def lines_chart(
     marks: Mapping[str, float] | None = None,
     dashed: Sequence[str] = (),
     from_zero: bool = False,
+    styles: Mapping[str, str] | None = None,
     size: tuple[int, int] = (_WIDTH, _HEIGHT),
 ) -> Drawing:
     """Draw lines with a legend; points that are not finite are left out.
 
     ``bands`` are faint areas from low to high about the line of that name, ``marks`` vertical
     lines: dashed and with their names, or in the style of that name. ``span_y`` is the range of
-    the vertical axis. ``size``: width of the drawing, and height of the area within the axes.
+    the vertical axis. ``styles``: of lines that have one of their own. ``size``: width of the
+    drawing, and height of the area within the axes.
     """
     finite = {name: _finite(*line) for name, line in lines.items()}
     xs = np.concatenate([np.zeros(0), *(x for x, _ in finite.values())])
@@ -109,7 +111,7 @@ def lines_chart(
     left, right, bottom = min(66, width // 5), width - 18, top + height
     drawing = Drawing(width, bottom + 50, title)
     drawing.text(12, 16, title, "start", "title")
-    _legend(drawing, names, 12, 38)
+    _legend(drawing, names, 12, 38, styles)
 
     def place(x: Any, y: Any) -> list[tuple[float, float]]:
         across = left + (np.asarray(x) - low_x) / (high_x - low_x) * (right - left)
@@ -135,7 +137,7 @@ def lines_chart(
             if style == "mark":
                 drawing.text(x + 4, top + 10, name, "start")
     for index, name in enumerate(names):
-        style = _style(name, index)
+        style = _style(name, index, styles)
         if bands and name in bands:
             lower, upper = (_finite(lines[name][0], edge) for edge in bands[name])
             if len(lower[0]):
@@ -152,10 +154,12 @@ def score_label(kind: str) -> str:
     return f"score ({kind})" if kind else "score"
 
 
-def curve_drawing(curve: pd.DataFrame, beta: float, label: str = "") -> Drawing:
+def curve_drawing(
+    curve: pd.DataFrame, beta: float, label: str = "", styles: Mapping[str, str] | None = None
+) -> Drawing:
     """Draw F-beta over thresholds by species, from a curve of `slabkit.score_curve`.
 
-    ``label``: what the scores are.
+    ``label``: what the scores are; ``styles``: of species that have one.
     Species of which anything is found, then all (dashed); where picks have no species, all alone.
     """
     lines = {
@@ -174,6 +178,7 @@ def curve_drawing(curve: pd.DataFrame, beta: float, label: str = "") -> Drawing:
         label_y=f"F{beta:g}",
         span_y=(0.0, 1.0),
         dashed=("all",),
+        styles=styles,
     )
 
 
@@ -202,7 +207,9 @@ def _range(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def _style(name: str, index: int) -> str:
+def _style(name: str, index: int, styles: Mapping[str, str] | None = None) -> str:
+    if styles and name in styles:
+        return styles[name]
     return name if name in COLOURS else f"series{index % SERIES}"
 
 
@@ -226,10 +233,16 @@ def _legend_places(names: Sequence[str]) -> list[tuple[int, float]]:
     return places
 
 
-def _legend(drawing: Drawing, names: Sequence[str], left: float, top: float) -> None:
+def _legend(
+    drawing: Drawing,
+    names: Sequence[str],
+    left: float,
+    top: float,
+    styles: Mapping[str, str] | None = None,
+) -> None:
     if len(names) < 2:
         return
     for index, (name, (row, x)) in enumerate(zip(names, _legend_places(names), strict=True)):
         y = top + 20 * row
-        drawing.rectangle(left + x, y - 5, 11, 11, _style(name, index))
+        drawing.rectangle(left + x, y - 5, 11, 11, _style(name, index, styles))
         drawing.text(left + x + 17, y, name, "start")

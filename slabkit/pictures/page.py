@@ -61,7 +61,8 @@ table { border-collapse:collapse; font-variant-numeric:tabular-nums; margin:10px
 th,td { padding:5px 12px; text-align:right; border-bottom:1px solid var(--line);
   white-space:nowrap }
 th:first-child,td:first-child { text-align:left }
-th { color:var(--soft); font-weight:600; font-size:.86rem }
+th { color:var(--soft); font-weight:600; font-size:.86rem; white-space:normal;
+  vertical-align:bottom }
 table.text td,table.text th { text-align:left } table.text td:last-child { white-space:normal }
 .note { border-left:4px solid var(--second); background:var(--raised); border-radius:4px;
   padding:6px 14px; overflow-wrap:anywhere }
@@ -80,6 +81,7 @@ svg .line { fill:none } .line.axis { stroke:var(--line) }
 .line.undecided { stroke:var(--soft) } svg text.title { fill:var(--ink); font-size:15px }
 .wall { display:grid; gap:22px;
   grid-template-columns:repeat(auto-fill,minmax(min(480px,100%),1fr)) }
+.wall svg { min-width:430px }
 .small { display:grid; gap:12px; grid-template-columns:repeat(auto-fill,minmax(190px,1fr)) }
 """
 
@@ -137,7 +139,7 @@ class Page:
 
     def charts(self, drawings: Iterable[Drawing], *, small: bool = False) -> None:
         """Add charts side by side, as the width allows."""
-        charts = "".join(drawing.svg() for drawing in drawings)
+        charts = "".join(f'<div class="scroll">{drawing.svg()}</div>' for drawing in drawings)
         self._parts.append(f'<div class="{"small" if small else "wall"}">{charts}</div>')
 
     def code(self, text: str) -> None:

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+FATES = {
+    "dropped": "picked, then dropped",
+    "named otherwise": "picked as another species",
+    "never picked": "never picked",
+}
+"""Why a true particle has no accepted pick."""
+
+
 @dataclass(frozen=True)
 class ClassSet:
     """The 2D classes of one classification."""
@@ -47,8 +55,10 @@ class Truth:
     scores: Mapping[str, tuple[pd.DataFrame, Mapping[str, float]]]
     curve: pd.DataFrame | None  # of `slabkit.score_curve`
     found: npt.NDArray[np.object_]  # shape (picks,): species of the particle that each is, or ""
-    fate: npt.NDArray[np.object_]  # shape (particles,): "found", "dropped" or "never picked"
+    # Shape (particles,): "found", or why not: `FATES`
+    fate: npt.NDArray[np.object_]
     radii: Mapping[str, float]  # Å, by species
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from slabkit.pictures.drawing import Drawing
 from slabkit.pictures.figures import curve_drawing, lines_chart, score_label, stacked_bars
 from slabkit.pictures.marks import Marking
 from slabkit.pictures.page import Page
-from slabkit.pictures.project import Project, Truth
+from slabkit.pictures.project import FATES, Project, Truth
 from slabkit.pictures.project_pictures import add_classes, add_galleries, add_missed, add_slabs
 from slabkit.pictures.statistics_page import statistics_drawings
 from slabkit.tables import DECISIONS
@@ -45,7 +45,7 @@ def project_page(project: Project) -> str:
     if project.picks is not None:
         _charts(page, project)
     if project.truth is not None:
-        _truth(page, project, project.truth)
+        _truth(page, project, project.truth, marking)
         add_missed(page, project, project.truth)
     if project.tomogram is not None and project.picks is not None:
         _profiles(page, project, project.tomogram)
@@ -79,8 +79,11 @@ def _numbers(project: Project) -> list[tuple[str, str]]:
             found.append((f"{len(names)}", "species" if len(names) > 1 else f"species: {names[0]}"))
     if project.truth is not None and project.truth.scores:
         total = list(project.truth.scores.values())[-1][1]
-        found.append((f"{total['recall']:.0%}", "of the true particles found"))
-        found.append((f"{total['precision']:.0%}", "of the accepted picks true"))
+        for name, what in (
+            ("recall", "of the true particles found"),
+            ("precision", f"of {list(project.truth.scores)[-1]} true"),
+        ):
+            found.append((f"{total[name]:.0%}" if total[name] == total[name] else "–", what))
     return found
 
 
@@ -101,7 +104,9 @@ def _funnel(project: Project) -> Drawing:
         rows["accepted"] = {"accepted": decided["accepted"]}
     if project.truth is not None and project.truth.scores:
         total = list(project.truth.scores.values())[-1][1]
-        rows["accepted and right"] = {"right": int(total["true_positives"])}
+        rows["accepted and right" if "accepted" in rows else "right"] = {
+            "right": int(total["true_positives"])
+        }
     return stacked_bars(rows, title="From hits to particles", unit="picks")
 
 
@@ -121,6 +126,8 @@ def _charts(page: Page, project: Project) -> None:
         drawings = statistics_drawings(project.counts, project.measured, project.labelling)
         if not (picks["slabkitSpecies"] != "").any():
             drawings.pop("species", None)
+        if not (project.labelling[["slabkitAuthor", "slabkitRound"]] != "").any(axis=None):
+            drawings.pop("labels", None)
         charts += [
             drawing
             for name, drawing in drawings.items()
@@ -129,16 +136,16 @@ def _charts(page: Page, project: Project) -> None:
     page.charts(charts)
 
 
-def _truth(page: Page, project: Project, truth: Truth) -> None:
+def _truth(page: Page, project: Project, truth: Truth, marking: Marking) -> None:
     page.section(
         "Against the truth",
         "A pick within half a particle's radius of a true one counts, one to one. Where picks have "
         "no species, recall is by species and precision is pooled. Missed are true particles "
-        "without an accepted pick: one that was picked and then dropped, or none at all.",
+        "without an accepted pick.",
     )
     page.code(truth.command)
-    if not truth.scores:
-        return
+    if truth.note:
+        page.paragraph(truth.note)
     table, total = list(truth.scores.values())[-1]
     species = truth.table["slabkitSpecies"].to_numpy(dtype=object)
     rows: list[list[object]] = []
@@ -150,8 +157,7 @@ def _truth(page: Page, project: Project, truth: Truth) -> None:
                 row["species"],
                 None if row["radius"] is None else f"{row['radius']:g}",
                 *(_count(row[name]) for name in ("truth", "picks", "true_positives")),
-                int((fate == "dropped").sum()),
-                int((fate == "never picked").sum()),
+                *(int((fate == one).sum()) for one in FATES),
                 *(row[name] for name in ("recall", "precision", "f_beta")),
             ]
         )
@@ -163,8 +169,7 @@ def _truth(page: Page, project: Project, truth: Truth) -> None:
             "true",
             last,
             "right",
-            "missed: picked, then dropped",
-            "missed: never picked",
+            *(f"missed: {text}" for text in FATES.values()),
             "recall",
             "precision",
             "F4",
@@ -180,7 +185,7 @@ def _truth(page: Page, project: Project, truth: Truth) -> None:
         )
     if truth.curve is not None and project.picks is not None:
         kinds = project.picks["slabkitScoreKind"].unique()
-        page.charts([curve_drawing(truth.curve, 4.0, score_label(kinds[0]))])
+        page.charts([curve_drawing(truth.curve, 4.0, score_label(kinds[0]), marking.classes)])
 
 
 def _count(value: Any) -> int | None:
@@ -239,10 +244,10 @@ def _profile(tomogram: Tomogram, pick: pd.Series, truth: pd.DataFrame | None) ->
         if len(beside):
             marks["truth"] = float(beside[np.abs(beside - pick["slabkitZ"]).argmin()])
     return lines_chart(
-        {"fit": (z, score)},
+        {"fit": (z, score / (score.max(initial=0.0) or 1.0))},
         title=f"score {pick['slabkitScore']:.1f}",
         label_x="z (Å)",
-        label_y="fit (arbitrary units)",
+        label_y="fit (best: 1)",
         marks=marks,
         dashed=("truth",),
         size=_PROFILE_SIZE,

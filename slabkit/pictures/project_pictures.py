@@ -11,7 +11,7 @@ from slabkit.errors import InputError
 from slabkit.pictures.images import contrast_stretched, jpeg_url
 from slabkit.pictures.marks import Mark, Marking, figure, marked_picture
 from slabkit.pictures.page import Page
-from slabkit.pictures.project import ClassSet, GallerySet, Project, Truth
+from slabkit.pictures.project import FATES, ClassSet, GallerySet, Project, Truth
 from slabkit.tables import DECISIONS
 from slabkit.units import planes_text
 
@@ -52,9 +52,9 @@ def add_slabs(page: Page, project: Project, marking: Marking) -> None:
     shown = len(project.slabs["rlnTomoName"].iloc[chosen].unique())
     page.section(
         "Slabs and picks",
-        f"{len(figures)} of {len(project.slabs):,} slabs, of {shown} of "
+        f"{len(figures)} of the {len(project.slabs):,} slabs, from {shown} of "
         f"{project.slabs['rlnTomoName'].nunique():,} tomograms, with the picks whose depth lies in "
-        "each; slabs may overlap. Click to enlarge; the pointer says what a mark is.",
+        "each. Slabs may overlap. Click to enlarge; the pointer says what a mark is.",
     )
     if figures and project.picks is not None:
         page.markup(marking.controls(_decisions(project.picks), missed=missed))
@@ -102,7 +102,8 @@ def _missed_marks(truth: Truth, inside: pd.DataFrame, size: float) -> list[Mark]
     for row in inside.itertuples():
         if truth.fate[row.Index] != "found":
             radius = truth.radii.get(row.slabkitSpecies, _NO_DIAMETER / 2) / size
-            title = f"missed: {row.slabkitSpecies}, {truth.fate[row.Index]}; z {row.slabkitZ:.0f} Å"
+            why = FATES[truth.fate[row.Index]]
+            title = f"missed: {row.slabkitSpecies}, {why}; z {row.slabkitZ:.0f} Å"
             x, y = row.slabkitX / size, row.slabkitY / size
             marks.append(Mark(x, y, radius, "missed", title, square=True))
     return marks
@@ -182,7 +183,11 @@ def add_galleries(page: Page, project: Project, galleries: GallerySet, marking: 
     table, layout = galleries.table, galleries.layout
     names = table["rlnMicrographName"].unique().tolist()
     chosen = np.linspace(0, len(names) - 1, min(len(names), _GALLERIES)).round().astype(int)
-    said = {} if project.picks is None else _said(project, project.picks, marking)
+    shown = table["rlnMicrographName"].isin([names[n] for n in chosen])
+    said = {}
+    if project.picks is not None:
+        ids = table.loc[shown, "slabkitPickId"]
+        said = _said(project, project.picks[project.picks["slabkitPickId"].isin(ids)], marking)
     figures, unread = [], []
     for number in dict.fromkeys(chosen.tolist()):
         rows = table[table["rlnMicrographName"] == names[number]]
@@ -213,8 +218,8 @@ def add_galleries(page: Page, project: Project, galleries: GallerySet, marking: 
     page.section(
         "Minislabs",
         f"One small projection a pick, {len(table):,} of {galleries.source}, tiled as the mock "
-        f"micrographs that single-particle programs take; {len(figures)} of {len(names):,} "
-        "galleries are shown. Row and column, from 0, are those of label files.",
+        f"micrographs that single-particle programs take. Shown: {len(figures)} of "
+        f"{len(names):,} galleries. Row and column, from 0, are those of label files.",
     )
     if figures and project.picks is not None:
         page.markup(marking.controls(_decisions(project.picks), missed=False))
@@ -264,7 +269,7 @@ def add_missed(page: Page, project: Project, truth: Truth) -> None:
         caption = "<br>".join(
             [
                 f"<b>{html.escape(row.slabkitSpecies or 'no species')}</b>",
-                truth.fate[row.Index],
+                FATES[truth.fate[row.Index]],
                 f"{html.escape(row.slabkitTomogram)}: {where}",
             ]
         )

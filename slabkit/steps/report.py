@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
 from slabkit.execution.frame import Frame, parameters
+from slabkit.steps.score import defined
 from slabkit.steps.shared.project_files import find_files
 from slabkit.steps.shared.project_truth import truth_file
 
@@ -41,7 +42,9 @@ def run(options: Options, frame: Frame) -> None:
             "classes, labels); give the folder of slabkit auto, or where you typed the commands."
         )
     truth, radii = truth_file(found, options.truth, options.radii)
-    tables = list(dict.fromkeys([*(str(file.path) for file in found.files), *truth]))
+    tables = list(
+        dict.fromkeys([*(str(file.path) for file in found.files), *([truth] if truth else [])])
+    )
     with frame.work(
         "report",
         out,
@@ -69,5 +72,5 @@ def _counts(project: Project) -> dict[str, Any]:
         counts["accepted"] = int((picks["slabkitDecision"] == "accepted").sum())
     if project.truth is not None:
         total = list(project.truth.scores.values())[-1][1]
-        counts.update(recall=total["recall"], precision=total["precision"])
+        counts |= {name: defined(total[name]) for name in ("recall", "precision")}
     return counts

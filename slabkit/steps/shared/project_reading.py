@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import SlabkitError
 from slabkit.steps.shared.project_files import ProjectFile, ProjectFiles
-from slabkit.steps.shared.project_truth import compared, of_project, read_truth
+from slabkit.steps.shared.project_truth import compare
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +23,7 @@ _OPENED = 5  # tomograms that are tried for the charts of depth
 
 
 def read_project(
-    found: ProjectFiles, truth_paths: Sequence[str], radii: Mapping[str, float], *, must: bool
+    found: ProjectFiles, truth: str | None, radii: Mapping[str, float], *, must: bool
 ) -> Project:
     """Read everything; what cannot be read is said on the page, the truth excepted if it must."""
     import pandas as pd
@@ -35,8 +34,7 @@ def read_project(
     from slabkit.steps.shared.slabs import slab_image
 
     notes = list(found.problems)
-    truth = read_truth(truth_paths, notes, must)
-    lists = _read_lists(found, truth_paths, notes)
+    lists = _read_lists(found, truth, notes)
     labels = _read_all(found.of("labels"), "labels", notes)
     picks, merged, final = _pooled(found, lists, labels)
     tables = [one.tomograms for one in lists.values()]
@@ -57,13 +55,9 @@ def read_project(
         measured = pick_statistics(picks, tomograms, [*labels, *recorded])
     against = None
     if truth is not None and picks is not None:
+        first = next(iter(lists)).path
         try:
-            truth = of_project(truth, names, truth_paths[0], notes)
-            against = compared(truth, picks, radii)
-            shown = final.path if final is not None else next(iter(lists)).path
-            line = ["slabkit", "score", str(shown), truth_paths[0]]
-            line += [part for name in radii for part in ("--radius", f"{name}={radii[name]:g}")]
-            against = replace(against, command=shlex.join(line))
+            against = compare(truth, radii, picks, names, final.path if final else None, first)
         except SlabkitError as error:
             if must:
                 raise
@@ -85,7 +79,7 @@ def read_project(
         measured=None if measured is None else measured.picks,
         labelling=None if measured is None else measured.labelling,
         truth=against,
-        missing=_missing(found, final, truth_paths),
+        missing=_missing(found, final, truth),
         notes=notes,
         commands=_commands(found),
         files=[
@@ -129,7 +123,7 @@ def _hits(found: ProjectFiles, notes: list[str]) -> int | None:
 
 
 def _read_lists(
-    found: ProjectFiles, truth: Sequence[str], notes: list[str]
+    found: ProjectFiles, truth: str | None, notes: list[str]
 ) -> dict[ProjectFile, PickList]:
     """Read the pick lists that are no truth, in the order in which they were made."""
     from slabkit.formats.tables.native import read_native_picks
@@ -137,7 +131,7 @@ def _read_lists(
 
     lists = {}
     for file in found.of("pick list"):
-        if file.step == "simulate" or any(file.path.samefile(path) for path in truth):
+        if file.step == "simulate" or (truth and file.path.samefile(truth)):
             continue
         try:
             lists[file] = read_native_picks(file.path)
@@ -165,32 +159,33 @@ def _pooled(
     ).drop_duplicates("slabkitPickId")
     order = pd.concat([one.picks["slabkitPickId"] for one in lists.values()]).drop_duplicates()
     table = everything.set_index("slabkitPickId", drop=False).loc[order]
-    decision = pd.Series("undecided", index=table.index)
-    votes = [*(recorded_labels(one.picks) for one in lists.values()), *labels]
-    votes = [one[one["slabkitDecision"] != "undecided"] for one in votes]
-    labelled = table.index.isin(pd.concat([one["slabkitPickId"] for one in votes]))
-    said = [*votes, *(lists[file].picks for file in dropped)]
-    for one in said:
-        _put(decision, one)
-    if final:
-        decision[decision == "accepted"] = "undecided"  # what no curated list holds
+    votes: dict[str, str] = {}
+    for one in [*(recorded_labels(one.picks) for one in lists.values()), *labels]:
+        votes |= _decided(one)
+    decisions = dict(votes)
+    for file in dropped:
+        decisions |= _decided(lists[file].picks)
+    if final:  # what no curated list holds is not accepted
+        decisions = {name: word for name, word in decisions.items() if word != "accepted"}
         for file in final:
-            _put(decision, lists[file].picks)
-    table["slabkitDecision"] = decision
-    table = table.assign(labelled=labelled)
-    gone = _merged_away(found, lists) - set().union(
-        *(lists[file].picks["slabkitPickId"] for file in final)
-    )
-    table = table[~table.index.isin(gone)].reset_index(drop=True)
+            decisions |= _decided(lists[file].picks)
+    names = table["slabkitPickId"].tolist()
+    table = table.assign(
+        slabkitDecision=[decisions.get(name, "undecided") for name in names],
+        labelled=[name in votes for name in names],
+    ).reset_index(drop=True)
+    gone = _merged_away(found, lists)
+    for file in final:
+        gone -= set(lists[file].picks["slabkitPickId"])
+    if gone:
+        table = table[~table["slabkitPickId"].isin(gone)].reset_index(drop=True)
     return table, len(gone) or None, final[0] if final else None
 
 
-def _put(decision: pd.Series, table: pd.DataFrame) -> None:
-    """Put the decisions of a table into those by id, but for the undecided and unknown ones."""
-    said = table.drop_duplicates("slabkitPickId", keep="last").set_index("slabkitPickId")
-    said = said.loc[said.index.isin(decision.index), "slabkitDecision"]
-    said = said[said != "undecided"]
-    decision[said.index] = said
+def _decided(table: pd.DataFrame) -> dict[str, str]:
+    """Give what a table decides by id of the pick; later rows win."""
+    said = zip(table["slabkitPickId"], table["slabkitDecision"], strict=True)
+    return {name: word for name, word in said if word != "undecided"}
 
 
 def _final(found: ProjectFiles, lists: Mapping[ProjectFile, PickList]) -> list[ProjectFile]:
@@ -198,7 +193,11 @@ def _final(found: ProjectFiles, lists: Mapping[ProjectFile, PickList]) -> list[P
     ids = {
         file: set(lists[file].picks["slabkitPickId"])
         for file in found.decided_lists()
-        if file in lists and (lists[file].picks["slabkitDecision"] != "undecided").any()
+        if file in lists
+        and (
+            "slabkitVotesAccepted" in file.columns  # of slabkit curate, even if nothing is kept
+            or (lists[file].picks["slabkitDecision"] != "undecided").any()
+        )
     }
     unrecorded = [file for file in ids if file.record is None]
     return [
@@ -346,7 +345,7 @@ def _tomogram(
 
 
 def _missing(
-    found: ProjectFiles, final: ProjectFile | None, truth: Sequence[str]
+    found: ProjectFiles, final: ProjectFile | None, truth: str | None
 ) -> list[tuple[str, str]]:
     """Name what is not there, and the command that makes it."""
 
