@@ -283,9 +283,8 @@ def _parse_block(lines: _Lines, kinds: Mapping[str, Kind], objects: bool) -> Col
         elif loop and names:
             lines.back()
             _check_names(names, lines.where)
-            for piece in lines.rows(len(names)):
-                part = _parse_rows(piece, names, kinds, lines, objects)
-                parts.append(part if objects else _with_texts(part, kinds))
+            for part in _parsed(lines, names, kinds, objects):
+                parts.append(part)
                 if len(parts) % 32 == 0:  # small arrays between large ones would hold memory back
                     parts[-32:] = [_joined(parts[-32:], names)]
             break
@@ -295,6 +294,28 @@ def _parse_block(lines: _Lines, kinds: Mapping[str, Kind], objects: bool) -> Col
     if not loop:
         parts = [columns_of([pairs] if names else [], names, kinds)]
     return _joined(parts, names)
+
+
+def _parsed(
+    lines: _Lines, names: list[str], kinds: Mapping[str, Kind], objects: bool
+) -> Iterator[Columns]:
+    """Parse the rows of a block, of long ones two pieces at a time."""
+
+    def parse(piece: tuple[bytes, int]) -> Columns:
+        part = _parse_rows(*piece, names, kinds, lines, objects)
+        return part if objects else _with_texts(part, kinds)
+
+    pieces = ((piece, lines.number) for piece in lines.rows(len(names)))
+    first = next(pieces, None)
+    if first is None:
+        return
+    yield parse(first)
+    if len(first[0]) < _PIECE // 2:
+        yield from map(parse, pieces)
+    else:
+        from slabkit.arrays.parallel import available_cores, map_in_order
+
+        yield from map_in_order(parse, pieces, min(2, available_cores()))
 
 
 def _with_texts(columns: Columns, kinds: Mapping[str, Kind]) -> Columns:
@@ -342,18 +363,22 @@ def split_line(line: str) -> list[str]:
 
 
 def _parse_rows(
-    piece: bytes, names: list[str], kinds: Mapping[str, Kind], lines: _Lines, objects: bool
+    piece: bytes,
+    before: int,
+    names: list[str],
+    kinds: Mapping[str, Kind],
+    lines: _Lines,
+    objects: bool,
 ) -> Columns:
+    """Parse whole lines; ``before`` is the number of the line before them."""
     if len(piece) > _SHORT and is_plain(piece):
-        tokens = tokens_of(piece, names, lines.where, lines.number)
+        tokens = tokens_of(piece, names, lines.where, before)
         if tokens is not None:
             if not piece.isascii():
-                lines.decode(piece, lines.number)
+                lines.decode(piece, before)
             return plain_columns(piece, tokens, names, kinds, objects)
     rows = []
-    for number, line in enumerate(
-        lines.decode(piece, lines.number)[:-1].split("\n"), lines.number + 1
-    ):
+    for number, line in enumerate(lines.decode(piece, before)[:-1].split("\n"), before + 1):
         if line.lstrip(" \t").startswith(("#", ";")):
             continue
         values = split_line(line)
