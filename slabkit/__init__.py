@@ -31,6 +31,7 @@ __all__ = [
     "image_templates",
     "label_minislabs",
     "labelling_pace",
+    "learn_species",
     "map_picks",
     "map_templates",
     "map_views",
@@ -44,6 +45,7 @@ __all__ = [
     "pick_statistics",
     "pick_templates",
     "plan_slabs",
+    "predict_species",
     "project_minislabs",
     "project_slabs",
     "read_labels",
@@ -86,6 +88,7 @@ _NAMES = {
     "write_labels write_minislabs write_picks2d write_slabs",
     "formats.volumes.opening": "open_tomogram",
     "labels": "label_minislabs",
+    "learning": "learn_species predict_species",
     "mapping": "map_picks",
     "merging": "merge_picks",
     "minislabs": "project_minislabs stack_minislabs",
@@ -156,6 +159,7 @@ if TYPE_CHECKING:
     )
     from slabkit.formats.volumes.opening import open_tomogram
     from slabkit.labels import label_minislabs
+    from slabkit.learning import learn_species, predict_species
     from slabkit.mapping import map_picks
     from slabkit.merging import merge_picks
     from slabkit.minislabs import project_minislabs, stack_minislabs

@@ -60,10 +60,13 @@ run(f"classify m/minislabs.star -o c --classes 4 --iterations 6 --jobs {jobs}")
 run("pick template slabs/slabs.star -o template.star --templates c/classes.mrcs --diameter 200"
     " --angular-step 30")
 run("suggest m/minislabs.star -o next.star --classified c/classified.star -n 9")
+run("label c/classified.star --minislabs m/minislabs.star --classes 1,2 -o labels.star")
+run(f"learn --minislabs m/minislabs.star --labels labels.star -o model --jobs {jobs}")
+run(f"predict m/minislabs.star --model model -o predicted.star --jobs {jobs}")
 found = {}
 for folder, _, names in os.walk("."):
     for name in sorted(names):
-        if name.endswith((".star", ".mrc", ".mrcs")):
+        if name.endswith((".star", ".mrc", ".mrcs", ".npz")):
             path = os.path.join(folder, name)
             found[path] = hashlib.md5(open(path, "rb").read()).hexdigest()
 print(json.dumps(found))

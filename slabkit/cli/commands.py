@@ -49,6 +49,8 @@ _COMMANDS = {
     "name": "Name classes by density maps: which of their views each average looks like.",
     "label": "Turn results on minislabs and galleries into labels: accepted, rejected or "
     "undecided.",
+    "learn": "Learn species from labelled minislabs, and say what to expect of the model.",
+    "predict": "Name minislabs by a model: a probability for each species and for none.",
     "curate": "Apply labels to a pick list, and say where every pick went.",
     "agree": "Compare what raters say: Cohen's kappa of two, Fleiss' of more, and their "
     "contradictions.",
@@ -88,7 +90,9 @@ _PANELS = {
     "The chain, in its order": (
         "slab", "pick", "map", "minislab", "classify", "name", "label", "curate", "auto", "demo",
     ),
-    "Curation": ("merge", "conflicts", "agree", "rescue", "suggest", "history", "review"),
+    "Curation": (
+        "learn", "predict", "suggest", "merge", "conflicts", "agree", "rescue", "history", "review",
+    ),
     "Judging": ("inspect", "view", "report", "stats", "score", "split"),
     "Files": ("info", "convert", "export", "import", "simulate"),
 }  # fmt: skip

@@ -19,8 +19,10 @@ from slabkit.curation.votes import (
     decided,
     outcome,
     pool_labels,
+    predicted,
     tally,
     with_recorded,
+    without_overruling,
 )
 from slabkit.errors import InputError, warn
 from slabkit.tables import (
@@ -101,6 +103,8 @@ def curate_picks(
     Every row of a label table that says accepted or rejected is one vote on its pick. A pick on
     which nobody voted keeps the decision it has: no decision is not a rejection. Every label,
     undecided ones included, goes into the ledger of its pick, once; none is ever taken out.
+    Predictions of a model (`slabkit.predict_species`) are votes only on picks that no person
+    decided, now or earlier, whatever the policy.
 
     Parameters
     ----------
@@ -155,7 +159,7 @@ def curate_picks(
     labels, unknown = pool_labels(picks, label_tables)
     everything = with_recorded(picks, labels) if recorded or rule else labels
     check_weights(everything, weights)
-    votes = decided(everything if recorded else labels)
+    votes = without_overruling(decided(everything if recorded else labels), labels, picks)
     before = picks["slabkitDecision"].to_numpy(dtype=object)
     voted = _voted(votes, len(picks))
     decision = np.where(voted, outcome(votes, len(picks), policy, weights), before)
@@ -188,11 +192,19 @@ def curate_picks(
         curated["slabkitSpecies"] = curated["slabkitSpecies"].where(~named, species)
     tied = voted & ~by_rule & (decision == "undecided")
     how = np.select(
-        [low, by_rule, tied, voted, _labelled_before(picks)],
+        [
+            low,
+            by_rule,
+            tied,
+            voted & ~_voted(votes[~predicted(votes)], len(picks)),
+            voted,
+            _labelled_before(picks),
+        ],
         [
             " (confidence too low)",
             " by confidence",
             " (votes balance)",
+            " by prediction",
             " by label",
             " by a label of an earlier round",
         ],

@@ -17,10 +17,12 @@ from slabkit.errors import InputError
 from slabkit.tables import (
     LABELS,
     LEDGER,
+    MODEL_SOURCE,
     TIME,
     empty_table,
     label_entries,
     ledger_of,
+    persons_labels,
     recorded_labels,
     validate_table,
 )
@@ -91,6 +93,27 @@ def with_recorded(picks: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
 def decided(labels: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows that say accepted or rejected: the votes."""
     return labels[labels["slabkitDecision"] != "undecided"].reset_index(drop=True)
+
+
+def predicted(labels: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which rows are predictions of a model."""
+    return np.asarray(labels["slabkitSource"].str.startswith(MODEL_SOURCE), dtype=bool)
+
+
+def without_overruling(
+    votes: pd.DataFrame, labels: pd.DataFrame, picks: pd.DataFrame
+) -> pd.DataFrame:
+    """Leave out predictions of picks that a person decided: in ``labels``, or earlier."""
+    guessed = predicted(votes)
+    if not guessed.any():
+        return votes
+    said = decided(with_recorded(picks, labels))
+    person = np.zeros(len(picks), dtype=bool)
+    person[said["pick"].to_numpy()[persons_labels(said)]] = True
+    # What was decided before and says not by whom counts as a person's.
+    has_label = np.array(["label:" in ledger for ledger in ledger_of(picks)], dtype=bool)
+    person |= (picks["slabkitDecision"] != "undecided").to_numpy() & ~has_label
+    return votes[~(guessed & person[votes["pick"].to_numpy()])].reset_index(drop=True)
 
 
 def check_weights(labels: pd.DataFrame, weights: Mapping[str, float] | None) -> None:

@@ -49,6 +49,7 @@ _WRITE_STAR = (
     "pick segmentation",
     "map",
     "label",
+    "predict",
     "curate",
     "merge",
     "rescue",

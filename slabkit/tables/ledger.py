@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from slabkit.errors import FormatError
-from slabkit.tables.schemas import LABELS
+from slabkit.tables.schemas import LABELS, MODEL_SOURCE
 from slabkit.tables.validation import empty_table, make_table
 
 if TYPE_CHECKING:
@@ -171,6 +172,23 @@ def places_left(picks: pd.DataFrame) -> dict[str, list[tuple[float, float, float
                 x, y, z = (float(entry.get(axis, "nan")) for axis in "xyz")
                 found.setdefault(name, []).append((x, y, z))
     return found
+
+
+def persons_labels(labels: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which rows of a label table are of people, and not predicted or propagated.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        With ``slabkitSource``.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows,)
+    """
+    source = labels["slabkitSource"]
+    machine = source.str.startswith(MODEL_SOURCE) | (source == "propagated")
+    return np.asarray(~machine, dtype=bool)
 
 
 def recorded_labels(picks: pd.DataFrame) -> pd.DataFrame:

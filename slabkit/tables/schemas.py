@@ -19,6 +19,9 @@ SPECIES = (
 
 DECISIONS = ("accepted", "rejected", "undecided")
 
+MODEL_SOURCE = "model:"
+"""What the source of labels begins with that a model predicted; its id follows."""
+
 PROBABILITY = "slabkitProbability_"
 """What columns of labels begin with that say how likely a pick is of a species, or ``none``."""
 

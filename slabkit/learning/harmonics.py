@@ -1,0 +1,222 @@
+"""Boxes as harmonics about the z axis: rotating a box in the plane is multiplying by phases.
+
+A box is sampled on rings about its axis, plane by plane, and each ring is expanded in angular
+orders. Few components of each order hold most of what all minislabs, labelled or not, vary by.
+Two boxes are compared at all in-plane rotations, and mirrored, by one product an order: the
+largest correlation is a similarity that neither rotation nor mirroring changes, and unlike power
+spectra it keeps the phases. Steerable components are those of Zhao, Shkolnisky and Singer (2016,
+IEEE Trans. Comput. Imaging 2:1), here of cylinders; classifying by similarities to known examples
+is Balcan, Blum and Srebro (2008, Machine Learning 72:89).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.exact import eigenvectors, exp, product, squared_size
+
+Floats = npt.NDArray[np.float64]
+Coefficients = npt.NDArray[np.complex64]
+
+SIDE, PLANES = 33, 15
+"""Samples of a box in the plane, and planes; an image has one plane."""
+
+STEPS_A_BOX = 40
+"""A step between samples is the side of the minislab over this; planes are two steps apart."""
+
+_RINGS, _ANGLES, _ORDERS = 15, 32, 9
+_SCALES = (5.0, 9.0)  # widths in steps of the Gaussian that weighs the box about its centre
+_COMPONENTS = 12  # of each order; of order 0 twice as many
+_FLATTER = 0.25  # components are scaled by their variance to the power of minus this
+_ROTATIONS = 24
+_GRID = float(2**24)  # whole numbers up to this have exact sums of products
+_AT_ONCE = 128
+
+
+def transform(boxes: npt.NDArray[np.float32]) -> Coefficients:
+    """Expand boxes (n, planes, y, x) into (n, orders, planes, rings)."""
+    count, planes = boxes.shape[:2]
+    rings = _sampler() @ boxes.reshape(count * planes, SIDE * SIDE).T.astype(np.float64)
+    rings = rings.reshape(_RINGS, _ANGLES, count, planes)
+    waves = np.fft.rfft(rings, axis=1)[:, :_ORDERS] / _ANGLES
+    return np.ascontiguousarray(waves.transpose(2, 1, 3, 0), dtype=np.complex64)
+
+
+@functools.cache
+def _sampler() -> Any:
+    """Give the matrix that interpolates an image on rings."""
+    from scipy.sparse import csr_array
+
+    angle = 2 * np.pi * np.arange(_ANGLES) / _ANGLES
+    radius = _radii()[:, np.newaxis]
+    y, x = SIDE // 2 + radius * np.sin(angle), SIDE // 2 + radius * np.cos(angle)
+    low_y, low_x = np.floor(y).astype(int), np.floor(x).astype(int)
+    matrix = csr_array((y.size, SIDE * SIDE))
+    for down in (0, 1):
+        for right in (0, 1):
+            weight = (1 - np.abs(y - low_y - down)) * (1 - np.abs(x - low_x - right))
+            place = (low_y + down) * SIDE + low_x + right
+            where = (np.arange(y.size), place.ravel())
+            matrix = matrix + csr_array((weight.ravel(), where), shape=matrix.shape)
+    return matrix
+
+
+def _radii() -> Floats:
+    return np.arange(_RINGS, dtype=np.float64) + 0.75
+
+
+@dataclass(frozen=True)
+class Components:
+    """What boxes of one kind are described by: for each scale and order, an orthogonal basis.
+
+    ``mean`` has one vector a scale, of order 0; ``basis`` and ``variance`` one a scale and order.
+    """
+
+    planes: int
+    mean: list[Floats]
+    basis: list[list[Floats]]
+    variance: list[list[Floats]]
+
+    @classmethod
+    def fit(cls, coefficients: Coefficients) -> Components:
+        """Find the principal components of boxes of all rotations, and of their mirror images."""
+        planes = coefficients.shape[2]
+        means, bases, variances = [], [], []
+        for weight in _weights(planes):
+            basis, variance = [], []
+            for order in range(_ORDERS):
+                values = (coefficients[:, order] * weight).reshape(len(coefficients), -1)
+                parts = [values.real.astype(np.float64), values.imag.astype(np.float64)]
+                if order == 0:  # real
+                    means.append(parts[0].mean(axis=0))
+                    parts = [parts[0] - means[-1]]
+                # Those of the mirror image are the conjugates, so that the covariance is real.
+                covariance = sum((product(part.T, part) for part in parts), np.zeros(1))
+                value, vector = eigenvectors(covariance / len(values))
+                count = min(len(value), _COMPONENTS * (2 if order == 0 else 1))
+                basis.append(vector[:, ::-1][:, :count])
+                variance.append(value[::-1][:count].clip(0))
+            bases.append(basis)
+            variances.append(variance)
+        return cls(planes, means, bases, variances)
+
+    def describe(self, coefficients: Coefficients) -> Descriptions:
+        """Project boxes on the components; unit vectors, on a grid."""
+        scales, sizes = [], []
+        for weight, mean, basis, variance in zip(
+            _weights(self.planes), self.mean, self.basis, self.variance, strict=True
+        ):
+            most = max(float(variance[0].max(initial=0)), 1e-30)
+            found = []
+            for order in range(_ORDERS):
+                values = (coefficients[:, order] * weight).reshape(len(coefficients), -1)
+                flatter = np.float_power(np.maximum(variance[order] / most, 1e-6), -_FLATTER)
+                real = values.real.astype(np.float64) - (mean if order == 0 else 0)
+                parts = product(real, basis[order]) * flatter
+                other = product(values.imag.astype(np.float64), basis[order]) * flatter
+                found.append(parts + 1j * other * (order > 0))
+            square = sum(
+                ((1 if order == 0 else 2) * squared_size(part).sum(axis=1))
+                for order, part in enumerate(found)
+            )
+            size = np.sqrt(square)
+            sizes.append(size)
+            inverse = np.divide(_GRID, size, out=np.zeros_like(size), where=size > 0)
+            scales.append([np.rint(part * inverse[:, np.newaxis]) for part in found])
+        return Descriptions(scales, np.stack(sizes, axis=1))
+
+    def shapes_fit(self, examples: Descriptions) -> bool:
+        """Tell whether the parts, as read from a file, belong together."""
+        size = self.planes * _RINGS
+        if not len(self.mean) == len(self.basis) == len(examples.scales) == len(_SCALES):
+            return False
+        return all(
+            mean.shape == (size,)
+            and len(bases) == _ORDERS
+            and all(
+                basis.shape == (size, len(variance)) == (size, part.shape[1])
+                and len(part) == len(examples)
+                for basis, variance, part in zip(bases, variances, parts, strict=True)
+            )
+            for mean, bases, variances, parts in zip(
+                self.mean, self.basis, self.variance, examples.scales, strict=True
+            )
+        )
+
+
+def _weights(planes: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Give the weight of each sample (planes, rings) at each scale."""
+    z = 2.0 * (np.arange(planes) - planes // 2)[:, np.newaxis]
+    for width in _SCALES:
+        fall = exp(-0.5 * (z**2 + _radii() ** 2) / width**2)
+        yield (np.sqrt(_radii()) * fall).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Descriptions:
+    """Boxes as unit vectors of components: whole numbers of 2**-24, one array a scale and order.
+
+    ``size`` (n, scales) is the length of each vector before.
+    """
+
+    scales: list[list[npt.NDArray[np.complex128]]]
+    size: Floats
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+    def __getitem__(self, rows: npt.NDArray[np.intp] | slice) -> Descriptions:
+        """Give some of them."""
+        return Descriptions(
+            [[part[rows] for part in scale] for scale in self.scales], self.size[rows]
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Descriptions]) -> Descriptions:
+        """Give those of several batches as one."""
+        scales = [
+            [np.concatenate(order) for order in zip(*scale, strict=True)]
+            for scale in zip(*(part.scales for part in parts), strict=True)
+        ]
+        return cls(scales, np.concatenate([part.size for part in parts]))
+
+
+def similarities(ones: Descriptions, others: Descriptions) -> npt.NDArray[np.float32]:
+    """Give the correlation of each box with each other one at its best rotation, mirrored or not.
+
+    Shape (ones, others), 1 at most; the mean over the scales.
+    """
+    found = np.zeros((len(ones), len(others)))
+    turns = _turns()
+    for one, other in zip(ones.scales, others.scales, strict=True):
+        for start in range(0, len(ones), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            count = len(one[0][part])
+            # The four real products of each order, of which both hands are made.
+            waves = np.empty((2, 2 * _ORDERS, count, len(others)))
+            for order, (a, b) in enumerate(zip(one, other, strict=True)):
+                weight = (1.0 if order == 0 else 2.0) / _GRID
+                real, imaginary = a[part].real * weight, a[part].imag * weight
+                cc, ss = real @ b.real.T, imaginary @ b.imag.T
+                sc, cs = imaginary @ b.real.T, real @ b.imag.T
+                waves[0, order], waves[1, order] = cc + ss, cc - ss
+                waves[0, _ORDERS + order], waves[1, _ORDERS + order] = sc - cs, sc + cs
+            np.rint(waves, out=waves)
+            best = np.full((count * len(others)), -np.inf)
+            for hand in waves.reshape(2, 2 * _ORDERS, -1):
+                np.maximum(best, (turns @ hand).max(axis=0), out=best)
+            found[part] += best.reshape(count, -1) / (_GRID * _GRID * len(ones.scales))
+    return found.astype(np.float32)
+
+
+@functools.cache
+def _turns() -> Floats:
+    """Give what the waves of each order are worth at each rotation, (rotations, 2 * orders)."""
+    angle = 2 * np.pi * np.arange(_ROTATIONS)[:, np.newaxis] / _ROTATIONS * np.arange(_ORDERS)
+    return np.rint(_GRID * np.concatenate([np.cos(angle), -np.sin(angle)], axis=1))

@@ -1,0 +1,359 @@
+"""A model of species: learned from labelled minislabs, and what it says of others."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.parallel import map_in_order
+from slabkit.errors import InputError, warn
+from slabkit.learning.harmonics import Components, Descriptions, similarities, transform
+from slabkit.learning.judging import (
+    NONE,
+    Expectation,
+    best_thresholds,
+    calibrated,
+    fit_calibration,
+    judge,
+    named,
+)
+from slabkit.learning.regression import Codes, Floats, fit_regression, logits_of
+
+Indices = npt.NDArray[np.intp]
+Block = tuple[npt.NDArray[np.float32], list[str]]
+
+_STRENGTH = 1.0
+_EXAMPLES, _EXAMPLES_OF_NONE = 60, 300  # of each species, and of none, to compare with
+_SAMPLE = 3000  # minislabs whose components are found
+_BATCH = 256
+_FOLDS = 5
+_FEWEST = 3  # labels of a species
+
+
+class Boxes(Protocol):
+    """Boxes of minislabs, protein bright, as `slabkit.learning.harmonics` samples them."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, numbers: Indices) -> npt.NDArray[np.float32]:
+        """Read boxes by number, shape (n, planes, y, x)."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What tells species apart.
+
+    Attributes
+    ----------
+    classes : list of str
+        Species in alphabetical order, then ``none``.
+    kind : dict
+        What minislabs it is for, and how it was made: plain values.
+    components : Components
+    examples : Descriptions
+        Labelled minislabs that others are compared with.
+    weights : ndarray of float64, shape (examples + columns + 1, classes)
+    columns : list of str
+        Further features, by name, with their ``mean`` and ``spread``.
+    calibration : ndarray of float64
+    thresholds : ndarray of float64, shape (classes - 1,)
+        Probability of each species from which on to accept it.
+    """
+
+    classes: list[str]
+    kind: dict[str, Any]
+    components: Components
+    examples: Descriptions
+    weights: Floats
+    calibration: Floats
+    thresholds: Floats
+    columns: list[str] = field(default_factory=list)
+    mean: Floats = field(default_factory=lambda: np.zeros(0))
+    spread: Floats = field(default_factory=lambda: np.ones(0))
+
+    def __repr__(self) -> str:
+        return f"<Model {self.id} of {', '.join(self.classes[:-1])}>"
+
+    @property
+    def id(self) -> str:
+        """Eight characters that are those of no other model."""
+        digest = hashlib.blake2b(digest_size=4)
+        parts = (self.weights, self.calibration, self.thresholds, self.examples.size)
+        for part in parts:
+            digest.update(np.ascontiguousarray(part).tobytes())
+        digest.update(repr((self.classes, sorted(self.kind.items()))).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A model, and what is expected of it.
+
+    Attributes
+    ----------
+    model : Model
+    expected : Expectation
+    rows : ndarray of intp, shape (labelled,)
+        The labelled minislabs.
+    codes : ndarray of int64, shape (labelled,)
+        What their labels say: the number of the class.
+    probability : ndarray of float64, shape (labelled, classes)
+        What models say that had not seen any label of the same tomogram.
+    """
+
+    model: Model
+    expected: Expectation
+    rows: Indices
+    codes: Codes
+    probability: Floats
+
+
+def learn_species(
+    boxes: Boxes,
+    species: Sequence[str],
+    tomograms: Sequence[str],
+    *,
+    kind: Mapping[str, Any],
+    blocks: Mapping[str, Block] | None = None,
+    beta: float = 4.0,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Learned:
+    """Learn species from labelled minislabs; those without a label shape the components.
+
+    Parameters
+    ----------
+    boxes : Boxes
+    species : sequence of str
+        Of each minislab: a species, ``none``, or empty where it has no label.
+    tomograms : sequence of str
+        Of each minislab. Calibration and expectations come from models that were taught without
+        the labels of the same tomogram.
+    kind : mapping
+        Kept with the model.
+    blocks : mapping of str to (ndarray of float32, shape (minislabs, k), list of k str), optional
+        Further features.
+    beta : float, optional
+        Thresholds are those of the best expected F-beta.
+    seed : int, optional
+        Draws examples, where there are more than are kept.
+    jobs : int, optional
+    progress : callable, optional
+
+    Raises
+    ------
+    InputError
+        There are no labels of a species, or none of what is no particle.
+
+    Warns
+    -----
+    SlabkitWarning
+        A species has too few labels and is left out, or all labels are of one tomogram.
+    """
+    rows, codes, classes = _labelled(species)
+    groups = _folds([tomograms[row] for row in rows], codes)
+    components = _components(boxes, rows, seed, jobs, progress)
+    described = _described(boxes, rows, components, jobs, progress)
+    chosen = _examples(codes, len(classes), seed)
+    examples = described[chosen]
+    columns, further = _columns(blocks or {}, rows)
+    mean = further.mean(axis=0) if len(columns) else np.zeros(0)
+    spread = further.std(axis=0) if len(columns) else np.ones(0)
+    spread = np.where(spread > 0, spread, 1.0)
+    features = np.hstack([similarities(described, examples), (further - mean) / spread])
+    fits = [np.arange(len(rows)), *(np.flatnonzero(groups != k) for k in np.unique(groups))]
+    inside = np.concatenate([np.asarray(chosen), np.full(len(columns), -1)])
+
+    def fit(taught: Indices) -> tuple[Floats, Indices]:
+        known = np.zeros(len(rows) + 1, dtype=bool)
+        known[taught] = known[-1] = True  # examples of the fold's own tomograms are not used
+        used = np.flatnonzero(known[inside])
+        part = features[np.ix_(taught, used)]
+        return fit_regression(part, codes[taught], len(classes), _STRENGTH), used
+
+    logits = np.zeros((len(rows), len(classes)))
+    weights = np.zeros(0)
+    for number, (taught, (found, used)) in enumerate(
+        zip(fits, map_in_order(fit, fits, min(jobs, 2)), strict=True)
+    ):
+        progress("learning", number + 1, len(fits))
+        if number == 0:
+            weights = found
+            continue
+        left = np.setdiff1d(np.arange(len(rows)), taught)
+        logits[left] = logits_of(features[np.ix_(left, used)], found)
+    calibration = fit_calibration(logits, codes)
+    probability = calibrated(logits, calibration)
+    thresholds = best_thresholds(probability, beta)
+    model = Model(
+        classes,
+        dict(kind) | {"beta": beta, "seed": seed, "labels": len(rows)},
+        components,
+        examples,
+        weights,
+        calibration,
+        thresholds,
+        columns,
+        mean,
+        spread,
+    )
+    expected = judge(probability, codes, classes, thresholds, beta, seed)
+    return Learned(model, expected, rows, codes, probability)
+
+
+def predict_species(
+    model: Model,
+    boxes: Boxes,
+    *,
+    blocks: Mapping[str, Block] | None = None,
+    jobs: int = 1,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> tuple[Floats, Codes]:
+    """Say how likely minislabs show each species.
+
+    Parameters
+    ----------
+    model : Model
+    boxes : Boxes
+    blocks : mapping, optional
+        As for `learn_species`, the same columns.
+    jobs : int, optional
+    progress : callable, optional
+
+    Returns
+    -------
+    probability : ndarray of float64, shape (n, classes)
+    code : ndarray of int64, shape (n,)
+        The class that each is named, by the thresholds of the model.
+
+    Raises
+    ------
+    InputError
+        The further features are not those of the model.
+    """
+    columns, further = _columns(blocks or {}, np.arange(len(boxes)))
+    if columns != model.columns:
+        raise InputError(
+            "the model has other features than there are now: "
+            f"{', '.join(model.columns) or 'none'} and {', '.join(columns) or 'none'}."
+        )
+    further = (further - model.mean) / model.spread
+
+    def predict(numbers: Indices) -> Floats:
+        described = model.components.describe(transform(boxes.read(numbers)))
+        features = np.hstack([similarities(described, model.examples), further[numbers]])
+        return calibrated(logits_of(features, model.weights), model.calibration)
+
+    parts = [np.zeros((0, len(model.classes)))]
+    for part in map_in_order(predict, _batches(np.arange(len(boxes))), jobs):
+        parts.append(part)
+        progress("predicting", sum(map(len, parts)), len(boxes))
+    probability = np.concatenate(parts)
+    return probability, named(probability, model.thresholds)
+
+
+def _labelled(species: Sequence[str]) -> tuple[Indices, Codes, list[str]]:
+    names, counts = np.unique(np.array(species, dtype=object).astype(str), return_counts=True)
+    number = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    few = [name for name in number if name not in ("", NONE) and number[name] < _FEWEST]
+    kept = [name for name in number if name not in ("", NONE) and name not in few]
+    if not kept:
+        raise InputError(
+            f"a species needs {_FEWEST} accepted labels to be learned, and none has as many; "
+            "label more minislabs."
+        )
+    if number.get(NONE, 0) < _FEWEST:
+        raise InputError(
+            f"{number.get(NONE, 0)} labels say rejected, and {_FEWEST} are needed: what is no "
+            "particle has to be shown too."
+        )
+    if few:
+        listed = ", ".join(f"{name} ({number[name]})" for name in few)
+        warn(f"fewer than {_FEWEST} labels, so not learned and left out: {listed}.")
+    classes = [*kept, NONE]
+    code = {name: k for k, name in enumerate(classes)}
+    codes = np.array([code.get(name, -1) for name in species], dtype=np.int64)
+    rows = np.flatnonzero(codes >= 0)
+    return rows, codes[rows], classes
+
+
+def _folds(tomograms: list[str], codes: Codes) -> Indices:
+    """Share labels out to folds, tomograms whole where there are several."""
+    names, number = np.unique(np.array(tomograms, dtype=object).astype(str), return_inverse=True)
+    number = number.reshape(-1)
+    if len(names) == 1:
+        warn(
+            "all labels are of one tomogram: what is expected of others is a guess from parts of "
+            "it."
+        )
+        order = np.argsort(codes, kind="stable")
+        fold = np.empty(len(codes), dtype=np.intp)
+        fold[order] = np.arange(len(codes)) % _FOLDS
+        return fold
+    size = np.bincount(number)
+    filled = np.zeros(min(_FOLDS, len(names)), dtype=np.int64)
+    of_tomogram = np.zeros(len(names), dtype=np.intp)
+    for name in np.argsort(-size, kind="stable"):
+        of_tomogram[name] = filled.argmin()
+        filled[of_tomogram[name]] += size[name]
+    return of_tomogram[number]
+
+
+def _components(
+    boxes: Boxes, rows: Indices, seed: int, jobs: int, progress: Callable[[str, int, int], None]
+) -> Components:
+    """Find components of a sample of all minislabs, labelled or not."""
+    count = len(boxes)
+    sample = np.arange(count)
+    if count > _SAMPLE:
+        sample = np.sort(np.random.default_rng(seed).choice(count, _SAMPLE, replace=False))
+    found = []
+    for part in map_in_order(lambda n: transform(boxes.read(n)), _batches(sample), jobs):
+        found.append(part)
+        progress("reading", sum(map(len, found)), len(sample))
+    return Components.fit(np.concatenate(found))
+
+
+def _described(
+    boxes: Boxes,
+    rows: Indices,
+    components: Components,
+    jobs: int,
+    progress: Callable[[str, int, int], None],
+) -> Descriptions:
+    def describe(numbers: Indices) -> Descriptions:
+        return components.describe(transform(boxes.read(numbers)))
+
+    parts = []
+    for part in map_in_order(describe, _batches(rows), jobs):
+        parts.append(part)
+        progress("describing", sum(map(len, parts)), len(rows))
+    return Descriptions.joined(parts)
+
+
+def _examples(codes: Codes, classes: int, seed: int) -> Indices:
+    random = np.random.default_rng(seed)
+    chosen = []
+    for code in range(classes):
+        own = np.flatnonzero(codes == code)
+        most = _EXAMPLES_OF_NONE if code == classes - 1 else _EXAMPLES
+        chosen.append(random.permutation(own)[:most])
+    return np.sort(np.concatenate(chosen))
+
+
+def _columns(blocks: Mapping[str, Block], rows: Indices) -> tuple[list[str], Floats]:
+    columns = [f"{name}/{column}" for name, (_, own) in blocks.items() for column in own]
+    values = [values[rows].astype(np.float64) for values, _ in blocks.values()]
+    return columns, np.hstack(values) if values else np.zeros((len(rows), 0))
+
+
+def _batches(numbers: Indices) -> Iterator[Indices]:
+    starts = range(0, len(numbers), _BATCH)
+    return (numbers[a:b] for a, b in itertools.zip_longest(starts, starts[1:]))

@@ -1,0 +1,121 @@
+"""A model as plain values and arrays, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.errors import FormatError
+from slabkit.learning.harmonics import Components, Descriptions
+from slabkit.learning.judging import NONE
+from slabkit.learning.model import Model
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def pack_model(model: Model) -> tuple[dict[str, Any], Arrays]:
+    """Give a model's description and arrays, for a file.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    description : dict
+    arrays : dict of str to ndarray
+    """
+    described = {
+        "id": model.id,
+        "classes": model.classes,
+        "thresholds": dict(zip(model.classes, model.thresholds.tolist(), strict=False)),
+        "columns": model.columns,
+        "planes": model.components.planes,
+        "kind": model.kind,
+    }
+    arrays: Arrays = {
+        "weights": model.weights,
+        "calibration": model.calibration,
+        "thresholds": model.thresholds,
+        "mean": model.mean,
+        "spread": model.spread,
+        "example_size": model.examples.size,
+    }
+    parts = model.components
+    for scale, (mean, bases, variances, examples) in enumerate(
+        zip(parts.mean, parts.basis, parts.variance, model.examples.scales, strict=True)
+    ):
+        arrays[f"mean_{scale}"] = mean
+        for order, (basis, variance, example) in enumerate(
+            zip(bases, variances, examples, strict=True)
+        ):
+            arrays[f"basis_{scale}_{order}"] = basis
+            arrays[f"variance_{scale}_{order}"] = variance
+            # Whole numbers, so nothing is lost.
+            arrays[f"real_{scale}_{order}"] = example.real.astype(np.int32)
+            arrays[f"imaginary_{scale}_{order}"] = example.imag.astype(np.int32)
+    return described, arrays
+
+
+def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], where: str) -> Model:
+    """Make a model of what `pack_model` gave.
+
+    Parameters
+    ----------
+    description : mapping
+    arrays : mapping of str to ndarray
+    where : str
+        What messages begin with.
+
+    Raises
+    ------
+    FormatError
+        The parts do not fit together.
+    """
+    try:
+        classes = [str(name) for name in description["classes"]]
+        columns = [str(name) for name in description["columns"]]
+        scales = range(sum(name.startswith("mean_") for name in arrays))
+        orders = range(sum(name.startswith("basis_0_") for name in arrays))
+        components = Components(
+            int(description["planes"]),
+            [arrays[f"mean_{s}"] for s in scales],
+            [[arrays[f"basis_{s}_{m}"] for m in orders] for s in scales],
+            [[arrays[f"variance_{s}_{m}"] for m in orders] for s in scales],
+        )
+        examples = Descriptions(
+            [
+                [arrays[f"real_{s}_{m}"] + 1j * arrays[f"imaginary_{s}_{m}"] for m in orders]
+                for s in scales
+            ],
+            arrays["example_size"],
+        )
+        model = Model(
+            classes,
+            dict(description["kind"]),
+            components,
+            examples,
+            arrays["weights"],
+            arrays["calibration"],
+            arrays["thresholds"],
+            columns,
+            arrays["mean"],
+            arrays["spread"],
+        )
+        known = description["id"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{where}: is damaged or incomplete; learn the model again.") from error
+    rows = len(examples) + len(columns) + 1
+    fits = (
+        classes[-1:] == [NONE]
+        and model.weights.shape == (rows, len(classes))
+        and model.calibration.shape == (len(classes) + 1,)
+        and model.thresholds.shape == (len(classes) - 1,)
+        and components.shapes_fit(examples)
+    )
+    if not fits or model.id != known:
+        raise FormatError(f"{where}: its parts do not fit together; learn the model again.")
+    return model

@@ -1,0 +1,335 @@
+"""Species from labels: invariant comparisons, calibration, models in folders, the commands."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from curation_tables import NO, OPEN, YES, label_table, pick_table
+
+from slabkit.arrays.boxes import cut_boxes, cut_images
+from slabkit.curation import curate_picks
+from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.formats.models import read_model, write_model
+from slabkit.formats.picks.reading import read_picks
+from slabkit.formats.tables.native import read_labels, read_minislabs, read_native_picks
+from slabkit.learning import learn_species, predict_species
+from slabkit.learning.harmonics import PLANES, SIDE, Components, similarities, transform
+from slabkit.learning.judging import (
+    best_thresholds,
+    calibrated,
+    fit_calibration,
+    judge,
+    named,
+)
+from slabkit.learning.packing import pack_model, unpack_model
+from slabkit.learning.regression import fit_regression, logits_of, softmax
+from slabkit.scoring import match_picks, score_picks
+from slabkit.tables import recorded_labels
+from slabkit.tomogram import Tomogram, TomogramVoxels
+
+SHAPES = {  # places (z, y, x) of Gaussian lumps, in samples from the centre
+    "ball": [(0, 0, 0)],
+    "dumbbell": [(0, -5, 0), (0, 5, 0)],
+    "hand": [(-1, 0, -5), (0, 4, 1), (1, -3, 4)],
+}
+
+
+def boxes_of(shape, angles, mirrored=False, noise=0.0, seed=0):
+    """Boxes with lumps, turned about z."""
+    random = np.random.default_rng(seed)
+    z = 2.0 * (np.arange(PLANES) - PLANES // 2)[:, None, None]
+    y, x = np.meshgrid(*[np.arange(SIDE) - SIDE // 2] * 2, indexing="ij")
+    boxes = np.zeros((len(angles), PLANES, SIDE, SIDE), dtype=np.float32)
+    for box, angle in zip(boxes, angles, strict=True):
+        for dz, dy, dx in SHAPES.get(shape, ()):
+            dx = -dx if mirrored else dx
+            to_y = dy * np.cos(angle) + dx * np.sin(angle)
+            to_x = dx * np.cos(angle) - dy * np.sin(angle)
+            box += np.exp(-((z - dz) ** 2 + (y - to_y) ** 2 + (x - to_x) ** 2) / 18)
+        box += noise * random.normal(size=box.shape)
+    return boxes
+
+
+class Held:
+    """Boxes in an array."""
+
+    def __init__(self, boxes):
+        self.boxes = boxes
+
+    def __len__(self):
+        return len(self.boxes)
+
+    def read(self, numbers):
+        return self.boxes[numbers]
+
+
+def test_boxes_are_cut_where_they_are_asked_for():
+    z, y, x = np.meshgrid(*map(np.arange, (20, 30, 40)), indexing="ij")
+    volume = (z + 10.0 * y + 100.0 * x).astype(np.float32)
+    voxels = TomogramVoxels(Tomogram("a", volume, 10.0))
+    (box,) = cut_boxes(voxels, np.array([[9.25, 15.5, 20.75]]), (3, 5, 5), (2, 1, 1))
+    at = [np.arange(n) - n // 2 for n in (3, 5, 5)]
+    expected = (
+        9.25 + 2 * at[0][:, None, None]
+        + 10 * (15.5 + at[1][:, None])
+        + 100 * (20.75 + at[2])
+    )  # fmt: skip
+    np.testing.assert_allclose(box, expected, rtol=1e-6)
+    # Beyond the volume its edge is repeated.
+    (out,) = cut_boxes(voxels, np.array([[-50.0, 15, 20]]), (3, 5, 5), (2, 1, 1))
+    np.testing.assert_array_equal(out[0], out[2])
+    np.testing.assert_allclose(cut_images(volume[:1, :, :30], 5, 1)[0, 2, 2], 10 * 15 + 100 * 15)
+
+
+def test_rotation_and_mirroring_change_no_similarity():
+    turned = [k * np.pi / 12 for k in (0, 3, 7, 20)]  # of the rotations that are compared
+    many = [boxes_of(shape, turned) for shape in SHAPES]
+    components = Components.fit(transform(np.concatenate(many)))
+    hands = components.describe(transform(many[2]))
+    mirrored = components.describe(transform(boxes_of("hand", turned, mirrored=True)))
+    others = components.describe(transform(many[1]))
+    np.testing.assert_allclose(similarities(hands, hands), 1, atol=0.01)
+    np.testing.assert_allclose(similarities(mirrored, hands), 1, atol=0.01)
+    assert similarities(others, hands).max() < 0.9
+    # Rings of rotated boxes differ by phases only.
+    power = np.abs(transform(many[2])).astype(float)
+    np.testing.assert_allclose(power, np.broadcast_to(power[:1], power.shape), atol=0.02)
+
+
+def test_the_regression_is_the_one_that_everybody_fits():
+    random = np.random.default_rng(0)
+    x, codes = random.normal(size=(300, 4)), random.integers(0, 3, 300)
+    x[:, 0] += codes
+    weights = fit_regression(x, codes, 3, 1.0)
+    # At the minimum the gradient of loss and penalty is zero.
+    from slabkit.learning.regression import balanced
+
+    error = (softmax(logits_of(x, weights)) - np.eye(3)[codes]) * balanced(codes, 3)[:, None]
+    np.testing.assert_allclose(x.T @ error + weights[:-1], 0, atol=0.3)
+    assert (logits_of(x, weights).argmax(axis=1) == codes).mean() > 0.5
+
+
+def test_calibration_makes_probabilities_true():
+    random = np.random.default_rng(1)
+    logits = random.normal(size=(6000, 3)) * 2
+    codes = np.array([random.choice(3, p=row) for row in softmax(logits)])
+    wrong = 3 * logits + [1.0, 0, -2]  # far too sure, and of the wrong class
+    probability = calibrated(wrong, fit_calibration(wrong, codes))
+    expected = judge(probability, codes, ["a", "b", "none"], np.array([0.3, 0.3]), 1.0, 0)
+    assert expected.calibration_error < 0.02
+    np.testing.assert_allclose(probability, softmax(logits), atol=0.05)
+    crude = judge(softmax(wrong), codes, ["a", "b", "none"], np.array([0.3, 0.3]), 1.0, 0)
+    assert crude.calibration_error > 0.1
+    assert expected.confusion.sum() == 6000
+
+
+def test_thresholds_are_those_of_the_best_expected_f_beta():
+    random = np.random.default_rng(2)
+    p = random.beta(0.3, 2, 400)
+    (threshold,) = best_thresholds(np.column_stack([p, 1 - p]), 4.0)
+    scores = [17 * p[p >= t].sum() / ((p >= t).sum() + 16 * p.sum()) for t in np.sort(p)]
+    kept = p >= threshold
+    assert 17 * p[kept].sum() / (kept.sum() + 16 * p.sum()) == pytest.approx(max(scores))
+    table = np.array([[0.2, 0.3, 0.5], [0.01, 0.02, 0.97]])
+    assert named(table, np.array([0.05, 0.2])).tolist() == [0, 2]
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """A model of two shapes and of noise, and the boxes that it was taught."""
+    random = np.random.default_rng(3)
+    names = ["ball", "hand", "none"] * 40
+    boxes = np.concatenate(
+        [
+            boxes_of(name, [random.uniform(0, 2 * np.pi)], noise=0.4, seed=seed)
+            for seed, name in enumerate(names)
+        ]
+    )
+    tomograms = [f"t{k // 30}" for k in range(len(names))]
+    kind = {"pixel_size": 10.0}
+    said = learn_species(Held(boxes), names, tomograms, kind=kind)
+    return said, boxes, names, tomograms
+
+
+def test_a_model_names_what_it_was_taught_whatever_its_rotation(learned):
+    said, *_ = learned
+    assert said.model.classes == ["ball", "hand", "none"]
+    fresh = [boxes_of(n, [0.3, 1.7, 4.0], noise=0.4, seed=99) for n in ("ball", "hand", "none")]
+    probability, code = predict_species(said.model, Held(np.concatenate(fresh)))
+    assert probability.argmax(axis=1).tolist() == code.tolist() == [0] * 3 + [1] * 3 + [2] * 3
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    assert all(row["f_beta"] > 0.9 for row in said.expected.species)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_files_hold_a_model(learned, tmp_path):
+    said, boxes, names, tomograms = learned
+    again = learn_species(Held(boxes), names, tomograms, kind={"pixel_size": 10.0}, jobs=2)
+    for folder, model in (("a", said.model), ("b", again.model)):
+        write_model(tmp_path / folder, *pack_model(model))
+    for file in ("model.json", "arrays.npz"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    back = unpack_model(*read_model(tmp_path / "a"), "a")
+    before, after = (predict_species(model, Held(boxes[:9]))[0] for model in (said.model, back))
+    np.testing.assert_array_equal(before, after)
+
+
+def test_damaged_and_dangerous_models_are_refused(learned, tmp_path):
+    folder = tmp_path / "model"
+    with pytest.raises(InputError, match=r"is no model, it has no model\.json"):
+        read_model(folder)
+    description, arrays = pack_model(learned[0].model)
+    write_model(folder, description, arrays)
+    np.savez(folder / "arrays.npz", weights=np.array([{"run": "me"}], dtype=object))
+    with pytest.raises(FormatError, match="not a file of arrays of numbers"):
+        read_model(folder)
+    write_model(folder, description, {**arrays, "weights": arrays["weights"] * np.nan})
+    with pytest.raises(FormatError, match="weights does not hold finite numbers"):
+        read_model(folder)
+    for change in ({"weights": arrays["weights"][1:]}, {"basis_0_1": arrays["basis_0_1"][1:]}):
+        write_model(folder, description, {**arrays, **change})
+        with pytest.raises(FormatError, match="its parts do not fit together"):
+            unpack_model(*read_model(folder), "model")
+    del arrays["mean_1"]
+    write_model(folder, description, arrays)
+    with pytest.raises(FormatError, match=r"damaged or incomplete|do not fit"):
+        unpack_model(*read_model(folder), "model")
+    (folder / "model.json").write_text("{")
+    with pytest.raises(FormatError, match="not well-formed JSON"):
+        read_model(folder)
+
+
+def test_too_few_labels_are_said(learned):
+    _, boxes, *_ = learned
+    held, tomograms = Held(boxes[:9]), ["a"] * 9
+    with pytest.raises(InputError, match="a species needs 3 accepted labels"):
+        learn_species(held, ["ball", "", "none"] + [""] * 6, tomograms, kind={})
+    with pytest.raises(InputError, match="1 labels say rejected, and 3 are needed"):
+        learn_species(held, ["ball"] * 3 + ["none"] + [""] * 5, tomograms, kind={})
+    few = ["ball"] * 3 + ["none"] * 3 + ["hand"] * 2 + [""]
+    with (
+        pytest.warns(SlabkitWarning, match=r"left out: hand \(2\)"),
+        pytest.warns(SlabkitWarning, match="all labels are of one tomogram"),
+    ):
+        assert learn_species(held, few, tomograms, kind={}).model.classes == ["ball", "none"]
+
+
+@pytest.mark.parametrize("policy", ["latest", "all", "any", "majority"])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_prediction_never_overrules_a_person(policy, earlier):
+    picks = pick_table([OPEN] * 5)
+    person = label_table((0, YES), (1, NO), (2, OPEN), author="kim")
+    model = label_table((0, NO), (1, YES), (2, YES), (3, NO), source="model:12345678")
+    if earlier:  # what the ledger holds counts
+        picks = curate_picks(picks, [person], keep="all").kept
+        found = curate_picks(picks, [model], policy=policy, keep="all")
+    else:
+        found = curate_picks(picks, [person, model], policy=policy, keep="all")
+    assert found.kept["slabkitDecision"].tolist() == [YES, NO, YES, NO, OPEN]
+    assert found.contradictory == 0
+    steps = dict(zip(found.funnel["step"], found.funnel["picks"], strict=True))
+    assert steps["kept: accepted by prediction"] == steps["kept: rejected by prediction"] == 1
+    # Every opinion is in the ledger, under its own name.
+    sources = recorded_labels(found.kept)["slabkitSource"].tolist()
+    assert sources.count("model:12345678") == 4
+    # Another model's opinion replaces the first one's; a person's always.
+    other = label_table((0, NO), (3, YES), source="model:00000000")
+    last = curate_picks(found.kept, [other], policy=policy, keep="all").kept
+    assert last["slabkitDecision"].tolist() == [YES, NO, YES, YES, OPEN]
+    kim = label_table((3, NO), author="kim")
+    assert curate_picks(last, [kim], keep="all").kept["slabkitDecision"].tolist()[3] == NO
+
+
+def test_a_decision_without_a_label_counts_as_a_persons():
+    model = label_table((0, NO), (1, YES), source="model:12345678")
+    kept = curate_picks(pick_table([YES, OPEN]), [model], keep="all").kept
+    assert kept["slabkitDecision"].tolist() == [YES, YES]
+
+
+@pytest.fixture(scope="module")
+def project(tour, tmp_path_factory):
+    """The tour's minislabs with labels of all picks by their truth, as a CSV."""
+    folder = tmp_path_factory.mktemp("learning") / "project"
+    shutil.copytree(tour, folder)
+    picks = read_native_picks(folder / "picks.star").picks
+    truth = read_picks(folder / "tomograms" / "truth.star").picks
+    match = match_picks(picks.assign(slabkitSpecies=""), truth)
+    species = np.full(len(picks), "", dtype=object)
+    species[match["pick"]] = match["species"]
+    pd.DataFrame(
+        {
+            "pick_id": picks["slabkitPickId"],
+            "decision": np.where(species == "", "rejected", "accepted"),
+            "species": species,
+        }
+    ).to_csv(folder / "labels.csv", index=False)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore::slabkit.errors.SlabkitWarning")
+def test_labels_as_csv_to_a_named_list(project, slabkit):
+    tiles = "minislabs/minislabs.star"
+    slabkit("label", "labels.csv", "--minislabs", tiles, "-o", "labels.star", cwd=project)
+    given = pd.read_csv(project / "labels.csv", keep_default_na=False).set_index("pick_id")
+    labels = read_labels(project / "labels.star").set_index("slabkitPickId")
+    assert labels["slabkitSpecies"].to_dict() == given["species"].to_dict()
+    assert labels["slabkitDecision"].to_dict() == given["decision"].to_dict()
+    learn = ("learn", "--minislabs", tiles, "--labels", "labels.star", "-o")
+    said = slabkit(*learn, "model", "--json", cwd=project)
+    summary = json.loads(said.stdout)
+    assert summary["seen"] == "volumes"
+    assert summary["calibration_error"] < 0.05
+    page = (project / "model" / "report.html").read_text()
+    assert "What is taken for what" in page
+    predict = ("predict", tiles, "--model", "model", "-o")
+    slabkit(*predict, "predicted.star", cwd=project)
+    predicted = read_labels(project / "predicted.star")
+    columns = [name for name in predicted.columns if name.startswith("slabkitProbability_")]
+    assert "slabkitProbability_ribosome" in columns
+    assert columns[-1] == "slabkitProbability_none"
+    np.testing.assert_allclose(predicted[columns].astype(float).sum(axis=1), 1, atol=1e-3)
+    assert set(predicted["slabkitSource"]) == {summary["model"]}
+    slabkit("curate", "picks.star", "predicted.star", "-o", "curated.star", cwd=project)
+    curated = read_native_picks(project / "curated.star").picks
+    truth = read_picks(project / "tomograms" / "truth.star").picks
+    table = score_picks(curated, truth).table.set_index("species")
+    for name in ("ribosome", "virus-like-particle"):
+        assert table.loc[name, "recall"] >= 0.9
+        assert table.loc[name, "precision"] >= 0.7
+    # Learned labels are no teachers.
+    said = slabkit(
+        "learn", "--minislabs", tiles, "--labels", "predicted.star", "-o", "m", cwd=project, code=2
+    )
+    assert "none of its 0 labels decides" in said.stderr
+    # Images alone, twice: the same bytes.
+    for name in ("one", "two"):
+        slabkit(*learn, name, "--images-only", cwd=project)
+        slabkit("predict", tiles, "--model", name, "-o", f"{name}.star", cwd=project)
+    for file in ("one/arrays.npz", "one.star"):
+        assert (project / file).read_bytes() == (project / file.replace("one", "two")).read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore::slabkit.errors.SlabkitWarning")
+def test_minislabs_of_another_kind_are_refused(project, slabkit):
+    tiles = "minislabs/minislabs.star"
+    slabkit("label", "labels.csv", "--minislabs", tiles, "-o", "l.star", cwd=project)
+    slabkit(
+        "learn", "--minislabs", tiles, "--labels", "l.star", "-o", "i", "--images-only", cwd=project
+    )
+    assert read_minislabs(project / tiles)[1]["slabkitDepth"].astype(float).tolist() == [300]
+    cut = ("minislab", "picks.star", "--stack")
+    slabkit(*cut, "--box", "400", "--depth", "200", "-o", "thin", cwd=project)
+    slabkit(*cut, "--box", "300", "--depth", "300", "-o", "small", cwd=project)
+    slabkit(*cut, "--box", "400", "--depth", "300", "--pixel-size", "20", "-o", "far", cwd=project)
+    for folder, message in (
+        ("thin", "has a depth of 200 Å, and the model i is of 300.0 Å"),
+        ("small", "has boxes of 30 pixels, and the model i is of 40 pixels"),
+        ("far", "has pixels of 20 Å, and the model i is of pixels of 10 Å"),
+    ):
+        table = f"{folder}/minislabs.star"
+        said = slabkit("predict", table, "--model", "i", "-o", "p.star", cwd=project, code=2)
+        assert message in said.stderr
+    assert not (project / "p.star").exists()
