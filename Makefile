@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients soak lint format typecheck examples bench lock clean
+.PHONY: help demo test test-clients test-review soak lint format typecheck examples bench lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ demo: $(READY) ## Simulate, run the whole chain, score it, write demo/report.htm
 	$(BIN)/slabkit demo -o demo --overwrite
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/clients
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/clients --ignore tests/review
 
 CLIENTS := $(patsubst tests/clients/requirements-%.txt,.venv-clients/%/.ready,\
 	$(wildcard tests/clients/requirements-*.txt))
@@ -37,6 +37,16 @@ test-clients: $(READY) $(CLIENTS) ## Run the tests with the real programs, each 
 	@$(PYTHON) -m venv .venv-clients/$*
 	@if .venv-clients/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<; \
 		then touch $@; else echo "$* cannot be installed here; its tests will skip"; fi
+
+test-review: $(READY) .venv-review/.ready ## Run the tests of the review page in a real Chromium
+	$(BIN)/python -m pytest tests/review
+
+# What drives the browser, and what checks accessibility; without a network the tests skip.
+.venv-review/.ready: tests/review/requirements.txt tests/review/axe.py
+	@rm -rf .venv-review && mkdir -p .venv-review
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check --target .venv-review -r $< \
+		&& $(BIN)/python tests/review/axe.py .venv-review; \
+		then touch $@; else echo "playwright or axe-core cannot be installed here"; fi
 
 SECONDS ?= 600
 
@@ -72,4 +82,4 @@ lock: ## Renew requirements.lock from pyproject.toml
 	rm -rf .venv-lock
 
 clean: ## Remove what make made
-	rm -rf $(VENV) .venv-clients .venv-peers demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-clients .venv-review .venv-peers demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import TOUR, Done, Run, run_in_process, run_process, run_script
@@ -40,6 +42,30 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
             run_script(TOUR, unfinished)
             unfinished.rename(folder)
     return folder
+
+
+@pytest.fixture
+def review_folder(tour: Path, tmp_path: Path) -> Path:
+    """The results of the tour, by links, so that a review may write beside them."""
+    for one in tour.iterdir():
+        (tmp_path / one.name).symlink_to(one)
+    return tmp_path
+
+
+@pytest.fixture
+def serve(review_folder: Path) -> Iterator[Callable[..., Any]]:
+    """Start `slabkit review` with further words; see `review_server.Server`."""
+    from review_server import Server
+
+    servers = []
+
+    def start(*words: str) -> Server:
+        servers.append(Server(review_folder, *words))
+        return servers[-1]
+
+    yield start
+    for one in servers:
+        one.stop()
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from review_server import Server, unpack
 
 from slabkit.formats.review_log import ReviewLog, read_log
 from slabkit.formats.tables.native import read_labels, read_minislabs, read_native_picks
@@ -25,103 +24,13 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
 
-def unpack(data):
-    length = int.from_bytes(data[:4], "little")
-    header = json.loads(data[4 : 4 + length])
-    arrays = {
-        one["name"]: np.frombuffer(
-            data, f"<{one['kind']}", one["count"], 4 + length + one["offset"]
-        )
-        for one in header["arrays"]
-    }
-    return header, arrays
-
-
-class Server:
-    """`slabkit review` in a process of its own, asked as a browser asks."""
-
-    def __init__(self, folder: Path, *words: str) -> None:
-        command = [sys.executable, "-u", "-m", "slabkit.cli.main", "review"]
-        command += ["minislabs/minislabs.star", "--picks", "picks.star", *words]
-        self.process = subprocess.Popen(
-            command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-        )
-        people = max(1, words.count("--reviewer"))
-        self.links = {}
-        assert self.process.stderr is not None
-        while len(self.links) < people:
-            line = self.process.stderr.readline()
-            assert line, "the server did not start"
-            if found := re.match(r"\s+(\S+): (http://\S+/)\?token=(\S+)", line):
-                self.links[found[1]] = (found[2], found[3])
-            self.said = line
-        self.key = 0
-
-    @property
-    def who(self):
-        return next(iter(self.links))
-
-    def ask(self, path, body=None, who=None, **headers):
-        address, token = self.links[who or self.who]
-        port = address.rstrip("/").rpartition(":")[2]
-        given = {"Cookie": f"slabkit-review-{port}={token}"}
-        if body is not None:
-            given["Origin"] = address.rstrip("/")
-        if body is not None and not isinstance(body, bytes):
-            body = json.dumps(body).encode()
-        given = {name: value for name, value in (given | headers).items() if value is not None}
-        request = urllib.request.Request(address + path, body, given)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.read()
-
-    def refuses(self, status, path, body=None, **headers):
-        with pytest.raises(urllib.error.HTTPError) as error:
-            self.ask(path, body, **headers)
-        assert error.value.code == status, error.value.read()
-        return error.value.read().decode()
-
-    def click(self, rows, decision="accepted", who=None, **more):
-        self.key += 1
-        event = {"key": f"test-{self.key:06d}", "kind": "decide", "rows": rows, **more}
-        self.ask("api/events", [event | {"decision": decision}], who)
-        return event["key"]
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(20)
-        self.process.stderr.close()
-        return code
-
-
-@pytest.fixture
-def folder(tour, tmp_path):
-    """The tour's results, by links."""
-    for one in tour.iterdir():
-        (tmp_path / one.name).symlink_to(one)
-    return tmp_path
-
-
-@pytest.fixture
-def serve(folder):
-    servers = []
-
-    def start(*words):
-        servers.append(Server(folder, *words))
-        return servers[-1]
-
-    yield start
-    for one in servers:
-        one.stop()
-
-
-def test_clicks_become_labels(serve, folder, slabkit):
+def test_clicks_become_labels(serve, review_folder, slabkit):
     server = serve("--species", "ribosome,apo-ferritin", "--reviewer", "ann")
     header, arrays = unpack(server.ask("api/list"))
-    table, _ = read_minislabs(folder / "minislabs/minislabs.star")
+    table, _ = read_minislabs(review_folder / "minislabs/minislabs.star")
     assert header["count"] == len(table) == len(arrays["score"])
     assert header["reviewer"] == "ann"
-    picks = read_native_picks(folder / "picks.star").picks.set_index("slabkitPickId")
+    picks = read_native_picks(review_folder / "picks.star").picks.set_index("slabkitPickId")
     scores = picks.loc[table["slabkitPickId"], "slabkitScore"]
     assert np.allclose(arrays["score"], scores, rtol=1e-6)
     tiles = server.ask("api/tiles", np.array([3, 0], "<u4").tobytes())
@@ -134,7 +43,7 @@ def test_clicks_become_labels(serve, folder, slabkit):
     slabkit(
         "label", "reviews.sqlite", "--minislabs", "minislabs/minislabs.star", "-o", "clicks.star"
     )
-    labels = read_labels(folder / "clicks.star").set_index("slabkitPickId")
+    labels = read_labels(review_folder / "clicks.star").set_index("slabkitPickId")
     ids = table["slabkitPickId"].tolist()
     assert labels.loc[ids[:6], "slabkitDecision"].tolist() == ["accepted"] * 2 + ["rejected"] * 4
     assert labels.loc[ids[0], "slabkitSpecies"] == "apo-ferritin"
@@ -145,10 +54,10 @@ def test_clicks_become_labels(serve, folder, slabkit):
     assert [one["kind"] for one in mine] == ["decide"] * 3 + ["undo"]
     assert mine[0]["rows"] == [0, 1]
     assert again.links["ann"][1] == server.links["ann"][1]  # the link stays
-    assert oct((folder / ".reviews.sqlite.links").stat().st_mode)[-3:] == "600"
+    assert oct((review_folder / ".reviews.sqlite.links").stat().st_mode)[-3:] == "600"
 
 
-def test_picks_are_added_and_moved(serve, folder, slabkit):
+def test_picks_are_added_and_moved(serve, review_folder, slabkit):
     server = serve("--reviewer", "ann")
     header, arrays = unpack(server.ask("api/places?tomogram=0"))
     row, place = int(arrays["rows"][0]), arrays["places"][:3].astype(float)
@@ -176,8 +85,8 @@ def test_picks_are_added_and_moved(serve, folder, slabkit):
     words = ("label", "reviews.sqlite", "--minislabs", "minislabs/minislabs.star")
     slabkit(*words, "-o", "clicks.star", "--additions", "more.star")
     slabkit("curate", "picks.star", "--additions", "more.star", "--keep", "all", "-o", "all.star")
-    picks = read_native_picks(folder / "all.star").picks
-    before = read_native_picks(folder / "picks.star").picks
+    picks = read_native_picks(review_folder / "all.star").picks
+    before = read_native_picks(review_folder / "picks.star").picks
     assert len(picks) == len(before) + 1
     assert (picks["slabkitSource"] == "review").sum() == 1
 
@@ -204,7 +113,7 @@ def test_only_the_page_with_its_token_is_served(serve):
     assert server.ask("api/team", Host="localhost:9999")  # through a tunnel
 
 
-def test_names_cannot_become_markup(serve, folder):
+def test_names_cannot_become_markup(serve, review_folder):
     server = serve("--reviewer", "<b>ann</b>", "--species", "5'UTR<img>")
     header, _ = unpack(server.ask("api/list"))
     assert header["species"] == ["5'UTR<img>"]
@@ -214,7 +123,7 @@ def test_names_cannot_become_markup(serve, folder):
             assert "${" not in line, f"{script.name}: {line}"
 
 
-def test_a_team_shares_the_work_blindly(serve, folder):
+def test_a_team_shares_the_work_blindly(serve, review_folder):
     words = ["--overlap", "0.3", "--batch", "40", "--order", "score"]
     server = serve(*(w for name in ("ann", "ben", "kim") for w in ("--reviewer", name)), *words)
 
@@ -252,11 +161,11 @@ def test_a_team_shares_the_work_blindly(serve, folder):
     assert json.loads(server.ask("api/team"))["disputed"] == 0
 
 
-def test_a_second_server_and_bad_options_are_refused(serve, folder, slabkit):
+def test_a_second_server_and_bad_options_are_refused(serve, review_folder, slabkit):
     serve("--reviewer", "ann")
     words = ("review", "minislabs/minislabs.star")
     assert "is writing it" in slabkit(*words, code=75).stderr
-    (folder / "other.sqlite").write_text("text")
+    (review_folder / "other.sqlite").write_text("text")
     for more, message in [
         (["-o", "other.sqlite"], "is not a log"),
         (["--host", "0.0.0.0", "-o", "x.sqlite"], "name the reviewers"),
@@ -266,26 +175,26 @@ def test_a_second_server_and_bad_options_are_refused(serve, folder, slabkit):
         (["--page", "page.txt"], "name it .html"),
     ]:
         assert message in slabkit(*words, *more, code=2).stderr
-    assert not (folder / "x.sqlite").exists()
+    assert not (review_folder / "x.sqlite").exists()
 
 
-def test_the_page_without_a_server_holds_everything(folder, slabkit):
+def test_the_page_without_a_server_holds_everything(review_folder, slabkit):
     words = ("review", "minislabs/minislabs.star", "--picks", "picks.star", "--page", "page.html")
     slabkit(*words)
-    page = (folder / "page.html").read_text()
+    page = (review_folder / "page.html").read_text()
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)[^"']*["']""", page)
     assert "http://" not in re.sub(r"base64,[^\"]*", "", page)
     first = page.encode()
     slabkit(*words, "--overwrite")
-    assert (folder / "page.html").read_bytes() == first
+    assert (review_folder / "page.html").read_bytes() == first
 
 
-def check_kills(folder, times, seed=0):
+def check_kills(review_folder, times, seed=0):
     """Kill the server while clicks arrive: what was acknowledged is there, once, after each."""
     random = np.random.default_rng(seed)
     acknowledged, sent = set(), 0
     for _ in range(times):
-        server = Server(folder, "--reviewer", "ann")
+        server = Server(review_folder, "--reviewer", "ann")
         stop, begun = threading.Event(), threading.Event()
 
         def click(server=server, stop=stop, begun=begun):
@@ -310,19 +219,19 @@ def check_kills(folder, times, seed=0):
         stop.set()
         thread.join()
         server.process.stderr.close()
-        keys = [event.key for event in read_log(folder / "reviews.sqlite")[1]]
+        keys = [event.key for event in read_log(review_folder / "reviews.sqlite")[1]]
         assert len(set(keys)) == len(keys)
         assert acknowledged <= set(keys)
     return len(acknowledged)
 
 
-def test_killed_servers_lose_nothing_that_was_acknowledged(folder):
-    assert check_kills(folder, 3) >= 3
+def test_killed_servers_lose_nothing_that_was_acknowledged(review_folder):
+    assert check_kills(review_folder, 3) >= 3
 
 
 @pytest.mark.soak
-def test_two_hundred_kills(folder):
-    print(check_kills(folder, 200), "acknowledged clicks, none lost")
+def test_two_hundred_kills(review_folder):
+    print(check_kills(review_folder, 200), "acknowledged clicks, none lost")
 
 
 def check_crowd(server, people, seconds):
@@ -357,14 +266,14 @@ def check_crowd(server, people, seconds):
 @pytest.mark.parametrize(
     ("count", "seconds"), [(6, 3), pytest.param(42, 300, marks=pytest.mark.soak)]
 )
-def test_a_room_of_people_loses_and_doubles_nothing(serve, folder, count, seconds):
+def test_a_room_of_people_loses_and_doubles_nothing(serve, review_folder, count, seconds):
     people = [f"p{number:02d}" for number in range(count)]
     server = serve(*(word for name in people for word in ("--reviewer", name)))
     waits, expected = check_crowd(server, people, seconds)
     server.stop()
-    events = read_log(folder / "reviews.sqlite")[1]
+    events = read_log(review_folder / "reviews.sqlite")[1]
     assert len(events) == len(waits)
-    ids = read_minislabs(folder / "minislabs/minislabs.star")[0]["slabkitPickId"]
+    ids = read_minislabs(review_folder / "minislabs/minislabs.star")[0]["slabkitPickId"]
     labels = event_labels(events)
     names = ("slabkitAuthor", "slabkitPickId", "slabkitDecision")
     said = {(who, pick): word for who, pick, word in zip(*(labels[n] for n in names), strict=True)}
@@ -373,5 +282,5 @@ def test_a_room_of_people_loses_and_doubles_nothing(serve, folder, count, second
         late = np.quantile(waits, 0.99)
         print(f"{count} reviewers, {len(waits)} decisions, 99 % within {1000 * late:.0f} ms")
         assert late < 0.1
-    with ReviewLog(folder / "reviews.sqlite", {}) as log:
+    with ReviewLog(review_folder / "reviews.sqlite", {}) as log:
         assert len(list(log.events())) == len(events)

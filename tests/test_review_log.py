@@ -159,7 +159,7 @@ def test_a_file_system_of_several_machines_is_refused(tmp_path, monkeypatch):
 @pytest.fixture
 def reviewed(tmp_path):
     """Six picks, their minislabs, and a log with decisions, an addition and a move."""
-    layout = GalleryLayout(2, 3, 8, 0)
+    layout = GalleryLayout(8, 2, 3)
     centres = np.arange(18.0).reshape(6, 3) * 50
     table = minislab_table(
         layout,

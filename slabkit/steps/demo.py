@@ -55,3 +55,7 @@ def run(options: Options, frame: Frame) -> None:
     with contextlib.chdir(folder):  # so that the lines can be typed there again
         results = auto.run_commands(commands(options.count, options.seed), frame)
     auto.finish("demo", results, frame, page)
+    frame.reporter.note(
+        f"decide its minislabs yourself:\n  cd {folder} && slabkit review minislabs/minislabs.star "
+        "--picks picks.star --classified classes/classified.star"
+    )

@@ -110,6 +110,10 @@ export class Classes {
     this.app.told();
   }
 
+  moveTo(name) {
+    this.move(this.codes.findIndex((code) => this.app.listing.data.classes[code].name === name));
+  }
+
   decide(decision, species) {
     const code = this.codes[this.focus];
     const { name } = this.app.listing.data.classes[code];

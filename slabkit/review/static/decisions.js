@@ -121,7 +121,7 @@ export class Decisions {
     }
     this.undone.push(action);
     this.send({ key: this.key(), kind: "undo", of: action.key });
-    this.changed(action.kind === "decide" ? "decisions" : "places");
+    this.after(action);
     return action;
   }
 
@@ -130,8 +130,13 @@ export class Decisions {
     if (!action) return null;
     this.apply(action);
     this.send({ key: this.key(), kind: "redo", of: action.key });
-    this.changed(action.kind === "decide" ? "decisions" : "places");
+    this.after(action);
     return action;
+  }
+
+  after(action) { // places are the server's: it has to know first
+    this.changed("decisions");
+    if (action.kind !== "decide") this.flushed().then(() => this.changed("places"));
   }
 
   send(event) {

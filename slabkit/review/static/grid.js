@@ -11,6 +11,7 @@ export class Grid {
   constructor(app) {
     this.app = app;
     this.size = Number(localStorage.getItem("slabkit-review-size")) || (innerWidth < 760 ? 84 : 112);
+    this.shown = this.size;
     this.focus = 0; // a place in the view
     this.anchor = 0;
     this.selected = new Set(); // rows
@@ -42,7 +43,7 @@ export class Grid {
   }
 
   get view() { return this.app.listing.view; }
-  get cell() { return this.size + GAP; }
+  get cell() { return this.shown + GAP; }
 
   show() { this.resize(); this.scroll.focus({ preventScroll: true }); }
   hide() {}
@@ -62,7 +63,8 @@ export class Grid {
 
   layout(keep = false) {
     if (!this.width) return;
-    this.across = Math.max(1, Math.floor((this.width - GAP) / this.cell));
+    this.across = Math.max(1, Math.floor((this.width - GAP) / (this.size + GAP)));
+    this.shown = (this.width - GAP) / this.across - GAP; // as large as fits the width
     this.rows = Math.ceil(this.view.length / this.across);
     this.full = this.rows * this.cell + GAP;
     this.scale = Math.max(1, this.full / HIGHEST); // of a scrolled pixel
@@ -154,7 +156,7 @@ export class Grid {
       this.redraw();
       this.app.told();
     } else if (action === "none") {
-      if (!this.selected.size && this.app.listing.scope) return false;
+      if (!this.selected.size) return false;
       this.selected.clear();
       this.lastRange = null;
       this.redraw();
@@ -263,7 +265,7 @@ export class Grid {
 
   draw() {
     if (!this.width || !this.element.isConnected || this.element.hidden) return;
-    const { context, dense, cell, size, across, view } = this;
+    const { context, dense, cell, shown: size, across, view } = this;
     const { decisions, atlas, store } = this.app;
     const top = this.top;
     context.setTransform(dense, 0, 0, dense, 0, 0);
@@ -296,7 +298,7 @@ export class Grid {
   }
 
   mark(context, row, x, y, focused, decisions) {
-    const { size } = this;
+    const { shown: size } = this;
     const decision = decisions.decision[row];
     if (decision) {
       const colour = [null, this.colour.good, this.colour.bad, this.colour.unsure][decision];

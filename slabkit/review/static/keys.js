@@ -112,7 +112,9 @@ export class Keys {
       const button = document.createElement("button");
       button.type = "button";
       button.dataset.bind = name;
-      button.setAttribute("aria-label", `Change the key: ${text}`);
+      label.id = `means-${name}`;
+      button.id = `key-${name}`;
+      button.setAttribute("aria-labelledby", `${label.id} ${button.id}`);
       for (const key of this.keysOf(name)) {
         const kbd = document.createElement("kbd");
         kbd.textContent = shown(key);

@@ -98,7 +98,7 @@ export class Listing {
       if (wantHow >= 0 && how[row] !== wantHow) continue;
       if (theirs && !theirs.has(row)) continue;
       if (f.reviewer === "me" && !decision[row]) continue;
-      if (f.decision === "any" ? !decision[row] : f.decision !== "" && decision[row] !== Number(f.decision)) continue;
+      if (f.decision === "decided" ? !decision[row] : f.decision !== "" && decision[row] !== Number(f.decision)) continue;
       view[n++] = row;
     }
     this.view = view.subarray(0, n);

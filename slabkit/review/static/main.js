@@ -52,6 +52,7 @@ export class App {
     this.changed("all");
     this.show("tiles");
     addEventListener("beforeunload", (event) => { if (this.decisions.waiting.length) event.preventDefault(); });
+    this.keysStay();
     this.learnOrder();
     if (data.team) this.batch(false);
     this.learnOthers();
@@ -59,12 +60,30 @@ export class App {
   }
 
   buttons() {
+    const useless = this.source.offline ? ["tomogram", "team"] : [];
+    for (const name of useless) document.querySelector(`nav [data-view=${name}]`).hidden = true;
+    this.stage.addEventListener("pointerdown", () => {
+      if (innerWidth < 760) document.body.classList.add("narrow");
+    });
     for (const button of document.querySelectorAll("nav button"))
       button.addEventListener("click", () => this.show(button.dataset.view));
     for (const button of document.querySelectorAll("header [data-action]"))
       button.addEventListener("click", () => this.act(button.dataset.action));
     this.actions = document.getElementById("actions");
     this.drawActions();
+  }
+
+  keysStay() { // what was clicked does not keep the keys that move through the tiles
+    let pointed = false;
+    addEventListener("pointerdown", () => { pointed = true; }, true);
+    addEventListener("keydown", () => { pointed = false; }, true);
+    const leave = (event) => {
+      if (!pointed || event.target.closest("dialog, #stage .card, .scroll, canvas")) return;
+      if (event.type === "click" && event.target.matches("select, input[type=range]")) return;
+      this.current.element.querySelector("[tabindex='0']")?.focus({ preventScroll: true });
+    };
+    addEventListener("click", leave);
+    addEventListener("change", leave);
   }
 
   drawActions() {
@@ -276,7 +295,8 @@ export class App {
   takeBack(action) {
     const done = this.decisions[action]();
     if (!done) { this.say(`Nothing to ${action}.`); return; }
-    if (done.kind === "decide" && done.touched?.length) {
+    if (this.current === this.classes && done.class) this.classes.moveTo(done.class);
+    else if (done.kind === "decide" && done.touched?.length) {
       if (this.current === this.tomogram) this.tomogram.choose(this.tomogram.picks.find((one) => one.row === done.touched[0]));
       else this.grid.focusRow(done.touched[0]);
     }

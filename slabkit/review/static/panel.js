@@ -77,7 +77,10 @@ export class Panel {
       ["species", data.species.map((name, i) => [i + 1, name])],
     ].filter(([, choices]) => choices.length > 1);
     this.threshold = document.createElement("div");
+    const close = button("Close the panel", () => app.act("panel"));
+    close.className = "close";
     this.element.replaceChildren(
+      close,
       ...(data.team ? [section("Your batch", this.batch())] : []),
       section("Order",
         field("sort", "by", select(sorts, listing.sort, (value) => app.sort(value, listing.reverse))),
@@ -85,7 +88,7 @@ export class Panel {
         field("advance", "go on", check(app.advance, (value) => { app.advance = value; }))),
       section("Filter",
         ...shown.map(([name, choices]) => field(`filter-${name}`, name, select([any, ...choices], filters[name], set(name)))),
-        field("filter-decision", "decision", select([any, ["0", "none yet"], ["any", "decided"], ...WORDS.slice(1).map((word, i) => [i + 1, word])], filters.decision, set("decision"))),
+        field("filter-decision", "decision", select([any, ["0", "none yet"], ["decided", "decided"], ...WORDS.slice(1).map((word, i) => [i + 1, word])], filters.decision, set("decision"))),
         field("filter-how", "decided", select([any, ...HOW.slice(1).map((word, i) => [i + 1, `by ${word}`])], filters.how, set("how"))),
         ...(reviewers.length ? [field("filter-reviewer", "reviewer", select([any, ["me", "me"], ...reviewers], filters.reviewer, set("reviewer")))] : []),
         this.buttons(button("Apply again", () => app.filter({})), button("Show all", () => app.showAll()))),

@@ -38,9 +38,7 @@ export class Pick {
     if (!this.cached.has(row)) {
       const { source, data } = this.app;
       const volumes = data.volumes ? [source.cube(row), source.slab(row)] : [];
-      const all = Promise.all([source.pick(row), ...volumes.map((one) => one.catch((error) => error))]);
-      this.cached.set(row, all);
-      all.catch(() => this.cached.delete(row));
+      this.cached.set(row, Promise.all(volumes.map((one) => one.catch((error) => error))));
       while (this.cached.size > 24) this.cached.delete(this.cached.keys().next().value);
     }
     return this.cached.get(row);
@@ -57,7 +55,7 @@ export class Pick {
     this.facts = null;
     this.paint();
     try {
-      const [facts, cube, slab] = await this.fetch(row);
+      const [facts, [cube, slab]] = await Promise.all([this.app.source.pick(row), this.fetch(row)]);
       if (this.current !== row) return;
       this.facts = facts;
       this.trouble = cube instanceof Error ? cube.message : "";
@@ -73,7 +71,7 @@ export class Pick {
     }
     this.paint();
     const next = this.app.listing.view[this.app.grid.focus + 1];
-    if (next !== undefined) this.fetch(next).catch(() => {});
+    if (next !== undefined) this.fetch(next);
   }
 
   redraw() { this.paint(); }

@@ -83,6 +83,9 @@ export class Team {
     title.textContent = caption;
     const box = document.createElement("div");
     box.className = "wide-table";
+    box.tabIndex = 0;
+    box.setAttribute("role", "region");
+    box.setAttribute("aria-label", caption);
     const table = document.createElement("table");
     table.setAttribute("aria-label", caption);
     const head = table.createTHead().insertRow();
