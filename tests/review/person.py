@@ -18,7 +18,14 @@ class Person:
         self.page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
         self.own = link.split("/")[2]
         self.page.goto(link)
-        self.page.wait_for_selector("body[data-ready]", timeout=30_000)
+        self.ready()
+
+    def ready(self):
+        """Wait until the page can be used."""
+        try:
+            self.page.wait_for_selector("body[data-ready]", timeout=60_000)
+        except Exception as error:
+            raise AssertionError(f"the page did not begin: {self.said}") from error
 
     def console(self, message):
         if "willReadFrequently" not in message.text:  # it is the tests that read
