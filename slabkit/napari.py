@@ -226,6 +226,8 @@ def _picks(path: str) -> list[LayerData]:
 
 
 def _points(picks: pd.DataFrame, said: dict[str, Any]) -> LayerData:
+    import numpy as np
+
     features = {
         "pick_id": "slabkitPickId",
         "tomogram": "slabkitTomogram",
@@ -236,14 +238,18 @@ def _points(picks: pd.DataFrame, said: dict[str, Any]) -> LayerData:
         "diameter": "slabkitDiameter",
     }
     decisions = picks["slabkitDecision"]
+    diameter = picks["slabkitDiameter"].fillna(_FALLBACK_DIAMETER).to_numpy()
+    # napari shows a point in slices up to half a unit of its data away: the unit is the diameter.
+    unit = float(np.median(diameter))
     keywords = {
         "features": picks[list(features.values())].set_axis(list(features), axis=1),
-        "size": picks["slabkitDiameter"].fillna(_FALLBACK_DIAMETER).to_numpy(),
+        "size": diameter / unit,
+        "scale": (unit,) * 3,
         "symbol": decisions.map(_SYMBOLS).to_numpy(dtype=object),
         "border_width": decisions.map(_BORDERS).to_numpy(),
         "border_width_is_relative": True,
         "face_color": "transparent",
-        "out_of_slice_display": True,
         "units": _UNITS,
     }
-    return picks[["slabkitZ", "slabkitY", "slabkitX"]].to_numpy(), said | keywords, "points"
+    places = picks[["slabkitZ", "slabkitY", "slabkitX"]].to_numpy()
+    return places / unit, said | keywords, "points"

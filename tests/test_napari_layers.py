@@ -74,8 +74,10 @@ def test_picks_are_points_by_tomogram_and_species(files):
     assert [keywords["visible"] for _, keywords, _ in layers] == [True] * 3 + [False] * 3
     data, keywords, kind = layers[0]
     assert kind == "points"
-    np.testing.assert_array_equal(data, np.array([PLACES["c"], PLACES["u"]]) * VOXEL)
-    assert keywords["size"].tolist() == [100, 100]  # Å, as the positions are
+    scale = np.array(keywords["scale"])  # in Å: a particle's diameter, half of which is in reach
+    assert scale.tolist() == [100] * 3
+    np.testing.assert_allclose(data * scale, np.array([PLACES["c"], PLACES["u"]]) * VOXEL)
+    assert (keywords["size"] * scale[0]).tolist() == [100, 100]
     assert keywords["border_color"] == css(species_colours(["ribosome"])["ribosome"])
     features = keywords["features"]
     assert features["pick_id"].tolist() == [f"{NAME}-c", f"{NAME}-u"]

@@ -61,8 +61,8 @@ aria-label="section across z"></svg><svg id="yz" role="img" aria-label="section 
 <p class="lead" id="about"></p></div>
 <div><div class="row"><button id="better" type="button">‹ better pick</button>
 <button id="worse" type="button">worse pick ›</button></div>
-<p class="lead" id="hint">A click on a pick says what it is; n and p go through the picks by score.
-A click beside moves the sections there.</p>
+<p class="lead" id="hint">A click on a pick says what it is; the keys n and p go through the picks
+by score. A click beside a pick moves the sections there; ← and → move the slider.</p>
 <div id="chosen" hidden><svg id="close" role="img" aria-label="sections through the pick"></svg>
 <p class="lead" id="close-text"></p>
 <label><input type="checkbox" id="outline" checked>outline</label>
@@ -221,7 +221,9 @@ def view_page(
     page.markup(
         f"<style>{STYLE}{_STYLE}</style>"
         + _MARKUP.format(
-            sliders="".join(_SLIDER.format(axis=axis) for axis in "zyx"),
+            sliders="".join(
+                _SLIDER.format(axis=axis, focus=" autofocus" * (axis == "z")) for axis in "zyx"
+            ),
             low=round(low, 6),
             high=round(high, 6),
             step=step,
@@ -245,7 +247,8 @@ def view_page(
 
 _SLIDER = (
     '<div class="row"><label for="slider-{axis}">{axis}</label>'
-    '<input id="slider-{axis}" type="range" min="0" step="1"><span id="at-{axis}"></span></div>'
+    '<input id="slider-{axis}" type="range" min="0" step="1"{focus}><span id="at-{axis}"></span>'
+    "</div>"
 )
 _CIRCLE = '<circle cx="7" cy="7" r="5.5"/>'
 _KEYS = {

@@ -178,6 +178,9 @@ def _write(
             "decisions and scores; --closeups sets how many."
         )
     listed = [Path(path).name for path in options.picks if path != "-"]
+    if len(lists["kinds"]) > 1:
+        kinds = ", ".join(kind or "unnamed" for kind in lists["kinds"])
+        notes.append(f"Scores are of several kinds ({kinds}), which do not compare.")
     title = f"Picks of {', '.join(listed)}" if listed else "Picks"
     page = view_page(contents, lists, title=title, notes=notes)
     with atomic_path(Path(options.out)) as temporary:

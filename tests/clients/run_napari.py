@@ -37,10 +37,14 @@ for layer in viewer.layers:
     else:
         about |= {
             "places": np.asarray([layer.data_to_world(one) for one in layer.data]).tolist(),
-            "size": layer.size.tolist(),
+            "size": (layer.size * layer.scale[0]).tolist(),
+            "in_slice": [],
             "symbols": [str(one) for one in layer.symbol],
             "ids": layer.features["pick_id"].tolist(),
             "colour": layer.border_color[0].tolist(),
         }
+        for away in (0, -40, -60):  # Å from the first pick
+            viewer.dims.set_point(0, about["places"][0][0] + away)
+            about["in_slice"].append(0 in layer._view_indices)
     said.append(about)
 print(json.dumps(said))

@@ -68,9 +68,11 @@ def test_layers_lie_where_the_particles_are(napari, slabkit, tmp_path):
     assert slabs["brightest"][1:] == place[1:].tolist()
     assert abs(slabs["brightest"][0] - place[0]) <= 25  # half a slab
     ribosomes = points[0]
-    assert ribosomes["places"] == [(np.array(PLACES[key]) * VOXEL).tolist() for key in "cu"]
+    expected = [np.array(PLACES[key]) * VOXEL for key in "cu"]
+    np.testing.assert_allclose(ribosomes["places"], expected, atol=1e-9)
+    assert ribosomes["in_slice"] == [True, True, False]  # of 100 Å
     assert ribosomes["ids"] == [f"{NAME}-c", f"{NAME}-u"]
-    assert ribosomes["size"] == [100, 100]
+    np.testing.assert_allclose(ribosomes["size"], 100)
     colour = [*(np.array(species_colours(["ribosome"])["ribosome"]) / 255), 1]
     np.testing.assert_allclose(ribosomes["colour"], colour, atol=1e-6)
     assert points[1]["symbols"] == ["x"]
