@@ -21,7 +21,7 @@ svg.picture { max-width:none; border-radius:6px; background:#000 }
 svg.picture text { fill:#cfd6dd; font-family:system-ui,sans-serif; text-anchor:middle }
 svg .mark { fill:none; stroke-width:2; vector-effect:non-scaling-stroke; pointer-events:all }
 .mark.rejected { stroke-dasharray:5 3; stroke-width:1.9 }
-.mark.undecided { stroke-dasharray:2 3 } .mark.missed { stroke-width:2.4 }
+.mark.undecided { stroke-width:1.1 } .mark.missed { stroke-width:2.4 }
 .mark.tile { stroke-width:1.4 }
 .controls { position:sticky; top:0; z-index:2; display:flex; flex-wrap:wrap; gap:4px 22px;
   padding:9px 0; margin-bottom:8px; background:var(--ground); font-size:.9rem }
@@ -53,6 +53,13 @@ class Mark:
             end = "</rect>"
         else:
             place, end = f'circle cx="{self.x:.1f}" cy="{self.y:.1f}" r="{r:.1f}"', "</circle>"
+        if "rejected" in self.classes.split() and not self.square:  # crossed out
+            half = r * 0.5**0.5
+            around = f"M{self.x - r:.1f} {self.y:.1f}"
+            around += f"a{r:.1f} {r:.1f} 0 1 0 {2 * r:.1f} 0a{r:.1f} {r:.1f} 0 1 0 {-2 * r:.1f} 0"
+            for down in (half, -half):
+                around += f"M{self.x - half:.1f} {self.y - down:.1f}l{2 * half:.1f} {2 * down:.1f}"
+            place, end = f'path d="{around}"', "</path>"
         title = html.escape(self.title)
         return f'<{place} class="mark {self.classes}"><title>{title}</title>{end}'
 
@@ -61,7 +68,9 @@ class Marking:
     """How marks are coloured on one page: by decision, by species, and by the truth if known."""
 
     def __init__(self, species: Iterable[str], *, truth: bool) -> None:
-        self._colours = species_colours(species)
+        names = set(species)
+        self._named = bool(names - {""})
+        self._colours = species_colours(names)
         self._classes = {name: f"s{number}" for number, name in enumerate(self._colours)}
         self._truth = truth
         self._bars = 0
@@ -99,7 +108,8 @@ class Marking:
     def controls(self, decisions: Sequence[str], *, missed: bool) -> str:
         """Give the choice of colours and the legends; ``decisions``: those that there are."""
         self._bars += 1
-        modes = ["decision", "species", *(["truth"] if self._truth else [])]
+        there = {"decision": True, "species": self._named, "truth": self._truth}
+        modes = [mode for mode, known in there.items() if known]
         chosen = "".join(
             f'<label><input type="radio" name="colour{self._bars}" data-colour="{mode}"'
             f"{' checked' if mode == 'decision' else ''}> {mode}</label>"

@@ -179,7 +179,7 @@ class Page:
         if "page.js" not in self._scripts and any("<figure" in part for part in self._parts):
             self.script("page.js")  # enlarges figures
         scripts = " ".join(f"'sha256-{one}'" for one in self._scripts.values()) or "'none'"
-        return (
+        text = (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
             f"img-src data:; style-src 'unsafe-inline'; script-src {scripts}\">\n"
@@ -187,6 +187,7 @@ class Page:
             f"<title>{html.escape(self._title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
             f"<body>\n{self._main}\n{chr(10).join(self._parts)}\n</main>\n</body>\n</html>\n"
         )
+        return text.encode(errors="backslashreplace").decode()  # bytes in names of files
 
 
 def _shown(value: object) -> str:

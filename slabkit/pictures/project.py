@@ -33,6 +33,7 @@ class ClassSet:
     images: Sequence[int]  # how many each has
     resolution: Sequence[float]  # Å
     quality: Sequence[float]
+    names: Sequence[str]  # by density maps; "" for none
     members: Mapping[int, Sequence[str]]  # class number to ids of picks
 
 
@@ -49,7 +50,7 @@ class GallerySet:
 class Truth:
     """The picks against the truth."""
 
-    command: str  # that scores the accepted picks
+    command: str  # that gives the same score; empty if none does
     table: pd.DataFrame  # columns of `slabkit.tables.PICKS`
     # Of each species, and of all: title of the picks to table and totals of `slabkit.score_picks`
     scores: Mapping[str, tuple[pd.DataFrame, Mapping[str, float]]]

@@ -143,7 +143,8 @@ def _truth(page: Page, project: Project, truth: Truth, marking: Marking) -> None
         "no species, recall is by species and precision is pooled. Missed are true particles "
         "without an accepted pick.",
     )
-    page.code(truth.command)
+    if truth.command:
+        page.code(truth.command)
     if truth.note:
         page.paragraph(truth.note)
     table, total = list(truth.scores.values())[-1]

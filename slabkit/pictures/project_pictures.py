@@ -139,6 +139,8 @@ def add_classes(page: Page, project: Project, classes: ClassSet) -> None:
         if classes.resolution[index] == classes.resolution[index]:
             lines.append(f"{classes.resolution[index]:.0f} Å")
         lines.append(f"quality {classes.quality[index]:.2f}")
+        if classes.names[index]:
+            lines.append(f"looks like {classes.names[index]}")
         good = 0
         if picks is not None and rows:
             of_class = picks.loc[rows]

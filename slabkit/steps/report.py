@@ -35,6 +35,8 @@ def run(options: Options, frame: Frame) -> None:
         raise InputError(f"{folder}: is no folder; report wants the one that holds the results.")
     if options.out == "-" or out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{out}: report writes a page; name it .html.")
+    if options.truth == "-":
+        raise InputError("--truth takes a file here, not standard input (-).")
     found = find_files(folder)
     if not found.files:
         raise InputError(

@@ -111,17 +111,20 @@ def find_files(folder: Path) -> ProjectFiles:
         written[os.path.abspath(result)] = record, True
     files, problems = [], []
     for path in names:
-        if path.suffix.lower() != ".star":
+        known = os.path.abspath(path) in written  # tables may be written without a suffix
+        if path.suffix.lower() != ".star" and not (known and not path.suffix):
+            continue
+        if not path.is_file():  # a pipe, or a link to nothing
             continue
         try:
             labels = Source.load(path).block_labels
         except SlabkitError as error:
             problems.append(str(error))
             continue
-        known = kind_of_star(labels)
-        if known is None:
+        told = kind_of_star(labels)
+        if told is None:
             continue
-        kind, block = known
+        kind, block = told
         columns = frozenset(labels[block])
         if kind == "minislab table" and "rlnClassNumber" in columns:
             kind = "classified"

@@ -37,6 +37,7 @@ def read_project(
     lists = _read_lists(found, truth, notes)
     labels = _read_all(found.of("labels"), "labels", notes)
     picks, merged, final = _pooled(found, lists, labels)
+    shown = final[0].path if len(final) == 1 else None
     tables = [one.tomograms for one in lists.values()]
     tomograms = (
         pd.concat(tables, ignore_index=True).drop_duplicates("slabkitTomogram", ignore_index=True)
@@ -55,9 +56,10 @@ def read_project(
         measured = pick_statistics(picks, tomograms, [*labels, *recorded])
     against = None
     if truth is not None and picks is not None:
-        first = next(iter(lists)).path
+        if not final:
+            shown = next(iter(lists)).path
         try:
-            against = compare(truth, radii, picks, names, final.path if final else None, first)
+            against = compare(truth, radii, picks, names, bool(final), shown)
         except SlabkitError as error:
             if must:
                 raise
@@ -68,7 +70,7 @@ def read_project(
         hits=_hits(found, notes),
         picks=picks,
         merged=merged,
-        curated=final is not None,
+        curated=bool(final),
         tomograms=list(dict.fromkeys(names)),
         tomogram=_tomogram(picks, tomograms, notes),
         read_slab=lambda row: slab_image(Path(row.rlnMicrographName), row),
@@ -131,7 +133,9 @@ def _read_lists(
 
     lists = {}
     for file in found.of("pick list"):
-        if file.step == "simulate" or (truth and file.path.samefile(truth)):
+        if file.step == "simulate" or (
+            truth and Path(truth).exists() and file.path.samefile(truth)
+        ):
             continue
         try:
             lists[file] = read_native_picks(file.path)
@@ -143,14 +147,14 @@ def _read_lists(
 
 def _pooled(
     found: ProjectFiles, lists: Mapping[ProjectFile, PickList], labels: Sequence[pd.DataFrame]
-) -> tuple[pd.DataFrame | None, int | None, ProjectFile | None]:
-    """Give every pick once, with what holds of it; how many were merged away; the curated list."""
+) -> tuple[pd.DataFrame | None, int | None, list[ProjectFile]]:
+    """Give every pick once, with what holds of it; how many were merged away; curated lists."""
     import pandas as pd
 
     from slabkit.tables import PICKS, recorded_labels
 
     if not lists:
-        return None, None, None
+        return None, None, []
     final = _final(found, lists)
     dropped = [file for file in lists if "slabkitReason" in file.columns]
     later = [file for file in reversed(list(lists)) if file not in final and file not in dropped]
@@ -179,7 +183,7 @@ def _pooled(
         gone -= set(lists[file].picks["slabkitPickId"])
     if gone:
         table = table[~table["slabkitPickId"].isin(gone)].reset_index(drop=True)
-    return table, len(gone) or None, final[0] if final else None
+    return table, len(gone) or None, final
 
 
 def _decided(table: pd.DataFrame) -> dict[str, str]:
@@ -312,6 +316,7 @@ def _class_set(found: ProjectFiles, file: ProjectFile) -> ClassSet:
         [int(float(text)) for text in table["slabkitClassSize"]],
         [float(text) for text in table["rlnEstimatedResolution"]],
         [float(text) for text in table["slabkitQuality"]],
+        ["" if name == "none" else name for name in table.get("slabkitSpecies", [""] * len(table))],
         members,
     )
 
@@ -345,7 +350,7 @@ def _tomogram(
 
 
 def _missing(
-    found: ProjectFiles, final: ProjectFile | None, truth: str | None
+    found: ProjectFiles, final: list[ProjectFile], truth: str | None
 ) -> list[tuple[str, str]]:
     """Name what is not there, and the command that makes it."""
 
@@ -383,7 +388,7 @@ def _missing(
         ),
     ]
     lines = [(what, f"slabkit {line}") for kind, what, line in stages if not found.of(kind)]
-    if final is None:
+    if not final:
         out = new("curated.star")
         lines.append(("a curated list", f"slabkit curate {picks} {labels} -o {out}"))
     if not truth:

@@ -47,12 +47,12 @@ def compare(
     radii: Mapping[str, float],
     picks: pd.DataFrame,
     tomograms: Sequence[str],
-    final: Path | None,
-    first: Path,
+    curated: bool,
+    scored: Path | None,
 ) -> Truth:
-    """Compare picks with the truth: all of them, and those that a curated list ``final`` accepts.
+    """Compare picks with the truth: all of them, and if they are curated those that are accepted.
 
-    ``first``: the list that is scored where there is no curated one.
+    ``scored``: the list that gives the same score with ``slabkit score``, if one does.
     """
     from slabkit.pictures.project import Truth
     from slabkit.scoring import score_curve, score_picks
@@ -65,19 +65,19 @@ def compare(
     truth = with_known_species(truth, known, "truth").reset_index(drop=True)
     accepted = (picks["slabkitDecision"] == "accepted").to_numpy()
     tables = {"all picks": picks}
-    if final is not None:
+    if curated:
         tables["accepted picks"] = picks[accepted].reset_index(drop=True)
     scores = {}
     for name, table in tables.items():
         score = score_picks(table, truth, radii=given)
         scores[name] = score.table[score.table["truth"] > 0], score.total
-    found, fate = _fates(picks, truth, known, None if final is None else accepted)
+    found, fate = _fates(picks, truth, known, accepted if curated else None)
     curve = None
     if len(picks) <= _CURVE_PICKS and picks["slabkitScoreKind"].nunique() == 1:
         curve = score_curve(picks, truth, radii=given, points=_CURVE_POINTS)
-    line = ["slabkit", "score", str(final or first), path]
+    line = ["slabkit", "score", str(scored), path]
     line += [part for name, size in radii.items() for part in ("--radius", f"{name}={size:g}")]
-    return Truth(shlex.join(line), truth, scores, curve, found, fate, known, note)
+    return Truth(shlex.join(line) if scored else "", truth, scores, curve, found, fate, known, note)
 
 
 def _of_project(
