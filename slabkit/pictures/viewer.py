@@ -39,7 +39,8 @@ _STYLE = """
 .hit { stroke-width:1 } .hit circle,.hit path { fill:none }
 .hit circle { pointer-events:all; cursor:pointer } .accepted-hit { stroke-width:3 }
 .rejected-hit circle { stroke-width:1.5; stroke-dasharray:5 3 }
-.chosen,.chosen circle { stroke-width:4.5 }
+.chosen { stroke-width:4.5 } .rejected-hit.chosen { stroke-width:2 }
+.rejected-hit.chosen circle { stroke-width:3.5 }
 .cross { stroke:#fff; opacity:.35; fill:none; stroke-width:1; vector-effect:non-scaling-stroke;
   pointer-events:none }
 .row span { min-width:15.5em; text-align:right; font-variant-numeric:tabular-nums }
@@ -53,7 +54,7 @@ _MARKUP = """
 <div class="row"><button id="before" type="button">‹ previous</button>
 <select id="tomogram" aria-label="tomogram"></select>
 <button id="after" type="button">next ›</button></div>
-<div class="planes" id="planes"><svg id="xy" role="img"
+{depth}<div class="planes" id="planes"><svg id="xy" role="img"
 aria-label="section across z"></svg><svg id="yz" role="img" aria-label="section across x"></svg>
 <svg id="xz" role="img" aria-label="section across y"></svg>
 <div><p>x to the right, y down; right: z to the right; below: z down.</p></div></div>
@@ -221,9 +222,8 @@ def view_page(
     page.markup(
         f"<style>{STYLE}{_STYLE}</style>"
         + _MARKUP.format(
-            sliders="".join(
-                _SLIDER.format(axis=axis, focus=" autofocus" * (axis == "z")) for axis in "zyx"
-            ),
+            depth=_SLIDER.format(axis="z", focus=" autofocus"),
+            sliders="".join(_SLIDER.format(axis=axis, focus="") for axis in "yx"),
             low=round(low, 6),
             high=round(high, 6),
             step=step,
