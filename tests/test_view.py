@@ -171,6 +171,21 @@ def test_lists_are_put_together_and_the_truth_is_shown(slabkit, files):
     ]
 
 
+def test_of_several_lists_a_decision_counts_more_than_none(slabkit, files):
+    every = picks()
+    undecided = every.picks.assign(slabkitDecision="undecided")
+    write_picks("all.star", PickList(undecided, every.tomograms))
+    write_picks("said.star", every)
+    slabkit("view", "all.star", "said.star", "-o", "a.html")
+    data = content((files / "a.html").read_text(encoding="utf-8"))
+    shown = {pick[0][-1]: data["decisions"][pick[6]] for pick in data["tomograms"][0]["picks"]}
+    assert shown == dict(zip(PLACES, DECISIONS, strict=True))
+    accepted = every.picks.assign(slabkitDecision="accepted")
+    write_picks("good.star", PickList(accepted, every.tomograms))
+    done = slabkit("view", "good.star", "said.star", "-o", "b.html")
+    assert "picks that one list accepts and another rejects: 1" in done.stderr
+
+
 def test_what_cannot_be_shown_is_said_in_a_sentence(slabkit, files):
     view = ("view", "p.star", "-o")
     assert "a.txt: view writes a page; name it .html" in slabkit(*view, "a.txt", code=2).stderr
@@ -266,6 +281,12 @@ def test_the_page_in_a_browser(slabkit, files, tmp_path):
     assert [float(one) for one in place] == pytest.approx(
         [300, 100], abs=2
     )  # a click's whole pixel
+    slabkit("view", "p.star", "-o", "none.html", "--closeups", 0)
+    bare = in_browser(
+        files / "none.html", """document.getElementById("worse").click();""", tmp_path
+    )
+    assert "No sections at full resolution of this pick" in bare
+    assert re.search(r'<svg id="close"[^>]* hidden', bare)
     followed = in_browser(
         page,
         """location.hash = "#tomogram=2&pick=2-u";

@@ -152,7 +152,7 @@
       return row;
     }));
     const close = chosen[CLOSE], picture = get("close");
-    picture.hidden = !close;
+    picture.toggleAttribute("hidden", !close);
     get("close-text").textContent = close ?
       `xy, xz and yz through the pick at full resolution: ${(close[1] * tomogram().voxel).toFixed(0)} ` +
       `Å wide, ${(close[2] * tomogram().voxel).toFixed(0)} Å thick` :

@@ -36,17 +36,18 @@ _STYLE = """
 .planes > div { align-self:end; font-size:.82rem; color:var(--soft); overflow:hidden }
 .planes p { margin:2px 0 }
 .hit circle,.hit path,path.hit { vector-effect:non-scaling-stroke }
-.hit { stroke-width:1 } .hit circle,.hit path { fill:none }
+.hit { stroke-width:1.3 } .hit circle,.hit path { fill:none; stroke-width:inherit }
 .hit circle { pointer-events:all; cursor:pointer } .accepted-hit { stroke-width:3 }
 .rejected-hit circle { stroke-width:1.5; stroke-dasharray:5 3 }
 .chosen { stroke-width:4.5 } .rejected-hit.chosen { stroke-width:2 }
-.rejected-hit.chosen circle { stroke-width:3.5 }
+.rejected-hit.chosen circle { stroke-width:4 }
 .cross { stroke:#fff; opacity:.35; fill:none; stroke-width:1; vector-effect:non-scaling-stroke;
   pointer-events:none }
 .row span { min-width:15.5em; text-align:right; font-variant-numeric:tabular-nums }
 #facts { min-width:100% } #facts td { text-align:left; white-space:normal; overflow-wrap:anywhere }
-#close { max-width:none; background:#000 } .key { width:26px; height:14px; display:inline-block;
-  vertical-align:-2px; margin-right:4px } .key circle,.key path { stroke:currentColor }
+#close { max-width:none; background:#000 } #close[hidden] { display:none }
+.key { width:26px; height:14px; display:inline-block; vertical-align:-2px; margin-right:4px }
+.key circle,.key path { stroke:currentColor }
 .inspect input[type=checkbox] { margin-right:8px }
 """
 _MARKUP = """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from slabkit.errors import InputError, SlabkitError
+from slabkit.errors import InputError, SlabkitError, warn
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.formats.picks.context import PickReading
 from slabkit.tomogram import Reading, Tomogram, TomogramRef
@@ -98,6 +98,8 @@ def run(options: Options, frame: Frame) -> None:
 
 
 def _read(sources: Sequence[Source], options: Options) -> PickList:
+    import pandas as pd
+
     from slabkit.formats.tables.paths import with_paths_from_here
     from slabkit.steps.shared.pick_lists import put_together, read_with_volumes
 
@@ -111,7 +113,20 @@ def _read(sources: Sequence[Source], options: Options) -> PickList:
         return lists[0]
     for one, path in zip(lists, options.picks, strict=True):
         with_paths_from_here(one.tomograms, path)
-    return put_together(lists, options.picks)
+    together = put_together(lists, options.picks)
+    # Of a pick in several lists, a decision counts more than none.
+    columns = ["slabkitPickId", "slabkitDecision"]
+    said = pd.concat([one.picks[columns] for one in lists]).drop_duplicates()
+    said = said[said["slabkitDecision"] != "undecided"]
+    first = said.drop_duplicates("slabkitPickId").set_index("slabkitPickId")["slabkitDecision"]
+    if len(said) > len(first):
+        warn(
+            f"picks that one list accepts and another rejects: {len(said) - len(first)}; they are "
+            "shown as the first list says."
+        )
+    ids = together.picks["slabkitPickId"]
+    together.picks["slabkitDecision"] = ids.map(first).fillna("undecided")
+    return together
 
 
 def _write(
