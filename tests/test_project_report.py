@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 
@@ -30,11 +31,16 @@ slabkit curate picks.star labels.star -o curated.star --rejected rejected.star
 """
 
 
+def linked(source, target):
+    """Copy a file, without copying volumes and images."""
+    return (os.link if source.endswith((".mrc", ".mrcs")) else shutil.copy2)(source, target)
+
+
 @pytest.fixture(scope="module")
 def curated(tour, tmp_path_factory):
     """The tour, with labels of a person who names two species, rejects and leaves some out."""
     folder = tmp_path_factory.mktemp("curated")
-    shutil.copytree(tour, folder, dirs_exist_ok=True)
+    shutil.copytree(tour, folder, dirs_exist_ok=True, copy_function=linked)
     picks = read_native_picks(folder / "picks.star").picks
     said = [
         f"{name},{'rejected' if score < 6 else 'accepted'},"
@@ -55,7 +61,7 @@ def curated(tour, tmp_path_factory):
 
 @pytest.fixture
 def project(curated, tmp_path):
-    shutil.copytree(curated, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(curated, tmp_path, dirs_exist_ok=True, copy_function=linked)
     return tmp_path
 
 

@@ -147,7 +147,7 @@ def add_classes(page: Page, project: Project, classes: ClassSet) -> None:
             good = int((of_class["slabkitDecision"] == "accepted").sum())
             if (picks["slabkitDecision"] != "undecided").any():
                 lines.append(f"{good:,} accepted")
-            lines += _most(of_class["slabkitSpecies"])
+            lines += _most(of_class["slabkitSpecies"], "named: ")
             if project.truth is not None:
                 true = [name for name in project.truth.found[rows] if name is not None]
                 lines += _most(true, "truth: ", "no particle")

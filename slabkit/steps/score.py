@@ -130,7 +130,7 @@ def _write_curve(
 ) -> None:
     from slabkit.formats.tables.atomic import write_bytes, write_text
     from slabkit.formats.tables.blocks import write_blocks
-    from slabkit.pictures.figures import curve_drawing
+    from slabkit.pictures.figures import curve_drawing, score_label
     from slabkit.pictures.images import png_bytes
     from slabkit.scoring import score_curve
 
@@ -144,7 +144,9 @@ def _write_curve(
         }
         write_blocks(options.curve, {"curve": table.rename(columns=names)})
     if options.plot is not None:
-        write_bytes(options.plot, png_bytes(curve_drawing(table, options.beta).picture()))
+        kinds = picks["slabkitScoreKind"].unique()
+        chart = curve_drawing(table, options.beta, score_label(kinds[0]) if len(kinds) == 1 else "")
+        write_bytes(options.plot, png_bytes(chart.picture()))
 
 
 def _summary(score: Score, intervals: ScoreIntervals | None) -> dict[str, Any]:

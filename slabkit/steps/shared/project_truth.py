@@ -72,9 +72,11 @@ def compare(
         score = score_picks(table, truth, radii=given)
         scores[name] = score.table[score.table["truth"] > 0], score.total
     found, fate = _fates(picks, truth, known, accepted if curated else None)
-    curve = None
-    if len(picks) <= _CURVE_PICKS and picks["slabkitScoreKind"].nunique() == 1:
-        curve = score_curve(picks, truth, radii=given, points=_CURVE_POINTS)
+    curve, judged = None, picks
+    if curated and accepted.any():
+        judged = tables["accepted picks"]
+    if len(judged) <= _CURVE_PICKS and judged["slabkitScoreKind"].nunique() == 1:
+        curve = score_curve(judged, truth, radii=given, points=_CURVE_POINTS)
     line = ["slabkit", "score", str(scored), path]
     line += [part for name, size in radii.items() for part in ("--radius", f"{name}={size:g}")]
     return Truth(shlex.join(line) if scored else "", truth, scores, curve, found, fate, known, note)
