@@ -26,7 +26,7 @@ def words(text):
 def test_i4_panels_of_the_first_help(slabkit):
     text = slabkit("--help").stdout
     places = [text.index(f"\n{panel}:\n") for panel in _PANELS]
-    assert len(places) == 4
+    assert len(places) == 5
     assert places == sorted(places)
     assert sorted(n for names in _PANELS.values() for n in names if n in command_names()) == sorted(
         command_names()

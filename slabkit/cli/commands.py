@@ -80,6 +80,9 @@ _COMMANDS = {
     "simulate": "Simulate tomograms of known particles, protein dark, with truth.star and "
     "truth.csv.",
     "info": "Say what a file is: kind, size, voxel size, values, columns and rows, warnings.",
+    "tomogram": "Run the chain on one tomogram up to its minislabs; run again, it goes on where it "
+    "stopped.",
+    "gather": "Pool what slabkit tomogram made of many tomograms, with one threshold for all.",
     "auto": "Run the whole chain on tomograms, with defaults that follow from what is known.",
     "demo": "Simulate tomograms, run the whole chain on them, score it, and write report.html.",
 }
@@ -90,6 +93,7 @@ _PANELS = {
     "The chain, in its order": (
         "slab", "pick", "map", "minislab", "classify", "name", "label", "curate", "auto", "demo",
     ),
+    "Many tomograms": ("tomogram", "gather"),
     "Curation": (
         "learn", "predict", "suggest", "merge", "conflicts", "agree", "rescue", "history", "review",
     ),

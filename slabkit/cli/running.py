@@ -143,6 +143,7 @@ def execute(
     options: O,
     *,
     overwrite: bool = False,
+    update: bool = False,
     jobs: int = 0,
     quiet: bool = False,
     json_: bool = False,
@@ -159,7 +160,7 @@ def execute(
             )
     reporter = ConsoleReporter(quiet, json_, show)
     reads = files_named(options) if dataclasses.is_dataclass(options) else []
-    frame = Frame(overwrite, jobs, reporter, sys.argv[1:], reads=reads)
+    frame = Frame(overwrite, jobs, reporter, sys.argv[1:], reads=reads, update=update)
     try:
         returned = run(options, frame)
     finally:

@@ -12,7 +12,18 @@ from typing import Any, TypeAlias
 
 from slabkit.errors import InputError
 
-_OUTPUTS = ("out", "rejected", "curve", "plot", "decide", "gallery", "lists", "additions", "page")
+_OUTPUTS = (
+    "out",
+    "rejected",
+    "curve",
+    "plot",
+    "decide",
+    "gallery",
+    "lists",
+    "additions",
+    "page",
+    "failed",
+)
 
 State: TypeAlias = tuple[int, int, int]
 """Which file it is, its bytes, its time of modification."""

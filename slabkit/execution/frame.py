@@ -70,6 +70,7 @@ class Frame:
     result: StepResult | None = None  # how the last step ended
     # Files that are read, named in a record or not (`slabkit.execution.files.files_named`)
     reads: Sequence[str] = ()
+    update: bool = False  # replace results of the same step that were made otherwise
 
     @property
     def workers(self) -> int:
@@ -271,7 +272,8 @@ class Work(contextlib.AbstractContextManager["Work"]):
             )
         changed = self._record.differences(old)
         repaired = old.failures and all("changed" in text for text in changed)
-        if changed and not repaired and not (self.renew and old.step == self.name):
+        renew = (self.renew or self.frame.update) and old.step == self.name
+        if changed and not repaired and not renew:
             more = f" (and {len(changed) - 2} more)" if len(changed) > 2 else ""
             raise OutputExistsError(
                 f"{self.out}: exists already, made otherwise: {'; '.join(changed[:2])}{more}; "

@@ -171,7 +171,11 @@ def run_commands(chain: Sequence[Command], frame: Frame) -> list[StepResult]:
     for command in chain:
         frame.reporter.note(f"$ slabkit {command.line}")
         inner = Frame(
-            frame.overwrite, frame.jobs, _Inner(frame.reporter), shlex.split(command.line)
+            frame.overwrite,
+            frame.jobs,
+            _Inner(frame.reporter),
+            shlex.split(command.line),
+            update=frame.update,
         )
         try:
             command.run(command.options, inner)

@@ -10,6 +10,10 @@ OUT_TABLE = option("Table to write; - for standard output.", "TABLE", flags="--o
 OUT_FOLDER = option("Folder to write to.", "DIR", flags="--out -o", parse=folder)
 TILES_OR_SLABS = argument("The minislabs' table, or a slab table.", "TABLE")
 OVERWRITE = option("Replace results that exist.", rich_help_panel=RUNNING)
+UPDATE = option(
+    "Skip what is the same; replace what this command made with other inputs or parameters.",
+    rich_help_panel=RUNNING,
+)
 JOBS = option("Workers; 0: one a processor.", min=0, rich_help_panel=RUNNING)
 DEVICE = option(
     "cuda: a graphics card, by PyTorch (extra gpu); one worker feeds it, whatever --jobs.",
@@ -57,5 +61,5 @@ HALF = option(
     rich_help_panel=VOLUMES,
 )
 
-FRAME = {"overwrite": OVERWRITE, "quiet": QUIET, "json_": JSON}
-FRAME_WITH_JOBS = {"overwrite": OVERWRITE, "jobs": JOBS, "quiet": QUIET, "json_": JSON}
+FRAME = {"overwrite": OVERWRITE, "update": UPDATE, "quiet": QUIET, "json_": JSON}
+FRAME_WITH_JOBS = {**FRAME, "jobs": JOBS}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import inspect
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -21,12 +23,15 @@ _REQUIRED = inspect.Parameter.empty
 # What the frame round a step takes, not the step: type and default.
 _SETTINGS: dict[str, tuple[Any, Any]] = {
     "overwrite": (bool, False),
+    "update": (bool, False),
     "jobs": (int, 0),
     "quiet": (bool, False),
     "json_": (bool, False),
 }
 
+_VOLUMES = ("tomograms", "mask")  # of which the steps read patterns
 _FIRST = 5  # options shown before all others
+_PATTERN = re.compile(r"[*?[]")
 _UNIT = re.compile(r"(?<=[\d.])\s*(?:Å|\u212b|A\u030a?)(?=\s*(?:$|[:,]))")
 
 
@@ -83,6 +88,8 @@ class Declared:
             value = length(value, flag)
         elif isinstance(value, list) and "Å" in (self.settings["metavar"] or ""):
             value = [without_unit(one) for one in value]
+        elif isinstance(value, list) and (self.make is typer.Argument or name in _VOLUMES):
+            value = named_files(value, patterns=name not in _VOLUMES)
         if self.parse is not None:
             return self.parse(value, flag)
         if get_origin(hint) is Literal and value not in get_args(hint):
@@ -90,6 +97,30 @@ class Declared:
             listed = f"{', '.join(others)} or {last}" if others else last
             raise InputError(f"{flag} must be {listed}, not {value!r}.")
         return tuple(value) if isinstance(value, list) else value
+
+
+def named_files(typed: Sequence[str], patterns: bool = True) -> list[str]:
+    """Put the lines of FILE where ``@FILE`` is typed, and the files where a pattern is.
+
+    A shell's argument ends at 128 KiB, which thousands of names are longer than. What exists under
+    the name typed is meant itself; so is a pattern that nothing fits, of which the step will say
+    that it is not there.
+    """
+    found: list[str] = []
+    for text in typed:
+        if text.startswith("@") and len(text) > 1 and not os.path.lexists(text):
+            from slabkit.formats.tables.paths import read_bytes
+
+            lines = read_bytes(text[1:]).decode("utf-8", "surrogateescape").splitlines()
+            names = [line.strip() for line in lines]
+            found += named_files(
+                [one for one in names if one and not one.startswith("#")], patterns
+            )
+        elif patterns and _PATTERN.search(text) and not os.path.lexists(text):
+            found += sorted(glob.glob(text, recursive=True)) or [text]
+        else:
+            found.append(text)
+    return found
 
 
 def without_unit(text: str) -> str:

@@ -133,7 +133,14 @@ def _sizes(picks: PickList, options: GalleryOptions) -> tuple[float, float]:
     if not len(known) and len(diameters):
         raise InputError("the picks have no diameter, so no box follows; give --box and --depth.")
     largest = float(np.percentile(known, _LARGEST)) if len(known) else _NO_PICKS
-    return options.box or round(_BOX * largest), options.depth or round(_DEPTH * largest)
+    return default_sizes(largest, options.box, options.depth)
+
+
+def default_sizes(
+    diameter: float, box: float | None = None, depth: float | None = None
+) -> tuple[float, float]:
+    """Give box and depth for particles up to a diameter (Å), where they are not asked for."""
+    return box or round(_BOX * diameter), depth or round(_DEPTH * diameter)
 
 
 def _ask_whether_pixels_were_meant(options: GalleryOptions, pixel_size: float) -> None:

@@ -1,0 +1,241 @@
+"""`slabkit tomogram`, `slabkit gather` and `--update` (issue 16, items 1, 3 and 5)."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+
+import pytest
+from command_line import run_in_process
+from small_tomograms import NAMES, write_small_tomograms
+
+import slabkit as package
+from slabkit.formats.tables.native import read_native_picks
+from slabkit.steps import map as map_step
+from slabkit.steps.tomogram import Options, commands
+from slabkit.tomogram import Reading
+
+TYPED = ("--diameter", "100:350")
+
+
+@pytest.fixture(scope="module")
+def set_of_six(tour, tmp_path_factory):
+    """Six tomograms, what `slabkit tomogram` made of them, and one plain run over all."""
+    folder = tmp_path_factory.mktemp("six")
+    write_small_tomograms(tour / "tomograms" / "sim_001.mrc", folder / "data")
+    for name in NAMES:
+        run_in_process(
+            "tomogram", f"data/{name}.mrc", "-o", f"tomograms/{name}", *TYPED, cwd=folder
+        )
+    for line in (
+        "slab data -o slabs --step 150",
+        "pick blob slabs/slabs.star -o picks2d.star --diameter 100:350 --threshold 1",
+        "map picks2d.star --slabs slabs/slabs.star -o candidates.star",
+        "gather candidates.star -o plain.star --threshold 2.5",
+    ):
+        run_in_process(*shlex.split(line), cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def six(set_of_six, tmp_path):
+    shutil.copytree(set_of_six, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def times(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options("a b.mrc", "out put", (100.0, 350.0)),
+        Options(
+            "t.mrc",
+            "o",
+            (120.0, 120.0),
+            z_range=(100.0, float("inf")),
+            threshold=1.5,
+            min_distance=90.0,
+            max_ridge=1.0,
+            mask=("m1", "m 2"),
+            pixel_size=12.0,
+            contrast="bright",
+            reading=Reading(voxel_size=7.3, axis_order="yzx", uint8=False, half="sum"),
+        ),
+        Options("t.mrc", "o", maps=(("ribosome", "m.mrc"),), box=400.0, depth=300.0, step=75.0),
+    ],
+)
+def test_the_unit_runs_the_commands_that_it_prints(monkeypatch, options):
+    import slabkit.cli.commands as cli
+    from slabkit.cli import running
+
+    typed = []
+    monkeypatch.setattr(running, "execute", lambda run, options, **_: typed.append((run, options)))
+    for command in commands(options):
+        cli.app(shlex.split(command.line), standalone_mode=False)
+    assert typed == [(command.run, command.options) for command in commands(options)]
+
+
+def test_picks_and_counts_are_those_of_the_commands_over_all_tomograms(slabkit, six):
+    slabkit("gather", "tomograms/*", "-o", "picks.star", "--threshold", 2.5)
+    made = (six / "picks.star").read_text()
+    for name in NAMES:
+        made = made.replace(f"tomograms/{name}/slabs/", "slabs/")
+    assert made == (six / "plain.star").read_text()
+    for name in NAMES:
+        told = json.loads((six / "tomograms" / name / "done.json").read_text())
+        picks = read_native_picks(six / "tomograms" / name / "picks.star").picks
+        assert (told["status"], told["picks"], told["minislabs"]) == ("done", *[len(picks)] * 2)
+        assert told["tomogram"] == name
+
+
+def test_the_threshold_is_that_of_the_python_api_over_the_set(slabkit, six):
+    done = slabkit("gather", "candidates.star", "-o", "auto.star", "--target-precision", 0.6)
+    picks = package.read_picks(six / "candidates.star")
+    fit = package.fit_threshold(picks.picks["slabkitScore"], precision=0.6)
+    assert fit.separated
+    assert f"threshold {fit.threshold:.4g}" in done.stderr
+    kept = picks.picks[picks.picks["slabkitScore"] >= fit.threshold].reset_index(drop=True)
+    package.write_picks(six / "api.star", package.PickList(kept, picks.tomograms))
+    assert (six / "api.star").read_bytes() == (six / "auto.star").read_bytes()
+    parts = [f"tomograms/{name}/picks.star" for name in NAMES]
+    (six / "list.txt").write_text("\n".join(parts))
+    slabkit("gather", "@list.txt", "-o", "parts.star", "--target-precision", 0.6)
+    ids = [read_native_picks(six / name).picks["slabkitPickId"] for name in ("api.star",) * 2]
+    assert ids[0].tolist() == ids[1].tolist()
+
+
+def test_done_work_is_skipped_by_content_and_other_options_need_update(slabkit, six):
+    typed = ("tomogram", "data/t1.mrc", "-o", "tomograms/t1")
+    folder = six / "tomograms" / "t1"
+    answer, before = (folder / "done.json").read_bytes(), times(folder)
+    assert "skipped" in slabkit(*typed, *TYPED).stderr
+    assert (folder / "done.json").read_bytes() == answer
+    changed = {path.name for path, time in times(folder).items() if before[path] != time}
+    assert changed == {"done.json"}
+    refused = slabkit(*typed, *TYPED, "--threshold", 2, code=2)
+    assert "made otherwise: threshold was 1.0, is 2.0" in refused.stderr
+    assert not (folder / "done.json").exists()
+    said = slabkit(*typed, *TYPED, "--threshold", 2, "--update").stderr
+    assert said.count("finished already; skipped") == 1  # the slabs
+    slabkit(*typed, *TYPED, "--update")
+    assert (folder / "done.json").read_bytes() == answer
+
+
+def contents(folder):
+    """What a folder holds, but for records, which have the time."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path: path.read_bytes() for path in files if not path.name.endswith(".star.json")}
+
+
+@pytest.mark.parametrize("missing", ["done.json", "picks.star", "minislabs/minislabs.star"])
+def test_what_is_lost_is_made_again_with_the_same_bytes(slabkit, six, missing):
+    before = contents(six / "tomograms" / "t2")
+    (six / "tomograms" / "t2" / missing).unlink()
+    slabkit("tomogram", "data/t2.mrc", "-o", "tomograms/t2", *TYPED)
+    assert contents(six / "tomograms" / "t2") == before
+
+
+def break_tomograms(folder):
+    """Cut one volume short, take another away; run them again."""
+    with (folder / "data" / "t3.mrc").open("r+b") as file:
+        file.truncate(50_000)
+    (folder / "data" / "t5.mrc").unlink()
+    for name in ("t3", "t5"):
+        typed = ("tomogram", f"data/{name}.mrc", "-o", f"tomograms/{name}", *TYPED, "--update")
+        run_in_process(*typed, cwd=folder, code=2)
+
+
+def test_bad_data_are_an_answer_and_what_may_pass_is_none(slabkit, six, monkeypatch):
+    break_tomograms(six)
+    for name, reason in (("t3", "t3.mrc"), ("t5", "there is no such file")):
+        told = json.loads((six / "tomograms" / name / "done.json").read_text())
+        assert (told["status"], told["picks"]) == ("failed", 0)
+        assert told["error"].startswith(f"slabkit slab data/{name}.mrc: ")
+        assert reason in told["error"]
+
+    def full(*_):
+        raise OSError(28, "No space left on device", "picks.star")
+
+    monkeypatch.setattr(map_step, "_map", full)
+    typed = ("tomogram", "data/t1.mrc", "-o", "tomograms/t1", *TYPED, "--update")
+    slabkit(*typed, "--threshold", 2, code=75)
+    assert not (six / "tomograms" / "t1" / "done.json").exists()
+
+
+def test_failures_are_listed_and_too_many_stop(slabkit, six):
+    break_tomograms(six)
+    typed = ("gather", *(f"tomograms/{name}" for name in NAMES), "--threshold", 2.5)
+    stopped = slabkit(*typed, "-o", "picks.star", code=2)
+    assert "2 of 6 tomograms failed, more than --most-failed 0.1 allows" in stopped.stderr
+    assert not (six / "picks.star").exists()
+    (six / "tomograms" / "t6" / "done.json").unlink()
+    said = slabkit(*typed, "-o", "picks.star", "--most-failed", 0.5, "--failed", "failed.csv")
+    assert "left out: 3 tomograms" in said.stderr
+    lines = (six / "failed.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in lines] == [
+        "tomogram",
+        *(f"tomograms/{name}" for name in ("t3", "t5", "t6")),
+    ]
+    assert "done.json" in lines[3]
+    picks = read_native_picks(six / "picks.star")
+    assert picks.tomograms["slabkitTomogram"].tolist() == ["t1", "t2", "t4"]
+    slabkit("tomogram", "data/t6.mrc", "-o", "tomograms/t6", *TYPED)
+    slabkit(*typed, "-o", "picks.star", "--most-failed", 0.5, "--failed", "failed.csv", "--update")
+    assert len(read_native_picks(six / "picks.star").tomograms) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--threshold", 2, "--target-precision", 0.5), "both say where to cut"),
+        (("--most-failed", 2), "--most-failed must be from 0 to 1, not 2"),
+        (("plain.star",), "has the tomogram t1, which candidates.star has too"),
+        (("odd.star",), "odd.star: its columns are not those of candidates.star"),
+        (("other.star",), "of the kind blob-rims and topaz; give --threshold"),
+    ],
+)
+def test_gather_refuses(slabkit, six, options, message):
+    one = read_native_picks(six / "tomograms" / "t1" / "picks.star")
+    one.tomograms["slabkitTomogram"] = one.picks["slabkitTomogram"] = "another"
+    package.write_picks(
+        six / "odd.star",
+        package.PickList(
+            one.picks.drop(columns=["rlnMicrographName", "rlnAnglePsi"]),
+            one.tomograms,
+        ),
+    )
+    one.picks["slabkitScoreKind"] = "topaz"
+    package.write_picks(six / "other.star", one)
+    done = slabkit("gather", "candidates.star", *options, "-o", "x.star", code=2)
+    assert message in done.stderr
+    assert not (six / "x.star").exists()
+
+
+def test_the_unit_needs_something_to_look_for(slabkit, tmp_path):
+    for options, message in (
+        ((), "--diameter MIN:MAX in Å, or --map NAME=MAP.mrc"),
+        (("--map", "m.mrc"), "with --map give --box and --depth too"),
+        (("--map", "m.mrc", *TYPED), "give either --diameter or --map"),
+        ((*TYPED, "--threshold", 0), "--threshold must be above 0, not 0"),
+    ):
+        assert message in slabkit("tomogram", "t.mrc", "-o", "d", *options, code=2).stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_update_replaces_what_the_command_made_and_nothing_else(slabkit, six):
+    made = ("gather", "candidates.star", "-o", "made.star", "--threshold")
+    slabkit(*made, 2)
+    first = (six / "made.star").read_bytes()
+    slabkit(*made, 3, code=2)
+    slabkit(*made, 3, "--update")
+    assert (six / "made.star").read_bytes() != first
+    assert "skipped" in slabkit(*made, 3, "--update").stderr
+    other = ("merge", "candidates.star", "-o", "made.star", "--distance", 50, "--update")
+    assert "it was made by gather" in slabkit(*other, code=2).stderr
+    with (six / "made.star").open("a") as file:
+        file.write("\n")
+    assert "was changed since it was made" in slabkit(*made, 2, "--update", code=2).stderr
