@@ -34,20 +34,7 @@ def positive_length(length: Angstrom, name: str) -> Angstrom:
 def length_to_voxels(length: Angstrom, voxel_size: Angstrom) -> int:
     """Round a length to whole voxels: nearest, halves upwards, at least one.
 
-    Parameters
-    ----------
-    length, voxel_size : float
-        In Å; both positive and finite.
-
-    Returns
-    -------
-    int
-        Number of voxels, at least 1.
-
-    Raises
-    ------
-    InputError
-        If either is not a positive finite number.
+    Both in Å; what is not positive and finite is refused.
     """
     ratio = _ratio(length, voxel_size)
     return max(1, math.floor(ratio * (1 + _RATIO_TOLERANCE) + 0.5))
@@ -56,69 +43,28 @@ def length_to_voxels(length: Angstrom, voxel_size: Angstrom) -> int:
 def length_to_even_voxels(length: Angstrom, voxel_size: Angstrom) -> int:
     """Round a box side to the nearest even number of voxels, at least two.
 
-    Parameters
-    ----------
-    length, voxel_size : float
-        In Å; both positive and finite.
-
-    Returns
-    -------
-    int
-        Even number of voxels; the box's centre is at index ``box // 2``.
-
-    Raises
-    ------
-    InputError
-        If either is not a positive finite number.
+    Both in Å; what is not positive and finite is refused. The box's centre is at index ``box //
+    2``.
     """
     ratio = _ratio(length, voxel_size)
     return max(2, 2 * math.floor(ratio * (1 + _RATIO_TOLERANCE) / 2 + 0.5))
 
 
 def length_to_whole_voxels_below(length: Angstrom, voxel_size: Angstrom) -> int:
-    """Give the largest whole number of voxels that is not longer than ``length``.
+    """Give the largest whole number of voxels (perhaps 0) that is not longer than ``length``.
 
-    Parameters
-    ----------
-    length, voxel_size : float
-        In Å; both positive and finite.
-
-    Returns
-    -------
-    int
-        May be 0.
-
-    Raises
-    ------
-    InputError
-        If either is not a positive finite number.
+    Both in Å; what is not positive and finite is refused.
     """
     return math.floor(_ratio(length, voxel_size) * (1 + _RATIO_TOLERANCE))
 
 
 def voxel_sizes_equal(first: Angstrom, second: Angstrom) -> bool:
-    """Tell whether two voxel sizes (Å) agree within 1e-3 relative.
-
-    Parameters
-    ----------
-    first, second : float
-        Voxel sizes in Å.
-    """
+    """Tell whether two voxel sizes (Å) agree within 1e-3 relative."""
     return abs(first - second) <= _VOXEL_SIZE_TOLERANCE * max(abs(first), abs(second))
 
 
 def protein_sign(contrast: Contrast) -> int:
-    """Give the factor that makes protein bright: -1 for ``dark``, +1 for ``bright``.
-
-    Parameters
-    ----------
-    contrast : {"dark", "bright"}
-
-    Raises
-    ------
-    InputError
-        If the contrast is neither word.
-    """
+    """Give the factor that makes protein bright: -1 for ``dark``, +1 for ``bright``."""
     if contrast == "dark":
         return -1
     if contrast == "bright":
@@ -127,21 +73,7 @@ def protein_sign(contrast: Contrast) -> int:
 
 
 def opposite_contrast(contrast: Contrast) -> Contrast:
-    """Give the other contrast, as inverting an image does.
-
-    Parameters
-    ----------
-    contrast : {"dark", "bright"}
-
-    Returns
-    -------
-    {"dark", "bright"}
-
-    Raises
-    ------
-    InputError
-        If the contrast is neither word.
-    """
+    """Give the other contrast, as inverting an image does."""
     return "dark" if protein_sign(contrast) == 1 else "bright"
 
 

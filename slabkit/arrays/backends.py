@@ -108,19 +108,9 @@ class Backend:
 
 
 class TorchBackend(Backend):
-    """A device of PyTorch; see `Backend`.
+    """A device of PyTorch as it names it (``cuda``, ``cuda:1``, ``mps``); see `Backend`.
 
-    Parameters
-    ----------
-    device : str
-        As PyTorch names it: ``cuda``, ``cuda:1``, ``mps``.
-
-    Raises
-    ------
-    MissingDependencyError
-        PyTorch is not installed.
-    InputError
-        It does not have this device.
+    Refused where it is not there; `MissingDependencyError` where PyTorch is not installed.
     """
 
     def __init__(self, device: str) -> None:

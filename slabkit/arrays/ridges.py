@@ -17,12 +17,8 @@ Floats = npt.NDArray[np.float64]
 class MirroredImage:
     """An image made ready for looking up many places, also a little beyond its border.
 
-    Parameters
-    ----------
-    image : ndarray of float32, shape (y, x)
-        Continues as ``d c b a | a b c d | d c b a``.
-    margin : float
-        How far beyond the outermost pixels' centres places may lie, in pixels.
+    There it continues as ``d c b a | a b c d | d c b a``; ``margin`` says how far beyond the
+    outermost pixels' centres places may lie, in pixels.
     """
 
     def __init__(self, image: npt.NDArray[np.float32], margin: float) -> None:
@@ -99,16 +95,7 @@ def ridge_heights(
 
 
 class Ridges:
-    """An image made ready for `ridge_heights` at several lots of places.
-
-    Parameters
-    ----------
-    image : ndarray of float32, shape (y, x)
-    pixel_size : float
-        In Å.
-    largest_radius : float
-        Of the blobs to come, Å.
-    """
+    """An image made ready for `ridge_heights` at several lots of places; lengths in Å."""
 
     def __init__(
         self, image: npt.NDArray[np.float32], pixel_size: float, largest_radius: float

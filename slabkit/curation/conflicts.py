@@ -103,20 +103,9 @@ def find_conflicts(
 
 
 def conflict_positions(conflicts: pd.DataFrame, picks: pd.DataFrame) -> pd.DataFrame:
-    """Give one position a conflict, for its image.
+    """Give one position a conflict (`find_conflicts`), for its image, as a table of picks.
 
-    Parameters
-    ----------
-    conflicts : DataFrame
-        As `find_conflicts` gives them.
-    picks : DataFrame
-        The picks, for the diameters.
-
-    Returns
-    -------
-    DataFrame
-        Columns of `slabkit.tables.PICKS`: the conflict's id, the mean position of its claims, the
-        largest of their diameters.
+    It has the conflict's id, the mean position of its claims and the largest of their diameters.
     """
     if not len(conflicts):
         return empty_table(PICKS)

@@ -41,10 +41,7 @@ def file_state(path: str) -> State | None:
 def files_named(options: Any) -> list[str]:
     """Give every existing file that the options of a step name, but for outputs.
 
-    Parameters
-    ----------
-    options : dataclass
-        Also what is in its fields: dataclasses, mappings, sequences.
+    Also those in its fields: dataclasses, mappings, sequences.
     """
     if dataclasses.is_dataclass(options):
         fields = (one.name for one in dataclasses.fields(options) if one.name not in _OUTPUTS)

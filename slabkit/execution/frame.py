@@ -98,14 +98,9 @@ class Frame:
 
 
 def parameters(options: Any, *left_out: str) -> dict[str, Any]:
-    """Give the options of a step as its record keeps them.
+    """Give the options of a step as its record keeps them, less those that name inputs and outputs.
 
-    Parameters
-    ----------
-    options : dataclass
-        Fields that are dataclasses themselves count as if their fields were its own.
-    *left_out : str
-        Fields that are inputs or outputs.
+    Fields that are dataclasses themselves count as if their fields were its own.
     """
     found: dict[str, Any] = {}
     for one in dataclasses.fields(options):

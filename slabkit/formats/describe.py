@@ -27,19 +27,9 @@ _SAMPLED_PLANES = 16
 
 
 def describe_file(path: str | os.PathLike[str], *, full: bool = False) -> FileDescription:
-    """Say what a file is and what it holds.
+    """Say what a file or Zarr folder is and what it holds; refused where that is not known.
 
-    Parameters
-    ----------
-    path : path-like
-        Any file, or a Zarr folder.
-    full : bool, optional
-        Read every voxel for the value range; without it 16 planes of volumes above 512 MB.
-
-    Raises
-    ------
-    InputError
-        It cannot be read, or slabkit does not understand it.
+    For the value range every voxel is read if ``full``, else 16 planes of volumes above 512 MB.
     """
     head = Source(str(path), _head(Path(path)))
     for known in self_describing_formats():

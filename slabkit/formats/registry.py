@@ -126,18 +126,10 @@ def format_named(name: str, *, to_write: bool = False) -> FileFormat:
 
 
 def detect_format(source: Source, kind: Kind = "picks") -> FileFormat:
-    """Tell the format of a file by its head; once for each `Source`.
+    """Tell the format of a file by its head, once for each `Source`; ``kind``: what it is read as.
 
-    Parameters
-    ----------
-    source : Source
-    kind : {"picks", "picks2d", "results"}, optional
-        What it is read as.
-
-    Raises
-    ------
-    FormatError
-        None or several fit. A format that the file's name declares gives its own message later.
+    Refused where none or several fit. A format that the file's name declares gives its own message
+    later.
     """
     found = source.memo.get(kind)
     if not isinstance(found, FileFormat):

@@ -62,19 +62,9 @@ def match_micrographs(
 
 
 def tomogram_table(slabs: pd.DataFrame, contrast: Contrast | None = None) -> pd.DataFrame:
-    """List the tomograms of a slab table, as a pick list names them.
+    """List the tomograms of a slab table, in its order, as a pick list names them (`TOMOGRAMS`).
 
-    Parameters
-    ----------
-    slabs : DataFrame
-        Columns of `slabkit.tables.SLABS`.
-    contrast : {"dark", "bright"}, optional
-        Recorded instead of what the slab table says.
-
-    Returns
-    -------
-    DataFrame
-        Columns of `slabkit.tables.TOMOGRAMS`, one row a tomogram, in the slab table's order.
+    ``contrast`` is recorded instead of what the slab table says.
     """
     first = slabs.drop_duplicates("rlnTomoName")
     columns: dict[str, Any] = {

@@ -329,23 +329,10 @@ def _pair(first: Floats, second: Floats, reach: float) -> tuple[Indices, Indices
 
 
 def merge_tomograms(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Pool the tomogram tables of pick lists.
+    """Pool the tomogram tables of pick lists: one row a tomogram, in the order of first appearance.
 
-    Parameters
-    ----------
-    tables : sequence of DataFrame
-        Columns of `slabkit.tables.TOMOGRAMS`.
-
-    Returns
-    -------
-    DataFrame
-        One row a tomogram, in the order of first appearance; what one list does not know (size 0,
-        voxel size NaN, no file) is taken from another.
-
-    Raises
-    ------
-    InputError
-        Two lists contradict each other about a size, voxel size or contrast.
+    What one list does not know (size 0, voxel size NaN, no file) is taken from another; lists that
+    contradict each other about a size, voxel size or contrast are refused.
     """
     import pandas as pd
 

@@ -38,26 +38,11 @@ def gallery_set_id(
     pick_ids: Sequence[str],
     tilts: npt.ArrayLike,
 ) -> str:
-    """Name a set of galleries by what decides which pick is where.
+    """Name a set of galleries by what decides which pick is where: ``set-`` and 16 digits.
 
-    A position marked on a gallery means a pick only together with this: the pick and the tilt of
-    each tile in order, and the layout. It is in every row of the table, and so comes back with
-    labels made elsewhere; labels made for another set are recognised by it.
-
-    Parameters
-    ----------
-    layout : GalleryLayout
-    pixel_size : float
-        In Å.
-    pick_ids : sequence of str, length n
-        Of each tile.
-    tilts : array-like of float, shape (n,)
-        Degrees.
-
-    Returns
-    -------
-    str
-        ``set-`` and 16 hexadecimal digits.
+    A position marked on a gallery means a pick only together with this: the pick and the tilt
+    (degrees) of each tile in order, and the layout. It is in every row of the table, and so comes
+    back with labels made elsewhere; labels made for another set are recognised by it.
     """
     digest = hashlib.blake2b(digest_size=8)
     sizes = (layout.rows, layout.columns, layout.tile_px, layout.border_px)
@@ -155,18 +140,9 @@ def geometry_table(
     contrast: Contrast,
     set_id: str,
 ) -> pd.DataFrame:
-    """Make the one-row table that describes a set of galleries.
+    """Make the one-row table that describes a set of galleries, of which ``tiles`` are filled.
 
-    Parameters
-    ----------
-    layout : GalleryLayout
-    tiles : int
-        Tiles filled; those after them in the last gallery are empty.
-    pixel_size, box, depth : float
-        In Å, box and depth as asked for.
-    contrast : {"dark", "bright"}
-        Of the galleries.
-    set_id : str
+    Lengths are in Å, box and depth as asked for; ``contrast`` is that of the galleries.
     """
     import pandas as pd
 

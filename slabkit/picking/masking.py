@@ -100,19 +100,9 @@ def is_inside(values: npt.NDArray[Any]) -> Booleans:
 def check_mask_size(
     mask: str, found: tuple[float, ...], field: str, expected: tuple[float, ...]
 ) -> None:
-    """Refuse a mask that does not cover the field it is for.
+    """Refuse a mask that does not cover the field it is for; a difference by binning may be.
 
-    Parameters
-    ----------
-    mask, field : str
-        What messages call them.
-    found, expected : tuple of float
-        Their sizes in Å along x, y (and z).
-
-    Raises
-    ------
-    InputError
-        A side differs by more than binning explains; both sizes are named.
+    Sizes are in Å along x, y (and z); ``mask`` and ``field`` are what messages call them.
     """
     for there, wanted in zip(found, expected, strict=True):
         if abs(there - wanted) > _MOST_PART_OFF * wanted + 1e-6:

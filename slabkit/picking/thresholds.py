@@ -88,17 +88,7 @@ class ThresholdFit:
     width: float
 
     def false_probability(self, scores: npt.ArrayLike) -> Floats:
-        """Give the probability of being background by score.
-
-        Parameters
-        ----------
-        scores : array-like of float, shape (n,)
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            1 below `floor`, and never lower at a lower score.
-        """
+        """Give the probability of being background by score, never lower at a lower score."""
         values = np.asarray(scores, dtype=np.float64)
         if not self.separated:
             return np.ones(values.shape)
@@ -111,19 +101,11 @@ class ThresholdFit:
         return np.interp(values, grid, part, left=1.0)
 
     def suits(self, scores: npt.ArrayLike) -> bool:
-        """Tell whether the background among other scores is as it was fitted.
+        """Tell whether the background among the scores of a tomogram's peaks is as it was fitted.
 
-        Parameters
-        ----------
-        scores : array-like of float, shape (n,)
-            Of all peaks of one tomogram.
-
-        Returns
-        -------
-        bool
-            False where the scores between `floor` and `threshold` are distributed otherwise, by
-            a fifth at some score and by more than chance does in one of a thousand tomograms
-            (Kolmogorov-Smirnov).
+        It is not where the scores between `floor` and `threshold` are distributed otherwise, by a
+        fifth at some score and by more than chance does in one of a thousand tomograms (Kolmogorov-
+        Smirnov).
         """
         values = np.sort(np.asarray(scores, dtype=np.float64))
         values = values[(values >= self.floor) & (values < self.threshold)]
@@ -282,22 +264,10 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
 def picks_above(
     picks2d: pd.DataFrame, threshold: float, max_per_slab: int | None = None
 ) -> pd.DataFrame:
-    """Keep the 2D picks at and above a score, and the best of each slab.
+    """Keep the 2D picks at and above a score, and the best of each slab; best first in a slab.
 
     As pickers keep the better of two close picks, the result is what they give with the same
     limits.
-
-    Parameters
-    ----------
-    picks2d : DataFrame
-        Columns of `slabkit.tables.PICKS2D`, best first within a slab.
-    threshold : float
-    max_per_slab : int, optional
-
-    Returns
-    -------
-    DataFrame
-        Rows of `picks2d` in their order.
     """
     kept = picks2d[picks2d["rlnAutopickFigureOfMerit"] >= threshold]
     if max_per_slab is not None:

@@ -203,23 +203,11 @@ def slab_columns(
     micrographs: list[str] | None = None,
     tomogram_file: str | None = None,
 ) -> dict[str, list[Any]]:
-    """List the columns of the slab table of one tomogram.
+    """List the columns of the slab table (`SLABS`) of one tomogram, one value a slab.
 
-    Parameters
-    ----------
-    tomogram : Tomogram
-    plan : SlabPlan
-    invert : bool, optional
-        Whether the images were inverted.
-    micrographs : list of str, optional
-        Paths of the images; default: the names of `slab_name`.
-    tomogram_file : str, optional
-        Path of the tomogram for the table; default: the tomogram's.
-
-    Returns
-    -------
-    dict of str to list
-        Columns of `slabkit.tables.SLABS`, one value a slab.
+    ``micrographs`` are the paths of the images, by default the names of `slab_name`, and
+    ``tomogram_file`` that of the tomogram, by default its own; ``invert``: whether the images were
+    inverted.
     """
     depth, height, width = tomogram.shape
     count = len(plan.starts)

@@ -133,17 +133,9 @@ def apply_decision(standing: dict[tuple[str, str, str], Verdict], event: Event) 
 
 
 def event_labels(events: Iterable[Event]) -> pd.DataFrame:
-    """Make the label table of a log: a row for what each reviewer says of each pick.
+    """Make the label table of a log (oldest first): a row for what each reviewer says of each pick.
 
-    Parameters
-    ----------
-    events : iterable of Event
-        Oldest first.
-
-    Returns
-    -------
-    DataFrame
-        Columns of `slabkit.tables.LABELS` and ``slabkitTime`` (UTC), oldest first.
+    It has ``slabkitTime`` (UTC) too.
     """
     events = list(events)
     added = {str(one.body["pick"]["slabkitPickId"]) for one in events if one.kind == "add"}

@@ -48,14 +48,9 @@ _ESCAPED = re.compile(r"(?:\+[0-9A-F]{2})+")
 
 
 def ledger_entries(step: str, fields: Mapping[str, Any]) -> list[str]:
-    """Write one entry a row.
+    """Write one entry a row of what happened: ``label``, ``curate``, ``merge``, ``move``.
 
-    Parameters
-    ----------
-    step : str
-        What happened: ``label``, ``curate``, ``merge``, ``move``.
-    fields : mapping of str to sequence or ndarray
-        Values of each field by row; empty texts and NaN are left out.
+    ``fields`` has the values of each field by row; empty texts and NaN are left out.
     """
     written = [_field(name, values) for name, values in fields.items()]
     return [step + "".join(row) for row in zip(*written, strict=True)]
@@ -127,24 +122,7 @@ def with_entries(ledger: str, entries: Iterable[str]) -> str:
 
 
 def parse_ledger(ledger: str, where: str = "ledger") -> list[dict[str, str]]:
-    """Read a ledger.
-
-    Parameters
-    ----------
-    ledger : str
-    where : str, optional
-        What the message begins with.
-
-    Returns
-    -------
-    list of dict of str to str
-        One an entry, oldest first: ``step`` and the fields.
-
-    Raises
-    ------
-    FormatError
-        It is not a ledger.
-    """
+    """Read a ledger: its entries, oldest first, each with ``step`` and its fields."""
     return [_parse_entry(entry, where) for entry in ledger.split(",")] if ledger else []
 
 

@@ -27,23 +27,9 @@ def empty_table(schema: Schema) -> pd.DataFrame:
 
 
 def make_table(schema: Schema, columns: dict[str, Any]) -> pd.DataFrame:
-    """Make a table from columns, filling in defaults.
+    """Make a table from columns, filling in defaults, checked as by `validate_table`.
 
-    Parameters
-    ----------
-    schema : Schema
-    columns : dict of str to array-like
-        At least the required columns, all of one length; scalars are repeated.
-
-    Returns
-    -------
-    DataFrame
-        Checked as by `validate_table`.
-
-    Raises
-    ------
-    InputError
-        As `validate_table`.
+    At least the required columns, all of one length; scalars are repeated.
     """
     import pandas as pd
 
@@ -123,21 +109,7 @@ def block_of(
 def require_values(
     table: pd.DataFrame, column: str, allowed: Sequence[str], where: str = "table"
 ) -> None:
-    """Refuse a table in which a column has a value that is not allowed.
-
-    Parameters
-    ----------
-    table : DataFrame
-    column : str
-    allowed : sequence of str
-    where : str, optional
-        What the message begins with.
-
-    Raises
-    ------
-    InputError
-        Names the rows (from 1), the value and what is allowed.
-    """
+    """Refuse a table in which a column has a value that is not allowed, naming rows and value."""
     wrong = ~table[column].isin(list(allowed)).to_numpy(dtype=bool)
     if wrong.any():
         value = table[column].iloc[int(np.flatnonzero(wrong)[0])]
@@ -148,20 +120,7 @@ def require_values(
 
 
 def require_unique(table: pd.DataFrame, column: str, where: str = "table") -> None:
-    """Refuse a table in which a column repeats a value.
-
-    Parameters
-    ----------
-    table : DataFrame
-    column : str
-    where : str, optional
-        What the message begins with.
-
-    Raises
-    ------
-    InputError
-        Names the first repeated value and its rows (from 1).
-    """
+    """Refuse a table in which a column repeats a value, naming the first one and its rows."""
     if has_repeats(table[column]):
         repeated = table[column].duplicated(keep=False).to_numpy(dtype=bool)
         value = table[column].iloc[int(np.flatnonzero(repeated)[0])]
@@ -178,18 +137,9 @@ def has_repeats(values: pd.Series) -> bool:
 
 
 def rows_named(wrong: npt.NDArray[np.bool_], most: int = 5) -> str:
-    """Name the rows that are wrong, as a message does.
+    """Name the rows that are wrong, counted from 1, as a message does, ``most`` of them.
 
-    Parameters
-    ----------
-    wrong : ndarray of bool, shape (rows,)
-    most : int, optional
-        How many to name before counting the rest.
-
-    Returns
-    -------
-    str
-        For instance ``row 3`` or ``rows 1, 2, 3, 4, 5 and 12 more``, counted from 1.
+    For instance ``row 3`` or ``rows 1, 2, 3, 4, 5 and 12 more``.
     """
     rows = (np.flatnonzero(wrong) + 1).tolist()
     named = ", ".join(str(row) for row in rows[:most])

@@ -100,17 +100,7 @@ def are_inside(
 def count_outside(picks: pd.DataFrame, tomograms: pd.DataFrame) -> int:
     """Count the picks that lie outside their tomograms.
 
-    Parameters
-    ----------
-    picks : DataFrame
-        Columns of `slabkit.tables.PICKS`.
-    tomograms : DataFrame
-        Columns of `slabkit.tables.TOMOGRAMS`, every tomogram of the picks.
-
-    Returns
-    -------
-    int
-        Where size or voxel size of a tomogram is not known, none of its picks counts.
+    Where size or voxel size of a tomogram is not known, none of its picks counts.
     """
     import pandas as pd
 

@@ -22,21 +22,7 @@ PathLike = str | os.PathLike[str]
 def read_text(source: PathLike) -> str:
     """Read a text file, or standard input for ``-``.
 
-    Parameters
-    ----------
-    source : path-like or "-"
-
-    Returns
-    -------
-    str
-        Without byte-order mark, lines ending in a line feed alone.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read.
-    FormatError
-        It is not text.
+    Without byte-order mark, lines ending in a line feed alone; refused where it is not text.
     """
     data = read_bytes(source)
     try:
@@ -46,22 +32,9 @@ def read_text(source: PathLike) -> str:
 
 
 def read_table(source: PathLike, schema: Schema) -> pd.DataFrame:
-    """Read one table.
+    """Read one table, or standard input for ``-``, as `slabkit.tables.validate_table` gives it.
 
-    Parameters
-    ----------
-    source : path-like or "-"
-    schema : Schema
-
-    Returns
-    -------
-    DataFrame
-        As `slabkit.tables.validate_table` gives it; unknown columns as text.
-
-    Raises
-    ------
-    FormatError, InputError
-        Not STAR or not such a table.
+    Unknown columns are text. Refused where it is not STAR or not such a table.
     """
     return table_block(read_blocks(source, schema), schema, str(source))
 
@@ -83,24 +56,9 @@ def read_blocks(
 def table_block(
     blocks: dict[str, Columns] | dict[str, pd.DataFrame], schema: Schema, where: str
 ) -> pd.DataFrame:
-    """Take a schema's block of those of a file as a checked table.
+    """Take a schema's block of those of a file, as a checked table.
 
-    Parameters
-    ----------
-    blocks : dict of str to dict or DataFrame
-        Of `read_blocks` or `slabkit.formats.tables.star.parse_star`.
-    schema : Schema
-    where : str
-
-    Returns
-    -------
-    DataFrame
-        As `slabkit.tables.validate_table` gives it; ``none`` in further columns is empty as well.
-
-    Raises
-    ------
-    InputError
-        The block is missing, or is not such a table.
+    ``none`` in further columns is empty as well.
     """
     import pandas as pd
 
@@ -121,38 +79,14 @@ def table_block(
 
 
 def write_table(target: PathLike, table: pd.DataFrame, schema: Schema) -> None:
-    """Write one table as its schema's block.
-
-    Parameters
-    ----------
-    target : path-like or "-"
-    table : DataFrame
-    schema : Schema
-
-    Raises
-    ------
-    InputError
-        It is not such a table.
-    """
+    """Write one table, which is checked, as its schema's block, or to standard output for ``-``."""
     write_blocks(target, {schema.block: validate_table(table, schema)})
 
 
 def write_blocks(target: PathLike, blocks: Blocks, lists: tuple[str, ...] = ()) -> None:
     """Write tables as a STAR file, or to standard output for ``-``.
 
-    Parameters
-    ----------
-    target : path-like or "-"
-    blocks : mapping of str to DataFrame or mapping
-        As `slabkit.formats.tables.star_writing.format_star` takes them.
-    lists : tuple of str, optional
-        Blocks of one row to write as a list of pairs.
-
-    Raises
-    ------
-    InputError
-        STAR cannot hold a value.
-    SlabkitError
-        The file cannot be written.
+    ``blocks`` are as `slabkit.formats.tables.star_writing.format_star` takes them; those named in
+    ``lists``, of one row, are written as a list of pairs.
     """
     write_pieces(target, star_pieces(blocks, lists))

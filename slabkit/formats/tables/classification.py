@@ -25,16 +25,7 @@ _CLASS_COLUMNS = ("rlnClassNumber", "slabkitQuality")
 def write_averages(
     path: str | os.PathLike[str], averages: npt.NDArray[np.float32], pixel_size: float
 ) -> None:
-    """Write class averages as a stack.
-
-    Parameters
-    ----------
-    path : path-like
-        Should end in ``.mrcs``.
-    averages : ndarray of float32, shape (classes, y, x)
-    pixel_size : float
-        In Å.
-    """
+    """Write class averages, shape (classes, y, x), as a stack; the name should end in ``.mrcs``."""
     write_mrc(path, averages, pixel_size, label="slabkit class averages", stack=True)
 
 
@@ -43,16 +34,7 @@ def write_classes(
     averages: str | os.PathLike[str],
     columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]],
 ) -> None:
-    """Write the table of classes.
-
-    Parameters
-    ----------
-    path : path-like
-    averages : path-like
-        The stack of averages, in the order of the classes.
-    columns : mapping
-        Further columns, one value a class.
-    """
+    """Write the table of classes: the stack of averages, and further columns, one value a class."""
     count = len(next(iter(columns.values())))
     name = path_for_table(averages)
     numbers = range(1, count + 1)
@@ -76,23 +58,7 @@ def read_class_table(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def read_classes(path: str | os.PathLike[str]) -> dict[str, float]:
-    """Read the quality of each class.
-
-    Parameters
-    ----------
-    path : path-like
-        ``classes.star`` of `slabkit classify`.
-
-    Returns
-    -------
-    dict of str to float
-        Class number, as text, to quality.
-
-    Raises
-    ------
-    FormatError, InputError
-        It is not such a table.
-    """
+    """Read the quality of each class, by its number as text, of ``classes.star``."""
     table = read_class_table(path)
     quality = coordinates(table["slabkitQuality"].tolist(), "slabkitQuality", str(path))
     return dict(zip(table["rlnClassNumber"].tolist(), quality.tolist(), strict=True))
@@ -115,17 +81,9 @@ def write_classified(
     name: str,
     columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]],
 ) -> None:
-    """Write a particle table with what a classification says of each particle.
+    """Write a particle table (block ``name``) with what a classification says of each particle.
 
-    Parameters
-    ----------
-    path : path-like
-    blocks : mapping of str to DataFrame
-        Blocks of the table that was classified.
-    name : str
-        Of the block of particles.
-    columns : mapping
-        New columns, one value a particle; they replace columns of the same name.
+    The new ``columns`` have one value a particle; they replace columns of the same name.
     """
     particles = blocks[name].assign(**columns)
     named = {("particles" if block == name else block): table for block, table in blocks.items()}

@@ -180,16 +180,9 @@ def _fitting(picks: pd.DataFrame, tomograms: pd.DataFrame, where: str) -> PickLi
 
 
 def read_native_picks(source: PathLike) -> PickList:
-    """Read a pick list in slabkit's own format.
+    """Read a pick list in slabkit's own format, or standard input for ``-``.
 
-    Parameters
-    ----------
-    source : path-like or "-"
-
-    Raises
-    ------
-    FormatError, InputError
-        Not STAR, not a pick list, a doubled id, or a tomogram that is not in the list.
+    Refused where it is another table, an id is doubled or a tomogram is not in its list.
     """
     picks = parse_native_picks(pieces_of(source), str(source))
     require_unique(picks.picks, "slabkitPickId", str(source))
@@ -241,22 +234,7 @@ def read_labels(source: PathLike) -> pd.DataFrame:
 
 
 def read_any_labels(source: PathLike) -> pd.DataFrame:
-    """Read a label table, or the labels that a pick list has recorded.
-
-    Parameters
-    ----------
-    source : path-like or "-"
-
-    Returns
-    -------
-    DataFrame
-        Columns of `slabkit.tables.LABELS`.
-
-    Raises
-    ------
-    FormatError, InputError
-        Not STAR, or neither.
-    """
+    """Read a label table, or the labels that a pick list has recorded; ``-``: standard input."""
     blocks, where = read_blocks(source, LABELS, PICKS, TOMOGRAMS), str(source)
     if "labels" not in blocks and "picks" in blocks:
         picks = table_block(blocks, PICKS, where)

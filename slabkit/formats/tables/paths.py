@@ -171,19 +171,9 @@ def no_text(data: bytes, where: str, before: int = 0) -> FormatError:
 def resolve_path(written: str, table: str | os.PathLike[str]) -> Path:
     """Find a file that a table names.
 
-    Parameters
-    ----------
-    written : str
-        The path in the table.
-    table : path-like or "-"
-        The table.
-
-    Returns
-    -------
-    Path
-        The path as it is (relative to the working directory) if that exists; else relative to the
-        directory in which the table was written, if the record beside it tells; else relative to
-        the table's folder; as it is where none of them exists.
+    The path as it is (relative to the working directory) if that exists; else relative to the
+    directory in which the table was written, if the record beside it tells; else relative to the
+    table's folder; as it is where none of them exists.
     """
     path = Path(written)
     if is_reference(path):
@@ -208,19 +198,9 @@ def _bases(table: str) -> list[Path]:
 
 
 def with_paths_from_here(table: pd.DataFrame, source: str | os.PathLike[str]) -> pd.DataFrame:
-    """Rewrite the paths in a table that was written in another directory to be found from here.
+    """Rewrite the paths in a table that was read elsewhere, in place, to be found from here.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Changed in its columns that name micrographs and tomograms, where a file is found.
-    source : path-like or "-"
-        Where the table was read from.
-
-    Returns
-    -------
-    DataFrame
-        The same.
+    These are its columns that name micrographs and tomograms, where a file is found.
     """
     for column in _NAMING_FILES:
         if column not in table.columns:
@@ -234,16 +214,9 @@ def with_paths_from_here(table: pd.DataFrame, source: str | os.PathLike[str]) ->
 
 
 def path_for_table(path: str | os.PathLike[str]) -> str:
-    """Write a path the way tables have it: relative to the working directory.
+    """Write a path the way tables have it: relative to the working directory, forward slashes.
 
-    Parameters
-    ----------
-    path : path-like
-
-    Returns
-    -------
-    str
-        With forward slashes; symbolic links are not resolved.
+    Symbolic links are not resolved.
     """
     if is_reference(path):
         config, inner = split_reference(path)
@@ -254,16 +227,8 @@ def path_for_table(path: str | os.PathLike[str]) -> str:
 def file_inside(folder: str | os.PathLike[str], *names: str) -> Path:
     """Make a path of names that came from tables: always inside the folder.
 
-    Parameters
-    ----------
-    folder : path-like
-    *names : str
-        A file's name, after those of folders below ``folder`` if it is in one.
-
-    Raises
-    ------
-    InputError
-        A name is empty, ``.`` or ``..``, or has a path separator or an unprintable character.
+    The file's name comes last, after those of folders. A name that is empty, ``.`` or ``..``, or
+    has a path separator or an unprintable character is refused.
     """
     for name in names:
         if name in ("", ".", "..") or not name.isprintable() or any(c in name for c in "/\\"):
@@ -289,20 +254,7 @@ def is_readable(path: str | os.PathLike[str]) -> bool:
 
 
 def check_given_once(paths: Iterable[str | os.PathLike[str]], what: str) -> None:
-    """Refuse a file that is named twice, by whatever path.
-
-    Parameters
-    ----------
-    paths : iterable of path-like
-        ``-`` is standard input.
-    what : str
-        What the files are, for the message.
-
-    Raises
-    ------
-    InputError
-        Names both.
-    """
+    """Refuse a file that is named twice, by whatever path; ``what`` they are is for the message."""
     seen: dict[str, str] = {}
     for path in map(str, paths):
         real = path if path == "-" else os.path.realpath(path)

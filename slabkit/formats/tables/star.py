@@ -59,19 +59,8 @@ def parse_star(
 ) -> dict[str, pd.DataFrame]:
     """Parse STAR text as `read_star` does.
 
-    Parameters
-    ----------
-    text : str or bytes
-    where : str, optional
-        What the message begins with.
-    kinds : mapping of str to {"string", "integer", "real"}, optional
-        Columns, of any block, to be given as numbers. A column in which a value is no number comes
-        as objects, those values as text.
-
-    Raises
-    ------
-    FormatError
-        As `read_star`.
+    Columns named in ``kinds``, of any block, come as numbers; where a value is no number, as
+    objects, those values as text.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     return _tables(parse_columns(cut(data), where, lambda block: kinds or {}))

@@ -254,15 +254,7 @@ class CopickProject:
 
 
 def open_project(argument: str | os.PathLike[str]) -> CopickProject:
-    """Read a project's JSON file, named with or without ``copick:`` before it.
-
-    Raises
-    ------
-    InputError
-        It cannot be read.
-    FormatError
-        It is not a copick configuration.
-    """
+    """Read a project's JSON file, named with or without ``copick:`` before it."""
     path = Path(os.fspath(argument).removeprefix(PREFIX))
     where = f"{PREFIX}{path}"
     if os.path.isdir(path):

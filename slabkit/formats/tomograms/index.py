@@ -21,8 +21,8 @@ def read_tomogram_index(path: str | os.PathLike[str]) -> dict[str, str]:
 
     A ``.vll`` list of volumes, one path a line, counted from 1; or any other text with lines
     ``number path`` (Dynamo's table map, ``.doc``; STOPGAP's tomolist), blanks, a tab or a comma
-    between, perhaps with a first line of names; or STAR with ``tomo_num`` and ``tomo_name``. A line
-    that is neither, and what appears twice, is refused.
+    between, perhaps with a first line of names; or STAR with ``tomo_num`` and ``tomo_name``. What
+    is neither, or appears twice, is refused.
     """
     where = str(path)
     index: dict[str, str] = {}

@@ -104,22 +104,11 @@ def list_tomograms(
 def slab_tomograms(
     slabs: pd.DataFrame, *, reading: Reading = Reading(), contrast: Contrast | None = None
 ) -> dict[str, TomogramRef]:
-    """Find the tomograms that a slab table was made of, read as they were then.
+    """Find the tomograms that a slab table was made of, by name, read as they were then.
 
-    Parameters
-    ----------
-    slabs : DataFrame
-        Columns of `slabkit.tables.SLABS`, its paths to be found from here
-        (`slabkit.formats.tables.paths.with_paths_from_here`).
-    reading : Reading, optional
-        What the user says otherwise; it wins.
-    contrast : {"dark", "bright"}, optional
-        Of all; by default as the table says.
-
-    Returns
-    -------
-    dict of str to TomogramRef
-        By name, in the table's order; of a file that is not there the ``problem`` says so.
+    The table's paths are to be found from here
+    (`slabkit.formats.tables.paths.with_paths_from_here`). ``reading`` and ``contrast`` win over
+    what it says; of a file that is not there the ``problem`` says so.
     """
     found = {}
     for row in slabs.drop_duplicates("rlnTomoName").itertuples(index=False):

@@ -137,21 +137,9 @@ def stack_reason(where: str, header: MrcHeader) -> str | None:
 
 
 def read_image(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], float]:
-    """Read an MRC file with one section.
+    """Read an MRC file with one section: a copy, shape (y, x), and its pixel size in Å.
 
-    Returns
-    -------
-    image : ndarray, shape (y, x)
-        In the file's type, byte order of the machine; a copy.
-    pixel_size : float
-        In Å; NaN where the file does not say.
-
-    Raises
-    ------
-    FormatError
-        It is not MRC, or is damaged or truncated.
-    InputError
-        It cannot be read, or holds more than one image.
+    In the file's type, byte order of the machine; NaN where the file does not say the pixel size.
     """
     stack = open_stack(path)
     if len(stack) != 1:
@@ -163,12 +151,7 @@ def read_image(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], float]:
 def open_stack(path: str | os.PathLike[str], compression: Compression | None = None) -> ImageStack:
     """Open the sections of an MRC file as images, whatever its space group says; no pixel is read.
 
-    Raises
-    ------
-    FormatError
-        It is not MRC, or is damaged or truncated.
-    InputError
-        It cannot be read, or its pixels are not square.
+    Refused where its pixels are not square.
     """
     header = read_header(path, compression)
     where = str(path)

@@ -34,21 +34,11 @@ class ProjectSegmentations:
 def project_segmentations(
     argument: str | os.PathLike[str], wanted: str = "", voxel_size: float | None = None
 ) -> ProjectSegmentations:
-    """Find one segmentation a run in a copick project.
+    """Find one segmentation a run in a copick project, ``copick:CONFIG.json``.
 
-    Parameters
-    ----------
-    argument : str or path-like
-        ``copick:CONFIG.json``.
-    wanted : str, optional
-        Its name, perhaps with user and session before it: ``USER_SESSION_NAME``.
-    voxel_size : float, optional
-        Which voxel size, in Å, where there are several.
-
-    Raises
-    ------
-    InputError
-        There is none, or several fit; what there is, is listed.
+    ``wanted`` is its name, perhaps with user and session before it (``USER_SESSION_NAME``);
+    ``voxel_size``, in Å, says which where there are several. Where none or several fit, the message
+    lists what there is.
     """
     project = open_project(argument)
     where = f"{PREFIX}{project.config}"

@@ -76,12 +76,7 @@ def require_new(project: CopickProject, files: Iterable[Path]) -> None:
 def write_project_picks(files: Mapping[Path, str]) -> None:
     """Write what `plan_project_picks` made; all of it or nothing.
 
-    Raises
-    ------
-    OutputExistsError
-        A file has come there meanwhile; those written before it are removed again.
-    SlabkitError
-        One cannot be written.
+    Raises `OutputExistsError` where a file has come there meanwhile.
     """
     from slabkit.formats.tomograms import copick_remote
 

@@ -50,21 +50,9 @@ def export_cryosparc(
 ) -> Export:
     """Make what a user imports into CryoSPARC of a minislab table or a slab table.
 
-    Parameters
-    ----------
-    table, folder : path-like
-        What to export, and where the files are to be.
-    exposures : path-like, optional
-        Dataset of galleries that the project has imported already; the places are then linked to
-        those, and no micrographs are written.
-    y_axis : {"down", "up"}, optional
-        How y counts in the places of tiles: down from the first row of the file, or up from
-        the last one.
-
-    Raises
-    ------
-    InputError
-        The table is neither or empty, an image is missing, or the exposures are others.
+    ``exposures`` is a dataset of galleries that the project has imported already: the places are
+    then linked to those, and no micrographs are written. ``y_axis`` says how y counts in the places
+    of tiles: down from the first row of the file, or up from the last one.
     """
     main = Path(folder) / "import.txt"
     made = _Import(Path(folder), Export(table, {main: ""}, next_step=f"do what {main} says"))

@@ -26,19 +26,8 @@ def export_relion(
 ) -> Export:
     """Make the STAR files for RELION of a minislab table or a slab table.
 
-    Parameters
-    ----------
-    table : path-like
-    folder : path-like
-        Where the files are to be. Images stay where they are; RELION finds them by paths
-        relative to the working directory, its project.
-    suffix : str, optional
-        Ending of the coordinate files' names.
-
-    Raises
-    ------
-    InputError
-        The table is neither, or an image is not in the working directory or below.
+    Images stay where they are and must be in the working directory, RELION's project, or below.
+    ``suffix`` ends the names of the coordinate files.
     """
     if not re.fullmatch(r"[A-Za-z0-9.-]+", suffix):
         raise InputError(f"--suffix must be of letters, digits, dots and hyphens, not {suffix!r}.")

@@ -78,22 +78,10 @@ def parse_numbers(values: Sequence[str]) -> npt.NDArray[np.float64]:
 
 
 def check_names(names: Iterable[str], what: str, where: str, empty: bool = False) -> None:
-    """Refuse names that tables or file names cannot hold.
+    """Refuse names that tables or file names cannot hold; ``what`` they name is for the message.
 
-    Parameters
-    ----------
-    names : iterable of str
-    what : str
-        ``tomogram`` or ``species``, for the message.
-    where : str
-    empty : bool, optional
-        Whether an empty name is allowed.
-
-    Raises
-    ------
-    InputError
-        A name is empty, ``.`` or ``..``, or has ``#``, a path separator, a line break or another
-        unprintable character.
+    These are ``.``, ``..``, those with ``#``, a path separator, a line break or another unprintable
+    character, and, unless allowed, the empty one.
     """
     for name in dict.fromkeys(names):
         wrong = not name.isprintable() or any(c in name for c in _FORBIDDEN_IN_NAMES)

@@ -64,19 +64,9 @@ def read_slab_map(
 ) -> pd.DataFrame:
     """Read ``slab_map.csv`` as a slab table.
 
-    Parameters
-    ----------
-    path : path-like
-    voxel_size : float, optional
-        Å, of every tomogram; wins over the files'.
-    contrast : {"dark", "bright"}, optional
-        Of the tomograms, and so of the slabs, which are sums of their planes.
-
-    Raises
-    ------
-    FormatError, InputError
-        It is no such file; a tomogram cannot be opened; a slab is not in its tomogram, or not as
-        wide.
+    ``voxel_size``, in Å, is of every tomogram and wins over the files'; ``contrast`` is of the
+    tomograms, and so of the slabs, which are sums of their planes. Refused where a tomogram cannot
+    be opened, or a slab is not in its tomogram or not as wide.
     """
     where = str(path)
     columns = csv_columns(read_text(path), _SLAB_COLUMNS, "slabpick's slab_map.csv", where)
