@@ -146,17 +146,23 @@ def _binned(planes: npt.NDArray[Any], binnings: Iterable[int]) -> dict[int, npt.
         for binning in binnings
         if binning > 1
     }
-    # Sums of bytes over 11 × 11 voxels are below 2**15; as integers they take half the time.
+    # Sums of bytes over 11 × 11 voxels are below 2**15; they are exact, and can be summed further.
     short = planes.dtype.itemsize == 1 and max(found, default=0) <= 11
     for z, plane in enumerate(planes if found else ()):
-        single = plane.astype(np.int16 if short else np.float32, copy=False)
-        for binning, averages in found.items():
-            rows, columns = averages.shape[1:]
-            whole = single[: rows * binning, : columns * binning].reshape(rows, binning, -1)
-            total = _sum_of(whole[:, step] for step in range(binning))
-            average = _sum_of(total[:, step::binning] for step in range(binning))
-            np.divide(average, binning**2, out=averages[z])
+        sums = {1: plane.astype(np.int16 if short else np.float32, copy=False)}
+        for binning, averages in sorted(found.items()):
+            part = max(one for one in sums if binning % one == 0) if short else 1
+            sums[binning] = _summed(sums[part], binning // part, averages.shape[1:])
+            np.divide(sums[binning], binning**2, out=averages[z])
     return {1: planes, **found}
+
+
+def _summed(image: npt.NDArray[Any], times: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Sum squares of ``times`` pixels."""
+    rows, columns = shape
+    whole = image[: rows * times, : columns * times].reshape(rows, times, -1)
+    total = _sum_of(whole[:, step] for step in range(times))
+    return _sum_of(total[:, step::times] for step in range(times))
 
 
 def _sum_of(parts: Iterator[npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -193,6 +199,11 @@ class _Chunk:
         # Planes of each position that the rings are needed of.
         self.low = np.maximum(self.start - self.reach, 0)
         self.high = np.minimum(self.start - self.reach + self.length, self.depth)
+        batches = [slice(at, at + _BATCH) for at in range(0, len(rows), _BATCH)]
+        # Positions whose boxes are cut out at once, and the planes that they need
+        self.batches = [
+            (one, int(self.low[one].min()), int(self.high[one].max())) for one in batches
+        ]
         self.first, self.last = int(self.low.min()), int(self.high.max())
         # The middle of binned pixel i lies at voxel i * binning + (binning - 1) / 2.
         self.centres = (centres_vox[rows] - (self.binning - 1) / 2) / self.binning
@@ -210,11 +221,10 @@ class _Chunk:
         corner = np.round(self.centres).astype(np.int64) - half
         starts = np.clip(corner, 0, planes.shape[1:])
         stops = np.clip(corner + side, 0, planes.shape[1:])
-        for first in range(0, len(self.rows), _BATCH):
-            batch = slice(first, first + _BATCH)
-            low, high = int(self.low[batch].min()), int(self.high[batch].max())
+        for batch, low, high in self.batches:
             if low >= end or high <= begin:
                 continue
+            first = batch.start
             if first not in self.weights:
                 self.weights[first] = self._ring_weights(
                     self.centres[batch] - corner[batch],
