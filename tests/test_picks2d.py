@@ -15,10 +15,10 @@ from slabkit.formats.picks2d import (
     read_picks2d_any,
     referenced_files,
 )
-from slabkit.formats.programs.shared.micrograph_names import MicrographNames
 from slabkit.formats.registry import detect_format, format_table
 from slabkit.formats.source import Source
 from slabkit.tables import PICKS2D, SLABS, make_table
+from slabkit.tables.names import MicrographNames
 
 # Names that have bitten people: dots, numbers only, one the beginning of another.
 NAMES = ["TS_1_7.30Apx_slab000", "00255_slab001", "cmr_1_slab00", "cmr_1_slab00_b"]

@@ -47,7 +47,6 @@ convert = command(
     species=option("Species of every pick.", "NAME"),
     tomo_type=common.TOMO_TYPE,
     voxel_size=common.VOXEL_SIZE,
-    format=pick_options.FROM,
     plain=option("CSV with tomogram, species, x, y, z and score only."),
     object=option("From a copick project: only picks of this object. May be repeated.", "NAME"),
     user=option(
@@ -56,13 +55,7 @@ convert = command(
         "NAME",
     ),
     session=option("As --user; of what is written: default 1.", "NAME"),
-    binning=pick_options.BINNING,
-    centre=pick_options.CENTRE,
-    tomogram=pick_options.TOMOGRAM_NAME,
-    unit=pick_options.UNIT,
-    index_base=pick_options.INDEX_BASE,
-    tomogram_index=pick_options.TOMOGRAM_INDEX,
-    csv_columns=pick_options.CSV_COLUMNS,
+    **pick_options.READING,
     check_bounds=option("Refuse picks of which more than 5 % lie outside their tomograms."),
     **common.FRAME,
 )

@@ -67,20 +67,13 @@ score = command(
     seed=option("Of the draws.", min=0),
     plot=option("Draw F-beta over thresholds.", "PNG"),
     overwrite=common.OVERWRITE,
-    format=pick_options.FROM,
     tomograms=option(
         "Volumes, a folder, a quoted glob or a table: sizes and voxel sizes, for formats that "
         "count in voxels or from the centre. May be repeated.",
         "VOLUME|TABLE",
     ),
     voxel_size=common.VOXEL_SIZE,
-    binning=pick_options.BINNING,
-    centre=pick_options.CENTRE,
-    tomogram=pick_options.TOMOGRAM_NAME,
-    unit=pick_options.UNIT,
-    index_base=pick_options.INDEX_BASE,
-    tomogram_index=pick_options.TOMOGRAM_INDEX,
-    csv_columns=pick_options.CSV_COLUMNS,
+    **pick_options.READING,
     quiet=common.QUIET,
     json_=common.JSON,
 )

@@ -11,10 +11,10 @@ import numpy as np
 
 from slabkit.errors import FormatError, warn
 from slabkit.formats.file_format import Slabs, pooled
-from slabkit.formats.programs.shared.micrograph_names import MicrographNames
 from slabkit.formats.registry import detect_format, fitting_formats
 from slabkit.formats.source import Source
 from slabkit.formats.tables.paths import check_given_once
+from slabkit.tables.names import MicrographNames
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy.typing as npt
 
 from slabkit.errors import InputError, warn
 from slabkit.tables import SLABS, TOMOGRAMS, make_table, rows_named, validate_table
+from slabkit.tables.names import MicrographNames
 from slabkit.tomogram import Tomogram
 from slabkit.units import Contrast, opposite_contrast, voxel_sizes_equal
 
@@ -28,37 +27,12 @@ def match_micrographs(
 ) -> npt.NDArray[np.int64]:
     """Find the slab (row of the slab table) of every 2D pick by ``rlnMicrographName``.
 
-    Names must be equal; a pick whose name is not in the slab table belongs to the slab of the same
-    base name (the part after the last slash), where there is just one. ``where`` begins messages.
+    Names are joined as `slabkit.tables.names.MicrographNames` says. ``where`` begins messages.
     """
     names = slabs["rlnMicrographName"].tolist()
-    exact = {name: row for row, name in enumerate(names)}
-    base = {_base(name): row for row, name in enumerate(names)}
-    often = {name for name, count in Counter(map(_base, names)).items() if count > 1}
-    rows: dict[str, int] = {}
-    unknown = []
-    for name in dict.fromkeys(picks2d["rlnMicrographName"].tolist()):
-        if name in exact:
-            rows[name] = exact[name]
-        elif _base(name) in often:
-            fits = [one for one in names if _base(one) == _base(name)]
-            raise InputError(
-                f"{where}: micrograph {name} could be {' or '.join(fits[:3])}; give the name as "
-                "the slab table has it."
-            )
-        elif _base(name) in base:
-            rows[name] = base[_base(name)]
-        else:
-            unknown.append(name)
-    if unknown:
-        bases = {_base(name): name for name in names}
-        close = difflib.get_close_matches(_base(unknown[0]), bases, n=3, cutoff=0.0)
-        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        raise InputError(
-            f"{where}: micrograph {unknown[0]}{more} is not in the slab table; the closest there: "
-            f"{', '.join(bases[name] for name in close) or 'none, it is empty'}."
-        )
-    return np.array([rows[name] for name in picks2d["rlnMicrographName"]], dtype=np.int64)
+    found = MicrographNames(names).match(picks2d["rlnMicrographName"], where)
+    row = {name: row for row, name in enumerate(names)}
+    return np.array([row[found[name]] for name in picks2d["rlnMicrographName"]], dtype=np.int64)
 
 
 def tomogram_table(slabs: pd.DataFrame, contrast: Contrast | None = None) -> pd.DataFrame:
@@ -168,7 +142,3 @@ def image_contrast(slabs: pd.DataFrame, tomogram: Tomogram, contrast: Contrast |
 
 def _percent(inside: npt.NDArray[np.bool_]) -> str:
     return f"{100 * inside.mean():.0f} %"
-
-
-def _base(name: str) -> str:
-    return name.replace("\\", "/").rsplit("/", 1)[-1]

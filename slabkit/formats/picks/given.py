@@ -14,8 +14,9 @@ import numpy.typing as npt
 from slabkit.errors import InputError
 from slabkit.formats.picks.context import Centre, Unit
 from slabkit.formats.programs.shared.values import check_names
-from slabkit.formats.tomograms.names import composed, known_names
+from slabkit.formats.tomograms.names import known_names
 from slabkit.formats.tomograms.relion import unbinned_columns
+from slabkit.tables.names import composed
 
 if TYPE_CHECKING:
     import pandas as pd

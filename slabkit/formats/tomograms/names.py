@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 import os
 import re
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slabkit.errors import InputError, warn
+from slabkit.tables.names import composed
 
 if TYPE_CHECKING:
     from slabkit.tomogram import TomogramRef
@@ -142,11 +142,6 @@ def files_read(ref: TomogramRef) -> list[Path]:
     except InputError:  # said when it is opened
         pair = ()
     return [Path(ref.path)] if not pair else [*pair] if half == "sum" else [pair[half == "2"]]
-
-
-def composed(name: str) -> str:
-    """Spell a name with composed characters: disks and programs may take letters apart (NFD)."""
-    return unicodedata.normalize("NFC", name)
 
 
 def bare_name(name: str, eman: bool = False) -> str:

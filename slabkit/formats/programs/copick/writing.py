@@ -13,7 +13,8 @@ from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.copick import picks as pick_copick
 from slabkit.formats.tables.native import PickList, check_pick_list
 from slabkit.formats.tomograms.copick_project import CopickProject
-from slabkit.formats.tomograms.names import PREFIX, composed, is_reference
+from slabkit.formats.tomograms.names import PREFIX, is_reference
+from slabkit.tables.names import composed
 
 
 def plan_project_picks(

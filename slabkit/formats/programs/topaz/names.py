@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from slabkit.errors import InputError
-from slabkit.formats.programs.shared.micrograph_names import image_stem
+from slabkit.tables.names import image_stem
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 # What tables read as a missing value or as a number.

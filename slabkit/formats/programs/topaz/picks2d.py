@@ -10,7 +10,6 @@ import numpy as np
 from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.file_format import FileFormat, Minislabs, Slabs, one_by_one
 from slabkit.formats.programs.shared.csv_columns import csv_columns
-from slabkit.formats.programs.shared.micrograph_names import image_stem
 from slabkit.formats.programs.shared.result_values import (
     pooled_results,
     read_result_table,
@@ -19,6 +18,7 @@ from slabkit.formats.programs.shared.result_values import (
 from slabkit.formats.programs.shared.values import coordinates, optional_numbers
 from slabkit.formats.programs.topaz.names import restored_names
 from slabkit.formats.source import Source
+from slabkit.tables.names import image_stem
 
 if TYPE_CHECKING:
     import pandas as pd

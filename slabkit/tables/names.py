@@ -1,19 +1,24 @@
-"""Which slab or gallery a name of another program means: by exact rules."""
+"""Names that are written in several ways; which slab or gallery one means, by exact rules."""
 
 from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 
 from slabkit.errors import InputError
-from slabkit.formats.tomograms.names import composed
 
 # What programs put before and after the names of micrographs that they import or align.
 _UID_PREFIX = re.compile(r"^\d{21}_")
 _ALIGNED = re.compile(r"_(patch|rigid)_aligned(_doseweighted)?$")
 _IMAGE_SUFFIXES = (".mrcs", ".mrc", ".tiff", ".tif", ".png", ".jpeg", ".jpg")
+
+
+def composed(name: str) -> str:
+    """Spell a name with composed characters: disks and programs may take letters apart (NFD)."""
+    return unicodedata.normalize("NFC", name)
 
 
 class MicrographNames:
