@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "slabkit"
 
-BASE = {"errors", "units"}
+BASE = {"errors", "names", "units"}
 STAGES = {
     "slabs",
     "picking",
@@ -30,6 +30,7 @@ BELOW = BASE | {"tables", "tomogram", "arrays"}
 # What a part may import of slabkit; every part may import from within itself.
 ALLOWED = {
     "errors": set(),
+    "names": {"errors"},
     "units": {"errors"},
     "arrays": BASE,
     "tables": BASE,

@@ -17,8 +17,8 @@ from slabkit.formats.picks2d import (
 )
 from slabkit.formats.registry import detect_format, format_table
 from slabkit.formats.source import Source
+from slabkit.names import MicrographNames
 from slabkit.tables import PICKS2D, SLABS, make_table
-from slabkit.tables.names import MicrographNames
 
 # Names that have bitten people: dots, numbers only, one the beginning of another.
 NAMES = ["TS_1_7.30Apx_slab000", "00255_slab001", "cmr_1_slab00", "cmr_1_slab00_b"]

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from slabkit.errors import InputError, warn
 from slabkit.formats.picks.given import Context
 from slabkit.formats.source import Source
-from slabkit.tables.names import MicrographNames
+from slabkit.names import MicrographNames
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from slabkit.formats.file_format import Slabs, pooled
 from slabkit.formats.registry import detect_format, fitting_formats
 from slabkit.formats.source import Source
 from slabkit.formats.tables.paths import check_given_once
-from slabkit.tables.names import MicrographNames
+from slabkit.names import MicrographNames
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from slabkit.arrays.tiling import GalleryLayout
 from slabkit.errors import InputError, warn
+from slabkit.names import plain_stem
 from slabkit.tables import rows_named
 
 if TYPE_CHECKING:
@@ -24,11 +25,6 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 UNMATCHED, FILLER, OFF_CENTRE = -1, -2, -3
 """Instead of a minislab's row: nothing there, an empty tile, too far from any tile."""
-
-# What programs put around the name of a micrograph that they import.
-_IMPORT_PREFIX = re.compile(r"^\d{21}_")
-_SUFFIX = re.compile(r"(_(patch|rigid)_aligned(_doseweighted)?)?(\.(mrcs?|tiff?|png|jpe?g))?$")
-
 
 # Galleries as slabkit names them; before the number comes the set, in old ones nothing.
 _OURS = re.compile(r"(minislabs(?:_[0-9a-f]{6})?)_\d{3,}")
@@ -130,13 +126,13 @@ def _check_gallery_set(results: pd.DataFrame, minislabs: pd.DataFrame) -> None:
 
 def _check_names_of_sets(results: pd.DataFrame, minislabs: pd.DataFrame) -> None:
     """Refuse names of galleries and stacks that say that they are of another set."""
-    known = map(_gallery_stem, minislabs["rlnMicrographName"].unique())
+    known = map(plain_stem, minislabs["rlnMicrographName"].unique())
     sets = {match[1] for match in map(_OURS.fullmatch, known) if match}
     for column in ("rlnImageName", "rlnMicrographName"):
         if not sets or column not in results.columns:
             continue
         files = results[column].str.rpartition("@")[2]
-        named = {file: _OURS.fullmatch(_gallery_stem(file)) for file in files.unique()}
+        named = {file: _OURS.fullmatch(plain_stem(file)) for file in files.unique()}
         others = {file for file, match in named.items() if match and match[1] not in sets}
         foreign = files.isin(others).to_numpy()
         if foreign.any():
@@ -314,7 +310,7 @@ def _tiles_at(
 
 def _galleries(results: pd.DataFrame, minislabs: pd.DataFrame) -> Integers:
     """Find the number of each row's gallery in the minislab table; -1 for a foreign one."""
-    names = [_gallery_stem(name) for name in minislabs["rlnMicrographName"].unique()]
+    names = [plain_stem(name) for name in minislabs["rlnMicrographName"].unique()]
     by_number: dict[str, int] = {}
     for code, name in enumerate(names):
         if names.index(name) != code:
@@ -327,7 +323,7 @@ def _galleries(results: pd.DataFrame, minislabs: pd.DataFrame) -> Integers:
     tied = "slabkitGallerySet" in results.columns  # and found to be of this set
 
     def code_of(name: str) -> int:
-        stem = _gallery_stem(name)
+        stem = plain_stem(name)
         if stem not in codes and re.fullmatch(r"\d{1,9}", stem):
             code = by_number.get(str(int(stem)), -1)
             ours = None if tied or code < 0 else _OURS.fullmatch(names[code])
@@ -343,10 +339,6 @@ def _galleries(results: pd.DataFrame, minislabs: pd.DataFrame) -> Integers:
     written = results["rlnMicrographName"]
     mapped = {name: code_of(name) for name in written.unique()}
     return np.asarray(written.map(mapped), dtype=np.int64)
-
-
-def _gallery_stem(name: str) -> str:
-    return _SUFFIX.sub("", _IMPORT_PREFIX.sub("", posixpath.basename(name.replace("\\", "/"))), 1)
 
 
 def _check_image_numbers(names: Sequence[str]) -> None:

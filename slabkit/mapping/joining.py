@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError, warn
+from slabkit.names import MicrographNames
 from slabkit.tables import SLABS, TOMOGRAMS, make_table, rows_named, validate_table
-from slabkit.tables.names import MicrographNames
 from slabkit.tomogram import Tomogram
 from slabkit.units import Contrast, opposite_contrast, voxel_sizes_equal
 
@@ -27,7 +27,7 @@ def match_micrographs(
 ) -> npt.NDArray[np.int64]:
     """Find the slab (row of the slab table) of every 2D pick by ``rlnMicrographName``.
 
-    Names are joined as `slabkit.tables.names.MicrographNames` says. ``where`` begins messages.
+    Names are joined as `slabkit.names.MicrographNames` says. ``where`` begins messages.
     """
     names = slabs["rlnMicrographName"].tolist()
     found = MicrographNames(names).match(picks2d["rlnMicrographName"], where)

@@ -16,7 +16,7 @@ from slabkit.formats.picks.context import Centre, Unit
 from slabkit.formats.programs.shared.values import check_names
 from slabkit.formats.tomograms.names import known_names
 from slabkit.formats.tomograms.relion import unbinned_columns
-from slabkit.tables.names import composed
+from slabkit.names import composed
 
 if TYPE_CHECKING:
     import pandas as pd

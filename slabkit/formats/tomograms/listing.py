@@ -31,7 +31,7 @@ from slabkit.formats.volumes.em import is_em_volume
 from slabkit.formats.volumes.opening import check_size, file_kind, open_reference, open_volume
 from slabkit.formats.volumes.voxel_size import UnsetVoxelSizeError
 from slabkit.formats.volumes.zarr_folders import is_zarr
-from slabkit.tables.names import composed
+from slabkit.names import composed
 from slabkit.tomogram import Reading, Tomogram, TomogramRef
 from slabkit.units import Contrast
 

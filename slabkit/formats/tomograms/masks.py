@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slabkit.errors import InputError
 from slabkit.formats.tomograms.listing import list_tomograms
-from slabkit.tables.names import composed
+from slabkit.names import composed
 from slabkit.tomogram import TomogramRef
 
 

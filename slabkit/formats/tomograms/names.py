@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slabkit.errors import InputError, warn
-from slabkit.tables.names import composed
+from slabkit.names import UID_PREFIX, composed, without_import
 
 if TYPE_CHECKING:
     from slabkit.tomogram import TomogramRef
@@ -47,7 +47,6 @@ _REFERENCE = re.compile(rf"{PREFIX}(.+)::({RUNS}/[^/]+/[^/]+/[^/]+)", re.DOTALL)
 
 _HALVES = [("half1", "half2"), ("half_1", "half_2"), ("half-1", "half-2")]
 _HALVES += [("EVN", "ODD"), ("EVEN", "ODD"), ("Even", "Odd"), ("even", "odd"), ("evn", "odd")]
-_UID = re.compile(r"^\d{21}_")
 _SUFFIX = re.compile(
     r"\.(tomostar|(ome\.)?zarr\.zip|ozx|ome\.zarr|ome\.tiff?|zarr|tiff?|mrcs?|rec|map|st|em|hdf)(\.gz|\.bz2)?$",
     re.IGNORECASE,
@@ -153,7 +152,7 @@ def bare_name(name: str, eman: bool = False) -> str:
     bare = composed(name)
     if eman:
         bare = bare.split("__")[0] or bare
-    bare = _UID.sub("", bare) or bare
+    bare = without_import(bare) or bare
     bare = bare.removeprefix("rec_") or bare
     before = ""
     while bare != before:  # Warp writes X.mrc_10.00Apx.mrc of X.mrc.tomostar
@@ -165,7 +164,7 @@ def bare_name(name: str, eman: bool = False) -> str:
 
 def _different(name: str, other: str, eman: bool) -> bool:
     """Tell whether what programs put round two names says that they are not of one series."""
-    for pattern in (_UID, _TAG) if eman else (_UID,):
+    for pattern in (UID_PREFIX, _TAG) if eman else (UID_PREFIX,):
         found = pattern.search(name), pattern.search(other)
         if found[0] and found[1] and bare_name(found[0][0]) != bare_name(found[1][0]):
             return True

@@ -27,8 +27,8 @@ from slabkit.formats.programs.shared.json_values import (
 from slabkit.formats.programs.shared.orientations import with_rotations
 from slabkit.formats.programs.shared.values import typed_columns
 from slabkit.formats.source import Source
+from slabkit.names import composed
 from slabkit.tables import PICKS
-from slabkit.tables.names import composed
 
 if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList

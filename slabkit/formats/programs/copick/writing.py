@@ -14,7 +14,7 @@ from slabkit.formats.programs.copick import picks as pick_copick
 from slabkit.formats.tables.native import PickList, check_pick_list
 from slabkit.formats.tomograms.copick_project import CopickProject
 from slabkit.formats.tomograms.names import PREFIX, is_reference
-from slabkit.tables.names import composed
+from slabkit.names import composed
 
 
 def plan_project_picks(

@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from slabkit.errors import FormatError, InputError, MissingDependencyError
 from slabkit.formats.tables.paths import open_file, read_bytes
+from slabkit.names import base_name, without_import
 
 NUMPY_MAGIC = b"\x93NUMPY"
 STREAM_MAGIC = b"\x95CSDAT"
@@ -40,7 +41,6 @@ _TEXT = re.compile(
     r"""(?i:(?!(?:null|true|false|yes|no|on|off|[-+.\d][\d.e+_-]*)$))>?([^][{}'"#&*!|%@`~>\s][^#'"]*)"""
 )
 _LZ4_RATIO = 256  # no block becomes larger than so many times its bytes
-_UID_PREFIX = re.compile(r"^\d{21}_")
 
 
 def read_dataset(path: str | os.PathLike[str], fields: re.Pattern[str] | None = None) -> Columns:
@@ -225,7 +225,7 @@ def _encoded(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def plain_name(path: str) -> str:
     """Give a file's own name: without folders, ``>`` and the prefix that an import puts on it."""
-    return _UID_PREFIX.sub("", path.replace("\\", "/").lstrip(">").rsplit("/", 1)[-1])
+    return without_import(base_name(path.lstrip(">")))
 
 
 def unique_ids(texts: Sequence[str]) -> npt.NDArray[np.uint64]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from slabkit.errors import InputError
-from slabkit.tables.names import image_stem
+from slabkit.names import base_name, image_stem
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 # What tables read as a missing value or as a number.
@@ -64,7 +64,7 @@ def restored_names(written: Sequence[str], micrographs: Sequence[str], where: st
 
 
 def _stem(name: str) -> str:
-    return image_stem(name.replace("\\", "/").rsplit("/", 1)[-1])
+    return image_stem(base_name(name))
 
 
 def _is_plain(name: str) -> bool:

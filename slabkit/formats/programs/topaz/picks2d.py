@@ -18,7 +18,7 @@ from slabkit.formats.programs.shared.result_values import (
 from slabkit.formats.programs.shared.values import coordinates, optional_numbers
 from slabkit.formats.programs.topaz.names import restored_names
 from slabkit.formats.source import Source
-from slabkit.tables.names import image_stem
+from slabkit.names import image_stem
 
 if TYPE_CHECKING:
     import pandas as pd

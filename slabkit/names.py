@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from slabkit.errors import InputError
 
 # What programs put before and after the names of micrographs that they import or align.
-_UID_PREFIX = re.compile(r"^\d{21}_")
+UID_PREFIX = re.compile(r"^\d{21}_")
 _ALIGNED = re.compile(r"_(patch|rigid)_aligned(_doseweighted)?$")
 _IMAGE_SUFFIXES = (".mrcs", ".mrc", ".tiff", ".tif", ".png", ".jpeg", ".jpg")
 
@@ -31,8 +31,8 @@ class MicrographNames:
         self.names = list(dict.fromkeys(names))
         self._what = what
         self._exact = set(self.names)
-        self._by_base = _grouped(self.names, _base)
-        self._by_stem = _grouped(self.names, lambda name: image_stem(_base(name)))
+        self._by_base = _grouped(self.names, base_name)
+        self._by_stem = _grouped(self.names, lambda name: image_stem(base_name(name)))
 
     def match(self, written: Iterable[str], where: str) -> dict[str, str]:
         """Give the table's name of each name that another program wrote.
@@ -70,7 +70,7 @@ class MicrographNames:
         several folders, the one whose folder ends the file's. Refused where none fits, or several
         do.
         """
-        stem = composed(_base(path))
+        stem = composed(base_name(path))
         for suffix in suffixes:
             if stem.lower().endswith(suffix):
                 stem = stem[: -len(suffix)]
@@ -96,20 +96,31 @@ class MicrographNames:
     def _fitting(self, name: str) -> list[str]:
         if name in self._exact:
             return [name]
-        base = composed(_base(name))
-        plain = _ALIGNED.sub("", image_stem(_UID_PREFIX.sub("", base)))
+        base = composed(base_name(name))
         return (
             self._by_base.get(base)
             or self._by_stem.get(image_stem(base))
             # A name that has the suffix's letters in it may be meant as it is.
             or self._by_stem.get(base)
-            or self._by_stem.get(plain)
+            or self._by_stem.get(plain_stem(base))
             or []
         )
 
     def _closest(self, name: str) -> str:
-        close = difflib.get_close_matches(image_stem(_base(name)), self._by_stem, n=3, cutoff=0.0)
+        close = difflib.get_close_matches(
+            image_stem(base_name(name)), self._by_stem, n=3, cutoff=0.0
+        )
         return ", ".join(self._by_stem[stem][0] for stem in close) or "none, it is empty"
+
+
+def plain_stem(name: str) -> str:
+    """Give the file name without what programs put before and after it, and without its suffix."""
+    return _ALIGNED.sub("", image_stem(without_import(base_name(name))))
+
+
+def without_import(name: str) -> str:
+    """Take CryoSPARC's 21 digits from the beginning of a name."""
+    return UID_PREFIX.sub("", name)
 
 
 def image_stem(base: str) -> str:
@@ -120,7 +131,8 @@ def image_stem(base: str) -> str:
     return base
 
 
-def _base(name: str) -> str:
+def base_name(name: str) -> str:
+    """Take the folders from a path, of any system, that a table has."""
     return name.replace("\\", "/").rsplit("/", 1)[-1]
 
 
