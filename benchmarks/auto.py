@@ -34,10 +34,10 @@ def f4(precision: float, recall: float) -> float:
     return 17 * precision * recall / (16 * precision + recall) if precision and recall else 0.0
 
 
-def numbers(table: Path, data: Path) -> dict[str, float]:
+def numbers(table: Path, truth_file: Path) -> dict[str, float]:
     """Score a list against the truth of its tomograms."""
     listed = read_picks(table)
-    truth = read_picks(data / "tomograms" / "truth.csv").picks
+    truth = read_picks(truth_file).picks
     here = truth["slabkitTomogram"].isin(listed.tomograms["slabkitTomogram"])
     truth = truth[here & (truth["slabkitSpecies"] != LEFT_OUT)].reset_index(drop=True)
     score = score_picks(listed.picks.assign(slabkitSpecies=""), truth)
@@ -45,7 +45,13 @@ def numbers(table: Path, data: Path) -> dict[str, float]:
     weights = [CZII_WEIGHTS[name] for name in score.table["species"]]
     each = [f4(precision, recall) for recall in score.table["recall"]]
     weighted = sum(w * one for w, one in zip(weights, each, strict=True)) / sum(weights)
-    return {"picks": len(listed.picks), "F4": score.total["f_beta"], "weighted F4": weighted}
+    return {
+        "picks": len(listed.picks),
+        "F4": score.total["f_beta"],
+        "weighted F4": weighted,
+        "precision": precision,
+        "recall": score.total["recall"],
+    }
 
 
 def tour() -> list[str]:
@@ -90,7 +96,8 @@ def main() -> None:
                 at = [volumes if word == "tomograms/*.mrc" else [word] for word in command]
                 words = [word for part in at for word in part]
                 seconds += run_once([SLABKIT, *words], own).seconds
-            before, after = numbers(own / "picks.star", data), numbers(own / "curated.star", data)
+            known = data / "tomograms" / "truth.csv"
+            before, after = numbers(own / "picks.star", known), numbers(own / "curated.star", known)
             asked = [shlex.join(["slabkit", *map(str, words)]) for words in chain]
             values[name] = {
                 "commands": len(chain),

@@ -56,6 +56,7 @@ from slabkit.formats.tables.native import PickList, write_picks
 from slabkit.formats.tables.star import read_star
 from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.scoring import match_picks
+from slabkit.steps.classify import GOOD_QUALITY
 
 Array = npt.NDArray[Any]
 
@@ -64,7 +65,6 @@ SPECIES = ("ribosome", "virus-like-particle", "thyroglobulin", "beta-galactosida
 BOX, DEPTH, VOXEL_SIZE = 400, 300, 10.0
 IMAGES, TRUE_SHARE, SEEDS = 1000, 0.4, (0, 1, 2)
 CLASSES, MORE_CLASSES, ITERATIONS, STEP = 10, 30, 15, 6
-AUTO_QUALITY = 0.12  # --quality's default
 SPEED_GOAL, MEMORY_GOAL_MB = 20, 2048
 GROWTH_ITERATIONS = 4
 RELION = ["--psi_step", 2 * STEP, "--offset_range", 5, "--offset_step", 2, "--oversampling", 1]
@@ -260,7 +260,7 @@ def compare_programs(
             costs.append(cost)
             results.append(judge(found, species))
             if quality:
-                autos.append(judge(found, species, quality[0] >= AUTO_QUALITY))
+                autos.append(judge(found, species, quality[0] >= GOOD_QUALITY))
         middle = sorted(costs, key=lambda cost: cost.seconds)[len(costs) // 2]
         lines.append(row(label, middle, mean_of(results)))
         values[label] = {**vars(middle), **mean_of(results), "seeds": results}

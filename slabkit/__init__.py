@@ -66,6 +66,7 @@ __all__ = [
     "stack_minislabs",
     "suggest_labels",
     "threshold_for_precision",
+    "with_repeats",
     "write_labels",
     "write_minislabs",
     "write_picks",
@@ -75,7 +76,8 @@ __all__ = [
 
 # Public names by the module that they are in.
 _NAMES = {
-    "classification": "Classification ClassificationSettings classify_images name_averages",
+    "classification": "Classification ClassificationSettings classify_images name_averages "
+    "with_repeats",
     "curation": "curate_picks find_conflicts measure_agreement pick_history pick_statistics "
     "rescue_picks settle_conflicts suggest_labels",
     "errors": "SlabkitError SlabkitWarning",
@@ -129,6 +131,7 @@ if TYPE_CHECKING:
         ClassificationSettings,
         classify_images,
         name_averages,
+        with_repeats,
     )
     from slabkit.curation import (
         curate_picks,

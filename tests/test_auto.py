@@ -15,6 +15,7 @@ from command_line import run_in_process
 
 import slabkit as package
 from slabkit.errors import SlabkitWarning
+from slabkit.formats.tables.classification import read_classes
 from slabkit.formats.tables.native import (
     read_labels,
     read_minislabs,
@@ -140,9 +141,9 @@ def test_box_and_depth_follow_from_the_diameters(slabkit, tour, tmp_path):
 
 @pytest.fixture
 def judged(made):
-    """The list of `auto`, a third of its picks with the score that counts."""
+    """The list of `auto`, with scores that have nothing to do with the classes."""
     picks = read_native_picks(made / "picks.star")
-    picks.picks["slabkitScore"] = np.where(np.arange(len(picks.picks)) % 3 == 0, 4.0, 3.99)
+    picks.picks["slabkitScore"] = np.geomspace(2, 30, len(picks.picks))
     write_picks(made.parent / "p.star", picks)
     return picks
 
@@ -150,31 +151,42 @@ def judged(made):
 LABEL = ("label", "made/classes/classified.star", "--minislabs", "made/minislabs/minislabs.star")
 
 
-def test_label_auto_accepts_what_stands_out_whatever_its_class(slabkit, judged, tmp_path):
-    slabkit(*LABEL, "--auto", "-o", "plain.star")
-    slabkit(*LABEL, "--auto", "--picks", "p.star", "-o", "labels.star")
-    plain, labels = (
-        read_labels(tmp_path / name).set_index("slabkitPickId")["slabkitDecision"]
-        for name in ("plain.star", "labels.star")
-    )
-    sure = set(judged.picks.loc[judged.picks["slabkitScore"] >= 4, "slabkitPickId"])
-    assert (plain == "rejected").any()
-    assert labels.to_dict() == {
-        name: "accepted" if name in sure else decision for name, decision in plain.items()
-    }
+@pytest.mark.parametrize(
+    ("kind", "start", "of_quality", "of_score"),
+    [("blob-rims", -4.42, 0.72, 2.12), ("template", -11.17, 0.51, 6.26)],
+)
+def test_label_auto_weighs_classes_and_scores(
+    slabkit, judged, tmp_path, kind, start, of_quality, of_score
+):
+    judged.picks["slabkitScoreKind"] = kind
+    write_picks(tmp_path / "p.star", judged)
+    quality = read_classes(tmp_path / "made" / "classes" / "classes.star")
+    for least, option in ((0.12, ()), (0.5, ("--quality", 0.5))):
+        slabkit(*LABEL, "--auto", *option, "--picks", "p.star", "-o", f"l{least}.star")
+        labels = read_labels(tmp_path / f"l{least}.star").set_index("slabkitPickId")
+        share = labels["slabkitClass"].map(quality).clip(0.01, 0.99)
+        score = judged.picks.set_index("slabkitPickId")["slabkitScore"][labels.index]
+        odds = start + of_quality * np.log(share / (1 - share)) + of_score * np.log(score)
+        accepted = labels["slabkitDecision"] == "accepted"
+        assert accepted.any()
+        assert not accepted.all()
+        assert accepted.tolist() == (1 / (1 + np.exp(-odds)) >= least).tolist()
 
 
 @pytest.mark.parametrize(
     ("options", "change", "message"),
     [
         (("--classes", "1"), None, "--picks is for --auto"),
-        (("--auto",), "kind", "of the kind 'topaz' and not in standard deviations"),
+        (("--auto",), "kind", "of the kind 'topaz' and not all in standard deviations"),
+        (("--auto",), "two kinds", "of blobs and of templates and not all in standard deviations"),
         (("--auto",), "fewer", "minislabs are of picks that it does not have"),
     ],
 )
 def test_label_auto_refuses_other_scores(slabkit, judged, tmp_path, options, change, message):
     if change == "kind":
         judged.picks["slabkitScoreKind"] = "topaz"
+    elif change == "two kinds":
+        judged.picks.loc[0, "slabkitScoreKind"] = "template"
     elif change == "fewer":
         judged = replace(judged, picks=judged.picks[1:].reset_index(drop=True))
     write_picks(tmp_path / "p.star", judged)

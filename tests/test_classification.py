@@ -333,7 +333,7 @@ def test_planted_classes_angles_and_shifts_are_found(side):
     chosen = settings(classes=6, iterations=12, angular_step=STEP)
     found = classify_images(case.images, PIXEL, chosen)
     assert purity(found.class_number, case.shape) >= 0.95
-    assert found.quality[0] > 0.3
+    assert found.quality[0] > 0.2  # what label --auto accepts
     assert found.size.sum() == 90
     assert np.all(np.diff(np.round(found.quality, 6)) <= 0)
     # The pose of a class average is its own; of the members of a class, differences are true.

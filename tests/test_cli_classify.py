@@ -283,13 +283,15 @@ class TestLabels:
         labels = read_labels(tmp_path / "labels.star").set_index("slabkitPickId")
         assert all(set(labels.slabkitClass[list(ids)]) == {n} for n, ids in by_class.items())
 
-    @pytest.mark.parametrize("quality", [None, 0.0, 0.03])
+    @pytest.mark.parametrize("quality", [None, 0.0, "middle"])
     def test_auto_accepts_the_classes_of_that_quality(self, tmp_path, made, slabkit, quality):
         rows = read_star(tmp_path / "classes" / "classes.star")["classes"]
-        chosen = rows.slabkitQuality.astype(float) >= (0.12 if quality is None else quality)
+        values = rows.slabkitQuality.astype(float)
+        if quality == "middle":
+            quality = float(values.median())
+            assert quality > values.min()
+        chosen = values >= (0.2 if quality is None else quality)
         good = rows.rlnClassNumber[chosen]
-        if quality in (None, 0.03):
-            assert 0 < len(good) < len(rows)
         by_class = classes_of(tmp_path)
         option = () if quality is None else ("--quality", quality)
         done = slabkit(*self.LABEL, "--auto", *option, "-o", "labels.star")
@@ -542,7 +544,7 @@ class TestRunningAgain:
         done = slabkit("classify", "mini/minislabs.star", "-o", "out", *QUICK, "--json", "--quiet")
         said = json.loads(done.stdout)
         rows = read_star(tmp_path / "out" / "classes.star")["classes"]
-        good = rows.slabkitQuality.astype(float) >= 0.12
+        good = rows.slabkitQuality.astype(float) >= 0.2
         assert {name: said[name] for name in ("command", "status", "images", "classes")} == {
             "command": "classify", "status": "done", "images": 48, "classes": len(rows)
         }  # fmt: skip
@@ -770,6 +772,43 @@ def write_maps(folder):
         write_mrc(folder / f"map{kind}.mrc", density, VOXEL, label="test")
         options += ["--map", f"kind {kind}=map{kind}.mrc"]
     return options
+
+
+class TestRepeats:
+    def test_repeats_are_those_of_the_next_seeds(self, tmp_path, made, slabkit):
+        for seed in (1, 2):
+            slabkit("classify", "mini/minislabs.star", "-o", f"s{seed}", *QUICK, "--seed", seed)
+        slabkit("classify", "mini/minislabs.star", "-o", "all", *QUICK, "--repeats", 3)
+        before, after = (classified(tmp_path, out)["particles"] for out in ("classes", "all"))
+        assert list(after.columns) == [*before.columns, "slabkitRepeatShare"]
+        same = [name for name in NEW if name != "rlnClassNumber"]
+        pd.testing.assert_frame_equal(after[same], before[same])
+        shares = np.zeros(len(made))
+        for seed in (1, 2):
+            other = classified(tmp_path, f"s{seed}")["particles"]["rlnClassNumber"]
+            table = pd.crosstab(before["rlnClassNumber"], other)
+            for row, (one, two) in enumerate(zip(before["rlnClassNumber"], other, strict=True)):
+                both = table.loc[one, two]
+                smaller = min(table.loc[one].sum(), table[two].sum())
+                shares[row] += (both >= smaller / 2 and both >= 3) / 2
+        assert after["slabkitRepeatShare"].astype(float).tolist() == shares.tolist()
+        rows = read_star(tmp_path / "all" / "classes.star")["classes"]
+        mean = pd.Series(shares).groupby(after["rlnClassNumber"].to_numpy()).mean()
+        found = rows.slabkitRepeatShare.astype(float)
+        np.testing.assert_allclose(found, mean[rows.rlnClassNumber], atol=1e-4)
+        record = json.loads((tmp_path / "all" / "classified.star.json").read_text())
+        assert record["parameters"]["repeats"] == 3
+        record = json.loads((tmp_path / "classes" / "classified.star.json").read_text())
+        assert "repeats" not in record["parameters"]
+
+    def test_auto_never_accepts_a_class_that_does_not_come_again(self, tmp_path, made, slabkit):
+        table = tmp_path / "classes" / "classes.star"
+        blocks = read_star(table)
+        rows = blocks["classes"]
+        rows["slabkitRepeatShare"] = ["0.2", *["0.3"] * (len(rows) - 1)]
+        table.write_text(format_star(blocks))
+        slabkit(*TestLabels.LABEL, "--auto", "--quality", 0, "-o", "labels.star")
+        assert decided(tmp_path / "labels.star")["rejected"] == classes_of(tmp_path)["1"]
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from slabkit.classification.classify import (
 )
 from slabkit.classification.images import ArraySource, ImageSource
 from slabkit.classification.naming import ClassNames, name_averages
+from slabkit.classification.repeats import with_repeats
 
 __all__ = [
     "ArraySource",
@@ -18,4 +19,5 @@ __all__ = [
     "ImageSource",
     "classify_images",
     "name_averages",
+    "with_repeats",
 ]

@@ -1,6 +1,6 @@
 """Class averages, every image turned and shifted back once at full resolution, and their quality.
 
-Quality is signal over noise in an average, as far as its members agree with it.
+Quality is the share of particles among a class's members, as its average tells.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.exact import squared_size
+from slabkit.arrays.exact import exp, log, squared_size
 from slabkit.arrays.parallel import map_in_order
 from slabkit.classification.expectation import Expectation
 from slabkit.classification.harmonics import (
@@ -124,8 +124,10 @@ def _in_order(work: Callable[[Indices], _Posed], count: int, jobs: int) -> Itera
 
 
 _NOISE_IMAGES = 240
-_BEYOND = 0.3  # of the box, from its centre
-_CLUTTER = 2.0
+_ANGLES = 48
+_DISCS = (0.08, 0.345, 0.02)  # radii tried, of the box
+# The logarithm of the odds that a member is a particle.
+_ODDS, _OF_CONTRAST, _OF_LINE, _OF_SUPPORT = 0.55, 2.31, 2.92, 2.10
 _SAME = 0.5  # Fourier ring correlation of the halves down to which they agree
 
 
@@ -166,39 +168,61 @@ def agreement_of_noise(found: Expectation, references: Coefficients, weight: Sin
     return float(np.mean(found.agreement.astype(float) ** 2 / square[found.best_class]))
 
 
-def class_quality(
-    averages: Averages,
-    agreement: Floats,
-    chance: float,
-) -> Floats:
-    """Give each class a quality from 0 to 1: s / (1 + s).
+def class_quality(averages: Averages, agreement: Floats, chance: float) -> Floats:
+    """Estimate which share of each class's members are particles, from 0 to 1.
 
-    The signal-to-noise ratio s is the variance of the average within 0.42 of the box from the
-    centre, less twice that along circles beyond 0.3 of the box, over the variance of a single image
-    away from the particle; times the share of the members' agreement (mean correlation with the
-    average of the others) that is not chance (mean square correlation of noise, fitted likewise). A
-    particle at the centre does not vary along circles out there; a membrane that runs through the
-    image, or a neighbour, does.
+    Three things tell (benchmarks/class_quality.py): the contrast of the particle with what is
+    around it, over the deviation of a single image away from it; how much of that contrast is left
+    beside the brightest line that runs past, on two opposite sides, as a membrane does and a
+    neighbour does not; and the share of the members' agreement (mean correlation with the average
+    of the others) that is not chance (mean square correlation of noise, fitted likewise). The
+    logarithm of the odds is a sum of the three, fitted to simulated tomograms.
     """
-    side = averages.images.shape[1]
-    radius = radius_px_of(side)
-    signal = averages.images[:, radius <= WITHIN * side].var(1, dtype=np.float64)
+    # Protein is bright, or dark, in most averages.
+    contrast, line = max(
+        (_contrast_and_line(images) for images in (averages.images, -averages.images)),
+        key=lambda found: float((np.maximum(found[0], 0) * averages.members).sum()),
+    )
+    clear = contrast > 0
+    shown = np.where(clear, contrast, 1.0) / np.sqrt(np.maximum(averages.noise, 1e-30))
     supported = (np.clip(agreement, 0, 1) ** 2 - chance) / max(1 - chance, 1e-6)
-    clear = signal - _CLUTTER * _variance_along_circles(averages.images, radius)
-    ratio = np.maximum(clear, 0) / np.maximum(averages.noise, 1e-30) * np.clip(supported, 0, 1)
-    return np.asarray(ratio / (1 + ratio), dtype=np.float64)
+    odds = _ODDS + _OF_CONTRAST * log(np.maximum(shown, 1e-6))
+    odds -= _OF_LINE * np.clip(line / np.where(clear, contrast, 1.0), 0, 3)
+    odds += _OF_SUPPORT * log(np.clip(supported, 1e-6, 1))
+    quality = 1 / (1 + exp(-odds))
+    return np.asarray(np.where(clear & (supported > 0), quality, 0.0), dtype=np.float64)
 
 
-def _variance_along_circles(images: Singles, radius: Floats) -> Floats:
-    """Give the mean variance along circles beyond `_BEYOND` of the box, shape (n,)."""
+def _contrast_and_line(images: Singles) -> tuple[Floats, Floats]:
+    """Give how much brighter each particle is than its surround, and the brightest line's excess.
+
+    The particle is the disc, of those tried, whose contrast times radius is highest. A line is as
+    bright as the fainter of two opposite sectors of the surround.
+    """
+    from scipy.ndimage import map_coordinates
+
     side = images.shape[1]
-    ring = np.floor(radius).astype(int)
-    total, pixels = np.zeros(len(images)), 0
-    for r in range(max(1, round(_BEYOND * side)), max(side // 2, round(_BEYOND * side) + 1)):
-        own = ring == r
-        total += images[:, own].var(1, dtype=np.float64) * own.sum()
-        pixels += int(own.sum())
-    return total / pixels
+    radius = np.arange(side // 2, dtype=np.float64)
+    angle = 2 * np.pi * np.arange(_ANGLES) / _ANGLES
+    places = [side // 2 + radius[:, None] * wave for wave in (np.sin(angle), np.cos(angle))]
+    polar = np.stack([map_coordinates(image.astype(float), places, order=1) for image in images])
+    area = np.maximum(radius, 0.25)
+    contrast, line = np.zeros(len(images)), np.zeros(len(images))
+    best = np.full(len(images), -np.inf)
+    for disc in np.arange(*_DISCS) * side:
+        inside = radius <= disc
+        around = (radius > 1.1 * disc) & (radius <= max(1.5 * disc, 1.1 * disc + 2.5))
+        inner = np.einsum("nra,r->n", polar[:, inside], area[inside] / area[inside].sum()) / _ANGLES
+        profile = np.einsum("nra,r->na", polar[:, around], area[around] / area[around].sum())
+        sectors = sum(np.roll(profile, turn, axis=1) for turn in range(-4, 4)) / 8
+        both = np.minimum(sectors[:, : _ANGLES // 2], sectors[:, _ANGLES // 2 :]).max(axis=1)
+        surround = profile.mean(axis=1)
+        found = inner - surround
+        better = found * disc > best
+        best = np.where(better, found * disc, best)
+        contrast = np.where(better, found, contrast)
+        line = np.where(better, both - surround, line)
+    return contrast, line
 
 
 def ring_resolution(averages: Averages, pixel_size: float, radius_px: float) -> Floats:

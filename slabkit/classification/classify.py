@@ -124,6 +124,10 @@ class Classification:
         Mean correlation of a member with the average of the others.
     history : list of float
         Mean log-likelihood after each iteration.
+    repeat_share : ndarray, shape (n,), or None
+        Share of repeats in which an image is in the same class; None without repeats.
+    stability : ndarray, shape (classes,), or None
+        Mean of it over the members.
     """
 
     class_number: Indices
@@ -138,6 +142,8 @@ class Classification:
     quality: Floats
     agreement: Floats
     history: list[float]
+    repeat_share: Floats | None = None
+    stability: Floats | None = None
 
     def __repr__(self) -> str:
         return f"<Classification: {len(self.class_number)} images, {len(self.size)} classes>"
@@ -244,7 +250,7 @@ def classify_images(
     mean_agreement = np.bincount(index, agreement, len(own)) / members
     radius = basis.radius_px
     quality = class_quality(averages, mean_agreement, chance)
-    rank = np.lexsort((np.arange(len(own)), -averages.members, -np.round(quality, 6)))
+    rank = best_first(quality, averages.members)
     number = np.empty(len(own), dtype=np.intp)
     number[rank] = np.arange(1, len(own) + 1)
     turned_y = np.cos(angle) * shift_y + np.sin(angle) * shift_x
@@ -263,6 +269,12 @@ def classify_images(
         agreement=mean_agreement[rank],
         history=model.log_likelihood,
     )
+
+
+def best_first(quality: Floats, members: Indices) -> Indices:
+    """Put classes in the order of their numbers."""
+    order = np.lexsort((np.arange(len(quality)), -members, -np.round(quality, 6)))
+    return np.asarray(order, dtype=np.intp)
 
 
 def _geometry(

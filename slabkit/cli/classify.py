@@ -15,8 +15,9 @@ classify = command(
     classes.mrcs, classes.star, and classified.star: the table with each image's class, angle, shift
     and probability, as RELION names them. Choose classes with slabkit label.
 
-    Quality is s / (1 + s), where s is signal over noise in the average, as far as its members
-    confirm it. Lengths are in Å.
+    Quality, 0 to 1, is an estimate of the share of particles in a class, by the contrast of its
+    average with what is around it, by lines that run past, and by how far its members agree.
+    Lengths are in Å.
     """,
     table=argument(
         "minislabs.star, or any particle STAR of RELION; - for standard input.", "MINISLABS"
@@ -41,6 +42,11 @@ classify = command(
     ),
     shift_step=option("Step of shifts; default: a fortieth of the box, at least a pixel.", "Å"),
     seed=option("Another seed, another start.", min=0),
+    repeats=option(
+        "Classify N times, from N seeds, and lower the quality of classes that do not come again.",
+        "N",
+        min=1,
+    ),
     quality=option(
         "Classes of this quality and more are marked, as label --auto accepts them.", "Q"
     ),

@@ -6,7 +6,7 @@ from slabkit.cli.options import common
 from slabkit.cli.options.declare import argument, option
 from slabkit.cli.running import command
 from slabkit.steps.classify import GOOD_QUALITY
-from slabkit.steps.label import SURE_SCORE, Options, run
+from slabkit.steps.label import GOOD_PICK, Options, run
 from slabkit.steps.shared.names import species_name
 
 label = command(
@@ -58,13 +58,17 @@ label = command(
         "classes.star beside the result says. This is a rule, not a judgement: look at "
         "classes.png."
     ),
-    quality=option(f"With --auto: least quality, from 0 to 1; default: {GOOD_QUALITY:g}.", "Q"),
+    quality=option(
+        f"With --auto: least quality, from 0 to 1 (default: {GOOD_QUALITY:g}); with --picks, least "
+        f"probability of being a particle (default: {GOOD_PICK:g}).",
+        "Q",
+    ),
     species_from_classes=option(
         "Species of what is accepted: the name of its class in classes.star (slabkit name)."
     ),
     picks=option(
-        "With --auto: the list that the minislabs are of. Its picks with a score of "
-        f"{SURE_SCORE:g} standard deviations and more are accepted whatever their class.",
+        "With --auto: the list that the minislabs are of, whose scores count beside the quality of "
+        "the classes. Of pick blob or pick template.",
         "PICKS",
     ),
     unlisted=option(

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import exp, log
 from slabkit.errors import InputError
 from slabkit.tables import DECISIONS, PROBABILITY, require_values
 
 if TYPE_CHECKING:
     import pandas as pd
 
+
+# The logarithm of the odds that a pick is a particle: a constant, and what the odds of its class's
+# quality and its score count.
+_ODDS = {"blob": (-4.42, 0.72, 2.12), "template": (-11.17, 0.51, 6.26)}
+_SURE = 0.01  # no class says more, so that a score that stands out can still win
 
 _CLASS_PROBABILITY = "rlnMaxValueProbDistribution"
 
@@ -58,19 +64,28 @@ def decide_rows(
 
 
 def decide_by_quality(
-    results: pd.DataFrame, quality: Mapping[str, float], least: float
+    results: pd.DataFrame,
+    quality: Mapping[str, float],
+    least: float,
+    scores: Mapping[str, float] | None = None,
+    kind: Literal["blob", "template"] = "blob",
 ) -> pd.DataFrame:
     """Decide by the quality of classes, without a person looking at them.
 
     Parameters
     ----------
     results : DataFrame
-        With ``slabkitClass``.
+        With ``slabkitClass``, and ``slabkitPickId`` where there are scores.
     quality : mapping of str to float
         Quality of each class, as `slabkit classify` measures it.
     least : float
         Images in classes of this quality and more are accepted, the others rejected; images that
-        are in no class (0, or none) get no decision.
+        are in no class (0, or none) get no decision. With scores it is the probability of being a
+        particle, which follows from quality and score (benchmarks/class_quality.py).
+    scores : mapping of str to float, optional
+        Of each pick by its id, in standard deviations of noise.
+    kind : {"blob", "template"}, optional
+        Of the scores.
 
     Returns
     -------
@@ -94,6 +109,12 @@ def decide_by_quality(
             "not of one classification."
         )
     good = own.map(lambda name: quality.get(name, np.nan)).to_numpy(dtype=float)
+    if scores is not None:
+        share = np.clip(good, _SURE, 1 - _SURE)
+        score = results["slabkitPickId"].map(scores).to_numpy(dtype=float)
+        start, of_quality, of_score = _ODDS[kind]
+        odds = start + of_quality * log(share / (1 - share)) + of_score * log(np.maximum(score, 1))
+        good = 1 / (1 + exp(-odds))
     decisions = np.where(good >= least, "accepted", "rejected").astype(object)
     decisions[np.isnan(good)] = "undecided"
     return results.assign(slabkitDecision=decisions)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from slabkit.classification import Classification, ClassificationSettings, ClassNames
     from slabkit.formats.particle_images import ParticleImages
 
-GOOD_QUALITY = 0.12
+GOOD_QUALITY = 0.2
 """Classes of this quality and more are accepted by ``label --auto``."""
 
 _SHOWN = 12
@@ -53,6 +53,7 @@ class Options:
     pixel_size: float | None = None
     device: str = "cpu"
     maps: Maps = ()  # species and file
+    repeats: int = 1
 
 
 def default_classes(images: int) -> int:
@@ -77,6 +78,8 @@ def run(options: Options, frame: Frame) -> None:
     )
     if not 0 <= options.quality <= 1:
         raise InputError(f"--quality must be from 0 to 1, not {options.quality:g}.")
+    if options.repeats < 1:
+        raise InputError(f"--repeats must be 1 or more, not {options.repeats}.")
     check_maps(options.maps)
     images = read_particle_images(
         options.table, contrast=options.contrast, pixel_size=options.pixel_size
@@ -91,7 +94,8 @@ def run(options: Options, frame: Frame) -> None:
         inputs=[options.table, *images.files, *(file for _, file in options.maps)],
         text_inputs={"-": images.particles.to_csv()} if options.table == "-" else None,
         parameters={
-            **parameters(options, "table", "out", "maps"),
+            **parameters(options, "table", "out", "maps", "repeats"),
+            **({"repeats": options.repeats} if options.repeats > 1 else {}),
             **({"maps": [name for name, _ in options.maps]} if options.maps else {}),
         },
     ) as work:
@@ -113,24 +117,32 @@ def run(options: Options, frame: Frame) -> None:
 def _classified(
     images: ParticleImages, settings: ClassificationSettings, options: Options, frame: Frame
 ) -> Classification:
-    from slabkit.classification import classify_images
+    from slabkit.classification import classify_images, with_repeats
 
+    repeat = 0
     with frame.reporter.progress() as show:
 
         def progress(what: str, done: int, total: int, log_likelihood: float | None) -> None:
             text = what
             if log_likelihood is not None:
                 text = f"iteration {done}, log-likelihood {log_likelihood:.2f} an image"
-            show(what, done, total, text)
+            if options.repeats > 1:
+                text = f"repeat {repeat + 1} of {options.repeats}: {text}"
+            show(f"{what} {repeat}" if repeat else what, done, total, text)
 
-        return classify_images(
-            images,
-            images.pixel_size,
-            settings,
-            device=options.device,
-            jobs=frame.workers,
-            progress=progress,
-        )
+        made = []
+        for repeat in range(options.repeats):
+            made.append(
+                classify_images(
+                    images,
+                    images.pixel_size,
+                    replace(settings, seed=settings.seed + repeat),
+                    device=options.device,
+                    jobs=frame.workers,
+                    progress=progress,
+                )
+            )
+        return with_repeats(made[0], made[1:]) if len(made) > 1 else made[0]
 
 
 def _warn(result: Classification, images: ParticleImages, table: str, classes: int) -> None:
@@ -177,6 +189,7 @@ def _write(
         "slabkitClassSize": result.size,
         "slabkitQuality": result.quality.round(4),
         "slabkitAgreement": result.agreement.round(4),
+        **({} if result.stability is None else {"slabkitRepeatShare": result.stability.round(4)}),
         **(name_columns(names) if names is not None else {}),
     }
     sheet = sheet_of(
@@ -196,6 +209,11 @@ def _write(
             "rlnOriginYAngst": result.origin_y.round(3),
             "rlnMaxValueProbDistribution": result.probability.round(4),
             "rlnLogLikeliContribution": result.log_likelihood.round(4),
+            **(
+                {}
+                if result.repeat_share is None
+                else {"slabkitRepeatShare": result.repeat_share.round(4)}
+            ),
         },
     )
     work.outputs += [averages, classes, picture]
@@ -225,6 +243,15 @@ def quality_shown(classified: Path) -> float:
 
 def _report(work: Work, result: Classification, quality: float) -> None:
     good = result.quality >= quality
+    if result.stability is not None:
+        from slabkit.classification.repeats import UNSTABLE
+
+        unstable = result.stability < UNSTABLE
+        work.note(
+            f"{int(unstable.sum())} classes with {int(result.size[unstable].sum())} images do not "
+            "come again in repeats; their quality is 0"
+        )
+        work.summary["unstable_classes"] = int(unstable.sum())
     rows = [
         (number + 1, int(result.size[number]), result.resolution[number], result.quality[number])
         for number in range(min(_SHOWN, len(result.size)))

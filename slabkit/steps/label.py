@@ -10,8 +10,8 @@ from slabkit.errors import InputError
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.classify import GOOD_QUALITY
 
-SURE_SCORE = 4.0
-"""Picks of this score are accepted by ``--auto --picks`` whatever their class."""
+GOOD_PICK = 0.12
+"""Picks that are particles with this probability and more are accepted by ``--auto --picks``."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +89,8 @@ def run(options: Options, frame: Frame) -> None:
         raise InputError("--picks takes a file, not standard input (-).")
     if options.species_from_classes and options.species:
         raise InputError("--species names what is accepted; leave --species-from-classes out.")
-    least = GOOD_QUALITY if options.quality is None else options.quality
+    usual = GOOD_QUALITY if options.picks is None else GOOD_PICK
+    least = usual if options.quality is None else options.quality
     given = [*options.results, options.minislabs, *([options.picks] if options.picks else [])]
     if given.count("-") > 1:
         raise InputError("only one table can come from standard input (-).")
@@ -102,9 +103,7 @@ def run(options: Options, frame: Frame) -> None:
     if options.auto:
         if by_value:
             raise InputError("--auto decides by itself; leave --classes and --threshold out.")
-        decided, qualities = _by_quality(options.results, decided, least)
-        if options.picks is not None:
-            decided = _sure_accepted(decided, table, options.picks)
+        decided, qualities = _by_quality(options, decided, table, least)
     elif not by_value:
         _refuse_classified(options.results)
     if options.species_from_classes:
@@ -165,14 +164,25 @@ def _refuse_classified(results: tuple[str, ...]) -> None:
 
 
 def _by_quality(
-    results: tuple[str, ...], read: pd.DataFrame, quality: float
+    options: Options, read: pd.DataFrame, minislabs: pd.DataFrame, least: float
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Decide by the quality of the classes; gives the file of the qualities too."""
-    from slabkit.formats.tables.classification import read_classes
+    """Decide by the quality of the classes, and scores; gives the file of the qualities too."""
+    from slabkit.classification.repeats import UNSTABLE
+    from slabkit.formats.tables.classification import read_class_table, read_classes
     from slabkit.labels import decide_by_quality
 
-    table = _class_table(results, "--auto", "quality")
-    return decide_by_quality(read, read_classes(table), quality), [str(table)]
+    table = _class_table(options.results, "--auto", "quality")
+    quality = read_classes(table)
+    rows = read_class_table(table)
+    if "slabkitRepeatShare" in rows.columns:
+        unstable = rows["slabkitRepeatShare"].astype(float) < UNSTABLE
+        quality |= dict.fromkeys(rows.loc[unstable, "rlnClassNumber"], -1.0)  # whatever is asked
+    if options.picks is None:
+        return decide_by_quality(read, quality, least), [str(table)]
+    if "slabkitPickId" not in read.columns:
+        raise InputError(f"{options.picks}: the result names no pick by its id; leave --picks out.")
+    scores, kind = _scores(options.picks, minislabs)
+    return decide_by_quality(read, quality, least, scores, kind), [str(table)]
 
 
 def _with_species(results: tuple[str, ...], read: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -199,29 +209,29 @@ def _class_table(results: tuple[str, ...], option: str, what: str) -> Path:
     return table
 
 
-def _sure_accepted(decided: pd.DataFrame, minislabs: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Accept the picks of a list that stand out by their score, whatever their class."""
+def _scores(
+    source: str, minislabs: pd.DataFrame
+) -> tuple[dict[str, float], Literal["blob", "template"]]:
+    """Give the score of each pick of a list, and of what kind they are."""
     from slabkit.formats.tables.native import read_native_picks
 
     picks = read_native_picks(source).picks
     kinds = sorted(set(picks["slabkitScoreKind"]))
     other = [kind for kind in kinds if not kind.startswith("blob-") and kind != "template"]
-    if other:
+    if other or len({kind == "template" for kind in kinds}) > 1:
+        what = f"of the kind {other[0]!r}" if other else "of blobs and of templates"
         raise InputError(
-            f"{source}: its scores are of the kind {other[0]!r} and not in standard deviations of "
-            "noise, as those of pick blob and pick template; leave --picks out."
+            f"{source}: its scores are {what} and not all in standard deviations of one noise, as "
+            "those of pick blob or of pick template; leave --picks out."
         )
-    if "slabkitPickId" not in decided.columns:
-        raise InputError(f"{source}: the result names no pick by its id; leave --picks out.")
     missing = ~minislabs["slabkitPickId"].isin(picks["slabkitPickId"])
     if missing.any():
         raise InputError(
             f"{source}: {int(missing.sum())} of {len(minislabs)} minislabs are of picks that it "
             "does not have; give the list that the minislabs were made of."
         )
-    sure = set(picks.loc[picks["slabkitScore"] >= SURE_SCORE, "slabkitPickId"])
-    stand_out = decided["slabkitPickId"].isin(sure) & (decided["slabkitDecision"] == "rejected")
-    return decided.assign(slabkitDecision=decided["slabkitDecision"].mask(stand_out, "accepted"))
+    scores = dict(zip(picks["slabkitPickId"], picks["slabkitScore"].tolist(), strict=True))
+    return scores, "template" if kinds == ["template"] else "blob"
 
 
 def _report(work: Work, report: LabelReport) -> None:
