@@ -31,7 +31,7 @@ def shot(page, name):
     path = Path(__file__).with_name(f"review_{name}.png")
     page.screenshot(path=path)
     with Image.open(path) as picture:
-        small = picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=96)
+        small = picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=220)
     small.save(path, optimize=True)
 
 

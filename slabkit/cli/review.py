@@ -26,6 +26,11 @@ review = command(
     minislabs=argument("minislabs.star.", "MINISLABS"),
     picks=option("The pick list: scores, places, tomograms.", "PICKS"),
     classified=option("Classes of the minislabs: classified.star of slabkit classify.", "STAR"),
+    model=option(
+        "A model of slabkit learn: it orders the minislabs, and is trained again on what people "
+        "decide.",
+        "DIR",
+    ),
     species=option(
         "Names for the keys 1 to 9; default: those in the pick list.",
         "NAME,...",

@@ -28,6 +28,7 @@ class Options:
     minislabs: str
     picks: str | None = None
     classified: str | None = None
+    model: str | None = None
     species: tuple[str, ...] = ()
     order: Order | None = None  # None: by what there is
     reviewer: tuple[str, ...] = ()
@@ -94,6 +95,12 @@ def _check(options: Options) -> None:
             raise InputError(f"--reviewer {name!r}: is not a name.")
     if len(options.species) > 9:
         raise InputError("--species takes nine species at most, one for each of the keys 1 to 9.")
+    if options.model is not None:
+        from slabkit.steps.shared.learning import load_model
+
+        if options.page is not None:
+            raise InputError("--model needs the server; leave --page or --model out.")
+        load_model(options.model)
     from slabkit.review.security import is_loopback
 
     if options.page is None and not is_loopback(options.host) and not options.reviewer:
@@ -132,14 +139,15 @@ def _order(options: Options, listing: Listing) -> str:
 
     scored = bool(np.isfinite(listing.columns["score"]).any())
     if options.order is None:
-        return "suggest" if scored or len(listing.classes) > 1 else "list"
+        return "suggest" if scored or len(listing.classes) > 1 or options.model else "list"
     if options.order == "score" and not scored:
         raise InputError("--order score: there are no scores; give the pick list with --picks.")
     if options.order == "class" and len(listing.classes) < 2:
         raise InputError("--order class: there are no classes; give them with --classified.")
-    if options.order in ("suggest", "probability") and not (scored or len(listing.classes) > 1):
+    known = scored or len(listing.classes) > 1 or options.model is not None
+    if options.order in ("suggest", "probability") and not known:
         raise InputError(
-            f"--order {options.order}: needs scores (--picks), classes (--classified) or both."
+            f"--order {options.order}: needs scores (--picks), classes (--classified) or a model."
         )
     return options.order
 
@@ -152,12 +160,18 @@ def _serve(options: Options, listing: Listing, frame: Frame) -> None:
 
     from slabkit.execution.files import refuse_inputs
     from slabkit.execution.locks import output_lock
+    from slabkit.review.loop import ModelLoop
+    from slabkit.review.ordering import suggested_order
     from slabkit.review.security import Guard, reviewer_tokens
     from slabkit.review.server import Review, make_app
     from slabkit.review.writer import Writer
 
     log = Path(options.out)
     head = _head(options, listing)
+    order_of: Any = suggested_order
+    if options.model is not None:
+        folder = log.with_name(f"{log.name}.model")
+        order_of = ModelLoop(options.minislabs, options.picks, options.model, folder)
     given = [options.minislabs, options.picks, options.classified]
     refuse_inputs([log], [name for name in given if name is not None])
     with output_lock(log), _listening(options.host, options.port) as server_socket:
@@ -178,6 +192,7 @@ def _serve(options: Options, listing: Listing, frame: Frame) -> None:
                 overlap=options.overlap,
                 batch=options.batch,
                 beta=options.beta,
+                order_of=order_of,
             )
             guarded: Any = Guard(make_app(review), tokens, options.host, port)
             links = _links(options.host, port, tokens)

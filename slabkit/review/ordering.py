@@ -50,9 +50,8 @@ def suggested_order(
     first = pd.Index(listing.ids).get_indexer(pd.Index(result.order["slabkitPickId"]))
     left = np.ones(len(listing), dtype=bool)
     left[first] = False
-    threshold = result.expected_f_beta / (1 + beta**2)
-    rest = np.flatnonzero(left)
-    rest = rest[np.argsort(np.abs(probability[rest] - threshold), kind="stable")]
+    rest = least_sure_first(probability, result.expected_f_beta / (1 + beta**2), left)
+    rest = rest[left[rest]]
     about = {
         "expected_f_beta": round(result.expected_f_beta, 4),
         "labelled": result.labelled,
@@ -60,3 +59,11 @@ def suggested_order(
         "gain": float(result.order["slabkitGain"].sum()) if len(result.order) else 0.0,
     }
     return np.concatenate([first, rest]).astype(np.uint32), probability.astype(np.float32), about
+
+
+def least_sure_first(
+    probability: npt.NDArray[np.float64], threshold: float, open_: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Order rows by how close they are to where one accepts; those that are decided come last."""
+    distance = np.where(open_, np.abs(probability - threshold), np.inf)
+    return np.asarray(np.argsort(distance, kind="stable"), dtype=np.int64)

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from slabkit.errors import SlabkitError
 from slabkit.review.intake import Intake
 from slabkit.review.listing import Listing
+from slabkit.review.loop import Progress
 from slabkit.review.ordering import suggested_order
 from slabkit.review.packing import pack
 from slabkit.review.places import Places, Refused
@@ -63,6 +64,7 @@ class Review:
         self._ordered_at = -1  # events in the log when the order was made
         self.order: tuple[Any, Any, dict[str, Any]] | None = None
         self._shown = head
+        self.progress = Progress()
         self._stale = False  # something was taken back since the team was counted
         self.places = Places(listing, writer)
         self.intake = Intake(
@@ -97,6 +99,8 @@ class Review:
         if self.order is None:
             return JSONResponse({"made": self._ordered_at >= 0}, status_code=202)
         order, probability, about = self.order
+        if request.query_params.get("since") == str(about["version"]):
+            return JSONResponse({}, status_code=202)
         return _binary(pack(about, {"order": order, "probability": probability}))
 
     def update_order(self) -> None:
@@ -114,7 +118,11 @@ class Review:
             return self._order_of(self.listing, event_labels(events), self._beta)
 
         with contextlib.suppress(SlabkitError):
-            self.order = await run_in_threadpool(make)
+            made = await run_in_threadpool(make)
+            if made is not None:
+                self.progress.add(made[2]["labelled"], made[2]["expected_f_beta"])
+                made[2].update(advice=self.progress.advice(), version=count)
+                self.order = made
         self._ordered_at = count
 
     def _counted(self) -> Team:
@@ -196,6 +204,7 @@ class Review:
         said = [
             {"author": one, "decision": codes[verdict]}
             for one, verdict in self._counted().said_of(row, who)
+            if one != who
         ]
         answer = {
             "id": name,

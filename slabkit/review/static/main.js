@@ -152,6 +152,7 @@ export class App {
   }
 
   listed() {
+    this.panel.shownOrder = this.expected?.version;
     this.grid.listed();
     this.panel.build();
   }
@@ -200,7 +201,7 @@ export class App {
     const [none, accepted, rejected, undecided] = this.decisions.totals;
     const counts = document.getElementById("counts");
     counts.innerHTML = '<b class="good"></b> accepted, <b class="bad"></b> rejected, '
-      + '<b class="unsure"></b> undecided, <b class="soft"></b> left';
+      + '<b class="unsure"></b> undecided, <b></b> left';
     const numbers = counts.querySelectorAll("b");
     [accepted, rejected, undecided, none].forEach((value, i) => { numbers[i].textContent = value; });
     const saved = document.getElementById("saved");
@@ -306,17 +307,17 @@ export class App {
 
   // ---- what comes from the server meanwhile
 
-  async learnOrder() {
-    if (this.source.offline) return;
-    for (let wait = 300; wait < 60_000; wait *= 1.7) {
+  async learnOrder() { // it comes when it is made, and again when labels have changed it
+    for (let wait = 300; !this.source.offline; wait = Math.min(10_000, wait * 1.7)) {
       try {
-        const order = await this.source.order();
+        const order = await this.source.order(this.expected?.version ?? "");
         if (order) {
+          const first = !this.expected;
           this.expected = order;
           this.listing.setSuggested(order.arrays.order, order.arrays.probability);
-          if (this.listing.sort === "suggest" && !this.decisions.done.length && this.grid.focus === 0) this.filter({});
-          else this.panel.build();
-          return;
+          if (first && this.listing.sort === "suggest" && this.grid.focus === 0 && !this.listing.scope) this.filter({});
+          else if (first) this.panel.build();
+          else this.panel.progress();
         }
       } catch { /* the next time */ }
       await new Promise((resolve) => setTimeout(resolve, wait));
@@ -351,7 +352,6 @@ export class App {
     const { scope } = this.listing;
     if (!this.data.team || scope.some((row) => !this.decisions.decision[row])) return;
     await this.decisions.flushed();
-    this.learnOrder();
     await this.batch(false);
   }
 }

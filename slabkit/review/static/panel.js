@@ -86,6 +86,7 @@ export class Panel {
         field("sort", "by", select(sorts, listing.sort, (value) => app.sort(value, listing.reverse))),
         field("reverse", "backwards", check(listing.reverse, (value) => app.sort(listing.sort, value))),
         field("advance", "go on", check(app.advance, (value) => { app.advance = value; }))),
+      this.expected = document.createElement("div"),
       section("Filter",
         ...shown.map(([name, choices]) => field(`filter-${name}`, name, select([any, ...choices], filters[name], set(name)))),
         field("filter-decision", "decision", select([any, ["0", "none yet"], ["decided", "decided"], ...WORDS.slice(1).map((word, i) => [i + 1, word])], filters.decision, set("decision"))),
@@ -103,7 +104,26 @@ export class Panel {
     );
     this.lowpassText.className = "soft";
     this.update();
+    this.progress();
     this.drawThreshold();
+  }
+
+  progress() { // what is expected of the list with the labels so far
+    const known = this.app.expected;
+    if (!known) return;
+    const lines = [
+      `F${known.beta} expected now: ${known.expected_f_beta.toFixed(3)}, with ${known.labelled} labels.`,
+      known.advice,
+      known.trained ? `The model was trained on ${known.trained} labels.` : "",
+      known.trouble ? `The model: ${known.trouble}` : "",
+      this.shownOrder && this.shownOrder !== known.version && this.app.listing.sort === "suggest" ? "A new order is ready: Apply again." : "",
+    ];
+    this.shownOrder ??= known.version;
+    this.expected.replaceChildren(section("Learning", ...lines.filter(Boolean).map((text) => {
+      const line = document.createElement("p");
+      line.textContent = text;
+      return line;
+    })));
   }
 
   buttons(...all) {

@@ -220,7 +220,10 @@ export class Pick {
     const items = (facts?.history ?? []).map((entry) => {
       const item = document.createElement("li");
       const { step, ...others } = entry;
-      item.textContent = `${step}: ${Object.entries(others).map(([name, value]) => `${name} ${value}`).join(", ")}`;
+      const { time, author, decision, species, by, ...more } = others;
+      const said = [decision, species, by && `by ${by}`, ...Object.entries(more).map(([name, value]) => `${name} ${value}`)];
+      const when = time?.slice(0, 16).replace("T", " ");
+      item.textContent = `${step}: ${[...said, author, when].filter(Boolean).join(", ")}`;
       return item;
     });
     const none = document.createElement("li");

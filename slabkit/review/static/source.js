@@ -35,8 +35,8 @@ export class Server {
   async list() { return unpack(await (await get("/api/list")).arrayBuffer()); }
   async mine() { return (await get("/api/mine")).json(); }
   async others() { return unpack(await (await get("/api/others")).arrayBuffer()); }
-  async order() {
-    const response = await get("/api/order");
+  async order(since = "") {
+    const response = await get(`/api/order?since=${since}`);
     return response.status === 202 ? null : unpack(await response.arrayBuffer());
   }
   async tiles(rows) {
