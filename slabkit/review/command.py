@@ -45,7 +45,7 @@ class Options:
 
 def run(options: Options, frame: Frame) -> None:
     """Serve the review until it is stopped, or write the page that needs no server."""
-    from slabkit.review.listing import read_listing
+    from slabkit.review.listing import join_picks, read_listing
 
     _check(options)
     if options.page is not None:
@@ -59,7 +59,9 @@ def run(options: Options, frame: Frame) -> None:
             parameters=parameters(options, "minislabs", "picks", "classified", "page"),
         ) as work:
             if not work.finished:
-                listing = read_listing(options.minislabs, options.classified, options.picks)
+                listing = read_listing(options.minislabs, options.classified)
+                if options.picks is not None:
+                    join_picks(listing, options.picks)
                 head = {
                     **_head(options, listing),
                     "volumes": False,
@@ -76,7 +78,7 @@ def run(options: Options, frame: Frame) -> None:
         raise MissingDependencyError(
             "slabkit review needs starlette and uvicorn: pip install 'slabkit-cryoet[review]'."
         ) from None
-    listing = read_listing(options.minislabs, options.classified, options.picks)
+    listing = read_listing(options.minislabs, options.classified)
     _serve(options, listing, frame)
 
 
@@ -95,6 +97,13 @@ def _check(options: Options) -> None:
             raise InputError(f"--reviewer {name!r}: is not a name.")
     if len(options.species) > 9:
         raise InputError("--species takes nine species at most, one for each of the keys 1 to 9.")
+    needed = {"score": "scores (--picks)", "class": "classes (--classified)"}
+    needed |= dict.fromkeys(("suggest", "probability"), "scores, classes or a model (--model)")
+    given = {"score": [options.picks], "class": [options.classified]}.get(
+        options.order or "", [options.picks, options.classified, options.model]
+    )
+    if options.order in needed and not any(given):
+        raise InputError(f"--order {options.order}: needs {needed[options.order]}.")
     if options.model is not None:
         from slabkit.steps.shared.learning import load_model
 
@@ -138,18 +147,9 @@ def _order(options: Options, listing: Listing) -> str:
     import numpy as np
 
     scored = bool(np.isfinite(listing.columns["score"]).any())
-    if options.order is None:
-        return "suggest" if scored or len(listing.classes) > 1 or options.model else "list"
-    if options.order == "score" and not scored:
-        raise InputError("--order score: there are no scores; give the pick list with --picks.")
-    if options.order == "class" and len(listing.classes) < 2:
-        raise InputError("--order class: there are no classes; give them with --classified.")
-    known = scored or len(listing.classes) > 1 or options.model is not None
-    if options.order in ("suggest", "probability") and not known:
-        raise InputError(
-            f"--order {options.order}: needs scores (--picks), classes (--classified) or a model."
-        )
-    return options.order
+    if options.order is not None:
+        return options.order
+    return "suggest" if scored or len(listing.classes) > 1 or options.model else "list"
 
 
 def _serve(options: Options, listing: Listing, frame: Frame) -> None:
@@ -160,6 +160,7 @@ def _serve(options: Options, listing: Listing, frame: Frame) -> None:
 
     from slabkit.execution.files import refuse_inputs
     from slabkit.execution.locks import output_lock
+    from slabkit.review.listing import join_picks
     from slabkit.review.loop import ModelLoop
     from slabkit.review.ordering import suggested_order
     from slabkit.review.security import Guard, reviewer_tokens
@@ -167,7 +168,6 @@ def _serve(options: Options, listing: Listing, frame: Frame) -> None:
     from slabkit.review.writer import Writer
 
     log = Path(options.out)
-    head = _head(options, listing)
     order_of: Any = suggested_order
     if options.model is not None:
         folder = log.with_name(f"{log.name}.model")
@@ -184,10 +184,17 @@ def _serve(options: Options, listing: Listing, frame: Frame) -> None:
                 reviewers = [_user()]
                 tokens = {reviewers[0]: secrets.token_urlsafe(32)}
             port = server_socket.getsockname()[1]
+            links = _links(options.host, port, tokens)
+            _say(frame, listing, links, log, writer)
+            if options.browser and len(links) == 1:
+                webbrowser.open(next(iter(links.values())))
+            # Browsers that come now wait until a long list is read.
+            if options.picks is not None:
+                join_picks(listing, options.picks)
             review = Review(
                 listing,
                 writer,
-                head=head,
+                head=_head(options, listing),
                 reviewers=reviewers,
                 overlap=options.overlap,
                 batch=options.batch,
@@ -195,10 +202,6 @@ def _serve(options: Options, listing: Listing, frame: Frame) -> None:
                 order_of=order_of,
             )
             guarded: Any = Guard(make_app(review), tokens, options.host, port)
-            links = _links(options.host, port, tokens)
-            _say(frame, listing, links, log, writer)
-            if options.browser and len(links) == 1:
-                webbrowser.open(next(iter(links.values())))
             config = uvicorn.Config(
                 guarded, log_level="error", lifespan="on", server_header=False, access_log=False
             )

@@ -139,8 +139,8 @@ def _open_gallery(path: str) -> ImageStack:
     return open_stack(path)
 
 
-def read_listing(minislabs: str, classified: str | None, picks: str | None) -> Listing:
-    """Read what is to be reviewed; images and volumes are opened when they are asked for.
+def read_listing(minislabs: str, classified: str | None) -> Listing:
+    """Read what is to be reviewed; images are opened when they are asked for.
 
     Raises `InputError`: a table cannot be read, galleries are missing, or tables do not belong
     together.
@@ -197,9 +197,6 @@ def read_listing(minislabs: str, classified: str | None, picks: str | None) -> L
         sign=float(protein_sign("bright" if row["slabkitContrast"] == "bright" else "dark")),
     )
     _check_gallery(listing, minislabs)
-    if picks is not None:
-        del table
-        _join_picks(listing, picks)
     return listing
 
 
@@ -246,7 +243,8 @@ def _averages(classified: str) -> tuple[ImageStack | None, dict[str, float]]:
     return averages, read_classes(table) if table.is_file() else {}
 
 
-def _join_picks(listing: Listing, source: str) -> None:
+def join_picks(listing: Listing, source: str) -> None:
+    """Read the pick list: scores, places, tomograms. Raises `InputError`: it is another one."""
     import pandas as pd
 
     from slabkit.formats.tables.paths import with_paths_from_here
@@ -255,7 +253,11 @@ def _join_picks(listing: Listing, source: str) -> None:
 
     picks = read_plainly(source, check_bounds=False)
     with_paths_from_here(picks.tomograms, source)
-    rows = pd.Index(picks.picks["slabkitPickId"]).get_indexer(pd.Index(listing.ids))
+    known = picks.picks["slabkitPickId"].to_numpy(dtype=object)
+    if len(known) == len(listing) and (known == listing.ids).all():  # as they come from minislab
+        rows = np.arange(len(known))
+    else:
+        rows = pd.Index(known).get_indexer(pd.Index(listing.ids))
     missing = int((rows < 0).sum())
     if missing:
         raise InputError(
@@ -265,6 +267,6 @@ def _join_picks(listing: Listing, source: str) -> None:
     listing.picks, listing.pick_rows = picks, rows.astype(np.int64)
     score = picks.picks["slabkitScore"].to_numpy(dtype=np.float32)
     listing.columns["score"] = score[rows]
-    kinds: Sequence[str] = sorted(set(picks.picks["slabkitScoreKind"]) - {""})
+    kinds: Sequence[str] = sorted(set(picks.picks["slabkitScoreKind"].unique()) - {""})
     listing.scored = kinds[0] if len(kinds) == 1 else "several kinds" if kinds else ""
     listing.refs = pick_tomograms(picks, source)
