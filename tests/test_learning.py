@@ -16,6 +16,7 @@ from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats.models import read_model, write_model
 from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.tables.native import read_labels, read_minislabs, read_native_picks
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.learning import learn_species, predict_species
 from slabkit.learning.harmonics import PLANES, SIDE, Components, similarities, transform
 from slabkit.learning.judging import (
@@ -310,6 +311,27 @@ def test_labels_as_csv_to_a_named_list(project, slabkit):
         slabkit("predict", tiles, "--model", name, "-o", f"{name}.star", cwd=project)
     for file in ("one/arrays.npz", "one.star"):
         assert (project / file).read_bytes() == (project / file.replace("one", "two")).read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore::slabkit.errors.SlabkitWarning")
+def test_maps_are_kept_with_the_model(project, slabkit):
+    tiles = "minislabs/minislabs.star"
+    density = np.zeros((24, 24, 24), dtype=np.float32)
+    z, y, x = np.meshgrid(*[np.arange(24) - 12] * 3, indexing="ij")
+    density[(z / 9) ** 2 + (y / 5) ** 2 + (x / 5) ** 2 < 1] = 1
+    write_mrc(project / "rod.mrc", density, 10.0, label="rod")
+    slabkit("label", "labels.csv", "--minislabs", tiles, "-o", "m.star", cwd=project)
+    learn = ("learn", "--minislabs", tiles, "--labels", "m.star", "--map", "rod=rod.mrc")
+    said = slabkit(*learn, "-o", "no", "--images-only", cwd=project, code=2)
+    assert "--map is compared with volumes" in said.stderr
+    slabkit(*learn, "-o", "maps", cwd=project)
+    (project / "rod.mrc").rename(project / "gone.mrc")  # predict does not need it
+    slabkit("predict", tiles, "--model", "maps", "-o", "by_maps.star", cwd=project)
+    description, arrays = read_model(project / "maps")
+    assert description["maps"] == [["rod", 10.0]]
+    assert "maps/coefficient:rod" in description["columns"]
+    np.testing.assert_array_equal(arrays["map_0"], density)
+    assert len(read_labels(project / "by_maps.star")) == len(pd.read_csv(project / "labels.csv"))
 
 
 @pytest.mark.filterwarnings("ignore::slabkit.errors.SlabkitWarning")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slabkit.cli.options import common
 from slabkit.cli.options.declare import option
+from slabkit.cli.options.values import named_maps, tilts
 from slabkit.cli.running import command
 from slabkit.steps.learn import Options, run
 
@@ -23,6 +24,20 @@ learn = command(
         "PICKS",
     ),
     tomograms=option("Take the volumes from here instead. May be repeated.", "TOMOGRAM"),
+    maps=option(
+        "Density map, protein bright, and its species: how well it explains each pick counts too. "
+        "The model keeps it. May be repeated.",
+        "NAME=MAP.mrc",
+        flags="--map",
+        parse=named_maps,
+        kind=list[str],
+    ),
+    tilt_range=option(
+        "Tilts of the tilt series, for the missing wedge of maps.",
+        "MIN:MAX|none",
+        parse=tilts,
+        default="-45:45",
+    ),
     images_only=option("Look at the minislabs' images and not at volumes."),
     beta=option("Recall counts this many times as much as precision."),
     seed=option("Draws examples, where labels are many.", min=0),

@@ -26,6 +26,7 @@ from slabkit.learning.judging import (
 from slabkit.learning.regression import Codes, Floats, fit_regression, logits_of
 
 Indices = npt.NDArray[np.intp]
+KeptMap = tuple[npt.NDArray[np.float32], float]
 Block = tuple[npt.NDArray[np.float32], list[str]]
 
 _STRENGTH = 1.0
@@ -64,6 +65,8 @@ class Model:
     calibration : ndarray of float64
     thresholds : ndarray of float64, shape (classes - 1,)
         Probability of each species from which on to accept it.
+    maps : mapping of str to (ndarray of float32, float)
+        Density maps that features are made with, and their voxel sizes, Å.
     """
 
     classes: list[str]
@@ -76,6 +79,7 @@ class Model:
     columns: list[str] = field(default_factory=list)
     mean: Floats = field(default_factory=lambda: np.zeros(0))
     spread: Floats = field(default_factory=lambda: np.ones(0))
+    maps: Mapping[str, KeptMap] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Model {self.id} of {', '.join(self.classes[:-1])}>"
@@ -84,8 +88,8 @@ class Model:
     def id(self) -> str:
         """Eight characters that are those of no other model."""
         digest = hashlib.blake2b(digest_size=4)
-        parts = (self.weights, self.calibration, self.thresholds, self.examples.size)
-        for part in parts:
+        parts = [self.weights, self.calibration, self.thresholds, self.examples.size]
+        for part in [*parts, *(density for density, _ in self.maps.values())]:
             digest.update(np.ascontiguousarray(part).tobytes())
         digest.update(repr((self.classes, sorted(self.kind.items()))).encode())
         return digest.hexdigest()
@@ -121,6 +125,7 @@ def learn_species(
     *,
     kind: Mapping[str, Any],
     blocks: Mapping[str, Block] | None = None,
+    maps: Mapping[str, KeptMap] | None = None,
     beta: float = 4.0,
     seed: int = 0,
     jobs: int = 1,
@@ -139,7 +144,9 @@ def learn_species(
     kind : mapping
         Kept with the model.
     blocks : mapping of str to (ndarray of float32, shape (minislabs, k), list of k str), optional
-        Further features.
+        Further features; NaN where one is not known.
+    maps : mapping of str to (ndarray of float32, float), optional
+        Density maps that they were made with, to be kept with the model.
     beta : float, optional
         Thresholds are those of the best expected F-beta.
     seed : int, optional
@@ -164,10 +171,11 @@ def learn_species(
     chosen = _examples(codes, len(classes), seed)
     examples = described[chosen]
     columns, further = _columns(blocks or {}, rows)
-    mean = further.mean(axis=0) if len(columns) else np.zeros(0)
-    spread = further.std(axis=0) if len(columns) else np.ones(0)
+    known = np.ma.masked_invalid(further)
+    mean = np.ma.filled(known.mean(axis=0), 0.0)
+    spread = np.ma.filled(known.std(axis=0), 0.0)
     spread = np.where(spread > 0, spread, 1.0)
-    features = np.hstack([similarities(described, examples), (further - mean) / spread])
+    features = np.hstack([similarities(described, examples), _scaled(further, mean, spread)])
     fits = [np.arange(len(rows)), *(np.flatnonzero(groups != k) for k in np.unique(groups))]
     inside = np.concatenate([np.asarray(chosen), np.full(len(columns), -1)])
 
@@ -203,6 +211,7 @@ def learn_species(
         columns,
         mean,
         spread,
+        dict(maps or {}),
     )
     expected = judge(probability, codes, classes, thresholds, beta, seed)
     return Learned(model, expected, rows, codes, probability)
@@ -244,7 +253,7 @@ def predict_species(
             "the model has other features than there are now: "
             f"{', '.join(model.columns) or 'none'} and {', '.join(columns) or 'none'}."
         )
-    further = (further - model.mean) / model.spread
+    further = _scaled(further, model.mean, model.spread)
 
     def predict(numbers: Indices) -> Floats:
         described = model.components.describe(transform(boxes.read(numbers)))
@@ -352,6 +361,10 @@ def _columns(blocks: Mapping[str, Block], rows: Indices) -> tuple[list[str], Flo
     columns = [f"{name}/{column}" for name, (_, own) in blocks.items() for column in own]
     values = [values[rows].astype(np.float64) for values, _ in blocks.values()]
     return columns, np.hstack(values) if values else np.zeros((len(rows), 0))
+
+
+def _scaled(values: Floats, mean: Floats, spread: Floats) -> Floats:
+    return np.asarray(np.nan_to_num((values - mean) / spread, posinf=0.0, neginf=0.0))
 
 
 def _batches(numbers: Indices) -> Iterator[Indices]:

@@ -35,6 +35,7 @@ def pack_model(model: Model) -> tuple[dict[str, Any], Arrays]:
         "columns": model.columns,
         "planes": model.components.planes,
         "kind": model.kind,
+        "maps": [[name, voxel_size] for name, (_, voxel_size) in model.maps.items()],
     }
     arrays: Arrays = {
         "weights": model.weights,
@@ -44,6 +45,8 @@ def pack_model(model: Model) -> tuple[dict[str, Any], Arrays]:
         "spread": model.spread,
         "example_size": model.examples.size,
     }
+    for number, (density, _) in enumerate(model.maps.values()):
+        arrays[f"map_{number}"] = density
     parts = model.components
     for scale, (mean, bases, variances, examples) in enumerate(
         zip(parts.mean, parts.basis, parts.variance, model.examples.scales, strict=True)
@@ -104,6 +107,10 @@ def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], wher
             columns,
             arrays["mean"],
             arrays["spread"],
+            {
+                str(name): (arrays[f"map_{number}"], float(voxel_size))
+                for number, (name, voxel_size) in enumerate(description["maps"])
+            },
         )
         known = description["id"]
     except (KeyError, TypeError, ValueError) as error:
@@ -114,6 +121,7 @@ def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], wher
         and model.weights.shape == (rows, len(classes))
         and model.calibration.shape == (len(classes) + 1,)
         and model.thresholds.shape == (len(classes) - 1,)
+        and model.mean.shape == model.spread.shape == (len(columns),)
         and components.shapes_fit(examples)
     )
     if not fits or model.id != known:

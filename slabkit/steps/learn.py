@@ -30,6 +30,8 @@ class Options:
     out: str
     picks: str | None = None
     tomograms: tuple[str, ...] | None = None
+    maps: tuple[tuple[str, str], ...] = ()
+    tilt_range: tuple[float, float] | None = (-45.0, 45.0)
     images_only: bool = False
     beta: float = 4.0
     seed: int = 0
@@ -46,6 +48,11 @@ def run(options: Options, frame: Frame) -> None:
     if not (0 < options.beta < 1000):
         raise InputError(f"--beta must be a positive number, not {options.beta:g}.")
     check_given_once(options.labels, "label table")
+    names = [name or Path(file).stem for name, file in options.maps]
+    if len(set(names)) < len(names):
+        raise InputError("--map names a species twice; give one map a species.")
+    if options.maps and options.images_only:
+        raise InputError("--map is compared with volumes; leave --images-only or the maps out.")
     if "-" in (options.minislabs, options.picks, *options.labels):
         raise InputError("learn reads files, not standard input (-).")
     found = Minislabs.find(
@@ -56,26 +63,50 @@ def run(options: Options, frame: Frame) -> None:
     with frame.work(
         "learn",
         main,
-        inputs=[options.minislabs, *options.labels, *found.files],
-        parameters=parameters(options, "minislabs", "labels", "out", "picks", "tomograms"),
+        inputs=[
+            options.minislabs,
+            *options.labels,
+            *(file for _, file in options.maps),
+            *found.files,
+        ],
+        parameters={
+            **parameters(options, "minislabs", "labels", "out", "picks", "tomograms"),
+            "maps": names,
+        },
     ) as work:
         if work.finished:
             return
         work.check_free([arrays, page], begin=False)
+        import numpy as np
+
         from slabkit.formats.models import write_model
         from slabkit.formats.tables.atomic import write_text
         from slabkit.learning import learn_species
         from slabkit.learning.packing import pack_model
+        from slabkit.steps.shared.maps import read_map
 
+        if options.maps and not found.volumes:
+            raise InputError(
+                "--map is compared with volumes, and they are not at hand; give --picks or "
+                "--tomograms."
+            )
         if not (found.volumes or options.images_only):
             work.note("the volumes are not at hand: learning from the images alone.")
         species = _species(found.table, options.labels)
+        labelled = np.array(species, dtype=object) != ""
+        kept = {}
+        for name, (_, file) in zip(names, options.maps, strict=True):
+            density, voxel_size = read_map(file)
+            kept[name] = (np.asarray(density, dtype=np.float32), voxel_size)
+        kind = found.kind() | {"tilt_range": options.tilt_range and list(options.tilt_range)}
         with frame.reporter.progress() as show:
             learned = learn_species(
                 found.boxes(),
                 species,
                 found.table["slabkitTomogram"].tolist(),
-                kind=found.kind(),
+                kind=kind,
+                blocks=found.blocks(kept, options.tilt_range, frame.workers, labelled),
+                maps=kept,
                 beta=options.beta,
                 seed=options.seed,
                 jobs=frame.workers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
     from slabkit.formats.particle_images import ParticleImages
     from slabkit.learning import Model
+    from slabkit.learning.model import Block, KeptMap
     from slabkit.tomogram import TomogramRef
 
 _CENTRE = ("slabkitCentreZ", "slabkitCentreY", "slabkitCentreX")
+_PICKS_AT_ONCE = 240  # compared with maps
 _PLANES_OF_LEVEL = 12  # whose grey values are those of their tomogram
 
 
@@ -112,6 +114,48 @@ class Minislabs:
         if not self.volumes:
             kind["depth"] = float(self.geometry.iloc[0]["slabkitDepth"])
         return kind
+
+    def blocks(
+        self,
+        maps: Mapping[str, KeptMap],
+        tilt_range: Sequence[float] | None,
+        jobs: int,
+        wanted: npt.NDArray[np.bool_] | None = None,
+    ) -> dict[str, Block]:
+        """Say how well density maps explain what is at each pick, NaN where it is not wanted."""
+        if not maps:
+            return {}
+        from slabkit.arrays.parallel import map_in_order
+        from slabkit.learning.map_evidence import RotatedMap, map_evidence, rotate_map
+
+        picks = self.table[list(_CENTRE)].set_axis(["slabkitZ", "slabkitY", "slabkitX"], axis=1)
+        opened = {name: ref.open() for name, ref in self.volumes.items()}
+        tilts = None if tilt_range is None else (float(tilt_range[0]), float(tilt_range[1]))
+        turned: dict[float, list[RotatedMap]] = {}
+        work = []
+        for name, rows in self.table.groupby("slabkitTomogram", sort=False).indices.items():
+            tomogram = opened[str(name)]
+            rows = rows if wanted is None else rows[wanted[rows]]
+            if tomogram.voxel_size not in turned:
+                turned[tomogram.voxel_size] = [
+                    rotate_map(density, size, tomogram.voxel_size, name=one, tilt_range=tilts)
+                    for one, (density, size) in maps.items()
+                ]
+            parts = range(0, len(rows), _PICKS_AT_ONCE)
+            work += [(tomogram, rows[a : a + _PICKS_AT_ONCE]) for a in parts]
+        columns: list[str] = []
+        values = np.empty((len(self.table), 0), dtype=np.float32)
+        found = map_in_order(
+            lambda one: map_evidence(one[0], picks.iloc[one[1]], turned[one[0].voxel_size]),
+            work,
+            jobs,
+        )
+        for (_, rows), (part, names) in zip(work, found, strict=True):
+            if not columns:
+                columns = list(names)
+                values = np.full((len(self.table), len(names)), np.nan, dtype=np.float32)
+            values[rows] = part
+        return {"maps": (values, columns)}
 
     def boxes(self) -> _VolumeBoxes | _ImageBoxes:
         """Open the volumes, or else the images."""
