@@ -32,12 +32,14 @@ __all__ = [
     "label_minislabs",
     "labelling_pace",
     "learn_species",
+    "map_evidence",
     "map_picks",
     "map_templates",
     "map_views",
     "measure_agreement",
     "merge_picks",
     "name_averages",
+    "name_picks",
     "open_tomogram",
     "pick_blobs",
     "pick_history",
@@ -57,6 +59,7 @@ __all__ = [
     "read_slabs",
     "recorded_labels",
     "rescue_picks",
+    "rotate_map",
     "score_curve",
     "score_intervals",
     "score_picks",
@@ -91,6 +94,8 @@ _NAMES = {
     "formats.volumes.opening": "open_tomogram",
     "labels": "label_minislabs",
     "learning": "learn_species predict_species",
+    "learning.map_evidence": "map_evidence rotate_map",
+    "learning.map_naming": "name_picks",
     "mapping": "map_picks",
     "merging": "merge_picks",
     "minislabs": "project_minislabs stack_minislabs",
@@ -163,6 +168,8 @@ if TYPE_CHECKING:
     from slabkit.formats.volumes.opening import open_tomogram
     from slabkit.labels import label_minislabs
     from slabkit.learning import learn_species, predict_species
+    from slabkit.learning.map_evidence import map_evidence, rotate_map
+    from slabkit.learning.map_naming import name_picks
     from slabkit.mapping import map_picks
     from slabkit.merging import merge_picks
     from slabkit.minislabs import project_minislabs, stack_minislabs

@@ -58,7 +58,7 @@ def sample() -> tuple:
 
 def test_the_right_map_in_its_place_and_orientation(sample: tuple) -> None:
     tomogram, picks, names, turned, maps = sample
-    fits = evidence.fit_maps(tomogram, picks, maps)
+    fits = evidence.fit_maps(tomogram, picks.to_numpy(), maps, jobs=2)
     assert [list(PARTS)[k] for k in fits.coefficient.argmax(axis=1)] == names
     right = np.array([list(PARTS).index(name) for name in names])
     every = np.arange(len(names))
@@ -77,6 +77,8 @@ def test_features_are_the_same_again_and_for_either_contrast(sample: tuple) -> N
     values, names = evidence.map_evidence(tomogram, picks, maps)
     assert names[:5] == (*(f"{what}:arm" for what in evidence.EVIDENCE), "coefficient:ring")
     bright = slabkit.Tomogram("b", -7 * np.asarray(tomogram.data) + 3, VOXEL, "bright")
+    fits = evidence.fit_maps(tomogram, picks.to_numpy(), maps, jobs=3)
+    assert (fits.coefficient.astype(np.float32) == values[:, ::4]).all()
     order = np.argsort(-picks["slabkitX"].to_numpy())
     again, _ = evidence.map_evidence(tomogram, picks.iloc[order], maps)
     assert (again == values[order]).all()
@@ -90,4 +92,4 @@ def test_outside_and_other_voxels(sample: tuple) -> None:
     assert np.isnan(values[0]).all()
     assert np.isfinite(values[1:]).all()
     with pytest.raises(InputError, match="voxels of 10 Å, and t has 5 Å"):
-        evidence.fit_maps(slabkit.Tomogram("t", tomogram.data, 5.0), picks, maps)
+        evidence.fit_maps(slabkit.Tomogram("t", tomogram.data, 5.0), picks.to_numpy(), maps)

@@ -46,7 +46,7 @@ _COMMANDS = {
     "minislab": "Project the box about each pick; galleries of tiles, minislabs.star, stacks "
     "on request.",
     "classify": "Sort minislabs into 2D classes, whatever their in-plane rotation and shift.",
-    "name": "Name classes by density maps: which of their views each average looks like.",
+    "name": "Name picks, or classes, by density maps: which of them each one looks like.",
     "label": "Turn results on minislabs and galleries into labels: accepted, rejected or "
     "undecided.",
     "learn": "Learn species from labelled minislabs, and say what to expect of the model.",

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from slabkit.arrays.density_maps import (
     view_matrix,
 )
 from slabkit.arrays.exact import eigenvectors, exp, on_grid, product
+from slabkit.arrays.parallel import map_in_order
 from slabkit.errors import InputError
 from slabkit.tomogram import Tomogram
 from slabkit.units import positive_length, protein_sign
@@ -320,27 +321,49 @@ class MapFits:
     # (picks, maps, 3, 3): from the map's (x, y, z) to the tomogram's
     rotation: Floats
 
+    @classmethod
+    def joined(cls, parts: Sequence[MapFits]) -> MapFits:
+        """Put the picks of several together."""
+        return cls(
+            *(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls))
+        )
 
-def fit_maps(tomogram: Tomogram, picks: pd.DataFrame, maps: Sequence[RotatedMap]) -> MapFits:
-    """Fit maps into the tomogram about each pick; parameters and errors as of `map_evidence`."""
+    def __getitem__(self, rows: Indices) -> MapFits:
+        return MapFits(*(getattr(self, one.name)[rows] for one in fields(self)))
+
+
+def fit_maps(
+    tomogram: Tomogram, places: Floats, maps: Sequence[RotatedMap], jobs: int = 1
+) -> MapFits:
+    """Fit maps into the tomogram about places, (n, 3), x, y, z in Å; errors as of `map_evidence`.
+
+    The result is the same for any number of ``jobs`` (threads).
+    """
     for one in maps:
         if abs(one.voxel_size / tomogram.voxel_size - 1) > 1e-3:
             raise InputError(
                 f"the map of {one.name} was turned for voxels of {one.voxel_size:g} Å, and "
                 f"{tomogram.label} has {tomogram.voxel_size:g} Å."
             )
-    values = np.full((len(picks), len(maps), 6), np.nan)
-    rotation = np.full((len(picks), len(maps), 3, 3), np.nan)
-    places = picks[["slabkitZ", "slabkitY", "slabkitX"]].to_numpy(dtype=np.float64)
-    middle = np.floor(places / tomogram.voxel_size + 0.5)
+    values = np.full((len(places), len(maps), 6), np.nan)
+    rotation = np.full((len(places), len(maps), 3, 3), np.nan)
+    middle = np.floor(places[:, ::-1] / tomogram.voxel_size + 0.5)
     inside = np.flatnonzero(((middle >= 0) & (middle < tomogram.shape)).all(axis=1))
     # One after the other in z, so that voxels near each other are read together.
     order = inside[np.lexsort(middle[inside].T[::-1])]
-    for rows, blocks in _blocks(tomogram, middle.astype(np.int64), order, maps):
-        for number, one in enumerate(maps):
-            values[rows, number], view = _compare(one, blocks)
+
+    def compare(
+        task: tuple[Indices, npt.NDArray[np.float32]],
+    ) -> tuple[Indices, list[tuple[Floats, Indices]]]:
+        return task[0], [_compare(one, task[1]) for one in maps]
+
+    blocks = _blocks(tomogram, middle.astype(np.int64), order, maps)
+    for rows, found in map_in_order(compare, blocks, jobs):
+        for number, (one, (best, view)) in enumerate(zip(maps, found, strict=True)):
+            values[rows, number] = best
             rotation[rows, number] = one.fine.rotations[view].transpose(0, 2, 1)
-    shift = values[:, :, 3:] + ((middle * tomogram.voxel_size - places)[:, ::-1])[:, None]
+    moved = middle[:, ::-1] * tomogram.voxel_size - places
+    shift = values[:, :, 3:] + moved[:, None]
     return MapFits(values[:, :, 0], values[:, :, 1], values[:, :, 2], shift, rotation)
 
 
@@ -369,7 +392,8 @@ def map_evidence(
     InputError
         A map is for another voxel size, or there are NaN or infinite voxels.
     """
-    fits = fit_maps(tomogram, picks, maps)
+    places = picks[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy(dtype=np.float64)
+    fits = fit_maps(tomogram, places, maps)
     away = np.sqrt((fits.shift**2).sum(axis=2))
     columns = (fits.coefficient, fits.coarse_coefficient, fits.amplitude, away)
     names = tuple(f"{what}:{one.name}" for one in maps for what in EVIDENCE)

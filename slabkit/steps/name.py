@@ -1,14 +1,17 @@
-"""Names for classes by density maps: into classes.star, and under the averages in the picture."""
+"""Names by density maps: of classes, into classes.star and the picture; of picks, as labels."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from slabkit.errors import InputError, OutputExistsError
-from slabkit.execution.frame import Frame
+from slabkit.errors import InputError, OutputExistsError, SlabkitError
+from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.classify import quality_shown, sheet_of
+from slabkit.steps.shared.maps import read_map
 from slabkit.steps.shared.naming import (
     TILT_RANGE,
     Maps,
@@ -19,21 +22,41 @@ from slabkit.steps.shared.naming import (
     names_of,
     report_names,
 )
-from slabkit.units import positive_length
+from slabkit.units import positive_length, voxel_sizes_equal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.formats.tables.native import PickList
+    from slabkit.learning.map_evidence import RotatedMap
+    from slabkit.tomogram import Tomogram, TomogramRef
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options of ``slabkit name``; see also `slabkit.name_averages`."""
+    """The options of ``slabkit name``; see `slabkit.name_averages`, `slabkit.name_picks`."""
 
-    classes: str  # the folder of slabkit classify, or classes.star in it
+    classes: str  # the folder of slabkit classify, or classes.star in it; or a pick list
     maps: Maps  # species and file
+    out: str | None = None  # of the labels; a pick list is named then
+    decoys: Maps = ()  # maps that only compete; with picks
+    min_probability: float = 0.1
+    tomograms: tuple[str, ...] | None = None  # where the picks' volumes are
     depth: float | None = None  # None: as the minislabs say
     tilt_range: tuple[float, float] | None = TILT_RANGE
 
 
 def run(options: Options, frame: Frame) -> None:
-    """Name the classes of a folder, in place."""
+    """Name the classes of a folder, in place, or the picks of a list."""
+    if options.out is not None:
+        _name_picks(options, options.out, frame)
+        return
+    if options.decoys or options.tomograms:
+        raise InputError("--decoy and --tomograms are for pick lists; say with -o where to.")
+    _name_classes(options, frame)
+
+
+def _name_classes(options: Options, frame: Frame) -> None:
     import numpy as np
 
     from slabkit.execution.locks import output_lock
@@ -74,3 +97,106 @@ def run(options: Options, frame: Frame) -> None:
             write_blocks(table, {"classes": after})
         report_names(work, names, before["slabkitClassSize"].astype(int).to_numpy())
         work.note(f"names → {table}")
+
+
+def _name_picks(options: Options, out: str, frame: Frame) -> None:
+    """Name the picks of a list: a label table, with the probability of each species."""
+    from slabkit.formats.tables.native import write_labels
+    from slabkit.formats.tomograms.listing import list_tomograms, pick_tomograms
+    from slabkit.formats.tomograms.names import files_read
+    from slabkit.learning.map_naming import check_min_probability
+    from slabkit.steps.shared.pick_lists import PickFiles
+
+    check_maps(options.maps)
+    check_maps((*options.maps, *options.decoys), "--decoy")
+    check_min_probability(options.min_probability)
+    if options.depth is not None:
+        raise InputError("--depth is that of minislabs; picks are compared in the tomogram.")
+    given = PickFiles.given((options.classes,))
+    picks = given.read_as_one()
+    volumes = pick_tomograms(picks, options.classes, options.tomograms)
+    listed = [] if options.tomograms is None else list_tomograms(options.tomograms)
+    used = dict.fromkeys(str(file) for one in volumes.values() for file in files_read(one))
+    files = [file for _, file in (*options.maps, *options.decoys)]
+    with frame.work(
+        "name",
+        out,
+        inputs=[options.classes, *used, *dict.fromkeys(files)],
+        text_inputs=given.texts,
+        parameters={
+            **parameters(options, "classes", "out", "tomograms"),
+            "tomograms": [str(one.path) for one in listed],
+        },
+    ) as work:
+        if work.finished:
+            return
+        labels = _labels(options, picks, volumes, work, frame.workers)
+        write_labels(out, labels)
+
+
+def _labels(
+    options: Options,
+    picks: PickList,
+    volumes: Mapping[str, TomogramRef],
+    work: Work,
+    jobs: int,
+) -> pd.DataFrame:
+    """Compare the picks of all tomograms with the maps, and name them."""
+    from slabkit.learning.map_naming import name_picks
+
+    rotated = _RotatedMaps(options)
+
+    def opened() -> Iterator[tuple[Tomogram, list[RotatedMap]]]:
+        for name, ref in work.track(volumes.items(), total=len(volumes), what="name"):
+            try:
+                tomogram = replace(ref.open(), name=name)
+                yield tomogram, rotated.at(tomogram.voxel_size)
+            except SlabkitError as error:
+                work.fail(name, error)
+
+    labels, duplicates = name_picks(
+        opened(),
+        picks.picks,
+        decoys=len(options.decoys),
+        min_probability=options.min_probability,
+        jobs=jobs,
+    )
+    work.raise_if_all_failed(len(volumes))
+    accepted = labels[labels["slabkitDecision"] == "accepted"]
+    species = accepted.groupby("slabkitSpecies", sort=True)["slabkitScore"]
+    rows = [(name, len(own), f"{own.sum():.0f}") for name, own in species]
+    work.table("named by maps", ("species", "picks", "expected right"), rows)
+    work.summary.update(
+        picks=len(labels),
+        accepted=len(accepted),
+        duplicates=duplicates,
+        species={name: {"picks": len(own), "expected": float(own.sum())} for name, own in species},
+    )
+    return labels
+
+
+class _RotatedMaps:
+    """Turns the maps once for each voxel size of the tomograms."""
+
+    def __init__(self, options: Options) -> None:
+        self._tilt_range = options.tilt_range
+        self._maps = [
+            (name, file, *read_map(file)) for name, file in (*options.maps, *options.decoys)
+        ]
+        self._turned: dict[float, list[RotatedMap]] = {}
+
+    def at(self, voxel_size: float) -> list[RotatedMap]:
+        from slabkit.learning.map_evidence import rotate_map
+
+        key = next((s for s in self._turned if voxel_sizes_equal(s, voxel_size)), voxel_size)
+        if key not in self._turned:
+            turned = []
+            for name, file, density, own in self._maps:
+                try:
+                    turned.append(
+                        rotate_map(density, own, key, name=name, tilt_range=self._tilt_range)
+                    )
+                except InputError as error:
+                    raise InputError(f"{file}: {error}") from error
+            self._turned[key] = turned
+        return self._turned[key]

@@ -20,14 +20,14 @@ Maps = tuple[tuple[str, str], ...]
 TILT_RANGE = (-45.0, 45.0)
 
 
-def check_maps(maps: Maps) -> None:
+def check_maps(maps: Maps, option: str = "--map") -> None:
     """Refuse maps without a name, and two of one."""
     names = [name for name, _ in maps]
     for name, file in maps:
         if not name:
-            raise InputError(f"--map {file}: say of which species, as NAME={file}.")
+            raise InputError(f"{option} {file}: say of which species, as NAME={file}.")
         if names.count(name) > 1:
-            raise InputError(f"--map names {name} twice; give one map a species.")
+            raise InputError(f"{option} names {name} twice; give one map a species.")
 
 
 def depth_of(blocks: Mapping[str, pd.DataFrame], where: str) -> float:

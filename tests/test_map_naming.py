@@ -1,0 +1,115 @@
+"""Picks named by density maps, without labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pandas as pd
+import pytest
+from test_map_evidence import VOXEL, density, sample
+
+import slabkit
+from slabkit.errors import InputError
+from slabkit.learning.map_evidence import MapFits
+from slabkit.learning.map_naming import name_by_maps
+
+__all__ = ["sample"]
+
+
+def fits(coefficients: np.ndarray, shift: float = 0.0) -> MapFits:
+    count, maps = coefficients.shape
+    moved = np.full((count, maps, 3), shift)
+    turned = np.zeros((count, maps, 3, 3))
+    return MapFits(coefficients, coefficients, coefficients, moved, turned)
+
+
+@pytest.fixture
+def scene() -> tuple[MapFits, MapFits, np.ndarray]:
+    """Give 6 particles of map 0, 4 of map 1, 200 of neither, and random places."""
+    rng = np.random.default_rng(0)
+    chance = rng.normal(0.3, 0.06, (210, 2))
+    chance[:6, 0] = rng.normal(0.68, 0.03, 6)
+    chance[6:10, 1] = rng.normal(0.68, 0.03, 4)
+    places = np.arange(210)[:, None] * np.array([1000.0, 0, 0])
+    return fits(chance), fits(rng.normal(0.26, 0.06, (200, 2))), places
+
+
+def test_species_that_stand_out_are_named(scene: tuple) -> None:
+    fit, at_random, places = scene
+    found = name_by_maps(fit, at_random, places, ["t"] * 210, [100, 100])
+    assert np.flatnonzero(found.named).tolist() == list(range(10))
+    assert found.best[:10].tolist() == [0] * 6 + [1] * 4
+    assert np.allclose(found.probability.sum(axis=1), 1)
+    assert found.probability[10:, 2].min() > 0.95
+    decoy = name_by_maps(fit, at_random, places, ["t"] * 210, [100, 100], decoys=1)
+    assert np.flatnonzero(decoy.named).tolist() == list(range(6))
+
+
+def test_of_picks_at_one_place_the_better_is_named(scene: tuple) -> None:
+    fit, at_random, places = scene
+    places[1] = places[0] + 30
+    first = int(fit.coefficient[1, 0] > fit.coefficient[0, 0])
+    found = name_by_maps(fit, at_random, places, ["t"] * 210, [120, 100])
+    assert found.named[:2].tolist() == [first == 0, first == 1]
+    assert np.flatnonzero(found.duplicate).tolist() == [1 - first]
+    apart = name_by_maps(fit, at_random, places, ["t", "u"] + ["t"] * 208, [120, 100])
+    assert apart.named[:2].all()
+
+
+def test_a_map_of_which_there_is_nothing_names_nothing(scene: tuple) -> None:
+    fit, at_random, places = scene
+    none = fits(np.delete(fit.coefficient, slice(0, 6), axis=0))
+    found = name_by_maps(none, at_random, places[6:], ["t"] * 204, [100, 100])
+    assert found.named[:4].all()
+    assert found.probability[:, 0].max() < 0.3
+    outside = fits(np.where(np.arange(210)[:, None] == 2, np.nan, fit.coefficient))
+    assert not name_by_maps(outside, at_random, places, ["t"] * 210, [100, 100]).named[2]
+    with pytest.raises(InputError, match="--min-probability"):
+        name_by_maps(fit, at_random, places, ["t"] * 210, [100, 100], min_probability=0)
+
+
+@pytest.fixture
+def project(sample: tuple, tmp_path: Path) -> tuple[Path, list[str]]:
+    """Write the tomogram, the maps and a pick list with eight particles and three other places."""
+    tomogram, picks, names, _, _ = sample
+    with mrcfile.new(tmp_path / "t.mrc") as file:
+        file.set_data(np.asarray(tomogram.data, dtype=np.float32))
+        file.voxel_size = VOXEL
+    for name in ("arm", "ring"):
+        with mrcfile.new(tmp_path / f"{name}.mrc") as file:
+            file.set_data(density(name, np.eye(3)).astype(np.float32))
+            file.voxel_size = VOXEL
+    empty = pd.DataFrame([[350, 390, 240], [650, 390, 240], [920, 390, 240]], columns=picks.columns)
+    table = pd.concat([picks, empty], ignore_index=True)
+    text = "tomogram,x,y,z\n" + "\n".join(f"t,{x},{y},{z}" for x, y, z in table.to_numpy().tolist())
+    (tmp_path / "places.csv").write_text(text + "\n")
+    return tmp_path, names
+
+
+def test_name_a_list_with_a_decoy(project: tuple, slabkit) -> None:  # type: ignore[no-untyped-def]
+    folder, names = project
+    slabkit("convert", "places.csv", "picks.star", "--tomograms", "t.mrc", cwd=folder)
+    arms = [name == "arm" for name in names] + [False] * 3
+    line = ["name", "picks.star", "--map", "arm=arm.mrc", "--decoy", "ring=ring.mrc"]
+    line += ["--tilt-range", "-60:60"]
+    slabkit(*line, "-o", "names.star", "--jobs", "1", cwd=folder)
+    labels = read_labels(folder / "names.star")
+    assert (labels["slabkitDecision"] == "accepted").tolist() == arms
+    assert (labels["slabkitSpecies"] == "arm").tolist() == arms
+    share = labels[["slabkitProbability_arm", "slabkitProbability_none"]].astype(float).sum(axis=1)
+    assert np.allclose(share, 1, atol=2e-4)
+    slabkit("curate", "picks.star", "names.star", "-o", "arms.star", cwd=folder)
+    kept = read_picks(folder / "arms.star").picks
+    assert kept["slabkitSpecies"].tolist() == ["arm"] * 4
+    for words, problem in (
+        (["name", "picks.star", "--map", "arm.mrc", "-o", "x.star"], "say of which species"),
+        ([*line, "--map", "ring=ring.mrc", "-o", "x.star"], "twice"),
+        ([*line, "--min-probability", "0", "-o", "x.star"], "--min-probability"),
+        (line, "-o"),
+    ):
+        assert problem in slabkit(*words, cwd=folder, code=2).stderr
+
+
+read_labels, read_picks = slabkit.read_labels, slabkit.read_picks
