@@ -16,6 +16,7 @@ NO_BENCHMARKS = (
     "picking_peers.py",
     "plain_classification.py",
     "run.py",
+    "names.py",  # takes folders
     "template_peers.py",
     "template_speed.py",  # a part of picking.py
 )

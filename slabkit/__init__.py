@@ -94,8 +94,9 @@ _NAMES = {
     "formats.volumes.opening": "open_tomogram",
     "labels": "label_minislabs",
     "learning": "learn_species predict_species",
-    "learning.map_evidence": "map_evidence rotate_map",
+    "learning.map_evidence": "map_evidence",
     "learning.map_naming": "name_picks",
+    "learning.rotated_maps": "rotate_map",
     "mapping": "map_picks",
     "merging": "merge_picks",
     "minislabs": "project_minislabs stack_minislabs",
@@ -168,8 +169,9 @@ if TYPE_CHECKING:
     from slabkit.formats.volumes.opening import open_tomogram
     from slabkit.labels import label_minislabs
     from slabkit.learning import learn_species, predict_species
-    from slabkit.learning.map_evidence import map_evidence, rotate_map
+    from slabkit.learning.map_evidence import map_evidence
     from slabkit.learning.map_naming import name_picks
+    from slabkit.learning.rotated_maps import rotate_map
     from slabkit.mapping import map_picks
     from slabkit.merging import merge_picks
     from slabkit.minislabs import project_minislabs, stack_minislabs

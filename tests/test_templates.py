@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -231,6 +232,19 @@ def test_sets_of_templates_name_species_and_number_on():
         away = np.hypot(best["rlnCoordinateY"] - y, best["rlnCoordinateX"] - x)
         assert best["slabkitSpecies"].iloc[away.argmin()] == ("one", "other")[number - 1]
     assert len(pick_templates([], table(1).iloc[:0], templates=one)) == 0
+
+
+def test_decoys_take_their_places_and_are_not_reported():
+    one = image_templates(averages()[:1], PIXEL, lowpass=40.0, species="one")
+    other = image_templates(averages()[1:], PIXEL, lowpass=40.0, species="other")
+    both = pick_templates([scene()], table(1), templates=[one, other], threshold=10)
+    decoy = dataclasses.replace(other, decoy=True)
+    picks = pick_templates([scene()], table(1), templates=[one, decoy], threshold=10)
+    expected = both[both["slabkitSpecies"] == "one"].reset_index(drop=True)
+    assert 0 < len(expected) < len(both)
+    assert picks.equals(expected)
+    few = pick_templates([scene()], table(1), templates=[one, decoy], threshold=10, max_per_slab=2)
+    assert few.equals(expected.iloc[:2])
 
 
 def test_constant_slabs_are_warned_of(two):

@@ -27,6 +27,14 @@ template = command(
         parse=named_maps,
         kind=list[str],
     ),
+    decoys=option(
+        "Density map of what is not to be reported: each place goes to the map that fits best, "
+        "and those of decoys are left out. Can be given several times.",
+        "[NAME=]MAP.mrc",
+        flags="--decoy",
+        parse=named_maps,
+        kind=list[str],
+    ),
     templates=option("Class averages of slabkit classify, RELION or CryoSPARC.", "STACK.mrcs"),
     diameter=option(
         "Diameter of the particles, and of the mask; default: measured on the templates. One of "

@@ -25,7 +25,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,7 +145,8 @@ def find_templates(
     pixel_size : float
         In Å.
     templates : Templates, or a sequence of them
-        From `image_templates` or `map_templates`, all of one low-pass.
+        From `image_templates` or `map_templates`, all of one low-pass. What matches those with
+        ``decoy`` best is left out.
     contrast : {"dark", "bright"}, optional
         How protein looks in the image.
     angular_step : float, optional
@@ -350,7 +351,12 @@ def _select_matches(
             return lowered_by_lines(score[some], ridges(some), contrast[some], limits.max_ridge)
 
     reach = _REACH * diameter[rows]
-    kept, best = limits.best(one.y_px[rows], one.x_px[rows], reach, pixel_size, score, beside_lines)
+    all_of_them = replace(limits, max_count=None)
+    kept, best = all_of_them.best(
+        one.y_px[rows], one.x_px[rows], reach, pixel_size, score, beside_lines
+    )
+    reported = ~np.array([each.decoy for each in sets])[one.set_number[rows[kept]]]
+    kept, best = kept[reported][: limits.max_count], best[reported][: limits.max_count]
     rows = rows[kept]
     psi = one.psi[rows]
     last = np.cumsum([0, *(int(each.numbers.max()) for each in sets[:-1])])

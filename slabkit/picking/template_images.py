@@ -62,6 +62,8 @@ class Templates:
         Of the slab's thickness.
     tilt_range : (float, float), optional
         In degrees; None: no missing wedge.
+    decoy : bool, optional
+        What these match best is not reported.
     """
 
     species: str
@@ -74,6 +76,7 @@ class Templates:
     kz: Floats
     plane_weight: Floats
     tilt_range: tuple[float, float] | None
+    decoy: bool = False
 
     def __len__(self) -> int:
         return len(self.coefficients)

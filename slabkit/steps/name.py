@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slabkit.formats.tables.native import PickList
-    from slabkit.learning.map_evidence import RotatedMap
+    from slabkit.learning.rotated_maps import RotatedMap
     from slabkit.tomogram import Tomogram, TomogramRef
 
 
@@ -186,7 +186,7 @@ class _RotatedMaps:
         self._turned: dict[float, list[RotatedMap]] = {}
 
     def at(self, voxel_size: float) -> list[RotatedMap]:
-        from slabkit.learning.map_evidence import rotate_map
+        from slabkit.learning.rotated_maps import rotate_map
 
         key = next((s for s in self._turned if voxel_sizes_equal(s, voxel_size)), voxel_size)
         if key not in self._turned:

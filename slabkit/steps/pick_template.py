@@ -29,6 +29,7 @@ class Options(SlabPicking):
 
     templates: str | None = None
     maps: tuple[tuple[str, str], ...] = ()  # species ("": `species`) and file
+    decoys: tuple[tuple[str, str], ...] = ()  # maps of what is not to be reported
     use: str | None = None  # images of the stack, as 1,3-5
     template_pixel_size: float | None = None
     template_contrast: Contrast = "bright"
@@ -60,6 +61,8 @@ def run(options: Options, frame: Frame) -> None:
     )
     if bool(options.templates) == bool(options.maps):
         raise InputError("give either --templates or --map.")
+    if options.decoys and not options.maps:
+        raise InputError("--decoy competes with the maps of --map.")
     if options.maps and (options.use is not None or options.template_pixel_size is not None):
         raise InputError("--use and --template-pixel-size belong to --templates, not to --map.")
     in_plane_angles(options.angular_step)
@@ -90,7 +93,8 @@ def run(options: Options, frame: Frame) -> None:
 
         return find
 
-    files = [path for _, path in options.maps] + ([options.templates] if options.templates else [])
+    files = [path for _, path in (*options.maps, *options.decoys)]
+    files += [options.templates] if options.templates else []
     pick_on_slabs("pick template", options, choice, frame, prepare, files)
 
 
@@ -102,6 +106,7 @@ class _Maker:
         self._made: dict[tuple[float, float], list[Templates]] = {}
         self._stack = _read_stack(options.templates, options) if options.templates else None
         self._volumes = [(name, path, *read_map(path)) for name, path in options.maps]
+        self._decoys = [(name, path, *read_map(path)) for name, path in options.decoys]
 
     def made(self, slabs: pd.DataFrame) -> list[Templates]:
         """Give the templates for the slabs of a tomogram."""
@@ -118,6 +123,11 @@ class _Maker:
             else:
                 self._made[key] = [
                     self._of_map(thickness, lowpass, slabs, *volume) for volume in self._volumes
+                ] + [
+                    dataclasses.replace(
+                        self._of_map(thickness, lowpass, slabs, *volume), decoy=True
+                    )
+                    for volume in self._decoys
                 ]
         return self._made[key]
 
@@ -189,6 +199,7 @@ def _check_fit(diameter: float, slabs: pd.DataFrame) -> None:
 def _say_diameters(work: Work, made: list[Templates]) -> None:
     if "templates" in work.summary:
         return
+    made = [one for one in made if not one.decoy]
     work.summary["templates"] = sum(len(one) for one in made)
     work.summary["template_sets"] = [
         {"species": one.species, "templates": len(one), "diameter": round(one.diameter, 1)}

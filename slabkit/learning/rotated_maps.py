@@ -1,0 +1,284 @@
+"""Density maps at all orientations, as tomograms show them, in a compressed basis.
+
+See `slabkit.learning.map_evidence`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slabkit.arrays.checks import checked_density
+from slabkit.arrays.density_maps import (
+    coarsened,
+    low_passed,
+    map_diameter,
+    view_directions,
+    view_matrix,
+)
+from slabkit.arrays.exact import eigenvectors, exp, on_grid, product
+from slabkit.errors import InputError
+from slabkit.units import positive_length
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+DEFAULT_TILT_RANGE = (-45.0, 45.0)
+
+_ACROSS = 16  # grid steps in a particle's diameter
+_BAND = 2.6  # grid steps in the low-pass
+_WIDER = 1.1  # the mask than the particle
+_ROOM = 10.0  # grid steps that what is cut out is wider: shifts of 3, and what the filter reaches
+_FINE_ANGLE, _COARSE_ANGLE = 18.0, 24.0  # degrees between orientations
+_SAME = 0.97  # orientations that correlate so are one, as those of symmetric particles are
+_SHARE, _MOST, _SPARE = 0.99, 300, 40  # of the orientations' variance; volumes of the basis
+_ROUND_UP = 0.25  # of a voxel, to a whole number of voxels that can be averaged before all else
+_FINER = 3  # than the grid is a map drawn, from which values are then taken linearly
+_LARGEST_DIAMETER = 1000.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Operand:
+    """The second matrix of many products, rounded once; see `slabkit.arrays.exact`."""
+
+    grid: Floats
+    unit: Floats
+
+    @classmethod
+    def of(cls, matrix: Floats) -> _Operand:
+        return cls(*on_grid(matrix, -2))
+
+    def times(self, rows: Floats) -> Floats:
+        left, unit = on_grid(rows, -1)
+        found: Floats = left @ self.grid
+        found *= unit
+        found *= self.unit
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class OrientedViews:
+    """A map at all orientations on one grid, centre at index ``side // 2`` of a cube."""
+
+    side: int
+    transfer: Floats  # (side, side, side // 2 + 1)
+    places: Indices  # (voxels,): flat indices of what is under the mask
+    root: Floats  # (voxels,): square root of the mask's weights, whose sum is 1
+    basis: _Operand  # (voxels, volumes)
+    views: _Operand  # (volumes, orientations)
+    length: Floats  # (orientations,): standard deviation of the filtered map under the mask
+    rotations: Floats  # (orientations, 3, 3): from the tomogram's (x, y, z) to the map's
+
+    def coefficients(self, cubes: Floats, shifts: Indices) -> tuple[Floats, Floats]:
+        """Correlate filtered cubes (n, side³), shifted (n, s, 3): (n, s, orientations).
+
+        Also the cubes' standard deviation under the mask, (n, s).
+        """
+        flat = shifts @ np.array([self.side**2, self.side, 1])
+        count, each = flat.shape
+        rows = np.empty((count, each, len(self.places)))
+        for one, cube, offsets in zip(rows, cubes.reshape(count, -1), flat, strict=True):
+            np.take(cube, offsets[:, None] + self.places, out=one)
+        rows = rows.reshape(count * each, -1)
+        rows *= self.root
+        mean = np.einsum("ij,j->i", rows, self.root)  # the orientations have none
+        deviation = np.sqrt(np.maximum(np.einsum("ij,ij->i", rows, rows) - mean**2, 0))
+        found = self.views.times(self.basis.times(rows))
+        found /= np.maximum(deviation, np.finfo(float).tiny)[:, None]
+        return found.reshape(count, each, -1), deviation.reshape(count, each)
+
+
+@dataclass(frozen=True, eq=False)
+class RotatedMap:
+    """A density map, ready to be compared with tomograms of one voxel size."""
+
+    name: str
+    diameter: float  # Å
+    voxel_size: float  # of the tomograms, Å
+    bin_vox: int  # so many voxels of the tomogram are averaged first
+    side_vox: int  # of the cubes that are cut out, after that
+    fine: OrientedViews
+    coarse: OrientedViews
+
+    @property
+    def step(self) -> float:
+        """Give the fine grid's step in Å."""
+        return self.side_vox * self.bin_vox * self.voxel_size / self.fine.side
+
+
+def rotate_map(
+    density: npt.NDArray[Any],
+    density_voxel_size: float,
+    voxel_size: float,
+    *,
+    name: str,
+    tilt_range: tuple[float, float] | None = DEFAULT_TILT_RANGE,
+) -> RotatedMap:
+    """Turn a density map to all orientations, as tomograms show it.
+
+    Parameters
+    ----------
+    density : ndarray, shape (z, y, x)
+        Protein bright; negative values are taken as nothing.
+    density_voxel_size, voxel_size : float
+        Of the map and of the tomograms, Å.
+    name : str
+    tilt_range : (float, float), optional
+        Lowest and highest tilt in degrees, about y; None: no missing wedge.
+
+    Raises
+    ------
+    InputError
+        The density is no finite volume with something in it, it is of more than one particle (over
+        1000 Å), or a number makes no sense.
+    """
+    checked = checked_density(density, density_voxel_size, f"the map of {name}")
+    volume = np.maximum(checked, 0)
+    positive_length(voxel_size, "the voxel size")
+    if tilt_range is not None and not -90 < tilt_range[0] < tilt_range[1] < 90:
+        raise InputError("--tilt-range takes MIN:MAX in degrees between -90 and 90.")
+    diameter = map_diameter(volume, density_voxel_size, lowpass=40.0)
+    if diameter > _LARGEST_DIAMETER:
+        raise InputError(
+            f"the map of {name} is of something {diameter:.0f} Å wide; one particle is needed."
+        )
+    step = max(diameter / _ACROSS, voxel_size)
+    bins = int(step / voxel_size + _ROUND_UP)
+    step = max(step, bins * voxel_size)
+    side = 4 * math.ceil((_WIDER * diameter / step + _ROOM) / 4)
+    side_vox = _quick_even(side * step / (bins * voxel_size))
+    if side_vox <= side:
+        side_vox = side
+    field = side_vox * bins * voxel_size
+    views = (
+        _views(volume, density_voxel_size, diameter, n, field / n, tilt_range, angle)
+        for n, angle in ((side, _FINE_ANGLE), (side // 2, _COARSE_ANGLE))
+    )
+    return RotatedMap(name, diameter, voxel_size, bins, side_vox, *views)
+
+
+def _quick_even(length: float) -> int:
+    """Give an even number of voxels, at least so many, of which FFTs are quick."""
+    from scipy.fft import next_fast_len
+
+    return 2 * int(next_fast_len(math.ceil(length / 2 - 1e-6), real=True))
+
+
+def _frequencies(side: int, step: float) -> tuple[npt.NDArray[Any], ...]:
+    whole, half = np.fft.fftfreq(side, step), np.fft.rfftfreq(side, step)
+    return whole[:, None, None], whole[None, :, None], half[None, None, :]
+
+
+def _views(
+    volume: Floats,
+    voxel_size: float,
+    diameter: float,
+    side: int,
+    step: float,
+    tilt_range: tuple[float, float] | None,
+    angle: float,
+) -> OrientedViews:
+    from scipy import fft, ndimage
+
+    volume, voxel_size = coarsened(volume, voxel_size, _BAND * step)
+    smooth, blur = low_passed(volume, voxel_size, step)
+    spacing = step / _FINER / voxel_size
+    sizes = [math.ceil((n - 1) / spacing) + 1 for n in smooth.shape]
+    grid = np.meshgrid(*(np.arange(n) * spacing for n in sizes), indexing="ij")
+    drawn = ndimage.map_coordinates(smooth, grid, order=3, mode="constant").astype(np.float32)
+    centre = np.array(ndimage.center_of_mass(smooth)) / spacing
+    line = (np.arange(side) - side // 2) * step
+    z, y, x = np.meshgrid(line, line, line, indexing="ij")
+    away = np.sqrt(x**2 + y**2 + z**2)
+    mask = np.clip((_WIDER * diameter / 2 + step - away) / step, 0, 1)
+    places = np.flatnonzero(mask)
+    weight = mask.ravel()[places] / mask.sum()
+    fz, fy, fx = _frequencies(side, step)
+    frequency = np.sqrt(fz**2 + fy**2 + fx**2)
+    transfer = _transfer(frequency, step, diameter)
+    seen = transfer * exp(np.minimum(2 * (np.pi * blur * frequency) ** 2, 3.0))
+    if tilt_range is not None:
+        low, high = (np.tan(math.radians(tilt)) * fx for tilt in tilt_range)
+        inside = np.minimum(fz - low, high - fz) * (side * step) + 0.5
+        seen = seen * np.clip(inside, 0, 1)
+    near = away <= diameter / 2 + 2 * step
+    points = np.stack([x[near], y[near], z[near]])
+    rotations = all_rotations(angle)
+    cube = np.zeros((side, side, side), dtype=np.float32)
+    turned = np.empty((len(rotations), len(places)), dtype=np.float32)
+    for one, rotation in zip(turned, rotations, strict=True):
+        own = np.einsum("ij,in->jn", rotation.T * (_FINER / step), points) + centre[::-1, None]
+        cube[near] = ndimage.map_coordinates(drawn, own[::-1], order=1, mode="constant")
+        values = fft.rfftn(cube)
+        values.real *= seen
+        values.imag *= seen
+        one[:] = fft.irfftn(values, s=cube.shape).ravel()[places]
+    turned -= np.einsum("ij,j->i", turned, weight.astype(np.float32))[:, None]
+    turned *= np.sqrt(weight).astype(np.float32)
+    length = np.sqrt(np.einsum("ij,ij->i", turned, turned, dtype=np.float64))
+    turned /= length[:, None]
+    basis, views = _compressed(turned)
+    kept = _distinct(views)
+    return OrientedViews(
+        side,
+        transfer,
+        places,
+        np.sqrt(weight),
+        _Operand.of(basis),
+        _Operand.of(np.ascontiguousarray(views[kept].T)),
+        length[kept],
+        rotations[kept],
+    )
+
+
+def _transfer(frequency: Floats, step: float, diameter: float) -> Floats:
+    """Give the band-pass: the spectra of molecules fall about as the frequency rises."""
+    fall = np.clip((1.15 - _BAND * step * frequency) / 0.3, 0, 1)
+    return np.asarray(fall * fall * (3 - 2 * fall) * np.hypot(frequency * diameter, 1.0))
+
+
+def all_rotations(angle: float) -> Floats:
+    """Spread rotations evenly, about ``angle`` degrees apart, (n, 3, 3)."""
+    turns = max(1, round(360 / angle))
+    psi = np.arange(turns) * (2 * np.pi / turns)
+    one = np.zeros((turns, 3, 3))
+    one[:, 0, 0], one[:, 0, 1] = np.cos(psi), np.sin(psi)
+    one[:, 1, 0], one[:, 1, 1] = -np.sin(psi), np.cos(psi)
+    one[:, 2, 2] = 1
+    seen = np.array([view_matrix(rot, tilt) for rot, tilt in view_directions(angle)])
+    return np.asarray(np.einsum("pij,vjk->vpik", one, seen).reshape(-1, 3, 3))
+
+
+def _compressed(turned: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
+    """Give a basis (voxels, volumes), and the rows of unit length in it (rows, volumes)."""
+    count, voxels = turned.shape
+    most = min(_MOST + _SPARE, count, voxels)
+    random = np.random.Generator(np.random.SFC64(0))
+    spread = product(turned.T, random.standard_normal((count, most)))
+    for again in (True, False):
+        values, vectors = eigenvectors(product(spread.T, spread))
+        used = values > 1e-12 * values[-1]
+        basis = product(spread, vectors[:, used] / np.sqrt(values[used]))
+        if again:
+            spread = product(turned.T, product(turned, basis))
+    views = product(turned, basis)
+    values, vectors = eigenvectors(product(views.T, views))
+    share = np.cumsum(values[::-1]) / count
+    keep = min(int(np.searchsorted(share, _SHARE * share[-1])) + 1, _MOST, len(values))
+    chosen = vectors[:, ::-1][:, :keep]
+    return product(basis, chosen), product(views, chosen)
+
+
+def _distinct(views: Floats) -> Indices:
+    """Leave out rows that are nearly the same as one that is kept."""
+    size = np.sqrt(np.einsum("ij,ij->i", views, views))[:, None]
+    alike = product(views / size, (views / size).T) >= _SAME
+    left = np.ones(len(views), dtype=bool)
+    for row in range(len(views)):
+        if left[row]:
+            left[row + 1 :] &= ~alike[row, row + 1 :]
+    return np.flatnonzero(left)
