@@ -161,7 +161,7 @@ def test_label_auto_weighs_classes_and_scores(
     judged.picks["slabkitScoreKind"] = kind
     write_picks(tmp_path / "p.star", judged)
     quality = read_classes(tmp_path / "made" / "classes" / "classes.star")
-    for least, option in ((0.12, ()), (0.5, ("--quality", 0.5))):
+    for least, option in ((0.15, ()), (0.5, ("--quality", 0.5))):
         slabkit(*LABEL, "--auto", *option, "--picks", "p.star", "-o", f"l{least}.star")
         labels = read_labels(tmp_path / f"l{least}.star").set_index("slabkitPickId")
         share = labels["slabkitClass"].map(quality).clip(0.01, 0.99)

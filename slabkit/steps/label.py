@@ -10,7 +10,7 @@ from slabkit.errors import InputError
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.classify import GOOD_QUALITY
 
-GOOD_PICK = 0.12
+GOOD_PICK = 0.15
 """Picks that are particles with this probability and more are accepted by ``--auto --picks``."""
 
 if TYPE_CHECKING:
