@@ -28,6 +28,7 @@ from slabkit.learning.judging import (
 )
 from slabkit.learning.packing import pack_model, unpack_model
 from slabkit.learning.regression import fit_regression, logits_of, softmax
+from slabkit.learning.suggesting import label_gains
 from slabkit.scoring import match_picks, score_picks
 from slabkit.tables import recorded_labels
 from slabkit.tomogram import Tomogram, TomogramVoxels
@@ -218,6 +219,13 @@ def test_too_few_labels_are_said(learned):
         assert learn_species(held, few, tomograms, kind={}).model.classes == ["ball", "none"]
 
 
+def test_a_label_is_worth_what_it_may_change():
+    probability = np.array([[0.99, 0, 0.01], [0.3, 0, 0.7], [0.0, 0, 1.0], [0.0, 0.5, 0.5]])
+    gain = label_gains(probability, np.array([0.1, 0.1]))
+    # Accepted anyway: worth what is lost where it is none, 0.1 × (1 - p), of 1.29 or 1 particles.
+    np.testing.assert_allclose(gain, [0.001 / 1.29, 0.07 / 1.29, 0, 0.05], atol=1e-12)
+
+
 @pytest.mark.parametrize("policy", ["latest", "all", "any", "majority"])
 @pytest.mark.parametrize("earlier", [False, True])
 def test_a_prediction_never_overrules_a_person(policy, earlier):
@@ -300,6 +308,24 @@ def test_labels_as_csv_to_a_named_list(project, slabkit):
     for name in ("ribosome", "virus-like-particle"):
         assert table.loc[name, "recall"] >= 0.9
         assert table.loc[name, "precision"] >= 0.7
+    # What to label next: what has no label, the model's doubts first, a fifth by score.
+    half = given.iloc[: len(given) // 2].reset_index()
+    half.to_csv(project / "half.csv", index=False)
+    slabkit("label", "half.csv", "--minislabs", tiles, "-o", "half.star", cwd=project)
+    ask = ("suggest", tiles, "--model", "model", "--labels", "half.star", "-n", 20)
+    slabkit(*ask, "-o", "next.star", "--decide", "decided.star", cwd=project)
+    order = read_minislabs(project / "next.star")[0]
+    assert not set(order["slabkitPickId"]) & set(half["pick_id"])
+    assert order["slabkitGain"].astype(float).is_monotonic_decreasing
+    decisions = read_labels(project / "decided.star").set_index("slabkitPickId")
+    assert len(decisions) == len(given)
+    person = decisions.loc[half["pick_id"]]
+    assert not person["slabkitSource"].str.startswith("model:").any()
+    assert person["slabkitDecision"].tolist() == half["decision"].tolist()
+    slabkit(*ask, "--picks", "picks.star", "-o", "mixed.star", cwd=project)
+    mixed = read_minislabs(project / "mixed.star")[0]
+    assert len(mixed) == 20
+    assert len(set(mixed["slabkitPickId"]) - set(order["slabkitPickId"])) >= 3
     # Learned labels are no teachers.
     said = slabkit(
         "learn", "--minislabs", tiles, "--labels", "predicted.star", "-o", "m", cwd=project, code=2

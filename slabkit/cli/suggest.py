@@ -22,6 +22,12 @@ suggest = command(
         "STAR",
     ),
     picks=option("The pick list, for its scores.", "PICKS"),
+    model=option(
+        "Go by a model of slabkit learn: what it is unsure of and what is unlike the others. With "
+        "--classified or --picks too, every fifth is by these: a species that the model was never "
+        "shown is found so.",
+        "DIR",
+    ),
     labels=option(
         "Label tables so far, oldest first, or a curated pick list. May be repeated.", "TABLE"
     ),

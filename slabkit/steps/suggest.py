@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slabkit.errors import InputError
+from slabkit.errors import InputError, warn
 from slabkit.execution.frame import Frame, Work, parameters
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from slabkit.curation import Suggestion
+
+
+_EXPLORED = 5  # every so many suggestions one by class or score, beside a model
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Options:
     number: int = 240
     beta: float = 4.0
     decide: str | None = None
+    model: str | None = None
     gallery: str | None = None
 
 
@@ -36,8 +40,10 @@ def run(options: Options, frame: Frame) -> None:
     from slabkit.formats.tables.paths import check_given_once
 
     check_given_once(options.labels, "label table")
-    if options.classified is None and options.picks is None:
-        raise InputError("give --classified, --picks or both: classes or scores to go by.")
+    if options.classified is None and options.picks is None and options.model is None:
+        raise InputError(
+            "give --classified, --picks or both, or --model: classes, scores or a model to go by."
+        )
     given = (options.minislabs, options.classified, options.picks, *options.labels)
     inputs = [name for name in given if name is not None]
     if "-" in inputs or options.decide == "-":
@@ -47,11 +53,18 @@ def run(options: Options, frame: Frame) -> None:
     for option, name in further.items():
         if name is not None and os.path.realpath(name) in taken:
             raise InputError(f"{name}: {option} is an input or -o already.")
+    if options.model is not None:
+        from slabkit.formats.models import model_files
+
+        inputs += map(str, model_files(options.model))
     with frame.work(
         "suggest",
         options.out,
         inputs=inputs,
-        parameters={**parameters(options, "minislabs", "out", "decide", "gallery"), **further},
+        parameters={
+            **parameters(options, "minislabs", "out", "decide", "gallery", "model"),
+            **further,
+        },
     ) as work:
         if work.finished:
             return
@@ -72,7 +85,12 @@ def run(options: Options, frame: Frame) -> None:
             candidates["slabkitScore"] = _scores(candidates, options.picks)
         tables = [read_any_labels(name) for name in options.labels]
         known = pd.concat(tables, ignore_index=True) if tables else empty_table(LABELS)
-        result = suggest_labels(candidates, known, count=options.number, beta=options.beta)
+        result = None
+        if options.classified is not None or options.picks is not None:
+            result = suggest_labels(candidates, known, count=options.number, beta=options.beta)
+        if options.model is not None:
+            result = _by_model(candidates, known, result, options, frame)
+        assert result is not None
         _write(work, upright, geometry, result, options)
         decisions = result.decisions["slabkitDecision"].value_counts()
         work.summary.update(
@@ -82,6 +100,69 @@ def run(options: Options, frame: Frame) -> None:
             expected_f_beta=result.expected_f_beta,
             would_accept=int(decisions.get("accepted", 0)),
         )
+
+
+def _by_model(
+    candidates: pd.DataFrame,
+    known: pd.DataFrame,
+    by_class: Suggestion | None,
+    options: Options,
+    frame: Frame,
+) -> Suggestion:
+    """Suggest by what a model is unsure of; every fifth by class or score, where these are given.
+
+    A model cannot be unsure of a species that it was never shown.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from slabkit.curation import Suggestion
+    from slabkit.learning import predict_species
+    from slabkit.learning.judging import best_thresholds
+    from slabkit.learning.suggesting import choose_labels
+    from slabkit.steps.predict import label_table
+    from slabkit.steps.shared.learning import load_model, minislabs_for
+    from slabkit.tables import persons_labels
+
+    assert options.model is not None
+    model = load_model(options.model)
+    found = minislabs_for(model, options.model, options.minislabs, options.picks, None)
+    boxes = found.boxes()
+    blocks = found.blocks(model.maps, model.kind.get("tilt_range"), frame.workers)
+    probability, code = predict_species(model, boxes, blocks=blocks, jobs=frame.workers)
+    known = known[persons_labels(known) & (known["slabkitDecision"] != "undecided").to_numpy()]
+    known = known.drop_duplicates("slabkitPickId", keep="last")
+    ids = candidates["slabkitPickId"]
+    known = known[known["slabkitPickId"].isin(ids)]
+    labelled = ids.isin(known["slabkitPickId"]).to_numpy()
+    rows, gains = choose_labels(model, boxes, probability, labelled, options.number, options.beta)
+    worth = dict(zip(rows.tolist(), gains.tolist(), strict=True))
+    order = rows.tolist()
+    if by_class is not None:
+        place = {name: row for row, name in enumerate(ids)}
+        others = [place[name] for name in by_class.order["slabkitPickId"]]
+        mixed = [*order]
+        for number, row in enumerate(others[: options.number // _EXPLORED]):
+            mixed.insert((number + 1) * _EXPLORED - 1, row)
+        order = list(dict.fromkeys(mixed))[: options.number]
+    if len(order) < options.number:
+        warn(f"{options.number} minislabs are asked for and {len(order)} have no label yet.")
+    chosen = np.array(order, dtype=np.intp)
+    suggested = candidates.iloc[chosen].assign(
+        slabkitSuggestion=np.arange(1, len(chosen) + 1),
+        slabkitProbability=1 - probability[chosen, -1],
+        slabkitGain=[worth.get(row, 0.0) for row in order],
+    )
+    predicted = label_table(model, ids, probability, code)[~labelled]
+    decisions = pd.concat([known, predicted], ignore_index=True) if len(known) else predicted
+    # F-beta of the best list is 1 + beta² times the least probability in it.
+    expected = (1 + options.beta**2) * float(best_thresholds(probability, options.beta).mean())
+    return Suggestion(
+        suggested.reset_index(drop=True),
+        decisions.reset_index(drop=True),
+        expected,
+        int(labelled.sum()),
+    )
 
 
 def _classes(
