@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from slabkit.pictures.figures import histograms, lines_chart, stacked_bars
+from slabkit.pictures.colours import css, species_colours
+from slabkit.pictures.drawing import Drawing
+from slabkit.pictures.figures import curve_drawing, histograms, lines_chart, stacked_bars
 from slabkit.pictures.images import numbered_gallery
 from slabkit.pictures.page import Page
 
@@ -85,3 +88,30 @@ def test_a_numbered_gallery_shows_each_tile_in_its_place():
     beside = picture[margin + 100 : margin + 140, margin + 180 : margin + 220]
     assert inside.mean() > 250
     assert beside.mean() < 150
+
+
+def test_letters_that_the_font_lacks():
+    """Å in a picture is A, and a ring above it."""
+
+    def ink(text):
+        drawing = Drawing(60, 40, text)
+        drawing.text(30, 20, text, style="title")
+        return drawing.picture() < 128
+
+    plain, ringed = ink("nA b"), ink("nÅ b")
+    assert (ringed & ~plain).any()
+    assert not (plain & ~ringed).any()
+    rows, columns = np.nonzero((ringed & ~plain).any(axis=2))
+    assert rows.max() <= np.nonzero(ink("nA").any(axis=2))[0].min() + 4
+    assert columns.max() < np.nonzero(plain.any(axis=2))[1].max()
+    for text, same in (("a–b", "a-b"), ("2×2", "2x2")):
+        assert (ink(text) == ink(same)).all()
+
+
+def test_a_species_has_its_colour_in_charts_too():
+    colour = species_colours(["ribosome"])["ribosome"]
+    curve = pd.DataFrame({"species": ["ribosome", "all"] * 2, "threshold": [1.0, 1, 2, 2]})
+    drawing = curve_drawing(curve.assign(f_beta=0.5), 4.0, "score (x)")
+    assert f'class="line own" style="--own:{css(colour)}"' in drawing.svg()
+    pixels = drawing.picture().reshape(-1, 3)
+    assert (pixels == [round(0.65 * part) for part in colour]).all(axis=1).sum() > 100

@@ -46,6 +46,6 @@ with tempfile.TemporaryDirectory() as folder:
         width = 1000
         size = (width, round(sheet.height * width / sheet.width))
         small = sheet.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    small.convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(
+    small.convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(
         Path(__file__).with_name("classes.png"), optimize=True
     )

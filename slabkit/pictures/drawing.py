@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.pictures.lettering import font, write
+
 COLOURS = {
     "series0": (11, 110, 153),
     "series1": (224, 138, 30),
@@ -32,11 +34,17 @@ COLOURS = {
 
 SERIES = 8
 
+VIVID = 0.65
+"""On white, a colour of its own is darkened to so much of it."""
+
 _FONT_SIZE = 12
 
 
 class Drawing:
-    """Shapes in pixels, x to the right and y down; ``label`` is for people who cannot see them."""
+    """Shapes in pixels, x to the right and y down; ``label`` is for people who cannot see them.
+
+    A style is one of `COLOURS`, or a colour of its own as ``#00ffff``.
+    """
 
     def __init__(self, width: float, height: float, label: str) -> None:
         self.width, self.height, self.label = width, height, label
@@ -77,7 +85,7 @@ class Drawing:
 
     def _svg_rectangle(self, x: float, y: float, width: float, height: float, style: str) -> str:
         return (
-            f'<rect class="{style}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
+            f'<rect class="{_css(style)}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
             f'height="{height:.1f}"/>'
         )
 
@@ -87,12 +95,13 @@ class Drawing:
         listed = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         dashes = ' stroke-dasharray="5 4"' if dashed else ""
         return (
-            f'<polyline class="line {style}" stroke-width="{thick:g}"{dashes} points="{listed}"/>'
+            f'<polyline class="line {_css(style)}" stroke-width="{thick:g}"{dashes} '
+            f'points="{listed}"/>'
         )
 
     def _svg_band(self, points: list[tuple[float, float]], style: str) -> str:
         listed = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        return f'<polygon class="{style}" opacity="0.18" points="{listed}"/>'
+        return f'<polygon class="{_css(style)}" opacity="0.18" points="{listed}"/>'
 
     def _svg_text(self, x: float, y: float, text: str, anchor: str, style: str) -> str:
         return (
@@ -102,40 +111,49 @@ class Drawing:
 
     def picture(self, scale: int = 2) -> npt.NDArray[np.uint8]:
         """Give the pixels, (y, x, 3), ``scale`` of them for one of the drawing."""
-        from PIL import Image, ImageDraw, ImageFont
+        from PIL import Image, ImageDraw
 
         size = (round(self.width * scale), round(self.height * scale))
         image = Image.new("RGB", size, (255, 255, 255))
         draw = ImageDraw.Draw(image, "RGBA")
         fonts = {
-            "text": ImageFont.load_default(_FONT_SIZE * scale),
-            "title": ImageFont.load_default(round(_FONT_SIZE * 1.25 * scale)),
+            "text": font(_FONT_SIZE * scale),
+            "title": font(round(_FONT_SIZE * 1.25 * scale)),
         }
         for kind, *shape in self._shapes:
             if kind == "rectangle":
                 x, y, width, height, style = shape
                 box = (x * scale, y * scale, (x + width) * scale - 1, (y + height) * scale - 1)
                 if box[2] >= box[0] and box[3] >= box[1]:
-                    draw.rectangle(box, COLOURS[style])
+                    draw.rectangle(box, _colour(style))
             elif kind == "line":
                 points, style, thick, dashed = shape
                 places = [(x * scale, y * scale) for x, y in points]
                 if dashed:
                     places = _dashes(places, 5.0 * scale, 4.0 * scale)
                     for one, two in zip(places[::2], places[1::2], strict=False):
-                        draw.line((*one, *two), COLOURS[style], round(thick * scale))
+                        draw.line((*one, *two), _colour(style), round(thick * scale))
                 else:
-                    draw.line(places, COLOURS[style], round(thick * scale), joint="curve")
+                    draw.line(places, _colour(style), round(thick * scale), joint="curve")
             elif kind == "band":
                 points, style = shape
-                draw.polygon([(x * scale, y * scale) for x, y in points], (*COLOURS[style], 46))
+                draw.polygon([(x * scale, y * scale) for x, y in points], (*_colour(style), 46))
             else:
                 x, y, text, anchor, style = shape
                 side = {"start": "lm", "middle": "mm", "end": "rm"}[anchor]
-                # Pillow's own font has no letter Å.
-                text, font = text.replace("Å", "A"), fonts[style]
-                draw.text((x * scale, y * scale), text, COLOURS[style], font, anchor=side)
+                write(draw, (x * scale, y * scale), text, COLOURS[style], fonts[style], side)
         return np.asarray(image, dtype=np.uint8)
+
+
+def _css(style: str) -> str:
+    """Give the attributes of a style, inside the quotes of the first."""
+    return f'own" style="--own:{style}' if style.startswith("#") else style
+
+
+def _colour(style: str) -> tuple[int, ...]:
+    if not style.startswith("#"):
+        return COLOURS[style]
+    return tuple(round(int(style[n : n + 2], 16) * VIVID) for n in (1, 3, 5))
 
 
 def _dashes(points: list[tuple[float, float]], on: float, off: float) -> list[tuple[float, float]]:

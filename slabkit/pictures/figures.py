@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.pictures.colours import css, species_colours
 from slabkit.pictures.drawing import COLOURS, SERIES, Drawing
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def histograms(
     span: tuple[float, float] | None = None,
     marks: Mapping[str, float] | None = None,
     unit: str = "picks",
+    styles: Mapping[str, str] | None = None,
 ) -> Drawing:
     """Draw how values are spread, one stepped line a group.
 
@@ -74,7 +76,15 @@ def histograms(
     for name, group in values.items():
         count = np.histogram(np.clip(group, *span), edges)[0]
         lines[name] = (np.repeat(edges, 2), np.concatenate([[0], np.repeat(count, 2), [0]]))
-    return lines_chart(lines, title=title, label_x=label, label_y=unit, marks=marks, from_zero=True)
+    return lines_chart(
+        lines,
+        title=title,
+        label_x=label,
+        label_y=unit,
+        marks=marks,
+        from_zero=True,
+        styles=styles,
+    )
 
 
 def lines_chart(
@@ -154,12 +164,10 @@ def score_label(kind: str) -> str:
     return f"score ({kind})" if kind else "score"
 
 
-def curve_drawing(
-    curve: pd.DataFrame, beta: float, label: str = "", styles: Mapping[str, str] | None = None
-) -> Drawing:
+def curve_drawing(curve: pd.DataFrame, beta: float, label: str = "") -> Drawing:
     """Draw F-beta over thresholds by species, from a curve of `slabkit.score_curve`.
 
-    ``label``: what the scores are; ``styles``: of species that have one.
+    ``label``: what the scores are.
     Species of which anything is found, then all (dashed); where picks have no species, all alone.
     """
     lines = {
@@ -178,8 +186,17 @@ def curve_drawing(
         label_y=f"F{beta:g}",
         span_y=(0.0, 1.0),
         dashed=("all",),
-        styles=styles,
+        styles=species_styles(set(lines) - {"all"}) | _all_of(lines),
     )
+
+
+def _all_of(lines: Mapping[str, Any]) -> dict[str, str]:
+    return {"all": "undecided"} if len(lines) > 1 else {}  # grey, beside coloured ones
+
+
+def species_styles(names: Iterable[str]) -> dict[str, str]:
+    """Give the styles of lines that are of species: their colours in every picture."""
+    return {name: css(colour) for name, colour in species_colours(names).items()}
 
 
 def round_ticks(low: float, high: float, most: int) -> list[float]:

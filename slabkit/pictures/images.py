@@ -11,17 +11,15 @@ import io
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
 from slabkit.pictures.colours import species_colours
+from slabkit.pictures.lettering import Font, font, length, write
 from slabkit.tables import DECISIONS
-
-if TYPE_CHECKING:
-    from PIL import ImageFont
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """Grey values ``(y, x)`` or colours ``(y, x, 3)``, 0 to 255."""
@@ -155,11 +153,11 @@ def _with_legend(
     if len(said) > 1:
         entries += [(word, said[word], _INK, word) for word in DECISIONS if said[word]]
     size = max(13, round(picture.width / 80))
-    font, row = _font(size), round(size * 1.8)
+    letters, row = font(size), round(size * 1.8)
     places, left, top = [], row // 2, picture.height
     for text, count, colour, word in entries:
         label = f"{text} ({count})"
-        wide = row + font.getlength(label) + size
+        wide = row + length(label, letters) + size
         if left > row // 2 and left + wide > picture.width:
             left, top = row // 2, top + row
         places.append((left, top, label, colour, word))
@@ -173,7 +171,7 @@ def _with_legend(
             _circle(draw, x + radius, middle, radius, colour, 2, word)
         else:
             draw.ellipse((x, middle - radius, x + 2 * radius, middle + radius), colour, _INK)
-        draw.text((x + row * 0.75, middle), label, _INK, font, anchor="lm")
+        write(draw, (x + row * 0.75, middle), label, _INK, letters, "lm")
     return taller
 
 
@@ -218,7 +216,7 @@ def contact_sheet(
         raise InputError("a contact sheet needs at least one image.")
     width, height = (max(tile.size[axis] for tile in tiles) for axis in (0, 1))
     font_size = 13
-    font = _font(font_size)
+    letters = font(font_size)
     line = font_size + 4
     band = line * max(label.count("\n") + 1 for label in labels) + 4
     cell_x, cell_y = width + gap, height + band + gap
@@ -232,10 +230,9 @@ def contact_sheet(
         down, across = divmod(number, columns)
         left, top = gap + across * cell_x, gap + down * cell_y
         sheet.paste(tile, (left + (width - tile.size[0]) // 2, top + height - tile.size[1]))
-        # Pillow's own font has no letter Å.
-        for row, text in enumerate(label.replace("Å", "A").split("\n")):
+        for row, text in enumerate(label.split("\n")):
             place = left + width / 2, top + height + 2 + (row + 0.5) * line
-            draw.text(place, _shortened(text, font, width), _INK, font, anchor="mm")
+            write(draw, place, _shortened(text, letters, width), _INK, letters, "mm")
     return np.asarray(sheet, dtype=np.uint8)
 
 
@@ -249,7 +246,7 @@ def class_sheet(
 ) -> npt.NDArray[np.uint8]:
     """Lay class averages out, numbered from 1 with images, resolution (Å) and quality.
 
-    Those that are accepted are framed in green; captions make a second line.
+    Those that are accepted are framed in green; captions make a third line.
     """
     from PIL import Image
 
@@ -261,7 +258,7 @@ def class_sheet(
         tile = Image.new("RGB", (_CLASS_SIDE, _CLASS_SIDE), _GOOD if good else _BACKGROUND)
         tile.paste(grey.resize((inner, inner), Image.Resampling.BICUBIC), (_FRAME, _FRAME))
         framed.append(np.asarray(tile, dtype=np.uint8))
-        labels.append(f"{number}: {size}, {resolution:.0f} Å, q {quality:.2f}")
+        labels.append(f"class {number}: {size} images\n{resolution:.0f} Å, quality {quality:.2f}")
     if captions:
         labels = [f"{label}\n{more}" for label, more in zip(labels, captions, strict=True)]
     columns = max(1, min(10, math.ceil(math.sqrt(len(framed) * 1.4))))
@@ -304,14 +301,14 @@ def numbered_gallery(
     picture = Image.new("RGB", (columns * side + margin, rows * side + margin), _BACKGROUND)
     picture.paste(grey.convert("RGB"), (margin, margin))
     draw = ImageDraw.Draw(picture)
-    font = _font(13)
+    letters = font(13)
     for column in range(columns):
         x = margin + column * side
-        draw.text((x + side / 2, margin / 2), str(column), _INK, font, anchor="mm")
+        draw.text((x + side / 2, margin / 2), str(column), _INK, letters, anchor="mm")
         draw.line((x, margin, x, margin + rows * side), _LINE)
     for row in range(rows):
         y = margin + row * side
-        draw.text((margin / 2, y + side / 2), str(row), _INK, font, anchor="mm")
+        draw.text((margin / 2, y + side / 2), str(row), _INK, letters, anchor="mm")
         draw.line((margin, y, margin + columns * side, y), _LINE)
     return np.asarray(picture, dtype=np.uint8)
 
@@ -356,19 +353,11 @@ def _tile(image: npt.NDArray[Any], side: int) -> Any:
     return picture.resize((width, height), filtering)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size)
-
-
-def _shortened(
-    label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int
-) -> str:
-    if font.getlength(label) <= width_px:
+def _shortened(label: str, letters: Font, width_px: int) -> str:
+    if length(label, letters) <= width_px:
         return label
     for kept in range(len(label) - 1, 1, -1):
         text = f"{label[: kept - kept // 2]}…{label[len(label) - kept // 2 :]}"
-        if font.getlength(text) <= width_px:
+        if length(text, letters) <= width_px:
             return text
     return "…"

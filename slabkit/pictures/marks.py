@@ -16,7 +16,6 @@ _DECISIONS = {"accepted": "#40dc78", "rejected": "#f0963c", "undecided": "#9db4f
 _TRUTH = {"right": "#40dc78", "wrong": "#f0963c", "missed": "#ff5fd2"}
 
 STYLE = """
-:root { --vivid:65% } @media (prefers-color-scheme:dark) { :root { --vivid:100% } }
 svg.picture { max-width:none; border-radius:6px; background:#000 }
 svg.picture text { fill:#cfd6dd; font-family:system-ui,sans-serif; text-anchor:middle }
 svg .mark { fill:none; stroke-width:2; vector-effect:non-scaling-stroke; pointer-events:all }
@@ -79,11 +78,6 @@ class Marking:
         """Give the class of a species."""
         return self._classes[name]
 
-    @property
-    def classes(self) -> dict[str, str]:
-        """The classes of all species, which charts may have too."""
-        return dict(self._classes)
-
     def style(self) -> str:
         """Give the style sheet."""
         rules = [STYLE]
@@ -92,9 +86,6 @@ class Marking:
         for name, rgb in self._colours.items():
             one = self._classes[name]
             rules.append(f"[data-colour=species] .mark.{one} {{ stroke:{css(rgb)} }}")
-            charted = f"color-mix(in srgb, {css(rgb)} var(--vivid), #000)"
-            rules.append(f".line.{one} {{ stroke:{charted} }}")
-            rules.append(f"rect.{one}:not(.mark) {{ fill:{charted} }}")
         for name in ("right", "wrong"):
             rules.append(f"[data-colour=truth] .mark.{name} {{ stroke:{_TRUTH[name]} }}")
         rules.append(f":root .mark.missed {{ stroke:{_TRUTH['missed']} }}")

@@ -14,10 +14,10 @@ from slabkit.pictures.drawing import Drawing
 
 _STYLE = """
 :root { --ink:#1b2530; --soft:#5c6b7a; --line:#d7dee5; --ground:#fff; --raised:#f5f7f9;
-  --accent:#0b6e99; --second:#e08a1e; --good:#2f8f4e; --bad:#c0392b; }
+  --accent:#0b6e99; --second:#e08a1e; --good:#2f8f4e; --bad:#c0392b; --vivid:65%; }
 @media (prefers-color-scheme: dark) { :root { --ink:#e4e9ee; --soft:#9aa8b5; --line:#33404d;
   --ground:#12181f; --raised:#1a222b; --accent:#4db3de; --second:#f0a94a; --good:#5fc584;
-  --bad:#f0796c; } }
+  --bad:#f0796c; --vivid:100%; } }
 * { box-sizing:border-box } html { color-scheme:light dark }
 body { margin:0; background:var(--ground); color:var(--ink);
   font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif }
@@ -72,7 +72,9 @@ svg text { fill:var(--soft); font:12px system-ui,sans-serif }
 .series2,.accepted { fill:var(--good) } .series3 { fill:#aa448c } .series4 { fill:#7869be }
 .series5 { fill:#94704a } .series6 { fill:#3caaaa } .series7 { fill:#969b28 }
 .rejected { fill:var(--bad) } .undecided { fill:var(--soft) }
-svg .line { fill:none } .line.axis { stroke:var(--line) }
+.own { fill:color-mix(in srgb, var(--own) var(--vivid), #000) }
+svg .line { fill:none } .line.own { stroke:color-mix(in srgb, var(--own) var(--vivid), #000) }
+ .line.axis { stroke:var(--line) }
 .line.mark,.line.found { stroke:var(--bad) } .line.truth { stroke:var(--good) }
 .line.series0 { stroke:var(--accent) } .line.series1 { stroke:var(--second) }
 .line.series2,.line.accepted { stroke:var(--good) } .line.series3 { stroke:#aa448c }

@@ -45,7 +45,7 @@ def project_page(project: Project) -> str:
     if project.picks is not None:
         _charts(page, project)
     if project.truth is not None:
-        _truth(page, project, project.truth, marking)
+        _truth(page, project, project.truth)
         add_missed(page, project, project.truth)
     if project.tomogram is not None and project.picks is not None:
         _profiles(page, project, project.tomogram)
@@ -136,7 +136,7 @@ def _charts(page: Page, project: Project) -> None:
     page.charts(charts)
 
 
-def _truth(page: Page, project: Project, truth: Truth, marking: Marking) -> None:
+def _truth(page: Page, project: Project, truth: Truth) -> None:
     page.section(
         "Against the truth",
         "A pick within half a particle's radius of a true one counts, one to one. Where picks have "
@@ -186,7 +186,7 @@ def _truth(page: Page, project: Project, truth: Truth, marking: Marking) -> None
         )
     if truth.curve is not None and project.picks is not None:
         kinds = project.picks["slabkitScoreKind"].unique()
-        page.charts([curve_drawing(truth.curve, 4.0, score_label(kinds[0]), marking.classes)])
+        page.charts([curve_drawing(truth.curve, 4.0, score_label(kinds[0]))])
 
 
 def _count(value: Any) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slabkit.pictures.drawing import SERIES, Drawing
-from slabkit.pictures.figures import histograms, score_label, stacked_bars
+from slabkit.pictures.figures import histograms, score_label, species_styles, stacked_bars
 from slabkit.pictures.page import Page
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def statistics_drawings(
             near,
             title="How far the nearest pick of the same species is (without the rejected)",
             label="distance (Å)",
+            styles={name or "(no species)": one for name, one in species_styles(common).items()},
         )
     words = {word: picks[picks["slabkitDecision"] == word] for word in _WORDS}
     words = {word: rows for word, rows in words.items() if len(rows)}
