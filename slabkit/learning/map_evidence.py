@@ -15,6 +15,7 @@ A search at half the resolution finds the shift first.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
@@ -165,28 +166,28 @@ def _compare(one: RotatedMap, blocks: npt.NDArray[np.float32]) -> tuple[Floats, 
     count = len(blocks)
     every = np.arange(count)
     around = np.broadcast_to(_AROUND, (count, *_AROUND.shape))
-    best = one.coarse.coefficients(coarse, around)[0].max(axis=2)
+    best = one.coarse.coefficients(coarse, around).max(axis=2)
     at = best.argmax(axis=1)
     guess = np.rint(2 * (_AROUND[at] + _rise(best, at, _AROUND))).astype(np.int64)
     along, deviation = np.empty((2, count, len(_CROSS)))
-    place, view = np.zeros((2, count), dtype=np.int64)
+    view = np.zeros(count, dtype=np.int64)
     rows = every
     for climb in range(1, _CLIMBS + 1):
-        found, spread = one.fine.coefficients(fine[rows], guess[rows, None] + _CROSS)
-        place[rows], view[rows] = np.divmod(
-            found.reshape(len(rows), -1).argmax(axis=1), found.shape[2]
-        )
-        along[rows] = found[np.arange(len(rows)), :, view[rows]]
-        deviation[rows] = spread
-        ahead = guess[rows] + _CROSS[place[rows]]
-        moves = (place[rows] != _STAY) & (np.abs(ahead) < _FARTHEST).all(axis=1)
+        cubes, here = fine[rows], guess[rows, None]
+        view[rows] = one.fine.coefficients(cubes, here)[:, 0].argmax(axis=1)
+        along[rows], deviation[rows] = one.fine.coefficients_of(view[rows], cubes, here + _CROSS)
+        step = along[rows].argmax(axis=1)
+        ahead = guess[rows] + _CROSS[step]
+        moves = (step != _STAY) & (np.abs(ahead) < _FARTHEST).all(axis=1)
         rows = rows[moves]
         if climb == _CLIMBS or not len(rows):
             break
         guess[rows] = ahead[moves]
+    place = along.argmax(axis=1)
     peak = along[every, place]
     offset = _rise(along, place, _CROSS)
     amplitude = peak * deviation[every, place] / one.fine.length[view]
+    amplitude *= (one.fine.side / one.side_vox) ** 3  # as the grid is coarser
     shift = (guess + _CROSS[place] + offset)[:, ::-1] * one.step
     peak = peak + _gain(along, place, _CROSS)
     return np.column_stack([peak, best[every, at], amplitude, shift]), view
@@ -194,18 +195,15 @@ def _compare(one: RotatedMap, blocks: npt.NDArray[np.float32]) -> tuple[Floats, 
 
 def _neighbours(values: Floats, at: Indices, shifts: Indices) -> tuple[Floats, Floats, Floats]:
     """Give the values before, at and after places, along each axis, (n, 3); the same outside."""
-    every = np.arange(len(values))
-    here = np.repeat(values[every, at][:, None], 3, axis=1)
+    every = np.arange(len(values))[:, None]
+    here = np.repeat(values[every, at[:, None]], 3, axis=1)
+    number = np.full((5, 5, 5), -1)
+    number[tuple((shifts + 2).T)] = np.arange(len(shifts))
     sides = []
-    number = {tuple(shift): k for k, shift in enumerate(shifts.tolist())}
     for sign in (-1, 1):
-        table = np.array(
-            [
-                [number.get(tuple(s + sign * (np.arange(3) == axis)), -1) for axis in range(3)]
-                for s in shifts
-            ]
-        )[at]
-        sides.append(np.where(table >= 0, values[every[:, None], table], np.nan))
+        beside = shifts[at][:, None] + sign * np.eye(3, dtype=np.int64) + 2
+        index = number[beside[..., 0], beside[..., 1], beside[..., 2]]
+        sides.append(np.where(index >= 0, values[every, index], np.nan))
     return sides[0], here, sides[1]
 
 
@@ -235,8 +233,9 @@ def _cubes(one: RotatedMap, blocks: npt.NDArray[np.float32]) -> tuple[Floats, Fl
     cut = blocks[:, inner, inner, inner]
     if bins > 1:
         cut = cut.reshape(count, side, bins, side, bins, side, bins)
-        for axis in (2, 3, 4):
-            cut = sum(np.take(cut, k, axis=axis) for k in range(bins)) / np.float32(bins)
+        for axis in (1, 2, 3):  # each is gone once it is added up
+            parts = [cut[(slice(None),) * (axis + 1) + (k,)] for k in range(bins)]
+            cut = functools.reduce(np.add, parts) * np.float32(1 / bins)
     spectrum = fft.rfft(cut, axis=3)[..., : whole // 2 + 1]
     for axis in (2, 1):
         spectrum = np.take(fft.fft(spectrum, axis=axis), _lowest(side, whole), axis=axis)
@@ -244,10 +243,10 @@ def _cubes(one: RotatedMap, blocks: npt.NDArray[np.float32]) -> tuple[Floats, Fl
     for views in (one.fine, one.coarse):
         kept = _lowest(whole, views.side)
         part = spectrum[:, kept[:, None], kept, : views.side // 2 + 1]
-        part.real *= views.transfer
-        part.imag *= views.transfer
-        cubes = fft.irfftn(part, s=(views.side,) * 3, axes=(1, 2, 3))
-        results.append(cubes.astype(np.float64) * (views.side / side) ** 3)
+        pairs = np.ascontiguousarray(part).view(np.float32).reshape(*part.shape, 2)
+        pairs *= views.transfer[..., None]
+        cubes = fft.irfftn(pairs.view(np.complex64)[..., 0], s=(views.side,) * 3, axes=(1, 2, 3))
+        results.append(cubes.astype(np.float64))
     return results[0], results[1]
 
 

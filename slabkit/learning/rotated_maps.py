@@ -65,31 +65,44 @@ class OrientedViews:
     """A map at all orientations on one grid, centre at index ``side // 2`` of a cube."""
 
     side: int
-    transfer: Floats  # (side, side, side // 2 + 1)
+    transfer: npt.NDArray[np.float32]  # (side, side, side // 2 + 1)
     places: Indices  # (voxels,): flat indices of what is under the mask
     root: Floats  # (voxels,): square root of the mask's weights, whose sum is 1
     basis: _Operand  # (voxels, volumes)
+    volumes: _Operand  # (volumes, voxels): the same, the other way round
     views: _Operand  # (volumes, orientations)
     length: Floats  # (orientations,): standard deviation of the filtered map under the mask
     rotations: Floats  # (orientations, 3, 3): from the tomogram's (x, y, z) to the map's
 
-    def coefficients(self, cubes: Floats, shifts: Indices) -> tuple[Floats, Floats]:
-        """Correlate filtered cubes (n, side³), shifted (n, s, 3): (n, s, orientations).
+    def coefficients(self, cubes: Floats, shifts: Indices) -> Floats:
+        """Correlate filtered cubes (n, side³), shifted (n, s, 3): (n, s, orientations)."""
+        rows, deviation = self._under_mask(cubes, shifts)
+        found = self.views.times(self.basis.times(rows.reshape(-1, len(self.places))))
+        found /= np.maximum(deviation, np.finfo(float).tiny).reshape(-1, 1)
+        return found.reshape(*deviation.shape, -1)
 
-        Also the cubes' standard deviation under the mask, (n, s).
-        """
+    def coefficients_of(
+        self, view: Indices, cubes: Floats, shifts: Indices
+    ) -> tuple[Floats, Floats]:
+        """Correlate each cube with one orientation: (n, s); the cubes' deviation too, (n, s)."""
+        rows, deviation = self._under_mask(cubes, shifts)
+        drawn = self.volumes.times(
+            np.ascontiguousarray((self.views.grid * self.views.unit).T[view])
+        )
+        found = np.einsum("nsv,nv->ns", rows, drawn)
+        return found / np.maximum(deviation, np.finfo(float).tiny), deviation
+
+    def _under_mask(self, cubes: Floats, shifts: Indices) -> tuple[Floats, Floats]:
+        """Give what is under the mask, weighted, (n, s, voxels), and its deviation, (n, s)."""
         flat = shifts @ np.array([self.side**2, self.side, 1])
         count, each = flat.shape
         rows = np.empty((count, each, len(self.places)))
         for one, cube, offsets in zip(rows, cubes.reshape(count, -1), flat, strict=True):
             np.take(cube, offsets[:, None] + self.places, out=one)
-        rows = rows.reshape(count * each, -1)
         rows *= self.root
-        mean = np.einsum("ij,j->i", rows, self.root)  # the orientations have none
-        deviation = np.sqrt(np.maximum(np.einsum("ij,ij->i", rows, rows) - mean**2, 0))
-        found = self.views.times(self.basis.times(rows))
-        found /= np.maximum(deviation, np.finfo(float).tiny)[:, None]
-        return found.reshape(count, each, -1), deviation.reshape(count, each)
+        mean = np.einsum("nsv,v->ns", rows, self.root)  # the orientations have none
+        square = np.einsum("nsv,nsv->ns", rows, rows)
+        return rows, np.sqrt(np.maximum(square - mean**2, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,10 +238,11 @@ def _views(
     kept = _distinct(views)
     return OrientedViews(
         side,
-        transfer,
+        transfer.astype(np.float32),
         places,
         np.sqrt(weight),
         _Operand.of(basis),
+        _Operand.of(np.ascontiguousarray(basis.T)),
         _Operand.of(np.ascontiguousarray(views[kept].T)),
         length[kept],
         rotations[kept],
