@@ -154,6 +154,11 @@ def test_a_team_shares_the_work_blindly(serve, review_folder):
     said = json.loads(server.ask(f"api/pick/{one}", who="ben"))["said"]
     assert said == [{"author": "ann", "decision": "accepted"}]
     server.click(sorted(shared - {one}), who="ben")
+    server.click(sorted(set(second) - shared), who="ben")
+    left = batch("ben")
+    seconds = [row for row in left if row in first]
+    assert len(seconds) <= 12  # three tenths
+    assert not set(left) & set(second)
     assert batch("kim", disputed=True) == [one]
     assert batch("ann", disputed=True) == []
     report = json.loads(server.ask("api/team"))

@@ -17,8 +17,8 @@ def _names(text: str, flag: str) -> tuple[str, ...]:
 review = command(
     run,
     Options,
-    """Opens a page in the browser of this machine: the link is printed, and works for whoever has
-    it. Every decision is kept in the log (-o) before the page shows it as saved; slabkit label
+    """Serves a page to browsers on this machine: the link is printed, and works for whoever has it.
+    Every decision is kept in the log (-o) before the page shows it as saved; slabkit label
     makes labels of it. Ctrl-C ends the server, and the same command goes on where it ended.
 
     From another machine, through SSH: ssh -L 8765:127.0.0.1:8765 HOST, and --port 8765.

@@ -124,9 +124,10 @@ def _check(options: Options) -> None:
 def _species(options: Options, listing: Listing) -> list[str]:
     if options.species:
         return list(options.species)
-    if listing.picks is None:
-        return []
-    return sorted(set(listing.picks.picks["slabkitSpecies"]) - {""})[:9]
+    found = set(listing.class_species.values())
+    if listing.picks is not None:
+        found |= set(listing.picks.picks["slabkitSpecies"].unique())
+    return sorted(found - {""})[:9]
 
 
 def _head(options: Options, listing: Listing) -> dict[str, Any]:

@@ -114,7 +114,8 @@ class Intake:
         if event.kind == "decide":
             known, count = self._team.row_of(), len(self._listing)
             added = {name: count + number for number, name in enumerate(self._places.added)}
-            rows = [known.get(name, added.get(name)) for name in body["picks"]]
+            found = (known.get(name, added.get(name)) for name in body["picks"])
+            rows = [row for row in found if row is not None]
             other = event.round_name != self._round
             sent |= {"rows": rows, "decision": body["decision"], "by": body.get("by", "hand")}
             sent |= {"species": body.get("species", ""), "class": body.get("class", "")}

@@ -48,6 +48,7 @@ class Listing:
     refs: Mapping[str, TomogramRef] = field(default_factory=dict)
     averages: ImageStack | None = None
     class_quality: Mapping[str, float] = field(default_factory=dict)
+    class_species: Mapping[str, str] = field(default_factory=dict)  # of named classes
     scored: str = ""  # the kind of the scores
     galleries: list[str] = field(default_factory=list)
     # Gallery, row and column of each tile
@@ -76,7 +77,12 @@ class Listing:
             "set": self.set_id,
             "tomograms": self.tomograms,
             "classes": [
-                {"name": name, "quality": self.class_quality.get(name)} for name in self.classes
+                {
+                    "name": name,
+                    "quality": self.class_quality.get(name),
+                    "species": self.class_species.get(name, ""),
+                }
+                for name in self.classes
             ],
             "scored": self.scored,
             "volumes": bool(self.refs),
@@ -157,9 +163,10 @@ def read_listing(minislabs: str, classified: str | None) -> Listing:
     class_codes = np.zeros(len(table), dtype=np.uint16)
     averages: ImageStack | None = None
     quality: dict[str, float] = {}
+    named: dict[str, str] = {}
     if classified is not None:
         class_codes, classes = _classes(table, layout, classified)
-        averages, quality = _averages(classified)
+        averages, quality, named = _averages(classified)
     if table["slabkitPickId"].is_unique:
         chosen = np.arange(len(table))
     else:
@@ -192,6 +199,7 @@ def read_listing(minislabs: str, classified: str | None) -> Listing:
         set_id=str(table["slabkitGallerySet"].iloc[0]),
         averages=averages,
         class_quality=quality,
+        class_species=named,
         galleries=galleries,
         _place=place,
         sign=float(protein_sign("bright" if row["slabkitContrast"] == "bright" else "dark")),
@@ -231,16 +239,23 @@ def _by_number(name: str) -> tuple[int, str]:
     return (int(name), "") if name.isdecimal() else (10**9, name)
 
 
-def _averages(classified: str) -> tuple[ImageStack | None, dict[str, float]]:
-    """Open the averages beside a classification of slabkit and read their quality."""
+def _averages(classified: str) -> tuple[ImageStack | None, dict[str, float], dict[str, str]]:
+    """Open the averages beside a classification of slabkit; read their quality and names."""
     from pathlib import Path
 
-    from slabkit.formats.tables.classification import read_classes
+    from slabkit.formats.tables.classification import read_class_table, read_classes
     from slabkit.formats.volumes.mrc import open_stack
 
     stack, table = (Path(classified).with_name(f"classes{end}") for end in (".mrcs", ".star"))
     averages = open_stack(stack) if stack.is_file() else None
-    return averages, read_classes(table) if table.is_file() else {}
+    if not table.is_file():
+        return averages, {}, {}
+    classes = read_class_table(table)
+    named: dict[str, str] = {}
+    if "slabkitSpecies" in classes.columns:
+        said = zip(classes["rlnClassNumber"], classes["slabkitSpecies"], strict=True)
+        named = {number: species for number, species in said if species not in ("", "none")}
+    return averages, read_classes(table), named
 
 
 def join_picks(listing: Listing, source: str) -> None:

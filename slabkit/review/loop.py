@@ -93,9 +93,10 @@ class ModelLoop:
             probability = _probabilities(listing, found)
         known = decided.drop_duplicates("slabkitPickId", keep="last").set_index("slabkitPickId")
         said = known["slabkitDecision"].reindex(listing.ids)
-        probability[(said == "accepted").to_numpy()] = 1.0
-        probability[(said == "rejected").to_numpy()] = 0.0
-        _, expected = best_acceptance(probability, beta)
+        settled = probability.copy()
+        settled[(said == "accepted").to_numpy()] = 1.0
+        settled[(said == "rejected").to_numpy()] = 0.0
+        _, expected = best_acceptance(settled, beta)
         open_ = said.isna().to_numpy()
         about = {
             "expected_f_beta": round(expected, 4),

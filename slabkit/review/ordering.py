@@ -41,7 +41,7 @@ def suggested_order(
         columns["slabkitScore"] = listing.columns["score"].astype(np.float64)
     candidates = pd.DataFrame(columns)
     try:
-        probability = label_posterior(candidates, labels).probability
+        posterior = label_posterior(candidates, labels)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SlabkitWarning)
             result = suggest_labels(candidates, labels, count=FIRST, beta=beta)
@@ -50,6 +50,8 @@ def suggested_order(
     first = pd.Index(listing.ids).get_indexer(pd.Index(result.order["slabkitPickId"]))
     left = np.ones(len(listing), dtype=bool)
     left[first] = False
+    # Of all picks, as if none were decided: nobody is to see in it what others say.
+    probability = (posterior.accepted / (posterior.accepted + posterior.rejected))[posterior.cell]
     rest = least_sure_first(probability, result.expected_f_beta / (1 + beta**2), left)
     rest = rest[left[rest]]
     about = {

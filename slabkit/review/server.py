@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
+from binascii import crc32
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
 from typing import Any
@@ -194,6 +195,8 @@ class Review:
         known = listing.pick_row(row)
         ledger = str(known.pop("slabkitLedger", ""))
         history = parse_ledger(ledger) if ledger and ledger != "none" else []
+        if self._shown["team"] and not self._counted().person(who).codes[row]:  # blind until then
+            history = [one for one in history if one["step"] not in ("label", "curate")]
         name = listing.ids[row]
         done = [
             {"step": one.kind, "time": one.time, "author": one.reviewer, **_summary(one)}
@@ -284,11 +287,15 @@ class Review:
         now = time.time()
         rows = np.zeros(0, dtype=np.int64) if disputed else self._counted().open_lease(who, now)
         if not len(rows):
+            if self.order is None and self._ordering is not None:  # a short list's comes at once
+                await asyncio.wait([self._ordering], timeout=5)
             if self.order is not None and self._shown["order"] == "suggest":
                 order = self.order[0].astype(np.int64)
             else:
                 order = self._plain_order()
             rows = self.team.next_batch(who, order, now, disputed)
+            if self._shown["order"] == "suggest":  # so that its end does not tell second votes
+                rows = rows[np.argsort([crc32(one.encode()) for one in self.places.ids(rows)])]
             if len(rows):
                 body = {"picks": self.places.ids(rows), "disputed": disputed}
                 key = f"lease-{time.time_ns()}-{len(self.writer.events)}"

@@ -29,8 +29,8 @@ Rows = npt.NDArray[np.int64]
 class _Person:
     codes: Codes  # of each row: 0 nothing, 1 accepted, 2 rejected, 3 undecided
     hand: npt.NDArray[np.bool_]  # decided by hand
-    times: deque[float] = field(default_factory=deque)  # of the latest decisions by hand
-    decided: int = 0  # decisions by hand, all in all
+    # Of the latest decisions by hand: seconds, and on how many picks
+    times: deque[tuple[float, int]] = field(default_factory=deque)
     lease: Rows = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     until: float = 0.0
 
@@ -71,7 +71,6 @@ class Team:
             one.codes[:] = 0
             one.hand[:] = False
             one.times.clear()
-            one.decided = 0
         for event in in_force(events):
             if event.kind == "decide":
                 self.decide(event)
@@ -95,9 +94,8 @@ class Team:
         person.hand[rows] = by_hand
         if by_hand:
             now = _seconds(event.time)
-            person.decided += 1
-            person.times.append(now)
-            while person.times and person.times[0] < now - _PACE:
+            person.times.append((now, len(rows)))
+            while person.times and person.times[0][0] < now - _PACE:
                 person.times.popleft()
             if len(person.lease):
                 person.until = max(person.until, now + LEASE)
@@ -125,22 +123,25 @@ class Team:
         ``disputed`` picks, a third person's.
         """
         mine = self.person(name).codes
-        if disputed:
-            wanted = self.disputed() & (mine == 0)
-        else:
-            votes = np.zeros(len(self._ids), dtype=np.int16)
-            for other in self._people.values():
-                votes += other.codes > 0
-            wanted = (mine == 0) & ((votes == 0) | ((votes == 1) & self.second_wanted()))
         taken = np.zeros(len(self._ids), dtype=np.int8)
         for who, person in self._people.items():
             if who != name and person.until >= now:
                 taken[person.lease[person.codes[person.lease] == 0]] += 1
         if disputed:
-            wanted &= taken == 0
-        else:  # two may have what two are to see
-            wanted &= (taken == 0) | ((taken == 1) & self.second_wanted() & (votes == 0))
-        return np.asarray(order[wanted[order]][: self._batch])
+            wanted = self.disputed() & (mine == 0) & (taken == 0)
+            return np.asarray(order[wanted[order]][: self._batch])
+        votes = np.zeros(len(self._ids), dtype=np.int16)
+        for other in self._people.values():
+            votes += other.codes > 0
+        # Two may have at once what two are to see.
+        first = (mine == 0) & (votes == 0) & ((taken == 0) | ((taken == 1) & self.second_wanted()))
+        second = (mine == 0) & (votes == 1) & self.second_wanted() & (taken == 0)
+        chosen = np.zeros(len(self._ids), dtype=bool)
+        chosen[order[second[order]][: round(self._overlap * self._batch)]] = True
+        for wanted in (first, second):
+            more = order[(wanted & ~chosen)[order]]
+            chosen[more[: self._batch - int(chosen.sum())]] = True
+        return np.asarray(order[chosen[order]])
 
     def second_wanted(self) -> npt.NDArray[np.bool_]:
         """Tell which picks two people are to see; it follows from their ids."""
@@ -183,8 +184,8 @@ class Team:
         for name, person in sorted(self._people.items()):
             counts = np.bincount(person.codes, minlength=4)
             seen += person.codes > 0
-            recent = [one for one in person.times if one > now - _PACE]
-            span = now - recent[0] if recent else 0.0
+            recent = [one for one in person.times if one[0] > now - _PACE]
+            span = now - recent[0][0] if recent else 0.0
             people.append(
                 {
                     "name": name,
@@ -192,7 +193,7 @@ class Team:
                     "accepted": int(counts[1]),
                     "rejected": int(counts[2]),
                     "undecided": int(counts[3]),
-                    "per_minute": round(60 * len(recent) / max(span, 60.0), 1),
+                    "per_minute": round(60 * sum(n for _, n in recent) / max(span, 60.0), 1),
                     "left": len(self.open_lease(name, now)),
                 }
             )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import numpy as np
 import pytest
 
+from slabkit.formats.tables.blocks import write_blocks
+from slabkit.formats.tables.classification import read_class_table
 from slabkit.formats.tables.native import read_labels, read_minislabs, read_native_picks
 
 ALL = ("--classified", "classes/classified.star", "--species", "ribosome,apo-ferritin")
@@ -456,3 +459,22 @@ def test_the_page_survives_a_server_that_stops(serve, visit, labels):
     person.saved()
     assert labels() == {0: by_hand("accepted"), 1: by_hand("rejected")}
     person.said.clear()  # the browser says that the server did not answer
+
+
+def test_named_classes_are_accepted_by_their_names(serve, visit, labels, review_folder):
+    shared = review_folder / "classes"
+    own = shared.resolve()
+    shared.unlink()
+    shutil.copytree(own, shared)
+    table = read_class_table(shared / "classes.star")
+    best = table["slabkitQuality"].astype(float).idxmax()
+    names = ["ribosome" if row == best else "none" for row in table.index]
+    write_blocks(shared / "classes.star", {"classes": table.assign(slabkitSpecies=names)})
+    person = visit(serve("--classified", "classes/classified.star", "--order", "list"))
+    person.press("c")
+    person.page.wait_for_selector(".card")
+    assert person.page.inner_text(".card b").endswith(": ribosome")
+    assert person.js("review.data.species") == ["ribosome"]
+    person.press("a")
+    person.saved()
+    assert set(labels().values()) == {("accepted", "ribosome", "review-class")}

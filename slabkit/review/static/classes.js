@@ -86,7 +86,7 @@ export class Classes {
       }
     this.cards.forEach((card, place) => {
       const code = this.codes[place];
-      const { name, quality } = data.classes[code];
+      const { name, quality, species } = data.classes[code];
       const [, yes, no, unsure] = tally[code];
       const most = Math.max(yes, no, unsure);
       const done = yes + no + unsure;
@@ -95,6 +95,7 @@ export class Classes {
       card.setAttribute("aria-current", place === this.focus);
       const [title, size, counts] = card.querySelectorAll("b, span");
       title.textContent = name ? `Class ${name}` : "No class";
+      if (species) title.textContent += `: ${species}`;
       size.textContent = `${this.members[code]} picks` + (quality == null ? "" : `, quality ${quality.toFixed(2)}`);
       counts.textContent = done ? `✓ ${yes}  ✕ ${no}  ? ${unsure}; ${hand[code]} by hand` : "not decided";
     });
@@ -116,8 +117,9 @@ export class Classes {
 
   decide(decision, species) {
     const code = this.codes[this.focus];
-    const { name } = this.app.listing.data.classes[code];
+    const { name, species: named } = this.app.listing.data.classes[code];
     if (!name) return;
+    if (decision === 1 && !species && this.app.data.species.includes(named)) species = named;
     this.app.decisions.decide(this.rowsOf(code), decision, species, 2, name);
     if (this.app.advance) this.move(this.focus + 1);
   }
@@ -142,7 +144,8 @@ export class Classes {
 
   told() {
     if (!this.cards.length) return "No classes.";
-    const { name } = this.app.listing.data.classes[this.codes[this.focus]];
-    return `Class ${name || "none"}, ${this.members[this.codes[this.focus]]} picks: a decision is on all of them, less those decided by hand`;
+    const { name, species } = this.app.listing.data.classes[this.codes[this.focus]];
+    const as = species ? `accepted as ${species}; ` : "";
+    return `Class ${name || "none"}, ${this.members[this.codes[this.focus]]} picks: ${as}a decision is on all of them, less those decided by hand`;
   }
 }

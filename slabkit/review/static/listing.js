@@ -86,7 +86,8 @@ export class Listing {
     const wantSpecies = f.species === "" ? -1 : Number(f.species);
     const wantHow = f.how === "" ? -1 : Number(f.how);
     const theirs = f.reviewer === "" ? null : this.others.get(f.reviewer);
-    const order = this.order(this.sort);
+    const own = this.scope && this.sort === "suggest"; // a batch comes in its order
+    const order = own ? Uint32Array.from(this.scope) : this.order(this.sort);
     const view = new Uint32Array(order.length);
     let n = 0;
     for (let i = 0; i < order.length; i++) {

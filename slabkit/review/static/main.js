@@ -31,6 +31,7 @@ export class App {
     if (data.arrays.suggested) this.listing.setSuggested(data.arrays.suggested);
     this.listing.refresh();
     this.look = new Look();
+    try { this.look.change(JSON.parse(localStorage.getItem("slabkit-review-look") ?? "{}")); } catch { /* ours */ }
     this.store = new TileStore(this.source, data.side);
     this.store.onLoad = () => this.current?.redraw();
     this.atlas = new Atlas(this.store, this.look, data.pixel);
@@ -159,6 +160,8 @@ export class App {
 
   lookAs(values) {
     this.look.change(values);
+    const { contrast, brightness, lowpass, invert } = this.look;
+    localStorage.setItem("slabkit-review-look", JSON.stringify({ contrast, brightness, lowpass, invert }));
     this.panel.update();
     this.current.redraw();
   }

@@ -85,7 +85,7 @@ export class Panel {
       section("Order",
         field("sort", "by", select(sorts, listing.sort, (value) => app.sort(value, listing.reverse))),
         field("reverse", "backwards", check(listing.reverse, (value) => app.sort(listing.sort, value))),
-        field("advance", "go on", check(app.advance, (value) => { app.advance = value; }))),
+        field("advance", "advance", check(app.advance, (value) => { app.advance = value; }))),
       this.expected = document.createElement("div"),
       section("Filter",
         ...shown.map(([name, choices]) => field(`filter-${name}`, name, select([any, ...choices], filters[name], set(name)))),

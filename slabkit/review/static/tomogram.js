@@ -24,6 +24,8 @@ export class Tomogram {
       <label>z <input id="z" type="range" min="0" step="any"></label><output id="z-text"></output>
       <label>thickness <select id="thickness"></select></label>
       <button type="button" id="adding" aria-pressed="false">Add picks</button>
+      <button type="button" id="closer" aria-label="Closer">+</button>
+      <button type="button" id="farther" aria-label="Farther">−</button>
       <button type="button" id="whole">Whole section</button>
       <span class="legend"></span></div>
       <div class="canvas"><canvas tabindex="0" role="application" aria-roledescription="section" aria-label="Section with picks"></canvas></div>`;
@@ -37,6 +39,8 @@ export class Tomogram {
     this.which.addEventListener("change", () => this.go(Number(this.which.value)));
     this.thickness.addEventListener("change", () => this.load());
     find("#adding").addEventListener("click", () => this.add());
+    find("#closer").addEventListener("click", () => this.zoomBy(1.4));
+    find("#farther").addEventListener("click", () => this.zoomBy(1 / 1.4));
     find("#whole").addEventListener("click", () => { this.fit(); this.redraw(); });
     new ResizeObserver(() => this.resize()).observe(this.canvas);
     this.pointer();
@@ -332,6 +336,16 @@ export class Tomogram {
     this.redraw();
   }
 
+  zoomBy(factor) { // about the middle of what is seen
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const x = this.left + width / 2 / this.zoom, y = this.top + height / 2 / this.zoom;
+    this.zoom = Math.max(0.1, Math.min(40, this.zoom * factor));
+    this.left = x - width / 2 / this.zoom;
+    this.top = y - height / 2 / this.zoom;
+    this.zoomed = true;
+    this.redraw();
+  }
+
   step(planes) {
     const edge = this.section?.voxel ?? 1;
     this.z = Math.max(0, Math.min(this.section?.depth ?? 0, (this.z ?? 0) + planes * edge));
@@ -363,11 +377,8 @@ export class Tomogram {
     else if (action === "add") this.add();
     else if (action === "none" && this.adding) this.add();
     else if (action === "open") this.app.show("pick");
-    else if (action === "larger" || action === "smaller") {
-      this.zoom *= action === "larger" ? 1.25 : 0.8;
-      this.zoomed = true;
-      this.redraw();
-    } else return false;
+    else if (action === "larger" || action === "smaller") this.zoomBy(action === "larger" ? 1.25 : 0.8);
+    else return false;
     return true;
   }
 
