@@ -274,6 +274,7 @@ export class Grid {
     const first = Math.floor(top / cell) * across;
     const last = Math.min(view.length, Math.ceil((top + this.height) / cell) * across);
     const missing = [];
+    atlas.paint(view.subarray(first, last));
     for (let place = first; place < last; place++) {
       const row = view[place];
       const x = GAP + (place % across) * cell, y = GAP + Math.floor(place / across) * cell - top;

@@ -112,42 +112,72 @@ export function paint(canvas, values, width, height, look, pixel = 1) {
   canvas.getContext("2d").putImageData(toImage(values, width, height, look, pixel), 0, 0);
 }
 
-export class Atlas { // painted tiles, side by side in one canvas
+// Painted tiles, side by side in canvases of moderate size: a browser copies a whole canvas when it
+// is drawn from after a change, so tiles are painted first and drawn then.
+export class Atlas {
   constructor(store, look, pixel) {
     this.store = store;
     this.look = look;
     this.pixel = pixel;
-    this.across = Math.max(8, Math.floor(4096 / store.side));
-    this.canvas = document.createElement("canvas");
-    this.canvas.width = this.canvas.height = this.across * store.side;
-    this.context = this.canvas.getContext("2d");
+    this.across = Math.max(4, Math.floor(1024 / store.side));
+    this.most = Math.max(1024, Math.floor((16 * 2 ** 20) / store.size)); // tiles
+    this.pages = [];
     this.places = new Map();
     this.version = look.version;
   }
 
-  // Draw a tile; false if its bytes are not here yet.
-  draw(context, row, x, y, size) {
+  page(number) {
+    if (!this.pages[number]) {
+      const canvas = document.createElement("canvas");
+      canvas.width = canvas.height = this.across * this.store.side;
+      this.pages[number] = canvas.getContext("2d");
+    }
+    return this.pages[number];
+  }
+
+  where(place) {
+    const { side } = this.store;
+    const rest = place % (this.across * this.across);
+    const page = this.page(Math.floor(place / (this.across * this.across)));
+    return [page, (rest % this.across) * side, Math.floor(rest / this.across) * side];
+  }
+
+  // Paint what is not painted yet, as far as its bytes are here.
+  paint(rows) {
     const { side } = this.store;
     if (this.version !== this.look.version) {
       this.places.clear();
       this.version = this.look.version;
     }
-    let place = this.places.get(row);
-    if (place === undefined) {
-      const bytes = this.store.get(row);
-      if (!bytes) return false;
-      if (this.places.size < this.across * this.across) place = this.places.size;
-      else {
+    for (const row of rows) { // what is seen now is the last to make room
+      const known = this.places.get(row);
+      if (known !== undefined) {
+        this.places.delete(row);
+        this.places.set(row, known);
+      }
+    }
+    for (const row of rows) {
+      const bytes = this.places.has(row) ? null : this.store.get(row);
+      if (!bytes) continue;
+      let place = this.places.size;
+      if (place >= Math.max(this.most, 2 * rows.length)) {
         const [oldest, free] = this.places.entries().next().value;
         this.places.delete(oldest);
         place = free;
       }
       this.places.set(row, place);
-      const left = (place % this.across) * side, top = Math.floor(place / this.across) * side;
-      this.context.putImageData(toImage(bytes, side, side, this.look, this.pixel), left, top);
+      const [page, left, top] = this.where(place);
+      page.putImageData(toImage(bytes, side, side, this.look, this.pixel), left, top);
     }
-    const left = (place % this.across) * side, top = Math.floor(place / this.across) * side;
-    context.drawImage(this.canvas, left, top, side, side, x, y, size, size);
+  }
+
+  // Draw a painted tile; false if it is not painted.
+  draw(context, row, x, y, size) {
+    const place = this.places.get(row);
+    if (place === undefined) return false;
+    const { side } = this.store;
+    const [page, left, top] = this.where(place);
+    context.drawImage(page.canvas, left, top, side, side, x, y, size, size);
     return true;
   }
 }
