@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients test-review soak lint format typecheck examples bench lock clean
+.PHONY: help demo test test-clients test-review test-workflow soak lint format typecheck examples bench lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,8 @@ demo: $(READY) ## Simulate, run the whole chain, score it, write demo/report.htm
 	$(BIN)/slabkit demo -o demo --overwrite
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/clients --ignore tests/review
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/clients \
+		--ignore tests/review --ignore tests/workflow
 
 CLIENTS := $(patsubst tests/clients/requirements-%.txt,.venv-clients/%/.ready,\
 	$(wildcard tests/clients/requirements-*.txt))
@@ -48,10 +49,24 @@ test-review: $(READY) .venv-review/.ready ## Run the tests of the review page in
 		&& $(BIN)/python tests/review/axe.py .venv-review; \
 		then touch $@; else echo "playwright or axe-core cannot be installed here"; fi
 
+WORKFLOW := .venv-workflow
+
+test-workflow: $(WORKFLOW)/.ready ## Run the workflow on Snakemake, in an environment of its own
+	$(WORKFLOW)/bin/python -m pytest tests/workflow
+
+$(WORKFLOW)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(WORKFLOW)
+	$(WORKFLOW)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock \
+		"snakemake>=9" snakemake-executor-plugin-slurm
+	$(WORKFLOW)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --editable .
+	@touch $@
+
 SECONDS ?= 600
 
 soak: $(READY) ## Kill, damage, fill up and race slabkit on one core; SECONDS=600 (docs/reliability.md)
-	OPENBLAS_NUM_THREADS=1 SOAK_SECONDS=$(SECONDS) nice $(BIN)/python -m pytest -s -m soak --ignore tests/clients
+	OPENBLAS_NUM_THREADS=1 SOAK_SECONDS=$(SECONDS) nice $(BIN)/python -m pytest -s -m soak --ignore tests/clients \
+		--ignore tests/workflow
 
 lint: $(READY) ## Check style and formatting, change nothing
 	$(BIN)/ruff check
@@ -82,4 +97,4 @@ lock: ## Renew requirements.lock from pyproject.toml
 	rm -rf .venv-lock
 
 clean: ## Remove what make made
-	rm -rf $(VENV) .venv-clients .venv-review .venv-peers demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-clients .venv-review .venv-workflow .venv-peers demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

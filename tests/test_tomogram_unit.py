@@ -215,6 +215,57 @@ def test_gather_refuses(slabkit, six, options, message):
     assert not (six / "x.star").exists()
 
 
+GALLERIES = ("minislab", "plain.star", "--stack", "--tiles", "4x5", "--png")
+
+
+def test_reused_minislabs_are_those_of_one_run(slabkit, six):
+    slabkit(*GALLERIES, "--box", 467, "--depth", 350, "--border", 20, "-o", "made")
+    made = contents(six / "made")
+    for source in ("tomograms/*", "tomograms/*/minislabs/minislabs.star"):
+        slabkit(*GALLERIES, "--border", 20, "-o", "again", "--reuse", source, "--overwrite")
+        again = {six / "made" / path.name: data for path, data in contents(six / "again").items()}
+        table = six / "made" / "minislabs.star"
+        again[table] = again[table].replace(b"again/", b"made/")
+        assert again == made
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("tomograms/t1", "tomograms/t2"), "t3 and 3 more tomograms: no table of --reuse has"),
+        (("tomograms/*", "--box", 300), "--box is 300 Å, and 467 Å in the minislabs of --reuse"),
+        (("tomograms/*", "--diameter", 200), "those of --reuse are normalised"),
+        (("tomograms/*", "--tilts", "0,10"), "has no minislab of pick t1-"),
+        (("tomograms/*", "--tomograms", "data"), "leave it or --reuse out"),
+        (("tomograms/*", "--reuse", "other/minislabs.star"), "slabkitDepth is 300.0, and 350.0"),
+        (("none/minislabs.star",), "has no stacks; make the minislabs with --stack"),
+    ],
+)
+def test_minislabs_that_cannot_be_reused(slabkit, six, options, message):
+    one = ("minislab", "tomograms/t1/picks.star", "--box", 467)
+    slabkit(*one, "--depth", 300, "--stack", "-o", "other")
+    slabkit(*one, "--depth", 350, "-o", "none")
+    done = slabkit(*GALLERIES, "-o", "again", "--reuse", *options, code=2)
+    assert message in done.stderr
+    assert not (six / "again").exists()
+
+
+def test_lists_of_files_may_be_in_files(slabkit, six):
+    parts = [f"tomograms/{name}/picks.star" for name in NAMES]
+    (six / "list.txt").write_text("# all\n" + "\n".join(parts[:2]) + "\n\n@rest.txt\n")
+    (six / "rest.txt").write_text("tomograms/t[3-6]/picks.star\n")
+    (six / "@odd.star").write_bytes((six / "plain.star").read_bytes())
+    merged = ("merge", "--distance", 0, "-o")
+    slabkit(*merged, "a.star", *parts)
+    slabkit(*merged, "b.star", "@list.txt")
+    assert (six / "a.star").read_bytes() == (six / "b.star").read_bytes()
+    slabkit(*merged, "c.star", "@odd.star")
+    assert "none.txt: cannot be read" in slabkit(*merged, "d.star", "@none.txt", code=2).stderr
+    assert "nothing*.star" in slabkit(*merged, "d.star", "nothing*.star", code=2).stderr
+    (six / "volumes.txt").write_text("data/t1.mrc\ndata/t2.mrc\n")
+    slabkit("slab", "@volumes.txt", "-o", "two")
+
+
 def test_the_unit_needs_something_to_look_for(slabkit, tmp_path):
     for options, message in (
         ((), "--diameter MIN:MAX in Å, or --map NAME=MAP.mrc"),

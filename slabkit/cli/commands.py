@@ -82,6 +82,11 @@ _COMMANDS = {
     "info": "Say what a file is: kind, size, voxel size, values, columns and rows, warnings.",
     "tomogram": "Run the chain on one tomogram up to its minislabs; run again, it goes on where it "
     "stopped.",
+    "workflow": "Run the chain over a data set on Snakemake: here, or on a cluster.",
+    "workflow init": "Write the files of a data set: config.yaml, Snakefile and profiles.",
+    "workflow run": "Run what is not done: snakemake, with a profile.",
+    "workflow status": "Say what is done, failed and why, waiting or stale.",
+    "workflow choose": "Keep which classes are accepted; the next run goes on with them.",
     "gather": "Pool what slabkit tomogram made of many tomograms, with one threshold for all.",
     "auto": "Run the whole chain on tomograms, with defaults that follow from what is known.",
     "demo": "Simulate tomograms, run the whole chain on them, score it, and write report.html.",
@@ -93,7 +98,7 @@ _PANELS = {
     "The chain, in its order": (
         "slab", "pick", "map", "minislab", "classify", "name", "label", "curate", "auto", "demo",
     ),
-    "Many tomograms": ("tomogram", "gather"),
+    "Many tomograms": ("tomogram", "gather", "workflow"),
     "Curation": (
         "learn", "predict", "suggest", "merge", "conflicts", "agree", "rescue", "history", "review",
     ),
@@ -104,6 +109,7 @@ _EXAMPLES = {
     "": "slabkit demo -o demo",
     "pick": "slabkit pick blob slabs/slabs.star -o picks2d.star --diameter 100:350",
     "export": "slabkit export relion minislabs/minislabs.star -o relion",
+    "workflow": "slabkit workflow init DATASET --tomograms 'data/*.mrc' --diameter 100:350",
     "import": "slabkit import slabpick -o slabkit --slab-map slab_map.csv",
 }
 
@@ -133,6 +139,7 @@ def _load(path: str) -> Any:
     command: Any = typer.main.get_command(holder)
     command.help = "\n\n".join(filter(None, [_COMMANDS[path], command.help]))
     example = re.search(r"``(slabkit [^`]+)``", module.__doc__ or "")  # of its first line
+    command.ignore_unknown_options = path == "workflow run"  # they are snakemake's
     command.epilog = example[1] if example else None
     return command
 

@@ -47,6 +47,7 @@ label = command(
         "all; the other classes are rejected.",
         "LIST",
     ),
+    choice=option("The classes that slabkit workflow choose kept in a file.", "FILE"),
     threshold=option("Accept scores of S and more, reject those below.", "S"),
     min_probability=option(
         "What would be accepted gets no decision if its probability is below P: that of its class "

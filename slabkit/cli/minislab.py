@@ -38,6 +38,11 @@ minislab = command(
         parse=parse_numbers,
         default="0",
     ),
+    reuse=option(
+        "Take the tiles from minislabs that exist: tables with stacks, or folders of slabkit "
+        "tomogram. May be repeated.",
+        "TABLE|FOLDER",
+    ),
     voxel_size=common.VOXEL_SIZE,
     tomo_type=common.TOMO_TYPE,
     **pick_options.READING,

@@ -17,13 +17,13 @@ _NO_FILE_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextlib.contextmanager
-def output_lock(result: str | os.PathLike[str]) -> Iterator[None]:
+def output_lock(result: str | os.PathLike[str]) -> Iterator[int]:
     """Hold ``.<result>.lock`` while a result is written, or refuse and name who holds it.
 
     The lock is the kernel's (``flock``) on the open file and ends with its process, however that
     ends; it keeps out other threads too. A lock file that nobody holds is free. Where the file
     system has no such locks (Lustre may be mounted so), the file itself is the lock, and a person
-    has to remove one that a crashed run left.
+    has to remove one that a crashed run left. Yields the open file, for a process to inherit.
     """
     result = Path(result)
     lock = result.with_name(f".{result.name}.lock")
@@ -39,7 +39,7 @@ def output_lock(result: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as error:
         raise write_error(result, error) from error
     try:
-        yield
+        yield handle
     finally:
         _release(lock, handle)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from slabkit.errors import InputError, warn
 from slabkit.execution.frame import Frame, Work, parameters
-from slabkit.steps.tomogram import DONE, PICKS, read_answer
+from slabkit.steps.shared.done import DONE, PICKS, read_answer
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from slabkit.errors import InputError
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.classify import GOOD_QUALITY
+from slabkit.steps.shared.choice import read_choice
 
 GOOD_PICK = 0.15
 """Picks that are particles with this probability and more are accepted by ``--auto --picks``."""
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 # Options that the record names only where they count.
 _RECENT = ("species_from_classes", "min_probability")
-_NOT_ALWAYS = ("auto", "quality", "picks", *_RECENT)
+_NOT_ALWAYS = ("choice", "auto", "quality", "picks", *_RECENT)
 
 _ROWS = (
     ("rows in the result", "rows"),
@@ -48,6 +49,7 @@ class Options:
     minislabs: str
     out: str
     classes: str | None = None
+    choice: str | None = None  # file of `slabkit workflow choose`, instead of `classes`
     threshold: float | None = None
     min_probability: float | None = None
     auto: bool = False
@@ -81,6 +83,11 @@ def run(options: Options, frame: Frame) -> None:
         return
     if options.additions is not None:
         raise InputError("--additions is for the log of slabkit review, reviews.sqlite.")
+    if options.choice is not None:
+        if options.classes is not None or len(options.results) != 1:
+            raise InputError("--choice has the classes of one result; leave --classes out.")
+        chosen = read_choice(options.choice, options.results[0])
+        options = replace(options, classes=chosen)
     if options.quality is not None and not options.auto:
         raise InputError("--quality is for --auto; give both, or choose by --classes.")
     if options.picks is not None and not options.auto:

@@ -16,15 +16,13 @@ from slabkit.formats.picks.context import PickReading
 from slabkit.steps import map as map_picks
 from slabkit.steps import minislab, pick_blob, pick_template, slab
 from slabkit.steps.auto import STEP, Command, run_commands
+from slabkit.steps.shared.done import DONE, PICKS
 from slabkit.steps.shared.galleries import GalleryOptions, default_sizes
 from slabkit.tomogram import Reading
 from slabkit.units import Contrast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-DONE = "done.json"
-PICKS, MINISLABS = "picks.star", "minislabs/minislabs.star"
 
 
 @dataclass(frozen=True)
@@ -215,27 +213,14 @@ def _answer(
         "minislabs": minislabs.get("minislabs", 0),
     }
     # A step that was skipped warned when it was run: its record says of what.
-    records = [load_record(one.out) for one in results if one.out is not None]
-    warnings = [text for one in records if one is not None for text in one.warnings]
+    found = [load_record(one.out) for one in results if one.out is not None]
+    records = [one for one in found if one is not None]
+    warnings = [text for one in records for text in one.warnings]
     return told | {
+        # So that another volume gives another answer
+        "volume": [one["hash"] for one in records[0].inputs] if records else [],
         "warnings": list(dict.fromkeys(warnings)),
         "commands": [f"slabkit {command.line}" for command in chain],
         "version": slabkit.__version__,
         "options": {k: v for k, v in parameters(options, "tomogram", "out").items() if v},
     }
-
-
-def read_answer(folder: Path) -> dict[str, Any]:
-    """Read the ``done.json`` of a folder; an empty one where it is not there."""
-    from slabkit.formats.tables.paths import read_bytes
-
-    path = folder / DONE
-    if not path.is_file():
-        return {}
-    try:
-        told = json.loads(read_bytes(path))
-    except ValueError:
-        told = None
-    if not isinstance(told, dict) or told.get("status") not in ("done", "failed"):
-        raise InputError(f"{path}: is not of slabkit tomogram; make it again.")
-    return told

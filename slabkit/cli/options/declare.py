@@ -30,6 +30,7 @@ _SETTINGS: dict[str, tuple[Any, Any]] = {
 }
 
 _VOLUMES = ("tomograms", "mask")  # of which the steps read patterns
+_FILES = (*_VOLUMES, "reuse", "labels")  # options that take any number
 _FIRST = 5  # options shown before all others
 _PATTERN = re.compile(r"[*?[]")
 _UNIT = re.compile(r"(?<=[\d.])\s*(?:Å|\u212b|A\u030a?)(?=\s*(?:$|[:,]))")
@@ -88,7 +89,7 @@ class Declared:
             value = length(value, flag)
         elif isinstance(value, list) and "Å" in (self.settings["metavar"] or ""):
             value = [without_unit(one) for one in value]
-        elif isinstance(value, list) and (self.make is typer.Argument or name in _VOLUMES):
+        elif isinstance(value, list) and (self.make is typer.Argument or name in _FILES):
             value = named_files(value, patterns=name not in _VOLUMES)
         if self.parse is not None:
             return self.parse(value, flag)

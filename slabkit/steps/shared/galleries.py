@@ -175,7 +175,6 @@ def write_galleries(
     plan: GalleryPlan,
 ) -> None:
     """Write the galleries and their table, leaving out tomograms that turn out damaged."""
-    from slabkit.formats.tables.native import write_minislabs
     from slabkit.formats.tables.star_writing import format_star
 
     say_flipped(work, volumes.values())
@@ -184,7 +183,7 @@ def write_galleries(
     while True:
         failed = picks.picks["slabkitTomogram"].isin(list(work.failures))
         table = picks.picks[~failed].reset_index(drop=True)
-        files = _GalleryFiles(folder, plan, _set_of(table, plan))
+        files = GalleryFiles.of_picks(folder, plan, table)
         _fill(work, files, table, volumes, plan)
         if not any(name in work.failures for name in table["slabkitTomogram"]):
             break
@@ -192,8 +191,16 @@ def write_galleries(
         # again without it, so that none of it is left and no tile is empty.
         files.remove()
         work.raise_if_all_failed(len(volumes))
+    finish_galleries(work, files, table)
+
+
+def finish_galleries(work: Work, files: GalleryFiles, table: pd.DataFrame) -> None:
+    """Write the table of galleries that are written, whose minislabs count rows of ``table``."""
+    from slabkit.formats.tables.native import write_minislabs
+
+    plan = files.plan
     minislabs, geometry = files.tables(table)
-    write_minislabs(folder / "minislabs.star", minislabs, geometry)
+    write_minislabs(files.folder / "minislabs.star", minislabs, geometry)
     work.outputs += files.written
     outside = int((minislabs["slabkitInsideFraction"] == 0).sum())
     partly = int((minislabs["slabkitInsideFraction"] < 1 - 1e-9).sum()) - outside
@@ -214,21 +221,9 @@ def write_galleries(
     )
 
 
-def _set_of(picks: pd.DataFrame, plan: GalleryPlan) -> str:
-    """Name the set that the views of picks, one pick after another, will make."""
-    import numpy as np
-
-    from slabkit.minislabs import check_tilts
-    from slabkit.minislabs.galleries import gallery_set_id
-
-    tilts = check_tilts(plan.options.tilts)
-    ids = np.repeat(picks["slabkitPickId"].to_numpy(dtype=object), len(tilts)).tolist()
-    return gallery_set_id(plan.layout, plan.pixel_size, ids, np.tile(tilts, len(picks)))
-
-
 def _fill(
     work: Work,
-    files: _GalleryFiles,
+    files: GalleryFiles,
     table: pd.DataFrame,
     volumes: Mapping[str, TomogramRef],
     plan: GalleryPlan,
@@ -299,7 +294,7 @@ def write_tiles(
     return [*files.written, folder / "minislabs.star"]
 
 
-def _files_of(rows: pd.DataFrame, geometry: pd.DataFrame, folder: Path) -> _GalleryFiles:
+def _files_of(rows: pd.DataFrame, geometry: pd.DataFrame, folder: Path) -> GalleryFiles:
     """Plan galleries of minislabs that exist, like those that they are in, with pictures."""
     from slabkit.minislabs.galleries import gallery_set_id, layout_of
 
@@ -310,10 +305,10 @@ def _files_of(rows: pd.DataFrame, geometry: pd.DataFrame, folder: Path) -> _Gall
     layout = layout_of(geometry)
     plan = GalleryPlan(options, box, depth, layout, pixel_size, row["slabkitContrast"])
     ids, tilts = rows["slabkitPickId"].tolist(), rows["slabkitTilt"].to_numpy(dtype=float)
-    return _GalleryFiles(folder, plan, gallery_set_id(plan.layout, pixel_size, ids, tilts))
+    return GalleryFiles(folder, plan, gallery_set_id(plan.layout, pixel_size, ids, tilts))
 
 
-class _GalleryFiles:
+class GalleryFiles:
     """Writes galleries one by one (``written`` lists all files so far), their table at the end."""
 
     def __init__(self, folder: Path, plan: GalleryPlan, set_id: str) -> None:
@@ -324,6 +319,19 @@ class _GalleryFiles:
         self._rows: list[npt.NDArray[np.int64]] = []
         self._tilts: list[npt.NDArray[np.float64]] = []
         self._fractions: list[npt.NDArray[np.float64]] = []
+
+    @classmethod
+    def of_picks(cls, folder: Path, plan: GalleryPlan, picks: pd.DataFrame) -> GalleryFiles:
+        """Name the set that the views of picks, one pick after another, will make."""
+        import numpy as np
+
+        from slabkit.minislabs import check_tilts
+        from slabkit.minislabs.galleries import gallery_set_id
+
+        tilts = check_tilts(plan.options.tilts)
+        ids = np.repeat(picks["slabkitPickId"].to_numpy(dtype=object), len(tilts)).tolist()
+        every = np.tile(tilts, len(picks))
+        return cls(folder, plan, gallery_set_id(plan.layout, plan.pixel_size, ids, every))
 
     def path(self, index: int, suffix: str) -> Path:
         """Name a file of gallery ``index``."""
@@ -337,17 +345,18 @@ class _GalleryFiles:
         suffixes = [".mrc", *[".mrcs"] * options.stack, *[".png"] * options.png]
         return [self.path(index, suffix) for index in range(galleries) for suffix in suffixes]
 
-    def write(self, index: int, minislabs: Minislabs) -> None:
+    def write(self, index: int, minislabs: Minislabs, normalised: bool = False) -> None:
         """Write a gallery, and its stack and picture where asked for."""
         from slabkit.formats.volumes.mrc import write_mrc
         from slabkit.minislabs import normalise_minislabs
         from slabkit.units import protein_sign
 
         plan, diameter = self.plan, self.plan.options.diameter
-        tiles = normalise_minislabs(
-            minislabs.images,
-            diameter_px=None if diameter is None else diameter / plan.pixel_size,
-        )
+        tiles = minislabs.images
+        if not normalised:
+            tiles = normalise_minislabs(
+                tiles, diameter_px=None if diameter is None else diameter / plan.pixel_size
+            )
         gallery = plan.layout.assemble(-tiles if plan.options.invert else tiles) + 0.0  # no -0.0
         what = f"slabkit minislab: {len(tiles)} tiles of {plan.layout.tile_px} px"
         path = self.path(index, ".mrc")

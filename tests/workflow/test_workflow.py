@@ -1,0 +1,241 @@
+"""`slabkit workflow` on Snakemake, which has an environment of its own (issue 16)."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from small_tomograms import NAMES, write_small_tomograms
+
+import slabkit as package
+from slabkit.formats.tables.native import read_labels, read_native_picks
+
+pytest.importorskip("snakemake", reason="Snakemake is not installed; make test-workflow has it")
+
+GLOBAL = ("gather", "minislabs", "classify")
+CHOSEN = (*GLOBAL, "label", "curate")
+CONFIG = {
+    "  target-precision: 0.7": "  threshold: 2.5",
+    "classify: {}": "classify: {classes: 3, iterations: 2, angular-step: 45}",
+    "convert: {}": "convert: {curated.csv: csv}",
+    "pause: 30": "pause: 1",
+}
+PLAIN = """
+slab ../data -o slabs --step 150
+pick blob slabs/slabs.star -o picks2d.star --diameter 100:350 --threshold 1
+map picks2d.star --slabs slabs/slabs.star -o candidates.star
+gather candidates.star -o picks.star --threshold 2.5
+minislab picks.star -o minislabs --box 467 --depth 350 --stack
+classify minislabs/minislabs.star -o classes --classes 3 --iterations 2 --angular-step 45
+label classes/classified.star --minislabs minislabs/minislabs.star --classes 1-2 -o labels.star
+curate picks.star labels.star -o curated.star --rejected rejected.star
+convert curated.star curated.csv --to csv
+"""
+
+
+def call(*arguments, cwd, code=0):
+    """Run slabkit in a process of its own; what it prints, errors and all."""
+    command = [sys.executable, "-m", "slabkit.cli.main", *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said, said
+    assert done.returncode == code, f"exit {done.returncode}, not {code}:\n{said}"
+    return said
+
+
+def configure(folder, changes):
+    path = folder / "set" / "config.yaml"
+    text = path.read_text()
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def rules(folder, *options):
+    """Count the jobs that a run would do, by rule."""
+    said = call("workflow", "run", "set", "--dry-run", *options, cwd=folder)
+    stats = said.partition("Job stats:")[2].partition("\n\n")[0]
+    found = {name: int(count) for name, count in re.findall(r"(?m)^(\w+) +(\d+)$", stats)}
+    return {name: count for name, count in found.items() if name not in ("all", "total")}
+
+
+def contents(folder):
+    """The results of a data set: all but records, which have the time, and what is the engine's."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        of_engine = name.startswith((".snakemake", "profiles"))
+        if path.is_file() and not of_engine and not name.endswith((".star.json", ".tsv")):
+            found[name] = path.read_bytes()
+    return found
+
+
+@pytest.fixture(scope="session")
+def begun(tour, tmp_path_factory):
+    """Six tomograms and the files of their workflow."""
+    folder = tmp_path_factory.mktemp("begun")
+    write_small_tomograms(tour / "tomograms" / "sim_001.mrc", folder / "data")
+    call(
+        "workflow", "init", "set", "--tomograms", "data/*.mrc", "--diameter", "100:350", cwd=folder
+    )
+    configure(folder, CONFIG)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(begun, tmp_path_factory):
+    """The workflow run to its end, with a choice."""
+    folder = tmp_path_factory.mktemp("finished") / "all"
+    shutil.copytree(begun, folder)
+    said = call("workflow", "run", "set", "--jobs", 2, cwd=folder)
+    assert "look at set/classes/classes.png, then slabkit workflow choose set CLASSES" in said
+    call("workflow", "choose", "set", "1-2", cwd=folder)
+    call("workflow", "run", "set", "--jobs", 2, cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def done(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_bytes_are_those_of_the_commands_over_all_tomograms(finished, tmp_path):
+    (tmp_path / "data").symlink_to(finished / "data")
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for line in PLAIN.strip().splitlines():
+        call(*shlex.split(line), cwd=plain)
+    own, others = contents(finished / "set"), contents(plain)
+    same = [name for name in own if name.startswith(("minislabs/", "classes/", "labels"))]
+    assert len(same) == 8
+    assert [name for name in same if own[name] != others[name]] == []
+    for name in ("picks.star", "curated.star", "rejected.star", "curated.csv"):
+        made = own[name].decode()
+        for tomogram in NAMES:
+            made = made.replace(f"tomograms/{tomogram}/slabs/", "slabs/")
+        assert made == others[name].decode()
+    assert (read_labels(plain / "labels.star")["slabkitDecision"] == "accepted").any()
+
+
+def test_picks_are_those_of_the_python_api(finished):
+    for name in NAMES:
+        tomogram = package.open_tomogram(finished / "data" / f"{name}.mrc")
+        images, slabs = package.project_slabs(tomogram, thickness=300, step=150)
+        hits = package.pick_blobs(images, slabs, diameter=(100, 350), threshold=1)
+        picks, _ = package.map_picks(hits, slabs, tomogram)
+        made = read_native_picks(finished / "set" / "tomograms" / name / "picks.star").picks
+        columns = ["slabkitPickId", "slabkitX", "slabkitY", "slabkitZ", "slabkitScore"]
+        assert np.array_equal(made[columns].to_numpy(), picks[columns].to_numpy())
+
+
+def test_two_kills_and_the_same_bytes(begun, finished, tmp_path):
+    folder = tmp_path / "killed"
+    shutil.copytree(begun, folder)
+    shutil.copy(finished / "set" / "choice.txt", folder / "set")
+    draw = random.Random(16)
+    command = [sys.executable, "-m", "slabkit.cli.main", "workflow", "run", "set", "--jobs", "2"]
+    moments = [("tomograms/*/done.json", draw.randint(1, 5)), ("minislabs/*.mrc", 1)]
+    for pattern, count in moments:
+        with open(folder / "log", "a") as log:
+            process = subprocess.Popen(
+                command, cwd=folder, stdout=log, stderr=log, start_new_session=True
+            )
+        while process.poll() is None and len(list((folder / "set").glob(pattern))) < count:
+            time.sleep(0.01)
+        time.sleep(draw.uniform(0, 0.5))
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, (folder / "log").read_text()
+    call("workflow", "run", "set", "--jobs", 2, cwd=folder)
+    assert contents(folder / "set") == contents(finished / "set")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"  threshold: 2.5": "  threshold: 3"}, (*CHOSEN, "convert_csv")),
+        ({"iterations: 2": "iterations: 3"}, ("classify", "label", "curate", "convert_csv")),
+        ({"label: {}": "label: {author: kim}"}, ("label", "curate", "convert_csv")),
+        ({"curate: {}": "curate: {keep: all}"}, ("curate", "convert_csv")),
+        ({"curated.csv: csv}": "curated.csv: csv, r: relion5}"}, ("convert_relion5",)),
+        ({"  # max-ridge: 0.7": "  max-ridge: 0.6"}, ("tomogram", *CHOSEN, "convert_csv")),
+        ({"minislab: {}": "minislab: {png: true}"}, (*CHOSEN[1:], "convert_csv")),
+        ({"choose: classes": "choose: auto"}, ("label", "curate", "convert_csv")),
+        ({"choose: classes": "choose: model"}, ("predict", "curate", "convert_csv")),
+        ({"choose: classes": "choose: review"}, ()),
+        ({"minutes: 30": "minutes: 60"}, ()),
+    ],
+)
+def test_a_changed_option_redoes_what_depends_on_it(done, changes, expected):
+    (done / "set" / "model").mkdir()
+    (done / "set" / "model" / "model.json").write_text("{}")
+    configure(done, changes)
+    counts = {name: 6 if name == "tomogram" else 1 for name in expected}
+    assert rules(done) == counts
+
+
+def test_a_stale_choice_is_refused(done):
+    configure(done, {"iterations: 2": "iterations: 3"})
+    labels = (done / "set" / "labels.star").read_bytes()
+    assert '"stale"' in call("workflow", "status", "set", "--json", cwd=done, code=75)
+    said = call("workflow", "run", "set", "--jobs", 2, cwd=done, code=1)
+    assert "choice.txt: was chosen on another classification than classes/classified.star" in said
+    call("workflow", "choose", "set", "9", cwd=done, code=2)
+    call("workflow", "choose", "set", "1-2", cwd=done)
+    assert rules(done) == dict.fromkeys(("label", "curate", "convert_csv"), 1)
+    call("workflow", "run", "set", "--jobs", 2, cwd=done)
+    assert (done / "set" / "labels.star").read_bytes() != labels
+    call("workflow", "status", "set", cwd=done)
+
+
+def test_bad_volumes_are_reported_and_the_rest_is_done(done):
+    names = json.dumps([f"../data/{name}.mrc" for name in NAMES])
+    configure(done, {'["../data/*.mrc"]': names, "# most-failed: 0.1 ": "most-failed: 0.5 "})
+    with (done / "data" / "t3.mrc").open("r+b") as file:
+        file.truncate(60_000)
+    (done / "data" / "t5.mrc").unlink()
+    assert rules(done) == {"tomogram": 2} | dict.fromkeys((*CHOSEN, "convert_csv"), 1)
+    call("workflow", "run", "set", "--jobs", 2, "--until", "minislabs", cwd=done, code=1)
+    said = call("workflow", "status", "set", "--json", cwd=done, code=75)
+    report = json.loads(said[said.index("{") : said.rindex("}") + 1])
+    assert {name for name, state in report["states"].items() if state == "failed"} == {"t3", "t5"}
+    assert "is truncated" in report["failures"]["t3"]
+    assert "there is no such file" in report["failures"]["t5"]
+    picks = read_native_picks(done / "set" / "picks.star")
+    assert picks.tomograms["slabkitTomogram"].tolist() == ["t1", "t2", "t4", "t6"]
+    assert set(picks.picks["slabkitTomogram"]) <= {"t1", "t2", "t4", "t6"}
+    assert (done / "set" / "failed.csv").read_text().count("\n") == 3
+
+
+def test_tomograms_come_and_go(done):
+    shutil.copy(done / "data" / "t1.mrc", done / "data" / "t7.mrc")
+    assert "'waiting'" in str(states(done))
+    assert rules(done) == dict.fromkeys(("tomogram", *CHOSEN, "convert_csv"), 1)
+    (done / "data" / "t7.mrc").unlink()
+    assert rules(done) == {}
+    (done / "data" / "t6.mrc").unlink()
+    assert rules(done) == dict.fromkeys((*CHOSEN, "convert_csv"), 1)
+
+
+def states(folder):
+    said = call("workflow", "status", "set", "--json", cwd=folder, code=75)
+    return json.loads(said[said.index("{") : said.rindex("}") + 1])["states"]
+
+
+def test_one_run_at_a_time(done):
+    from slabkit.execution.locks import output_lock
+
+    with output_lock(done / "set" / "Snakefile"):
+        assert "another run" in call("workflow", "run", "set", cwd=done, code=75)
+    assert "done" in call("workflow", "status", "set", cwd=done)
