@@ -232,7 +232,10 @@ def test_reused_minislabs_are_those_of_one_run(slabkit, six):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("tomograms/t1", "tomograms/t2"), "t3 and 3 more tomograms: no table of --reuse has"),
+        (
+            ("tomograms/t1", "--reuse", "tomograms/t2"),
+            "t3 and 3 more tomograms: no table of --reuse has",
+        ),
         (("tomograms/*", "--box", 300), "--box is 300 Å, and 467 Å in the minislabs of --reuse"),
         (("tomograms/*", "--diameter", 200), "those of --reuse are normalised"),
         (("tomograms/*", "--tilts", "0,10"), "has no minislab of pick t1-"),

@@ -11,7 +11,7 @@ run = command(
     workflow.run,
     workflow.RunOptions,
     """The line that is run is printed. Options that are not listed here are snakemake's, --dry-run
-    for one.
+    or --quiet for one.
     """,
     dataset=argument("Folder of slabkit workflow init.", "DATASET"),
     more=argument("Options of snakemake.", "[SNAKEMAKE OPTIONS]"),
@@ -21,6 +21,5 @@ run = command(
         "time, 0 for what the profile says.",
         min=0,
     ),
-    quiet=common.QUIET,
     json_=common.JSON,
 )
