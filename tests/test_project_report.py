@@ -129,6 +129,7 @@ def test_numbers_are_those_of_the_tables(slabkit, project):
     nameless = match_picks(curated.assign(slabkitSpecies=""), truth)
     assert right + otherwise == len(nameless) > right
     assert "score (standard deviations)" in page
+    assert {"decision", "species", "truth"} == set(re.findall(r'data-colour="(\w+)"', page))
     assert "Not in this folder" not in page
 
 
@@ -252,6 +253,7 @@ def test_many_tomograms_hostile_names_and_images_that_are_gone(slabkit, many):
     assert len(read_slabs(many / "slabs.star")) == 40
     counts, page = report(slabkit)
     assert (counts["tomograms"], counts["picks"], counts["accepted"]) == (40, 40, 0)
+    assert {"decision", "species"} == set(re.findall(r'data-colour="(\w+)"', page))
     assert page.count("data:image/jpeg;base64,") == 11
     assert "11 of the 40 slabs, from 12 of 40 tomograms" in page
     assert "A slab cannot be shown: 0.mrc: " in page

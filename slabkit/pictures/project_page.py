@@ -29,8 +29,6 @@ def project_page(project: Project) -> str:
     """Write the page: self-contained HTML, the same for the same project."""
     page = Page(project.title, "From tomograms to picks: the report of slabkit.", wide=True)
     species = [] if project.picks is None else project.picks["slabkitSpecies"].unique().tolist()
-    if project.truth is not None:
-        species += project.truth.table["slabkitSpecies"].tolist()
     marking = Marking(species, truth=project.truth is not None)
     page.markup(marking.style())
     page.numbers(_numbers(project))

@@ -161,8 +161,8 @@ def add_classes(page: Page, project: Project, classes: ClassSet) -> None:
     page.section(
         "Classes",
         f"The {len(classes.averages)} class averages of {classes.source}, the best first: how many "
-        "images, to what resolution their halves agree, and the quality, 0 to 1, that slabkit "
-        "label --auto goes by. Framed in green: more than half of its picks are accepted. To "
+        "images, to what resolution their halves agree, and the quality, 0 to 1, which slabkit "
+        "label --auto reads. Framed in green: more than half of its picks are accepted. To "
         "choose by hand: slabkit label ... --classes 1-7,12."
         + (f" {left} more classes are not shown." if left else ""),
     )
