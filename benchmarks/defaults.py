@@ -10,13 +10,15 @@ only picking differs, else after `label --auto --picks`; and recall and precisio
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 from auto import numbers
-from common import DATA, SLABKIT, data_folder, option_parser, report, run_once
+from common import DATA, data_folder, option_parser, report
 from loop import MAPS
 
+from slabkit.cli.main import main as main_of_slabkit
 from slabkit.formats.tables.native import read_minislabs
 from slabkit.steps.classify import default_classes
 
@@ -45,14 +47,29 @@ def tomograms(data: Path) -> dict[str, tuple[list[Path], Path]]:
         for species, file in MAPS.items()
     ]
     for folder, more in ((simulated, maps), (phantoms, [])):
-        command = [SLABKIT, "simulate", "-o", folder, "--preset", "small", "--count", TOMOGRAMS]
-        run_once([*command, "--seed", SEED, *more])
+        command = ["simulate", "-o", folder, "--preset", "small", "--count", TOMOGRAMS]
+        slabkit(*command, "--seed", SEED, *more)
     sets = {
         "simulated with maps": (sorted(simulated.glob("*.mrc")), simulated / "truth.star"),
         "phantoms": (sorted(phantoms.glob("*.mrc")), phantoms / "truth.star"),
     }
     shared = sorted((data / "tomograms").glob("TS_91*.mrc"))
     return sets | {"shared": (shared, data / "tomograms" / "truth.csv")}
+
+
+def slabkit(*words: object) -> None:
+    """Run a command in this process: a start of Python takes longer than most of them here."""
+    before = sys.argv
+    sys.argv = ["slabkit", *map(str, words), "--quiet"]
+    try:
+        main_of_slabkit()
+    except SystemExit as stop:
+        if stop.code:
+            raise RuntimeError(
+                f"slabkit {' '.join(map(str, words))}: exit code {stop.code}"
+            ) from stop
+    finally:
+        sys.argv = before
 
 
 class Chain:
@@ -65,7 +82,7 @@ class Chain:
     def _made(self, name: str, *command: object) -> Path:
         path = self._folder / name
         if not path.exists():
-            run_once([SLABKIT, *command, "-o", path if path.suffix else path.parent], self._folder)
+            slabkit(*command, "-o", path)
         return path
 
     def picks(self, step: float, precision: float) -> Path:
@@ -73,7 +90,7 @@ class Chain:
         key = f"{step}_{precision}"
         slabs = self._folder / f"slabs_{step}" / "slabs.star"
         if not slabs.exists():
-            run_once([SLABKIT, "slab", *self._volumes, "-o", slabs.parent, "--step", step])
+            slabkit("slab", *self._volumes, "-o", slabs.parent, "--step", step)
         hits = self._made(f"hits_{key}.star", "pick", "blob", slabs, "--diameter", "100:350",
                           "--target-precision", precision)  # fmt: skip
         return self._made(f"picks_{key}.star", "map", hits, "--slabs", slabs)
@@ -99,7 +116,7 @@ class Chain:
             key += f"_{count[1]}"
         classes = self._folder / f"classes_{key}"
         if not classes.exists():
-            run_once([SLABKIT, "classify", minislabs, "-o", classes, *count])
+            slabkit("classify", minislabs, "-o", classes, *count)
         rule = ["--picks", picks] if values["auto"] == "picks" else []
         key += f"_{values['auto']}"
         labels = self._made(f"labels_{key}.star", "label", classes / "classified.star",
@@ -109,7 +126,7 @@ class Chain:
     def _minislabs(self, picks: Path, key: str, sizes: list[object]) -> Path:
         table = self._folder / f"minislabs_{key}" / "minislabs.star"
         if not table.exists():
-            run_once([SLABKIT, "minislab", picks, "-o", table.parent, "--stack", *sizes])
+            slabkit("minislab", picks, "-o", table.parent, "--stack", *sizes)
         return table
 
 

@@ -153,7 +153,7 @@ LABEL = ("label", "made/classes/classified.star", "--minislabs", "made/minislabs
 
 @pytest.mark.parametrize(
     ("kind", "start", "of_quality", "of_score"),
-    [("blob-rims", -4.42, 0.72, 2.12), ("template", -11.17, 0.51, 6.26)],
+    [("blob-rims", -4.32, 0.83, 2.08), ("template", -11.25, 0.58, 6.31)],
 )
 def test_label_auto_weighs_classes_and_scores(
     slabkit, judged, tmp_path, kind, start, of_quality, of_score
@@ -161,10 +161,10 @@ def test_label_auto_weighs_classes_and_scores(
     judged.picks["slabkitScoreKind"] = kind
     write_picks(tmp_path / "p.star", judged)
     quality = read_classes(tmp_path / "made" / "classes" / "classes.star")
-    for least, option in ((0.15, ()), (0.5, ("--quality", 0.5))):
+    for least, option in ((0.08, ()), (0.5, ("--quality", 0.5))):
         slabkit(*LABEL, "--auto", *option, "--picks", "p.star", "-o", f"l{least}.star")
         labels = read_labels(tmp_path / f"l{least}.star").set_index("slabkitPickId")
-        share = labels["slabkitClass"].map(quality).clip(0.01, 0.99)
+        share = labels["slabkitClass"].map(quality).clip(0.1, 0.9)
         score = judged.picks.set_index("slabkitPickId")["slabkitScore"][labels.index]
         odds = start + of_quality * np.log(share / (1 - share)) + of_score * np.log(score)
         accepted = labels["slabkitDecision"] == "accepted"

@@ -790,7 +790,7 @@ class TestRepeats:
             for row, (one, two) in enumerate(zip(before["rlnClassNumber"], other, strict=True)):
                 both = table.loc[one, two]
                 smaller = min(table.loc[one].sum(), table[two].sum())
-                shares[row] += (both >= smaller / 2 and both >= 3) / 2
+                shares[row] += (both >= smaller / 3 and both >= 3) / 2
         assert after["slabkitRepeatShare"].astype(float).tolist() == shares.tolist()
         rows = read_star(tmp_path / "all" / "classes.star")["classes"]
         mean = pd.Series(shares).groupby(after["rlnClassNumber"].to_numpy()).mean()
@@ -805,7 +805,7 @@ class TestRepeats:
         table = tmp_path / "classes" / "classes.star"
         blocks = read_star(table)
         rows = blocks["classes"]
-        rows["slabkitRepeatShare"] = ["0.2", *["0.3"] * (len(rows) - 1)]
+        rows["slabkitRepeatShare"] = ["0.1", *["0.3"] * (len(rows) - 1)]
         table.write_text(format_star(blocks))
         slabkit(*TestLabels.LABEL, "--auto", "--quality", 0, "-o", "labels.star")
         assert decided(tmp_path / "labels.star")["rejected"] == classes_of(tmp_path)["1"]

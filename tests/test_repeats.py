@@ -41,7 +41,9 @@ def test_a_class_that_is_split_or_joined_comes_again():
     assert found.class_number.tolist() == first.class_number.tolist()
 
 
-@pytest.mark.parametrize(("again", "quality"), [(4, 0.8), (3, 0.8), (2, 0.8), (1, 0.4), (0, 0.0)])
+@pytest.mark.parametrize(
+    ("again", "quality"), [(4, 0.8), (3, 0.8), (2, 0.8), (1, 0.8 * 0.25 / 0.3), (0, 0.0)]
+)
 def test_quality_falls_with_the_share_of_repeats(again, quality):
     """Ten images of a class of 40 stay together or are shared out among ten classes of others."""
     numbers = np.repeat([1, 2, 3, 4], 10)

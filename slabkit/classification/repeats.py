@@ -10,20 +10,20 @@ import numpy.typing as npt
 
 from slabkit.classification.classify import Classification, best_first
 
-UNSTABLE = 0.25
+UNSTABLE = 0.15
 """Classes that come again in less than this share of repeats have quality 0."""
 
-_SAME, _FEWEST = 0.5, 3  # of the smaller class, and images
-_STABLE = 0.5  # the share of repeats from which quality is left as it is
+_SAME, _FEWEST = 1 / 3, 3  # of the smaller class, and images
+_STABLE = 0.3  # the share of repeats from which quality is left as it is
 
 
 def with_repeats(first: Classification, others: Sequence[Classification]) -> Classification:
     """Say of each image and class how often it comes again, and lower the quality of classes.
 
-    A class and one of a repeat are the same if at least half of the images of the smaller one are
-    in the other too, and three at least: a class that a repeat splits, or joins to another, has
+    A class and one of a repeat are the same if at least a third of the images of the smaller one
+    are in the other too, and three at least: a class that a repeat splits, or joins to another, has
     come again. An image agrees with a repeat if its two classes are the same. Quality stays where
-    half of the members' repeats agree, is in proportion below, and 0 below a quarter.
+    this is so of three in ten of the members' repeats, is in proportion below, and 0 below 0.15.
 
     Parameters
     ----------

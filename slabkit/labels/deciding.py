@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # The logarithm of the odds that a pick is a particle: a constant, and what the odds of its class's
 # quality and its score count.
-_ODDS = {"blob": (-4.42, 0.72, 2.12), "template": (-11.17, 0.51, 6.26)}
-_SURE = 0.01  # no class says more, so that a score that stands out can still win
+_ODDS = {"blob": (-4.32, 0.83, 2.08), "template": (-11.25, 0.58, 6.31)}
+_SURE = 0.1  # no class says more: a particle that stands out in a poor class stays
 
 _CLASS_PROBABILITY = "rlnMaxValueProbDistribution"
 

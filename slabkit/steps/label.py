@@ -11,7 +11,7 @@ from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.classify import GOOD_QUALITY
 from slabkit.steps.shared.choice import read_choice
 
-GOOD_PICK = 0.15
+GOOD_PICK = 0.08
 """Picks that are particles with this probability and more are accepted by ``--auto --picks``."""
 
 if TYPE_CHECKING:
