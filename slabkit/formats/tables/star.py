@@ -192,7 +192,8 @@ class _Lines:
                 part = self._buffer[self._place : end]
                 self._place = end
                 yield part
-                self.number += int((np.frombuffer(part, dtype=np.uint8) == ord("\n")).sum())
+                ends = np.frombuffer(part, dtype=np.uint8) == ord("\n")
+                self.number += int(np.count_nonzero(ends))
             if last and self._buffer[last.end() : last.end() + 1] == b"\n":
                 self._place = last.end() + 1
                 self.number += 1
