@@ -219,3 +219,13 @@ def test_tiny_volumes_and_particles_are_defined(shape, radius):
 
 def test_no_position_gives_nothing():
     assert depths(np.zeros(SHAPE), np.empty((0, 2)), 4.0, 0, 51).shape == (0, 5)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16])
+def test_whole_numbers_are_averaged_exactly_block_by_block(dtype, monkeypatch):
+    random = np.random.default_rng(0)
+    volume = random.integers(0, 128, (40, 130, 120)).astype(dtype)
+    centres, radius = random.uniform(20, 100, (9, 2)), [3, 13, 19, 26, 31, 37, 50, 61, 75]
+    whole = depths(volume.astype(np.float32), centres, radius, 0, 39)
+    monkeypatch.setattr(profiles_module, "_BLOCK_BYTES", 4 * 130 * 120 * 7)
+    np.testing.assert_array_equal(depths(volume, centres, radius, 0, 39, jobs=2), whole)
