@@ -85,6 +85,16 @@ def test_auto_makes_a_list_and_a_page(first, tour):
     assert package.score_picks(curated, truth).total["f_beta"] > 0.85
 
 
+def test_an_interrupted_chain_says_what_is_kept(slabkit, made, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("slabkit.steps.curate.run", interrupted)
+    said = slabkit(*TYPED, code=130).stderr
+    assert "kept: made/slabs/slabs.star, made/picks2d.star, " in said
+    assert ", made/labels.star; the same command goes on from there.\n" in said
+
+
 def test_auto_goes_on_where_it_stopped(slabkit, made):
     files = {path: path.stat().st_mtime_ns for path in made.rglob("*") if path.is_file()}
     assert slabkit(*TYPED).stderr.count("finished already") == 9

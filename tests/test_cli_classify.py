@@ -882,6 +882,7 @@ class TestNames:
             (("name", "classes", "--map", "a=map0.mrc", "--map", "a=map1.mrc"), "names a twice"),
             (("name", "mini/minislabs.star", "--map", "a=map0.mrc"), "is no table of classes"),
             (("name", "nothing", "--map", "a=map0.mrc"), "nothing"),
+            (("name", "mini", "--map", "a=map0.mrc"), "mini: has no classes.star"),
             (("name", "classes", "--map", "a=none.mrc"), "none.mrc"),
             (("label", "classes/classified.star", "--minislabs", "mini/minislabs.star", "--auto",
               "--species-from-classes", "-o", "l.star"), "its classes have no names"),

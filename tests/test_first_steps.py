@@ -213,6 +213,7 @@ def test_i5_the_beginning_of_an_id(slabkit, many):
     assert slabkit("history", "T-b", "many.star").stdout.startswith("T-b1\n")
     assert json.loads(slabkit("history", "T-b", "many.star", "--json").stdout)["pick"] == "T-b1"
     said = slabkit("history", "T-a", "many.star", code=2).stderr
+    assert slabkit("history", "b", "many.star").stdout.startswith("T-b1\n")
     assert "2 picks have an id that begins with T-a: T-a1, T-a2." in said
     assert "there is no pick X" in slabkit("history", "X", "many.star", code=2).stderr
 
@@ -239,6 +240,9 @@ def test_i5_a_rule_has_no_labelling_speed(slabkit, files, rule):
     slabkit("label", "good.csv", "--minislabs", "m/minislabs.star", "-o", "l.star", *rule)
     pace = json.loads(slabkit("stats", "picks.star", "--labels", "l.star", "--json").stdout)["pace"]
     assert (pace[0]["labels_per_hour_at_least"] is None) == bool(rule)
+    said = slabkit("stats", "picks.star", "--labels", "l.star", "-o", "stats").stderr
+    assert ("hours since images" in said) != bool(rule)
+    assert ("<h2>Pace" in (files / "stats" / "stats.html").read_text("utf-8")) != bool(rule)
 
 
 def test_i5_what_is_a_rule():

@@ -97,7 +97,8 @@ def test_the_threshold_is_that_of_the_python_api_over_the_set(slabkit, six):
     picks = package.read_picks(six / "candidates.star")
     fit = package.fit_threshold(picks.picks["slabkitScore"], precision=0.6)
     assert fit.separated
-    assert f"threshold {fit.threshold:.4g}" in done.stderr
+    assert f"gather: threshold {fit.threshold:.3f}".rstrip("0") in done.stderr
+    assert f"expected false {fit.expected_false:.1f}".removesuffix(".0") in done.stderr
     kept = picks.picks[picks.picks["slabkitScore"] >= fit.threshold].reset_index(drop=True)
     package.write_picks(six / "api.star", package.PickList(kept, picks.tomograms))
     assert (six / "api.star").read_bytes() == (six / "auto.star").read_bytes()

@@ -96,9 +96,9 @@ _COMMANDS = {
 # The panels of `slabkit --help`.
 _PANELS = {
     "The chain, in its order": (
-        "slab", "pick", "map", "minislab", "classify", "name", "label", "curate", "auto", "demo",
+        "slab", "pick", "map", "minislab", "classify", "name", "label", "curate",
+        "auto", "demo", "tomogram", "gather", "workflow",
     ),
-    "Many tomograms": ("tomogram", "gather", "workflow"),
     "Curation": (
         "learn", "predict", "suggest", "merge", "conflicts", "agree", "rescue", "history", "review",
     ),

@@ -13,6 +13,12 @@ _TYPES = {"int": "N", "int range": "N", "float": "X", "float range": "X", "str":
 class Panels:
     """Gives a command's options in panels, and an example as its last words."""
 
+    def collect_usage_pieces(self, context: Any) -> list[str]:
+        """Give the arguments as they are typed: PICKS..., not {PICKS...}... ."""
+        pieces = super().collect_usage_pieces(context)  # type: ignore[misc]
+        plain = [re.sub(r"^\{(.*)\}", r"\1", one) for one in pieces]
+        return [re.sub(r"(\.\.\.\S* ?.*?)\.\.\.$", r"\1", one) for one in plain]
+
     def format_options(self, context: Any, formatter: Any) -> None:
         """Write arguments, then options by the panel that they were declared in."""
         panels: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
@@ -77,4 +83,6 @@ def _plain(name: str, text: str) -> tuple[str, str]:
     """Say what kind of value is typed, and defaults, in the letters that they need."""
     name = re.sub(r"<([^>]*)>", lambda kind: _TYPES.get(kind[1], kind[1].upper()), name)
     text = re.sub(r"(\[default: -?\d+)\.0(?=[;\]])", r"\1", text)
-    return name, re.sub(r"; x>=[\d.]+(?=\])|(?<=\[)x>=[\d.]+; ", "", text)
+    # What a range allows is said where it is refused.
+    text = re.sub(r"; [\d.<=]*x[\d.<>=]+(?=\])|  \[x>=[\d.]+\]|(?<=\[)x>=[\d.]+; ", "", text)
+    return name, text

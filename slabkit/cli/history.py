@@ -30,7 +30,9 @@ history = declare(
     Options,
     """The id may be that of a pick that was merged into another.
     """,
-    pick_id=argument("The pick's id, or its beginning.", "PICK_ID"),
+    pick_id=argument(
+        "The pick's id, or its beginning, with or without the tomogram's name.", "PICK_ID"
+    ),
     picks=argument("Pick list; - for standard input.", "PICKS"),
     minislabs=option("minislabs.star: also list tiles that nobody labelled.", "TABLE"),
     json_=common.JSON,

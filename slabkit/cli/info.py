@@ -52,8 +52,12 @@ info = declare(
 )
 
 
+_KINDS = {"picks2d": "2D picks", "labels": "label table"}  # as people say it
+
+
 def _text(file: FileDescription) -> str:
-    lines = [file.path, f"  {file.kind}, {file.stored_as}"]
+    kind = _KINDS.get(file.kind, file.kind)
+    lines = [file.path, f"  {kind}, {file.stored_as}"]
     unit = "pixel" if file.kind in ("micrograph", "stack") else "voxel"
     if file.size is not None:
         axes = "x, y, images" if file.kind == "stack" else "x, y, z"[: 3 * len(file.size) - 2]

@@ -59,7 +59,7 @@ class ConsoleReporter(Reporter):
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Show a small table, unless ``--quiet``."""
         if not self.quiet:
-            say(format_table(title, columns, rows))
+            say("\n" * self._shown + format_table(title, columns, rows))
             self._shown = True
 
     def result(self, value: Any) -> None:
@@ -127,15 +127,24 @@ class ConsoleReporter(Reporter):
         elif not self.quiet and not (self._printed and result.out is None):
             kinds = (float, str) if self._shown else (int, float, str)  # tables have the counts
             counts = ", ".join(
-                f"{key.replace('_', ' ')} {short(value)}"
+                _COUNTS.get(key, f"{key.replace('_', ' ')} {{}}").format(short(value))
                 for key, value in result.summary.items()
-                if isinstance(value, kinds)
+                if isinstance(value, kinds) and not isinstance(value, bool)
             )
             said = f" {counts}" if counts else "" if self._shown else " done"
             where = f" → {result.out}" if result.out is not None else ""
             if said or where:
                 say(f"{result.name}:{said}{where}")
         self.say_failures()
+
+
+# Counts that are said otherwise than by their name and number.
+_COUNTS = {
+    "tile_px": "tiles of {} px",
+    "pixel_size": "pixel size {} Å",
+    "megabytes": "{} MB",
+    "expected_f_beta": "expected F-beta {}",
+}
 
 
 def execute(

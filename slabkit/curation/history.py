@@ -81,13 +81,19 @@ def pick_history(
 def find_pick(picks: pd.DataFrame, beginning: str) -> tuple[str, int]:
     """Give the id that begins so (a whole id before all others) and its row.
 
-    The id may be of a pick that was merged into the one of that row. `InputError` names the ids
-    that begin so where there are several, and the closest where there is none.
+    The name of the tomogram in front may be left out. The id may be of a pick that was merged into
+    the one of that row. `InputError` names the ids that begin so where there are several, and the
+    closest where there is none.
     """
     ids: list[str] = picks["slabkitPickId"].tolist()
     if beginning in ids:
         return beginning, ids.index(beginning)
-    found = {name: row for row, name in enumerate(ids) if name.startswith(beginning)}
+    tomograms = picks["slabkitTomogram"].tolist()
+    found = {
+        name: row
+        for row, (name, tomogram) in enumerate(zip(ids, tomograms, strict=True))
+        if name.startswith(beginning) or name.removeprefix(f"{tomogram}-").startswith(beginning)
+    }
     for row, ledger in enumerate(ledger_of(picks)):
         if "merge:" in ledger:
             for entry in parse_ledger(ledger):
@@ -99,7 +105,7 @@ def find_pick(picks: pd.DataFrame, beginning: str) -> tuple[str, int]:
     if len(found) == 1:
         return next(iter(found.items()))
     if found and beginning:
-        some = ", ".join(list(found)[:5]) + ", ..." * (len(found) > 5)
+        some = ", ".join(list(found)[:5]) + " and others" * (len(found) > 5)
         raise InputError(f"{len(found)} picks have an id that begins with {beginning}: {some}.")
     close = difflib.get_close_matches(beginning, ids[:100_000], 3, 0)
     raise InputError(

@@ -217,7 +217,7 @@ def _other_table(source: Source, kind: Kind) -> str | None:
     return (
         "holds 2D picks, which have no z; run map first: "
         f"slabkit map {source.where} --slabs slabs/slabs.star -o picks.star; to look at them on "
-        "their slabs: slabkit inspect."
+        f"their slabs: slabkit inspect {source.where} --slabs slabs/slabs.star -o page.html."
     )
 
 

@@ -133,6 +133,8 @@ def lines_chart(
         drawing.line([(x, bottom), (x, bottom + 4)], "axis", 1)
         drawing.text(x, bottom + 14, f"{tick:g}")
     for tick in round_ticks(low_y, high_y, height // 44):
+        if from_zero and tick % 1:  # of counts
+            continue
         [(_, y)] = place([low_x], [tick])
         drawing.line([(left, y), (right, y)], "axis", 0.5)
         drawing.text(left - 8, y, f"{tick:g}", "end")

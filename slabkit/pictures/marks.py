@@ -130,10 +130,9 @@ class Marking:
             + "</span>"
             for mode in modes
         )
-        return (
-            f'<div class="controls"><span><span class="by">colour by</span>{chosen}</span>'
-            f"{shown}</div>"
-        )
+        if len(modes) > 1:
+            shown = f'<span><span class="by">colour by</span>{chosen}</span>{shown}'
+        return f'<div class="controls">{shown}</div>'
 
 
 def figure(picture: str, caption: str, *, kind: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -131,7 +132,7 @@ def add_classes(page: Page, project: Project, classes: ClassSet) -> None:
     """Show class averages, each with what is known of its picks."""
     picks = project.picks
     known = {} if picks is None else dict(zip(picks["slabkitPickId"], picks.index, strict=True))
-    figures = []
+    figures, good_ones = [], []
     for index in range(min(len(classes.averages), _CLASSES)):
         number = index + 1
         rows = [known[name] for name in classes.members.get(number, ()) if name in known]
@@ -156,6 +157,7 @@ def add_classes(page: Page, project: Project, classes: ClassSet) -> None:
         picture = f'<img alt="{text}" src="{jpeg_url(average)}">'
         caption = "<br>".join([lines[0], *(html.escape(line) for line in lines[1:])])
         kind = "good" if rows and 2 * good > len(rows) else ""
+        good_ones += [str(number)] if kind else []
         figures.append(figure(picture, caption, kind=kind))
     left = len(classes.averages) - len(figures)
     page.section(
@@ -163,7 +165,7 @@ def add_classes(page: Page, project: Project, classes: ClassSet) -> None:
         f"The {len(classes.averages)} class averages of {classes.source}, the best first: how many "
         "images, to what resolution their halves agree, and the quality, 0 to 1, which slabkit "
         "label --auto reads. Framed in green: more than half of its picks are accepted. To "
-        "choose by hand: slabkit label ... --classes 1-7,12."
+        f"choose by hand: slabkit label ... --classes {','.join(good_ones) or '1'}."
         + (f" {left} more classes are not shown." if left else ""),
     )
     page.figures(figures, kind="tiles")
@@ -215,7 +217,8 @@ def add_galleries(page: Page, project: Project, galleries: GallerySet, marking: 
         picture = marked_picture(
             inner, marks, label, largest_side=1600, grid=(last, layout.columns)
         )
-        caption = f"<b>{html.escape(names[number])}</b>: {len(rows)} minislabs"
+        name = html.escape(Path(names[number]).name)
+        caption = f"<b>{name}</b>: {len(rows)} minislab{'s' * (len(rows) != 1)}"
         figures.append(figure(picture, caption))
     page.section(
         "Minislabs",

@@ -146,7 +146,10 @@ def statistics_page(
     )
     page.table(
         ["species", "picks", "least", "5 % are nearer than", "median", "closer than half"],
-        [[name or "(no species)", *rest] for name, *rest in neighbours.itertuples(index=False)],
+        [
+            [name or "(no species)", *rest]
+            for name, *rest in neighbours.round(1).itertuples(index=False)
+        ],
     )
     page.section("Labels")
     page.table(
@@ -158,7 +161,8 @@ def statistics_page(
             )
         ],
     )
-    if len(pace):
+    pace = pace[pace[["labels_per_hour_at_least", "labels_per_hour"]].notna().any(axis=1)]
+    if len(pace):  # of no rule
         page.section(
             "Pace",
             "Label tables hold no times. What is known: the records say when the images and when "

@@ -150,7 +150,7 @@ def run(options: Options, frame: Frame) -> None:
     if not results[-1].summary["picks"]:
         frame.reporter.note("no picks in any tomogram, so there is nothing to classify")
         rest = _without_picks(options)
-    finish("auto", [*results, *run_commands(rest, frame)], frame)
+    finish("auto", run_commands(rest, frame, results), frame)
 
 
 def _without_picks(options: Options) -> list[Command]:
@@ -165,9 +165,11 @@ def _without_picks(options: Options) -> list[Command]:
     ]
 
 
-def run_commands(chain: Sequence[Command], frame: Frame) -> list[StepResult]:
-    """Run commands, each said before as it would be typed; give how each ended."""
-    results = []
+def run_commands(
+    chain: Sequence[Command], frame: Frame, before: Sequence[StepResult] = ()
+) -> list[StepResult]:
+    """Run commands, each said before as it would be typed; give how all ended."""
+    results = list(before)
     for command in chain:
         frame.reporter.note(f"$ slabkit {command.line}")
         inner = Frame(
@@ -181,6 +183,12 @@ def run_commands(chain: Sequence[Command], frame: Frame) -> list[StepResult]:
             command.run(command.options, inner)
         except SlabkitError as error:
             raise type(error)(f"slabkit {command.line.split(' -')[0]}: {error}") from error
+        except BaseException as error:
+            if not isinstance(error, Exception):  # Ctrl-C, or the order to end
+                made = ", ".join(str(one.out) for one in results)
+                kept = f"kept: {made}" if made else "no step was finished, nothing is kept"
+                frame.reporter.note(f"{kept}; the same command goes on from there.")
+            raise
         if inner.result is not None:
             if inner.result.status == "skipped":
                 frame.reporter.note("  finished already; skipped")
@@ -197,8 +205,6 @@ def finish(name: str, results: Sequence[StepResult], frame: Frame, out: Path | N
     if failures:
         page = replace(page, status="partial")
     frame.result = page
-    if page.status != "skipped":
-        frame.reporter.note(f"open {page.out}")
     frame.reporter.done(page)
 
 

@@ -198,9 +198,9 @@ def _threshold(
             f"told from them; {threshold:g} is used."
         )
     else:
-        work.note(
-            f"threshold {threshold:.4g}: of {fit.kept} picks {fit.expected_false:.0f} are expected "
-            f"to be false, and {fit.expected_missed:.0f} true ones lie below."
+        work.summary.update(
+            expected_false=round(fit.expected_false, 1),
+            expected_missed=round(fit.expected_missed, 1),
         )
     work.summary.update(threshold=threshold, separated=fit.separated)
     return threshold

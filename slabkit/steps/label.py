@@ -245,10 +245,10 @@ def _report(work: Work, report: LabelReport) -> None:
     values = asdict(report)
     counts = values.pop("by_probability")
     improbable = values.pop("improbable")
+    upwards = f", y counted {report.y_axis}wards" if report.y_axis else ""
     work.table(
-        f"joined by {report.joined_by}"
-        + (f", y counted {report.y_axis}wards" if report.y_axis else ""),
-        ("", "count"),
+        "",
+        (f"joined by {report.joined_by}{upwards}", "count"),
         [(text, values[name]) for text, name in _ROWS],
     )
     if counts:

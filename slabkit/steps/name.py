@@ -71,6 +71,10 @@ def _name_classes(options: Options, frame: Frame) -> None:
     table = Path(options.classes)
     if os.path.isdir(table):
         table /= "classes.star"
+        if not table.exists():
+            raise InputError(
+                f"{options.classes}: has no classes.star; `slabkit classify` writes it."
+            )
     before = read_class_table(table)
     classified = table.with_name("classified.star")
     if options.depth is not None:

@@ -55,7 +55,11 @@ def run(options: Options, frame: Frame) -> None:
             f"named by model:{model.id}",
             ("species", "minislabs", "expected right"),
             [
-                (name or "particle", int(count), float(_sum_of(decided, str(name), model)))
+                (
+                    name or "particle",
+                    int(count),
+                    round(float(_sum_of(decided, str(name), model)), 1),
+                )
                 for name, count in counts.items()
             ],
         )

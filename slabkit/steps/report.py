@@ -63,7 +63,6 @@ def run(options: Options, frame: Frame) -> None:
         project = read_project(found, truth, radii, must=options.truth is not None)
         write_text(out, project_page(project))
         work.summary.update(_counts(project))
-        work.note(f"open {out}")
 
 
 def _counts(project: Project) -> dict[str, Any]:

@@ -86,7 +86,6 @@ def _write(work: Work, folder: Path, found: PickStatistics, pace: pd.DataFrame, 
     )
     write_text(folder / "stats.html", page)
     work.outputs += [table, *paths.values()]
-    work.note(f"open {folder / 'stats.html'}")
 
 
 def _report(work: Work, found: PickStatistics, pace: pd.DataFrame) -> None:
@@ -101,7 +100,10 @@ def _report(work: Work, found: PickStatistics, pace: pd.DataFrame) -> None:
         }
         counted[f"by_{what}"] = rows
         work.table("", (what, *_DECISIONS, "all"), [(n, *row.values()) for n, row in rows.items()])
-    near = [(name or "(none)", *rest) for name, *rest in found.neighbours.itertuples(index=False)]
+    near = [
+        (name or "(none)", *rest)
+        for name, *rest in found.neighbours.round(1).itertuples(index=False)
+    ]
     work.table("", ("nearest of the species, Å", "picks", "least", "5 %", "median", "close"), near)
     who = [
         (f"{author or '(none)'}, {round_name}" if round_name else author or "(none)", *rest)
@@ -109,12 +111,13 @@ def _report(work: Work, found: PickStatistics, pace: pd.DataFrame) -> None:
     ]
     if who:
         work.table("", ("author, round", "labels", "picks", *_DECISIONS), who)
-    if len(pace):
-        speed = ["table", "labels", "hours_since_images", "labels_per_hour_at_least"]
+    speed = ["hours_since_images", "labels_per_hour_at_least", "labels_per_hour"]
+    known = pace[pace[speed].notna().any(axis=1)]  # not of a rule
+    if len(known):
         work.table(
             "",
             ("label table", "labels", "hours since images", "an hour, at least", "an hour"),
-            pace[[*speed, "labels_per_hour"]].itertuples(index=False, name=None),
+            known[["table", "labels", *speed]].itertuples(index=False, name=None),
         )
     decisions = found.picks["slabkitDecision"].value_counts()
     tables = {"neighbours": found.neighbours, "labelling": found.labelling, "pace": pace}

@@ -65,6 +65,10 @@ class ProjectFiles:
         """Give the tables of some kinds."""
         return [file for file in self.files if file.kind in kinds]
 
+    def name(self, file: ProjectFile) -> str:
+        """Give a table's name as it is seen from the folder."""
+        return file.path.relative_to(self.folder).as_posix()
+
     def inputs(self, file: ProjectFile) -> list[ProjectFile]:
         """Give the tables that a table was made of."""
         if file.record is None:

@@ -84,10 +84,7 @@ def read_project(
         missing=_missing(found, final, truth),
         notes=notes,
         commands=_commands(found),
-        files=[
-            (file.path.relative_to(found.folder).as_posix(), _taken_for(file))
-            for file in found.files
-        ],
+        files=[(found.name(file), _taken_for(file)) for file in found.files],
     )
 
 
@@ -267,7 +264,7 @@ def _galleries(found: ProjectFiles, notes: list[str]) -> list[GallerySet]:
             continue
         if len(table):
             table = _beside(table, "rlnMicrographName", file.path)
-            sets.append(GallerySet(file.path.as_posix(), table, layout))
+            sets.append(GallerySet(found.name(file), table, layout))
     return sets
 
 
@@ -311,7 +308,7 @@ def _class_set(found: ProjectFiles, file: ProjectFile) -> ClassSet:
             for number, name in zip(numbers, rows["slabkitPickId"], strict=True):
                 members.setdefault(int(number), []).append(name)
     return ClassSet(
-        file.path.as_posix(),
+        found.name(file),
         np.stack([np.asarray(stack[n], dtype=np.float32) for n in range(len(table))]),
         [int(float(text)) for text in table["slabkitClassSize"]],
         [float(text) for text in table["rlnEstimatedResolution"]],

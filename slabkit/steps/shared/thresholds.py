@@ -132,15 +132,19 @@ def limit_picks(
 
 
 def expected_columns(work: Work) -> tuple[tuple[str, ...], Callable[[str], tuple[object, ...]]]:
-    """Give further columns of the table shown, and what is in them for a tomogram's name."""
-    expected = work.summary.get("expected", {})
-    outside = work.summary.get("outside_mask_by_tomogram", {})
+    """Give further columns of the table shown, and their values for a tomogram or, by "", all."""
+    known = dict(work.summary)
+    expected, outside = known.get("expected", {}), known.get("outside_mask_by_tomogram", {})
     names: tuple[str, ...] = ("outside mask",) if outside else ()
     names += ("expected false", "expected true") if expected else ()
 
     def values(name: str) -> tuple[object, ...]:
-        row: tuple[object, ...] = (outside.get(name),) if outside else ()
-        return (*row, *expected.get(name, (None, None))) if expected else row
+        row: tuple[object, ...] = ()
+        if outside:
+            row = (outside[name] if name else known["outside_mask"],)
+        if expected:
+            row += expected[name] if name else (known["expected_false"], known["expected_true"])
+        return row
 
     return names, values
 
