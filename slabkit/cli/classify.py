@@ -1,4 +1,4 @@
-"""``slabkit classify minislabs.star -o classes --classes 50``: minislabs to 2D classes."""
+"""``slabkit classify minislabs/minislabs.star -o classes``: minislabs to 2D classes."""
 
 from __future__ import annotations
 

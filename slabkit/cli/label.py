@@ -1,4 +1,4 @@
-"""``slabkit label good.csv --minislabs minislabs.star -o labels.star``: results to labels."""
+"""``slabkit label good.csv --minislabs minislabs/minislabs.star -o labels.star``: labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slabkit rescue curated.star rest.star -o again.star``: picks for a second look."""
+"""``slabkit rescue curated.star rejected.star -o again.star``: picks for a second look."""
 
 from __future__ import annotations
 

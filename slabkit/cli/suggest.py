@@ -1,4 +1,4 @@
-"""``slabkit suggest minislabs.star --classified classified.star -o next.star``: what next."""
+"""``slabkit suggest minislabs/minislabs.star --picks picks.star -o next.star``: what to label."""
 
 from __future__ import annotations
 
