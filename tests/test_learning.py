@@ -213,10 +213,12 @@ def test_too_few_labels_are_said(learned):
         learn_species(held, ["ball"] * 3 + ["none"] + [""] * 5, tomograms, kind={})
     few = ["ball"] * 3 + ["none"] * 3 + ["hand"] * 2 + [""]
     with (
-        pytest.warns(SlabkitWarning, match=r"left out: hand \(2\)"),
+        pytest.warns(SlabkitWarning, match=r"suggested but never named: hand \(2\)"),
         pytest.warns(SlabkitWarning, match="all labels are of one tomogram"),
     ):
-        assert learn_species(held, few, tomograms, kind={}).model.classes == ["ball", "none"]
+        model = learn_species(held, few, tomograms, kind={}).model
+    assert model.classes == ["ball", "hand", "none"]
+    assert model.thresholds[1] == 1
 
 
 def test_a_label_is_worth_what_it_may_change():

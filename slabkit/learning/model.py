@@ -28,13 +28,16 @@ from slabkit.learning.regression import Codes, Floats, fit_regression, logits_of
 Indices = npt.NDArray[np.intp]
 KeptMap = tuple[npt.NDArray[np.float32], float]
 Block = tuple[npt.NDArray[np.float32], list[str]]
+Further = Callable[[npt.NDArray[np.bool_]], Mapping[str, Block]]
+"""Gives further features, those of a block NaN where they are not wanted."""
 
 _STRENGTH = 1.0
 _EXAMPLES, _EXAMPLES_OF_NONE = 60, 300  # of each species, and of none, to compare with
 _SAMPLE = 3000  # minislabs whose components are found
 _BATCH = 256
 _FOLDS = 5
-_FEWEST = 3  # labels of a species
+_FEWEST = 3  # labels of a species that is named
+_CERTAIN = 0.998  # probability of none, from boxes alone, from which on nothing further is asked
 
 
 class Boxes(Protocol):
@@ -67,6 +70,9 @@ class Model:
         Probability of each species from which on to accept it.
     maps : mapping of str to (ndarray of float32, float)
         Density maps that features are made with, and their voxel sizes, Å.
+    first : (ndarray of float64, ndarray of float64), optional
+        Weights and calibration without the further features, which are only asked for where these
+        leave a doubt that there is nothing; None where there are no further features.
     """
 
     classes: list[str]
@@ -80,6 +86,7 @@ class Model:
     mean: Floats = field(default_factory=lambda: np.zeros(0))
     spread: Floats = field(default_factory=lambda: np.ones(0))
     maps: Mapping[str, KeptMap] = field(default_factory=dict)
+    first: tuple[Floats, Floats] | None = None
 
     def __repr__(self) -> str:
         return f"<Model {self.id} of {', '.join(self.classes[:-1])}>"
@@ -89,7 +96,7 @@ class Model:
         """Eight characters that are those of no other model."""
         digest = hashlib.blake2b(digest_size=4)
         parts = [self.weights, self.calibration, self.thresholds, self.examples.size]
-        for part in [*parts, *(density for density, _ in self.maps.values())]:
+        for part in [*parts, *(self.first or ()), *(density for density, _ in self.maps.values())]:
             digest.update(np.ascontiguousarray(part).tobytes())
         digest.update(repr((self.classes, sorted(self.kind.items()))).encode())
         return digest.hexdigest()
@@ -124,7 +131,7 @@ def learn_species(
     tomograms: Sequence[str],
     *,
     kind: Mapping[str, Any],
-    blocks: Mapping[str, Block] | None = None,
+    further: Further | None = None,
     maps: Mapping[str, KeptMap] | None = None,
     beta: float = 4.0,
     seed: int = 0,
@@ -143,8 +150,9 @@ def learn_species(
         the labels of the same tomogram.
     kind : mapping
         Kept with the model.
-    blocks : mapping of str to (ndarray of float32, shape (minislabs, k), list of k str), optional
-        Further features; NaN where one is not known.
+    further : callable, optional
+        Takes which minislabs it is wanted for, and gives further features: a mapping of str to
+        (ndarray of float32, shape (minislabs, k), list of k str), NaN where not known.
     maps : mapping of str to (ndarray of float32, float), optional
         Density maps that they were made with, to be kept with the model.
     beta : float, optional
@@ -162,7 +170,7 @@ def learn_species(
     Warns
     -----
     SlabkitWarning
-        A species has too few labels and is left out, or all labels are of one tomogram.
+        A species has too few labels to be named, or all labels are of one tomogram.
     """
     rows, codes, classes = _labelled(species)
     groups = _folds([tomograms[row] for row in rows], codes)
@@ -170,36 +178,28 @@ def learn_species(
     described = _described(boxes, rows, components, jobs, progress)
     chosen = _examples(codes, len(classes), seed)
     examples = described[chosen]
-    columns, further = _columns(blocks or {}, rows)
-    known = np.ma.masked_invalid(further)
-    mean = np.ma.filled(known.mean(axis=0), 0.0)
-    spread = np.ma.filled(known.std(axis=0), 0.0)
-    spread = np.where(spread > 0, spread, 1.0)
-    features = np.hstack([similarities(described, examples), _scaled(further, mean, spread)])
-    fits = [np.arange(len(rows)), *(np.flatnonzero(groups != k) for k in np.unique(groups))]
-    inside = np.concatenate([np.asarray(chosen), np.full(len(columns), -1)])
+    features = similarities(described, examples).astype(np.float64)
+    inside = np.asarray(chosen)
 
-    def fit(taught: Indices) -> tuple[Floats, Indices]:
-        known = np.zeros(len(rows) + 1, dtype=bool)
-        known[taught] = known[-1] = True  # examples of the fold's own tomograms are not used
-        used = np.flatnonzero(known[inside])
-        part = features[np.ix_(taught, used)]
-        return fit_regression(part, codes[taught], len(classes), _STRENGTH), used
+    def taught(features: Floats) -> tuple[Floats, Floats, Floats]:
+        return _taught(features, codes, len(classes), groups, inside, jobs, progress)
 
-    logits = np.zeros((len(rows), len(classes)))
-    weights = np.zeros(0)
-    for number, (taught, (found, used)) in enumerate(
-        zip(fits, map_in_order(fit, fits, min(jobs, 2)), strict=True)
-    ):
-        progress("learning", number + 1, len(fits))
-        if number == 0:
-            weights = found
-            continue
-        left = np.setdiff1d(np.arange(len(rows)), taught)
-        logits[left] = logits_of(features[np.ix_(left, used)], found)
-    calibration = fit_calibration(logits, codes)
-    probability = calibrated(logits, calibration)
+    weights, calibration, probability = taught(features)
+    columns: list[str] = []
+    mean, spread, first = np.zeros(0), np.ones(0), None
+    if further is not None:
+        first = (weights, calibration)
+        doubtful = np.zeros(len(boxes), dtype=bool)
+        doubtful[rows] = probability[:, -1] < _CERTAIN
+        columns, values = _columns(further(doubtful), rows)
+        known = np.ma.masked_invalid(values)
+        mean = np.ma.filled(known.mean(axis=0), 0.0)
+        spread = np.ma.filled(known.std(axis=0), 0.0)
+        spread = np.where(spread > 0, spread, 1.0)
+        more = np.hstack([features, _scaled(values, mean, spread)])
+        weights, calibration, probability = taught(more)
     thresholds = best_thresholds(probability, beta)
+    thresholds[np.bincount(codes, minlength=len(classes))[:-1] < _FEWEST] = 1.0
     model = Model(
         classes,
         dict(kind) | {"beta": beta, "seed": seed, "labels": len(rows)},
@@ -212,6 +212,7 @@ def learn_species(
         mean,
         spread,
         dict(maps or {}),
+        first,
     )
     expected = judge(probability, codes, classes, thresholds, beta, seed)
     return Learned(model, expected, rows, codes, probability)
@@ -221,7 +222,7 @@ def predict_species(
     model: Model,
     boxes: Boxes,
     *,
-    blocks: Mapping[str, Block] | None = None,
+    further: Further | None = None,
     jobs: int = 1,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> tuple[Floats, Codes]:
@@ -231,7 +232,7 @@ def predict_species(
     ----------
     model : Model
     boxes : Boxes
-    blocks : mapping, optional
+    further : callable, optional
         As for `learn_species`, the same columns.
     jobs : int, optional
     progress : callable, optional
@@ -247,33 +248,80 @@ def predict_species(
     InputError
         The further features are not those of the model.
     """
-    columns, further = _columns(blocks or {}, np.arange(len(boxes)))
-    if columns != model.columns:
-        raise InputError(
-            "the model has other features than there are now: "
-            f"{', '.join(model.columns) or 'none'} and {', '.join(columns) or 'none'}."
-        )
-    further = _scaled(further, model.mean, model.spread)
+    if (further is None) != (model.first is None):
+        raise InputError("the model has other features than there are now.")
+    weights, calibration = model.first or (model.weights, model.calibration)
 
-    def predict(numbers: Indices) -> Floats:
+    def predict(numbers: Indices) -> tuple[npt.NDArray[np.float32], Floats]:
         described = model.components.describe(transform(boxes.read(numbers)))
-        features = np.hstack([similarities(described, model.examples), further[numbers]])
-        return calibrated(logits_of(features, model.weights), model.calibration)
+        features = similarities(described, model.examples)
+        return features, calibrated(logits_of(features, weights), calibration)
 
-    parts = [np.zeros((0, len(model.classes)))]
+    parts = [(np.zeros((0, len(model.examples)), np.float32), np.zeros((0, len(model.classes))))]
     for part in map_in_order(predict, _batches(np.arange(len(boxes))), jobs):
-        parts.append(part)
-        progress("predicting", sum(map(len, parts)), len(boxes))
-    probability = np.concatenate(parts)
+        parts.append((part[0] if further else parts[0][0], part[1]))
+        progress("predicting", sum(len(one) for _, one in parts), len(boxes))
+    probability = np.concatenate([one for _, one in parts])
+    if further is not None:
+        rows = np.arange(len(boxes))
+        columns, values = _columns(further(probability[:, -1] < _CERTAIN), rows)
+        if columns != model.columns:
+            raise InputError(
+                "the model has other features than there are now: "
+                f"{', '.join(model.columns) or 'none'} and {', '.join(columns) or 'none'}."
+            )
+        scaled = _scaled(values, model.mean, model.spread)
+        features = np.concatenate([one for one, _ in parts])
+        for numbers in _batches(rows):
+            both = np.hstack([features[numbers], scaled[numbers]])
+            probability[numbers] = calibrated(logits_of(both, model.weights), model.calibration)
     return probability, named(probability, model.thresholds)
+
+
+def _taught(
+    features: Floats,
+    codes: Codes,
+    classes: int,
+    groups: Indices,
+    inside: Indices,
+    jobs: int,
+    progress: Callable[[str, int, int], None],
+) -> tuple[Floats, Floats, Floats]:
+    """Fit all labels, and each fold by the others: weights, calibration, the folds' probabilities.
+
+    ``inside`` are the labels with which the first features compare; those of a fold are not used
+    to judge it.
+    """
+    count = len(codes)
+    others = np.arange(len(inside), features.shape[1])
+    fits = [np.arange(count), *(np.flatnonzero(groups != k) for k in np.unique(groups))]
+
+    def fit(taught: Indices) -> tuple[Floats, Indices]:
+        used = np.concatenate([np.flatnonzero(np.isin(inside, taught)), others])
+        part = features[np.ix_(taught, used)]
+        return fit_regression(part, codes[taught], classes, _STRENGTH), used
+
+    logits = np.zeros((count, classes))
+    weights = np.zeros(0)
+    for number, (taught, (found, used)) in enumerate(
+        zip(fits, map_in_order(fit, fits, min(jobs, 2)), strict=True)
+    ):
+        progress("learning", number + 1, len(fits))
+        if number == 0:
+            weights = found
+            continue
+        left = np.setdiff1d(np.arange(count), taught)
+        logits[left] = logits_of(features[np.ix_(left, used)], found)
+    calibration = fit_calibration(logits, codes)
+    return weights, calibration, calibrated(logits, calibration)
 
 
 def _labelled(species: Sequence[str]) -> tuple[Indices, Codes, list[str]]:
     names, counts = np.unique(np.array(species, dtype=object).astype(str), return_counts=True)
     number = dict(zip(names.tolist(), counts.tolist(), strict=True))
     few = [name for name in number if name not in ("", NONE) and number[name] < _FEWEST]
-    kept = [name for name in number if name not in ("", NONE) and name not in few]
-    if not kept:
+    kept = [name for name in number if name not in ("", NONE)]
+    if len(kept) == len(few):
         raise InputError(
             f"a species needs {_FEWEST} accepted labels to be learned, and none has as many; "
             "label more minislabs."
@@ -285,7 +333,7 @@ def _labelled(species: Sequence[str]) -> tuple[Indices, Codes, list[str]]:
         )
     if few:
         listed = ", ".join(f"{name} ({number[name]})" for name in few)
-        warn(f"fewer than {_FEWEST} labels, so not learned and left out: {listed}.")
+        warn(f"fewer than {_FEWEST} labels, so suggested but never named: {listed}.")
     classes = [*kept, NONE]
     code = {name: k for k, name in enumerate(classes)}
     codes = np.array([code.get(name, -1) for name in species], dtype=np.int64)

@@ -47,6 +47,8 @@ def pack_model(model: Model) -> tuple[dict[str, Any], Arrays]:
     }
     for number, (density, _) in enumerate(model.maps.values()):
         arrays[f"map_{number}"] = density
+    if model.first is not None:
+        arrays["first_weights"], arrays["first_calibration"] = model.first
     parts = model.components
     for scale, (mean, bases, variances, examples) in enumerate(
         zip(parts.mean, parts.basis, parts.variance, model.examples.scales, strict=True)
@@ -111,6 +113,7 @@ def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], wher
                 str(name): (arrays[f"map_{number}"], float(voxel_size))
                 for number, (name, voxel_size) in enumerate(description["maps"])
             },
+            (arrays["first_weights"], arrays["first_calibration"]) if columns else None,
         )
         known = description["id"]
     except (KeyError, TypeError, ValueError) as error:
@@ -124,6 +127,10 @@ def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], wher
         and model.mean.shape == model.spread.shape == (len(columns),)
         and components.shapes_fit(examples)
     )
+    if model.first is not None:
+        first, calibration = model.first
+        fits = fits and first.shape == (len(examples) + 1, len(classes))
+        fits = fits and calibration.shape == model.calibration.shape
     if not fits or model.id != known:
         raise FormatError(f"{where}: its parts do not fit together; learn the model again.")
     return model

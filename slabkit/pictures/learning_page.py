@@ -107,9 +107,9 @@ def learning_page(
     page.section(
         "The hardest",
         "Labelled minislabs to which the model gives the least probability of what people say: "
-        "what was said, and the model's own opinion. Some labels here may be wrong.",
+        "what was said, then the model's own opinion. Some labels here may be wrong.",
     )
-    sheet = contact_sheet(images, captions, columns=6, tile_side=150)
+    sheet = contact_sheet(images, captions, columns=4, tile_side=260)
     page.pictures([(png_bytes(sheet), "row by row: " + ", ".join(ids))], wide=True)
     return page.html()
 

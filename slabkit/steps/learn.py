@@ -93,7 +93,6 @@ def run(options: Options, frame: Frame) -> None:
         if not (found.volumes or options.images_only):
             work.note("the volumes are not at hand: learning from the images alone.")
         species = _species(found.table, options.labels)
-        labelled = np.array(species, dtype=object) != ""
         kept = {}
         for name, (_, file) in zip(names, options.maps, strict=True):
             density, voxel_size = read_map(file)
@@ -105,7 +104,7 @@ def run(options: Options, frame: Frame) -> None:
                 species,
                 found.table["slabkitTomogram"].tolist(),
                 kind=kind,
-                blocks=found.blocks(kept, options.tilt_range, frame.workers, labelled),
+                further=found.further(kept, options.tilt_range, frame.workers),
                 maps=kept,
                 beta=options.beta,
                 seed=options.seed,
@@ -178,7 +177,7 @@ def _page(found: Minislabs, learned: Learned, options: Options) -> str:
     images = read_particle_images(found.name).read(found.row[rows])
     classes = learned.model.classes
     captions = [
-        f"{classes[code]}? {classes[row.argmax()]} {row.max():.2f}"
+        f"{classes[code]} | {classes[row.argmax()]} {row.max():.2f}"
         for code, row in zip(learned.codes[hardest], learned.probability[hardest], strict=True)
     ]
     ids = found.table["slabkitPickId"].iloc[rows].tolist()

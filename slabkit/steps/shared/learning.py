@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from slabkit.formats.particle_images import ParticleImages
     from slabkit.learning import Model
-    from slabkit.learning.model import Block, KeptMap
+    from slabkit.learning.model import Block, Further, KeptMap
     from slabkit.tomogram import TomogramRef
 
 _CENTRE = ("slabkitCentreZ", "slabkitCentreY", "slabkitCentreX")
@@ -115,18 +116,23 @@ class Minislabs:
             kind["depth"] = float(self.geometry.iloc[0]["slabkitDepth"])
         return kind
 
-    def blocks(
+    def further(
+        self, maps: Mapping[str, KeptMap], tilt_range: Sequence[float] | None, jobs: int
+    ) -> Further | None:
+        """Give what asks how well density maps explain what is at a pick; None without maps."""
+        if not maps:
+            return None
+        return functools.partial(self._map_block, maps, tilt_range, jobs)
+
+    def _map_block(
         self,
         maps: Mapping[str, KeptMap],
         tilt_range: Sequence[float] | None,
         jobs: int,
-        wanted: npt.NDArray[np.bool_] | None = None,
+        wanted: npt.NDArray[np.bool_],
     ) -> dict[str, Block]:
-        """Say how well density maps explain what is at each pick, NaN where it is not wanted."""
-        if not maps:
-            return {}
         from slabkit.arrays.parallel import map_in_order
-        from slabkit.learning.map_evidence import RotatedMap, map_evidence, rotate_map
+        from slabkit.learning.map_evidence import EVIDENCE, RotatedMap, map_evidence, rotate_map
 
         picks = self.table[list(_CENTRE)].set_axis(["slabkitZ", "slabkitY", "slabkitX"], axis=1)
         opened = {name: ref.open() for name, ref in self.volumes.items()}
@@ -135,7 +141,7 @@ class Minislabs:
         work = []
         for name, rows in self.table.groupby("slabkitTomogram", sort=False).indices.items():
             tomogram = opened[str(name)]
-            rows = rows if wanted is None else rows[wanted[rows]]
+            rows = rows[wanted[rows]]
             if tomogram.voxel_size not in turned:
                 turned[tomogram.voxel_size] = [
                     rotate_map(density, size, tomogram.voxel_size, name=one, tilt_range=tilts)
@@ -143,17 +149,14 @@ class Minislabs:
                 ]
             parts = range(0, len(rows), _PICKS_AT_ONCE)
             work += [(tomogram, rows[a : a + _PICKS_AT_ONCE]) for a in parts]
-        columns: list[str] = []
-        values = np.empty((len(self.table), 0), dtype=np.float32)
+        columns = [f"{what}:{name}" for name in maps for what in EVIDENCE]
+        values = np.full((len(self.table), len(columns)), np.nan, dtype=np.float32)
         found = map_in_order(
             lambda one: map_evidence(one[0], picks.iloc[one[1]], turned[one[0].voxel_size]),
             work,
             jobs,
         )
-        for (_, rows), (part, names) in zip(work, found, strict=True):
-            if not columns:
-                columns = list(names)
-                values = np.full((len(self.table), len(names)), np.nan, dtype=np.float32)
+        for (_, rows), (part, _) in zip(work, found, strict=True):
             values[rows] = part
         return {"maps": (values, columns)}
 
