@@ -12,6 +12,7 @@ from small_tomograms import NAMES, write_small_tomograms
 
 import slabkit as package
 from slabkit.formats.tables.native import read_native_picks
+from slabkit.minislabs import filling
 from slabkit.steps import map as map_step
 from slabkit.steps.tomogram import Options, commands
 from slabkit.tomogram import Reading
@@ -252,6 +253,15 @@ def test_minislabs_that_cannot_be_reused(slabkit, six, options, message):
     done = slabkit(*GALLERIES, "-o", "again", "--reuse", *options, code=2)
     assert message in done.stderr
     assert not (six / "again").exists()
+
+
+def test_minislabs_do_not_depend_on_jobs(slabkit, six, monkeypatch):
+    monkeypatch.setattr(filling, "_WINDOW_BYTES", 100_000)  # several windows
+    found = []
+    for jobs in (1, 3):
+        slabkit(*GALLERIES, "-o", "made", "--jobs", jobs, "--overwrite")
+        found.append(contents(six / "made"))
+    assert found[0] == found[1]
 
 
 def test_lists_of_files_may_be_in_files(slabkit, six):

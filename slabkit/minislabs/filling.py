@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slabkit.arrays.parallel import attempt_in_order
 from slabkit.errors import SlabkitError
 from slabkit.minislabs.projection import Minislabs, check_tilts, stack_minislabs
 from slabkit.tomogram import Tomogram
@@ -39,6 +40,7 @@ def fill_galleries(
     tilts: Sequence[float] = (0.0,),
     on_failure: Callable[[str, SlabkitError], None] | None = None,
     window: int | None = None,
+    jobs: int = 1,
 ) -> Iterator[FilledGallery]:
     """Make the minislabs of picks from any number of tomograms, a gallery at a time.
 
@@ -61,7 +63,9 @@ def fill_galleries(
         Called with the name and the error of a tomogram that cannot be opened or read; no further
         picks of it are used. By default the error passes through.
     window : int, optional
-        Picks in a window; by default as many as make 32 MB of images.
+        Picks in a window; by default as many as make 32 MB of images for each job.
+    jobs : int, optional
+        Tomograms at a time, in threads; the result does not depend on it.
 
     Yields
     ------
@@ -75,32 +79,33 @@ def fill_galleries(
     """
     tilts = check_tilts(tilts)
     side = length_to_even_voxels(box, pixel_size)
-    window = window or max(1, _WINDOW_BYTES // (side * side * 4 * len(tilts)))
+    window = window or max(1, jobs * _WINDOW_BYTES // (side * side * 4 * len(tilts)))
     failed: set[str] = set()
 
-    def make(name: str, chosen: pd.DataFrame) -> Minislabs | None:
-        if name in failed:
-            return None
-        try:
-            return stack_minislabs(
-                open_tomogram(name),
-                chosen,
-                box=box,
-                depth=depth,
-                tilts=tilts,
-                pixel_size=pixel_size,
-            )
-        except SlabkitError as error:
-            if on_failure is None:
-                raise
-            on_failure(name, error)
-            failed.add(name)
-            return None
+    def make(one: tuple[str, pd.DataFrame]) -> Minislabs:
+        name, chosen = one
+        return stack_minislabs(
+            open_tomogram(name),
+            chosen,
+            box=box,
+            depth=depth,
+            tilts=tilts,
+            pixel_size=pixel_size,
+        )
+
+    def keep(name: str, error: SlabkitError) -> None:
+        if on_failure is None:
+            raise error
+        failed.add(name)
+        on_failure(name, error)
 
     gallery = 0
     waiting: Minislabs | None = None
     for start in range(0, len(picks), window):
-        made = _one_window(picks.iloc[start : start + window], start, side, tilts, make)
+        part = picks.iloc[start : start + window]
+        names = [str(name) for name in part["slabkitTomogram"].unique() if name not in failed]
+        own = [(name, part[part["slabkitTomogram"] == name]) for name in names]
+        made = _one_window(part, start, side, tilts, attempt_in_order(make, own, jobs), keep)
         waiting = made if waiting is None else waiting.joined(made)
         while len(waiting) >= tiles:
             yield FilledGallery(gallery, waiting[:tiles])
@@ -115,20 +120,22 @@ def _one_window(
     first_row: int,
     side: int,
     tilts: Sequence[float],
-    make: Callable[[str, pd.DataFrame], Minislabs | None],
+    results: Iterable[tuple[tuple[str, pd.DataFrame], Minislabs | SlabkitError]],
+    keep: Callable[[str, SlabkitError], None],
 ) -> Minislabs:
-    """Make the minislabs of a stretch of the table, tomogram by tomogram, in the table's order."""
+    """Put what was made of each tomogram in a stretch of the table into the table's order."""
     names = picks["slabkitTomogram"].to_numpy(dtype=object)
     made = np.zeros(len(picks), dtype=bool)
     images = np.empty((len(picks), len(tilts), side, side), dtype=np.float32)
     fractions = np.empty((len(picks), len(tilts)))
-    for name in dict.fromkeys(names):
+    for (name, _), done in results:
+        if isinstance(done, SlabkitError):
+            keep(name, done)
+            continue
         rows = np.flatnonzero(names == name)
-        done = make(str(name), picks.iloc[rows])
-        if done is not None:
-            images[rows] = done.images.reshape(len(rows), *images.shape[1:])
-            fractions[rows] = done.inside_fraction.reshape(len(rows), -1)
-            made[rows] = True
+        images[rows] = done.images.reshape(len(rows), *images.shape[1:])
+        fractions[rows] = done.inside_fraction.reshape(len(rows), -1)
+        made[rows] = True
     if not made.all():
         images, fractions = images[made], fractions[made]
     rows = np.flatnonzero(made)

@@ -247,6 +247,7 @@ def _fill(
         pixel_size=plan.pixel_size,
         tilts=options.tilts,
         on_failure=work.fail,
+        jobs=work.frame.workers,
     )
     try:
         for gallery in work.track(filled, total=total, what="minislab"):
