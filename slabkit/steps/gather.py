@@ -192,6 +192,7 @@ def _threshold(
         )
     fit = fit_threshold(scores, precision=options.target_precision)
     threshold = fit.threshold if fit.separated else default[kinds[0]] if kinds else 0.0
+    work.summary.update(threshold=threshold, separated=fit.separated)
     if not fit.separated:
         warn(
             f"the scores of {len(scores)} picks show one population only, so no threshold can be "
@@ -202,7 +203,6 @@ def _threshold(
             expected_false=round(fit.expected_false, 1),
             expected_missed=round(fit.expected_missed, 1),
         )
-    work.summary.update(threshold=threshold, separated=fit.separated)
     return threshold
 
 
