@@ -32,6 +32,7 @@ from slabkit.tables import DECISIONS, parse_ledger
 from slabkit.tables.events import Event, event_labels, in_force
 
 _MOST_TILES = 2048
+_PAUSE, _SHARE = 10.0, 5.0  # seconds, and times what it took, until the order is made anew
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
 
@@ -62,6 +63,7 @@ class Review:
         self._beta = beta
         self._order_of = order_of
         self._ordering: asyncio.Task[None] | None = None
+        self._not_before = 0.0
         self._ordered_at = -1  # events in the log when the order was made
         self.order: tuple[Any, Any, dict[str, Any]] | None = None
         self._shown = head
@@ -110,6 +112,7 @@ class Review:
             self._ordering = asyncio.get_running_loop().create_task(self._make_order())
 
     async def _make_order(self) -> None:
+        await asyncio.sleep(self._not_before - time.monotonic())
         count = len(self.writer.events)
         if count == self._ordered_at:
             return
@@ -118,6 +121,7 @@ class Review:
             events = [one for one in self.writer.events[:count] if one.round_name == self._round]
             return self._order_of(self.listing, event_labels(events), self._beta)
 
+        began = time.monotonic()
         with contextlib.suppress(SlabkitError):
             made = await run_in_threadpool(make)
             if made is not None:
@@ -125,6 +129,8 @@ class Review:
                 made[2].update(advice=self.progress.advice(), version=count)
                 self.order = made
         self._ordered_at = count
+        now = time.monotonic()
+        self._not_before = now + max(_PAUSE, _SHARE * (now - began))
 
     def _counted(self) -> Team:
         """Give the team with everything that is in the log."""
