@@ -108,6 +108,7 @@ def test_name_a_list_with_a_decoy(project: tuple, slabkit) -> None:  # type: ign
         ([*line, "--map", "ring=ring.mrc", "-o", "x.star"], "twice"),
         ([*line, "--min-probability", "0", "-o", "x.star"], "--min-probability"),
         (line, "-o"),
+        (line[:4], "For a pick list, say with -o"),
     ):
         assert problem in slabkit(*words, cwd=folder, code=2).stderr
 

@@ -75,7 +75,10 @@ def _name_classes(options: Options, frame: Frame) -> None:
             raise InputError(
                 f"{options.classes}: has no classes.star; `slabkit classify` writes it."
             )
-    before = read_class_table(table)
+    try:
+        before = read_class_table(table)
+    except InputError as error:
+        raise InputError(f"{error} For a pick list, say with -o where its labels go.") from error
     classified = table.with_name("classified.star")
     if options.depth is not None:
         depth = positive_length(options.depth, "--depth")
