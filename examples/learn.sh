@@ -14,7 +14,7 @@ slabkit minislab picks.star -o minislabs --box 400 --depth 300 --stack
 
 # A person looks at the galleries and writes pick_id,decision,species. Here the truth does so, for
 # the first three tomograms; the fourth has no labels.
-python - <<'PYTHON'
+python3 - <<'PYTHON'
 import csv
 import slabkit
 from slabkit.scoring import match_picks
