@@ -14,7 +14,7 @@ run = command(
     or --quiet for one.
     """,
     dataset=argument("Folder of slabkit workflow init.", "DATASET"),
-    more=argument("Options of snakemake.", "[SNAKEMAKE OPTIONS]"),
+    more=argument("Options of snakemake.", "SNAKEMAKE-OPTION..."),
     profile=option("Where it runs: a folder in profiles.", "local|slurm|NAME"),
     jobs=option(
         "With the profile local: processor cores, 0 for all; otherwise: jobs in the queue at a "

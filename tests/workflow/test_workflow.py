@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 import shlex
 import shutil
 import signal
@@ -15,7 +14,8 @@ import time
 
 import numpy as np
 import pytest
-from small_tomograms import NAMES, write_small_tomograms
+from small_tomograms import NAMES
+from workflow_sets import call, configure, contents, rules
 
 import slabkit as package
 from slabkit.formats.tables.native import read_labels, read_native_picks
@@ -24,12 +24,6 @@ pytest.importorskip("snakemake", reason="Snakemake is not installed; make test-w
 
 GLOBAL = ("gather", "minislabs", "classify")
 CHOSEN = (*GLOBAL, "label", "curate")
-CONFIG = {
-    "  target-precision: 0.7": "  threshold: 2.5",
-    "classify: {}": "classify: {classes: 3, iterations: 2, angular-step: 45}",
-    "convert: {}": "convert: {curated.csv: csv}",
-    "pause: 30": "pause: 1",
-}
 PLAIN = """
 slab ../data -o slabs --step 150
 pick blob slabs/slabs.star -o picks2d.star --diameter 100:350 --threshold 1
@@ -41,74 +35,6 @@ label classes/classified.star --minislabs minislabs/minislabs.star --classes 1-2
 curate picks.star labels.star -o curated.star --rejected rejected.star
 convert curated.star curated.csv --to csv
 """
-
-
-def call(*arguments, cwd, code=0):
-    """Run slabkit in a process of its own; what it prints, errors and all."""
-    command = [sys.executable, "-m", "slabkit.cli.main", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    assert "Traceback" not in said, said
-    assert done.returncode == code, f"exit {done.returncode}, not {code}:\n{said}"
-    return said
-
-
-def configure(folder, changes):
-    path = folder / "set" / "config.yaml"
-    text = path.read_text()
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text)
-
-
-def rules(folder, *options):
-    """Count the jobs that a run would do, by rule."""
-    said = call("workflow", "run", "set", "--dry-run", *options, cwd=folder)
-    stats = said.partition("Job stats:")[2].partition("\n\n")[0]
-    found = {name: int(count) for name, count in re.findall(r"(?m)^(\w+) +(\d+)$", stats)}
-    return {name: count for name, count in found.items() if name not in ("all", "total")}
-
-
-def contents(folder):
-    """The results of a data set: all but records, which have the time, and what is the engine's."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        of_engine = name.startswith((".snakemake", "profiles"))
-        if path.is_file() and not of_engine and not name.endswith((".star.json", ".tsv")):
-            found[name] = path.read_bytes()
-    return found
-
-
-@pytest.fixture(scope="session")
-def begun(tour, tmp_path_factory):
-    """Six tomograms and the files of their workflow."""
-    folder = tmp_path_factory.mktemp("begun")
-    write_small_tomograms(tour / "tomograms" / "sim_001.mrc", folder / "data")
-    call(
-        "workflow", "init", "set", "--tomograms", "data/*.mrc", "--diameter", "100:350", cwd=folder
-    )
-    configure(folder, CONFIG)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def finished(begun, tmp_path_factory):
-    """The workflow run to its end, with a choice."""
-    folder = tmp_path_factory.mktemp("finished") / "all"
-    shutil.copytree(begun, folder)
-    said = call("workflow", "run", "set", "--jobs", 2, cwd=folder)
-    assert "look at set/classes/classes.png, then slabkit workflow choose set CLASSES" in said
-    call("workflow", "choose", "set", "1-2", cwd=folder)
-    call("workflow", "run", "set", "--jobs", 2, cwd=folder)
-    return folder
-
-
-@pytest.fixture
-def done(finished, tmp_path):
-    shutil.copytree(finished, tmp_path / "copy")
-    return tmp_path / "copy"
 
 
 def test_bytes_are_those_of_the_commands_over_all_tomograms(finished, tmp_path):
