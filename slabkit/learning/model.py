@@ -37,7 +37,7 @@ _SAMPLE = 3000  # minislabs whose components are found
 _BATCH = 256
 _FOLDS = 5
 _FEWEST = 3  # labels of a species that is named
-_CERTAIN = 0.998  # probability of none, from boxes alone, from which on nothing further is asked
+_CERTAIN = 0.98  # probability of none, from boxes alone, from which on nothing further is asked
 
 
 class Boxes(Protocol):
