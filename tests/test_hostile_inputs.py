@@ -81,6 +81,7 @@ def test_g11_ctrl_c_in_code_that_python_makes_ends_with_130():
     script = (
         "import os, signal, sys\n"
         "import slabkit.cli.commands as commands\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job of a shell ignores it
         "commands._command = lambda: lambda: exec('os.kill(os.getpid(), signal.SIGINT)\\nx = 1')\n"
         "sys.exit(commands.run())\n"
     )

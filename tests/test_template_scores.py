@@ -128,7 +128,7 @@ def test_the_score_by_its_definition(rows, max_ridge, only, threshold):
     limits = TemplateLimits(threshold, None, None, max_ridge, only)
 
     class Round:
-        diameter, numbers = 100.0, np.array([1])
+        diameter, numbers, decoy = 100.0, np.array([1]), False
 
     found = _select_matches(
         candidates(correlation, contrast, height), noise, limits, [Round()], 1.0
