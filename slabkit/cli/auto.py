@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from slabkit.cli.options import common
-from slabkit.cli.options.declare import argument, option
-from slabkit.cli.options.values import named_maps, parse_range
+from slabkit.cli.options import common, picking
+from slabkit.cli.options.declare import argument
 from slabkit.cli.running import command
 from slabkit.steps.auto import Options, run
 
@@ -17,19 +16,8 @@ auto = command(
     """,
     tomograms=argument("Volumes, folders, globs, tables of tomograms, copick:CONFIG.json."),
     out=common.OUT_FOLDER,
-    diameter=option(
-        "Longest extent of the particles (Å), or of the smallest and the largest; not needed with "
-        "--map.",
-        "D|MIN:MAX",
-        parse=parse_range,
-    ),
-    maps=option(
-        "Look for the particle of this density map, as pick template does; any number of times.",
-        "[NAME=]MAP.mrc",
-        flags="--map",
-        parse=named_maps,
-        kind=list[str],
-    ),
+    diameter=picking.SIZES,
+    maps=picking.MAPS,
     voxel_size=common.VOXEL_SIZE,
     contrast=common.CONTRAST,
     **common.FRAME_WITH_JOBS,

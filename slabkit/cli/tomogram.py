@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slabkit.cli.options import common, picking
 from slabkit.cli.options.declare import argument, option
-from slabkit.cli.options.values import named_maps, parse_range, parse_z_range, positive
+from slabkit.cli.options.values import parse_z_range, positive
 from slabkit.cli.running import command
 from slabkit.steps.tomogram import Options, run
 
@@ -19,19 +19,8 @@ tomogram = command(
     """,
     tomogram=argument("Volume: a file, or an OME-Zarr folder.", "VOLUME"),
     out=common.OUT_FOLDER,
-    diameter=option(
-        "Longest extent of the particles (Å), or of the smallest and the largest; not needed with "
-        "--map.",
-        "D|MIN:MAX",
-        parse=parse_range,
-    ),
-    maps=option(
-        "Look for the particle of this density map, as pick template does; any number of times.",
-        "[NAME=]MAP.mrc",
-        flags="--map",
-        parse=named_maps,
-        kind=list[str],
-    ),
+    diameter=picking.SIZES,
+    maps=picking.MAPS,
     box=option(
         "Side of the minislabs; default: a third larger than the largest diameter.",
         "Å",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slabkit.cli.options.declare import argument, option
-from slabkit.cli.options.values import parse_threshold
+from slabkit.cli.options.values import named_maps, parse_range, parse_threshold
 
 SLABS = argument("Slab table, slabs.star; - for standard input.")
 SLAB_TABLE = option("The slab table, slabs.star.", "SLABS", flags="--slabs")
@@ -12,6 +12,19 @@ MASK = option(
     "named as the slabs, perhaps with an ending such as _mask; files, folders or patterns, "
     "any number of times.",
     "FILE",
+)
+SIZES = option(
+    "Longest extent of the particles (Å), or of the smallest and the largest; not needed with "
+    "--map.",
+    "D|MIN:MAX",
+    parse=parse_range,
+)
+MAPS = option(
+    "Look for the particle of this density map, as pick template does; any number of times.",
+    "[NAME=]MAP.mrc",
+    flags="--map",
+    parse=named_maps,
+    kind=list[str],
 )
 
 _THRESHOLD = (
