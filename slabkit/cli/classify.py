@@ -27,7 +27,8 @@ classify = command(
         "How many classes; default: one for 16 images, 5 to 100.", "K", min=1, show_default=False
     ),
     maps=option(
-        "Name the classes by this density map, as slabkit name does; once for each species.",
+        "Name the classes by this density map, as slabkit name does, for tilts of -45 to 45 "
+        "degrees (others: slabkit name --tilt-range); once for each species.",
         "NAME=MAP.mrc",
         flags="--map",
         parse=named_maps,
