@@ -74,6 +74,7 @@ def test_i4_formats_that_can_be_written():
     [
         ("curate --policy ", ["latest", "all", "any", "majority", "weighted"]),
         ("curate --keep r", ["rejected"]),
+        ("rescue --which contr", ["contradictory"]),
         ("convert --to st", ["stopgap"]),
         ("convert --to polnet", []),
         ("convert --from polnet", ["polnet"]),

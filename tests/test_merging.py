@@ -84,6 +84,13 @@ def test_the_same_pick_in_two_lists_is_one_even_without_a_distance():
     assert (counts.duplicates, counts.merged) == (2, 0)
 
 
+@pytest.mark.parametrize("later", ["accepted", "rejected"])
+def test_of_one_pick_in_two_lists_the_decided_one_stays(later):
+    first, decided = picks(["a"], [0.0]), picks(["a"], [0.0], slabkitDecision=later)
+    for lists in ([first, decided], [decided, first]):
+        assert merge_picks(lists, 0.0)[0].slabkitDecision.tolist() == [later]
+
+
 @pytest.mark.parametrize("change", [{"slabkitX": 5.0}, {"slabkitTomogram": "T2"}])
 def test_one_id_for_two_picks_is_refused(change):
     one = picks(["a"], [0.0])

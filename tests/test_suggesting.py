@@ -189,14 +189,14 @@ def test_refusals_and_warnings():
         suggest_labels(table, count=0)
     with pytest.raises(InputError, match="beta must be a positive number"):
         suggest_labels(table, beta=np.nan)
-    with pytest.warns(SlabkitWarning, match="10 minislabs are asked for and 3 have no label"):
+    with pytest.warns(SlabkitWarning, match="only 3 minislabs have no label yet, and 10 were"):
         assert len(suggest_labels(table, count=10).order) == 3
     with pytest.warns(SlabkitWarning, match="none of the 1 labels decides"):
         suggest_labels(table, label_table(("x", YES)), count=1)
-    with pytest.warns(SlabkitWarning, match="1 minislabs are asked for and 0"):
+    with pytest.warns(SlabkitWarning, match="only 0 minislabs have no label yet"):
         done = suggest_labels(table, label_table((0, YES), (1, NO), (2, NO)), count=1)
     assert done.decisions["slabkitDecision"].tolist() == [YES, NO, NO]
-    with pytest.warns(SlabkitWarning, match="240 minislabs are asked for and 0"):
+    with pytest.warns(SlabkitWarning, match="only 0 minislabs have no label yet"):
         assert not len(suggest_labels(table.iloc[:0], empty_table(LABELS)).order)
 
 

@@ -16,9 +16,9 @@ rescue = command(
     picks=argument("Curated pick lists, what was dropped too.", "PICKS..."),
     out=common.OUT_TABLE,
     which=option(
-        "rejected, undecided, accepted, or contradictory (labels say both); accepted=200 or "
+        "Which picks, contradictory being those of which labels say both; accepted=200 or "
         "accepted=5% takes so many at random. May be repeated. Default: rejected.",
-        "NAME[=NUMBER|%]",
+        "rejected|undecided|accepted|contradictory[=NUMBER|%]",
     ),
     seed=option("Of the random choice."),
     **common.FRAME,

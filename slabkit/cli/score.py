@@ -93,7 +93,7 @@ def score_text(results: list[Scored]) -> str:
     if ignored:
         count = sum(ignored.values())
         text += f"\n{count} picks in {len(ignored)} tomograms without truth ignored"
-    return text + "\n"
+    return text
 
 
 def _one_rule(score: Score, ends: Ends) -> str:

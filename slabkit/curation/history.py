@@ -132,7 +132,10 @@ def _origin(
     events = [{"step": "voxel", "what": voxel}]
     slab = str(pick.get("rlnMicrographName", ""))
     if slab not in ("", "none", "nan"):
-        where = {f"{a.lower()}_px": _number(pick.get(f"rlnCoordinate{a}")) for a in "XY"}
+        where = {
+            f"{a.lower()}_px": _number(round(float(pick.get(f"rlnCoordinate{a}", np.nan)), 2))
+            for a in "XY"
+        }
         count = {"slabs": str(pick["slabkitSlabCount"])} if pick["slabkitSlabCount"] else {}
         events.append({"step": "slab", "source": slab, "what": _what({**where, **count})})
     found = {

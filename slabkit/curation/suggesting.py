@@ -114,7 +114,7 @@ def suggest_labels(
     accepted, expected = best_acceptance(posterior.probability, beta)
     rows, gains = _choose(candidates, posterior, expected / (1 + beta**2), count)
     if len(rows) < count:
-        warn(f"{count} minislabs are asked for and {len(rows)} have no label yet.")
+        warn(f"only {len(rows)} minislabs have no label yet, and {count} were to be suggested.")
     order = candidates.iloc[rows].assign(
         slabkitSuggestion=np.arange(1, len(rows) + 1),
         slabkitProbability=posterior.probability[rows],

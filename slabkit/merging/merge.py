@@ -65,8 +65,9 @@ def merge_picks(
     there can be that are closer than the distance, each pick in one pair at most, with the
     smallest sum of distances; so one pick of a list never swallows two of another.
 
-    Of picks that are the same, the one that stays is: an accepted before an undecided before a
-    rejected one; of different kinds of score, whose values mean nothing to each other, the one
+    Of picks that are the same particle, the one that stays is: an accepted before an undecided
+    before a rejected one (of one pick, by its id, in several lists: a rejected before an undecided
+    one); of different kinds of score, whose values mean nothing to each other, the one
     whose kind comes first in the order of the lists; of one kind, one that is not at the border
     of its search in z, then the best score. Picks without a species are merged with each other
     only. Picks without a kind of score count as a kind of their list. The ledger of the one that
@@ -260,7 +261,10 @@ def _best_of_id(pooled: pd.DataFrame, position: Floats, priority: Floats) -> Ind
     """Give each pick the best one of its id; refuse an id that means two places."""
     import pandas as pd
 
-    best_first = np.lexsort([np.arange(len(pooled)), *(-priority.T[::-1])])
+    # Of one and the same pick a verdict counts more than none.
+    decided = np.where(priority[:, 0] == _DECISION_RANK["undecided"], -1.0, priority[:, 0])
+    keys = [decided, *priority.T[1:]]
+    best_first = np.lexsort([np.arange(len(pooled)), *(-key for key in keys[::-1])])
     rank = pd.Series(best_first, index=pooled["slabkitPickId"].to_numpy()[best_first])
     first = rank[~rank.index.duplicated()]
     rows = np.asarray(first.loc[pooled["slabkitPickId"]], dtype=np.int64)

@@ -146,7 +146,10 @@ def _by_model(
             mixed.insert((number + 1) * _EXPLORED - 1, row)
         order = list(dict.fromkeys(mixed))[: options.number]
     if len(order) < options.number:
-        warn(f"{options.number} minislabs are asked for and {len(order)} have no label yet.")
+        warn(
+            f"only {len(order)} minislabs have no label yet, and {options.number} were to be "
+            "suggested."
+        )
     chosen = np.array(order, dtype=np.intp)
     suggested = candidates.iloc[chosen].assign(
         slabkitSuggestion=np.arange(1, len(chosen) + 1),

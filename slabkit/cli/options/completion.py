@@ -22,7 +22,9 @@ Complete = Callable[[str], list[str]]
 def completion(name: str, metavar: str | None) -> Complete | None:
     """Give what completes a value: the words in a metavar, formats, the names of species."""
     words = [
-        word for word in (metavar or "").split("|") if re.fullmatch("[a-z0-9][a-z0-9-]*", word)
+        word
+        for word in (metavar or "").partition("[")[0].split("|")
+        if re.fullmatch("[a-z0-9][a-z0-9-]*", word)
     ]
     pairs = re.search(r"SPECIES=|LABEL=NAME", metavar or "") is not None
     if metavar != "FORMAT" and name != "species" and not pairs and not words:
