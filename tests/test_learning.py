@@ -254,6 +254,39 @@ def test_a_prediction_never_overrules_a_person(policy, earlier):
     assert curate_picks(last, [kim], keep="all").kept["slabkitDecision"].tolist()[3] == NO
 
 
+@pytest.mark.parametrize(
+    ("kind", "kept"), [("template", [0, 2, 5, 6, 7, 8]), ("blob-rims", [2, 5, 6, 7, 8])]
+)
+def test_of_predictions_for_one_particle_the_likeliest_stays(kind, kept):
+    # 0, 1 and 2 are at 0, 60 and 100 Å; 3 is beside a person's 5, 7 of another species, 8 of
+    # another tomogram. A single diameter that is off (of 0) does not count.
+    picks = pick_table(
+        [OPEN] * 9,
+        slabkitX=[0.0, 60, 100, 1000, 1400, 1020, 1410, 1010, 1000],
+        slabkitTomogram=["a"] * 8 + ["b"],
+        slabkitDiameter=[300.0, *[140] * 8],
+        slabkitScoreKind=kind,
+    )
+    names = ["ball"] * 9
+    names[7] = "rod"
+    guesses = [(number, YES) for number in (0, 1, 2, 3, 4, 7, 8)]
+    model = label_table(
+        *guesses,
+        source="model:12345678",
+        slabkitScore=[0.6, 0.7, 0.8, 0.9, 0.9, 0.2, 0.1],
+        slabkitSpecies=[names[number] for number, _ in guesses],
+    )
+    person = label_table((5, YES), (6, YES), author="kim", slabkitSpecies="ball")
+    found = curate_picks(picks, [person, model])
+    assert found.kept["slabkitPickId"].tolist() == [f"p{number}" for number in kept]
+    gone = found.dropped.set_index("slabkitPickId")
+    assert gone.loc["p3", "slabkitReason"].endswith(
+        "(predicted, but another pick is of the same particle)"
+    )
+    assert gone.loc["p3", "slabkitSpecies"] == ""
+    assert "note=same+20particle+20as+20p5" in gone.loc["p3", "slabkitLedger"]
+
+
 def test_a_decision_without_a_label_counts_as_a_persons():
     model = label_table((0, NO), (1, YES), source="model:12345678")
     kept = curate_picks(pick_table([YES, OPEN]), [model], keep="all").kept

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.curation.duplicates import same_particle
 from slabkit.curation.votes import (
     POLICIES,
     Policy,
@@ -17,6 +18,7 @@ from slabkit.curation.votes import (
     confidence_rule,
     confidences,
     decided,
+    deciding,
     outcome,
     pool_labels,
     predicted,
@@ -104,7 +106,9 @@ def curate_picks(
     which nobody voted keeps the decision it has: no decision is not a rejection. Every label,
     undecided ones included, goes into the ledger of its pick, once; none is ever taken out.
     Predictions of a model (`slabkit.predict_species`) are votes only on picks that no person
-    decided, now or earlier, whatever the policy.
+    decided, now or earlier, whatever the policy. Of picks of one species that are closer than
+    half a diameter (the median of that species; 0.75 of it where blobs measured it) one is
+    accepted by prediction, the likeliest, and none beside one that a person accepted.
 
     Parameters
     ----------
@@ -183,6 +187,10 @@ def curate_picks(
         decision[low] = "rejected"
     accepted, rejected = tally(votes, len(picks))
     contradictory = int(np.logical_or.reduce([_both(group, len(picks)) for group in groups]).sum())
+    guess = voted & ~_voted(votes[~predicted(votes)], len(picks))
+    same = same_particle(picks, votes, decision, guess)
+    doubled = same != np.arange(len(picks))
+    decision[doubled] = "rejected"
     curated = picks.assign(slabkitDecision=decision, slabkitConfidence=sure)
     curated = _carry(curated, votes, decision)
     curated["slabkitVotesAccepted"], curated["slabkitVotesRejected"] = accepted, rejected
@@ -196,7 +204,8 @@ def curate_picks(
             low,
             by_rule,
             tied,
-            voted & ~_voted(votes[~predicted(votes)], len(picks)),
+            doubled,
+            guess,
             voted,
             _labelled_before(picks),
         ],
@@ -204,6 +213,7 @@ def curate_picks(
             " (confidence too low)",
             " by confidence",
             " (votes balance)",
+            " (predicted, but another pick is of the same particle)",
             " by prediction",
             " by label",
             " by a label of an earlier round",
@@ -211,7 +221,9 @@ def curate_picks(
         " (no label)",
     )
     moves = _recentre(curated, votes, decision, stays) if recentre else np.empty(0)
-    curated = _record(curated, picks, labels, policy, weights, rule, low)
+    ids = picks["slabkitPickId"].to_numpy(dtype=object)[same]
+    note = np.where(low, "confidence too low", np.where(doubled, "same particle as " + ids, ""))
+    curated = _record(curated, picks, labels, policy, weights, rule, note)
     reason = decision.astype(object) + how.astype(object)
     if "slabkitReason" in curated.columns:
         curated = curated.drop(columns="slabkitReason")
@@ -269,8 +281,7 @@ def _carry(
     curated: pd.DataFrame, votes: pd.DataFrame, decision: npt.NDArray[np.object_]
 ) -> pd.DataFrame:
     """Take class, score, source, round and species from the latest label that agrees."""
-    agrees = votes["slabkitDecision"].to_numpy() == decision[votes["pick"].to_numpy()]
-    winner = votes[agrees].drop_duplicates("pick", keep="last")
+    winner = deciding(votes, decision)
     rows = winner["pick"].to_numpy()
     for target, source, default in (
         ("slabkitClass", "slabkitClass", ""),
@@ -373,11 +384,11 @@ def _record(
     policy: str,
     weights: Mapping[str, float] | None,
     rule: Mapping[str, float] | None,
-    low: npt.NDArray[np.bool_],
+    note: npt.NDArray[np.object_],
 ) -> pd.DataFrame:
     """Add the labels and what came of them to the ledgers, which become the last column.
 
-    ``curated`` and ``before`` have the same rows; ``low`` tells those whose confidence was too low.
+    ``curated`` and ``before`` have the same rows; ``note`` says why, where no label does.
     A pick that has no label here and did not change keeps its ledger as it is.
     """
     ledgers = ledger_of(before)
@@ -393,7 +404,7 @@ def _record(
         changed |= ~((new_value == old_value) | both_nan).astype(bool)
     labelled = np.bincount(labels["pick"].to_numpy(), minlength=len(curated)) > 0
     rows = np.flatnonzero(changed | labelled)
-    verdicts = _verdicts(curated.iloc[rows], before.iloc[rows], policy, weights, rule, low[rows])
+    verdicts = _verdicts(curated.iloc[rows], before.iloc[rows], policy, weights, rule, note[rows])
     places = ledger_entries("", {name[-1].lower(): before[name].to_numpy() for name in _POSITION})
     for row, verdict in zip(rows.tolist(), verdicts, strict=True):
         ledger = with_entries(ledgers[row], fresh.get(row, []))
@@ -413,7 +424,7 @@ def _verdicts(
     policy: str,
     weights: Mapping[str, float] | None,
     rule: Mapping[str, float] | None,
-    low: npt.NDArray[np.bool_],
+    note: npt.NDArray[np.object_],
 ) -> list[str]:
     count = len(curated)
     weighing = " ".join(f"{name}={value:g}" for name, value in (weights or {}).items())
@@ -428,7 +439,7 @@ def _verdicts(
         "decision": new,
         "was": np.where(new != old, old, ""),
         "confidence": curated["slabkitConfidence"].to_numpy(),
-        "note": np.where(low, "confidence too low", ""),
+        "note": note,
         "species": np.where(other, species, ""),
     }
     return ledger_entries("curate", fields)

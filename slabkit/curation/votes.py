@@ -95,6 +95,12 @@ def decided(labels: pd.DataFrame) -> pd.DataFrame:
     return labels[labels["slabkitDecision"] != "undecided"].reset_index(drop=True)
 
 
+def deciding(votes: pd.DataFrame, decision: Objects) -> pd.DataFrame:
+    """Give the latest vote on each pick that agrees with what was decided."""
+    agrees = votes["slabkitDecision"].to_numpy() == decision[votes["pick"].to_numpy()]
+    return votes[agrees].drop_duplicates("pick", keep="last")
+
+
 def predicted(labels: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Tell which rows are predictions of a model."""
     return np.asarray(labels["slabkitSource"].str.startswith(MODEL_SOURCE), dtype=bool)
