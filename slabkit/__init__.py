@@ -56,6 +56,7 @@ __all__ = [
     "read_picks",
     "read_picks2d",
     "read_results",
+    "read_reviews",
     "read_slabs",
     "recorded_labels",
     "rescue_picks",
@@ -89,6 +90,7 @@ _NAMES = {
     "formats.picks.reading": "read_picks",
     "formats.picks.writing": "write_picks",
     "formats.results": "read_results",
+    "formats.review_log": "read_reviews",
     "formats.tables.native": "PickList read_labels read_minislabs read_picks2d read_slabs "
     "write_labels write_minislabs write_picks2d write_slabs",
     "formats.volumes.opening": "open_tomogram",
@@ -155,6 +157,7 @@ if TYPE_CHECKING:
     from slabkit.formats.picks.reading import read_picks
     from slabkit.formats.picks.writing import write_picks
     from slabkit.formats.results import read_results
+    from slabkit.formats.review_log import read_reviews
     from slabkit.formats.tables.native import (
         PickList,
         read_labels,

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -87,6 +88,10 @@ def test_picks_are_added_and_moved(serve, review_folder, slabkit):
     assert len(section["section"]) == about["width"] * about["height"]
     facts = json.loads(server.ask(f"api/pick/{row}"))
     assert facts["history"][-1]["step"] == "move"
+    assert facts["pick"]["slabkitX"] == pytest.approx(place[0] + 5, abs=1e-2)
+    taken_back = server.click([row])
+    server.ask("api/events", [{"key": "undo-1111", "kind": "undo", "of": taken_back}])
+    assert json.loads(server.ask(f"api/pick/{row}"))["history"] == facts["history"]
     server.stop()
     words = ("label", "reviews.sqlite", "--minislabs", "minislabs/minislabs.star")
     slabkit(*words, "-o", "clicks.star", "--additions", "more.star")
@@ -106,17 +111,60 @@ def test_only_the_page_with_its_token_is_served(serve):
     server.refuses(403, "api/list", Origin="http://evil.example")
     server.refuses(403, "api/events", b"[]", Origin=None)
     server.refuses(403, "api/mine", **{"Sec-Fetch-Site": "cross-site"})
+    server.refuses(403, "api/mine", **{"Sec-Fetch-Site": "same-site"})
+    server.refuses(400, "api/pick/" + "9" * 5000)
     server.refuses(413, "api/events", b"[]", **{"Content-Length": str(2**30)})
     server.refuses(404, "static/..%2f..%2fetc%2fpasswd")
     for body, words in [
         (b"{", "not JSON"),
         ([{"key": "k" * 8, "kind": "decide", "rows": [10**7], "decision": "accepted"}], "row"),
         ([{"key": "k" * 8, "kind": "decide", "rows": [0], "decision": "sure"}], "decision"),
+        ([{"key": "k" * 8, "kind": "decide", "rows": [0], "by": [], "decision": []}], "decision"),
         ([{"key": "<script>", "kind": "undo", "of": "x"}], "key"),
         ([{"key": "k" * 8, "kind": "lease"}], "kind"),
     ]:
         assert words in server.refuses(400, "api/events", body)
     assert server.ask("api/team", Host="localhost:9999")  # through a tunnel
+
+
+def test_two_people_at_one_browser_are_told_apart(serve):
+    server = serve("--reviewer", "ann", "--reviewer", "J\u00f6rg")
+    with_name = {"X-Reviewer": "J%C3%B6rg"}  # his page, after ann opened her link beside it
+    assert "ann's now" in server.refuses(403, "api/events", b"[]", **with_name)
+    server.ask("api/events", [], "J\u00f6rg", **with_name)
+
+
+def test_the_same_log_is_at_the_same_port_if_that_is_free(serve):
+    def port(server):
+        return server.links["ann"][0].rpartition(":")[2]
+
+    first = serve("--reviewer", "ann", "-o", "one.sqlite")
+    first.stop()
+    again = serve("--reviewer", "ann", "-o", "one.sqlite")
+    assert port(again) == port(first)  # so that browsers know their keys again
+    taken = int(port(again).rstrip("/"))
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("127.0.0.1", taken))
+
+
+def test_nobody_sees_in_the_list_what_others_said(serve, review_folder, slabkit):
+    server = serve("--reviewer", "ann", "--species", "ribosome", "-o", "before.sqlite")
+    server.click([0], species="ribosome")
+    server.stop()
+    more = ("--minislabs", "minislabs/minislabs.star")
+    slabkit("label", "before.sqlite", *more, "-o", "before.star")
+    slabkit("curate", "picks.star", "before.star", "--keep", "all", "-o", "curated.star")
+    for names in (("ben",), ("ben", "kim")):
+        words = [word for name in names for word in ("--reviewer", name)]
+        log = f"{len(names)}.sqlite"
+        server = Server(review_folder, *words, "-o", log, picks="curated.star")
+        before = server.ask("api/pick/0", who="ben").decode()
+        assert not re.search("ann|accepted|ribosome", before)
+        server.click([0], "rejected", who="ben")
+        after = json.loads(server.ask("api/pick/0", who="ben"))
+        assert after["pick"]["slabkitDecision"] == "accepted"
+        assert [one.get("author") for one in after["history"] if one["step"] == "label"] == ["ann"]
+        server.stop()
 
 
 def test_names_cannot_become_markup(serve, review_folder):

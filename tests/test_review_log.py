@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import slabkit as slabkit_api
 from slabkit.curation import curate_picks
 from slabkit.errors import FormatError, InputError, SlabkitWarning
 from slabkit.formats import review_log
@@ -203,6 +204,10 @@ def test_label_reads_a_log(reviewed, slabkit, tmp_path):
     assert labels["slabkitDecision"].tolist() == ["accepted", "accepted", "rejected"]
     assert labels["slabkitTime"].tolist()[0] == "2026-11-27T10:00:01.000Z"
     assert labels["slabkitTile"].tolist()[0] == "r0c0@minislabs_012345_000.mrc"
+    mine, more = slabkit_api.read_reviews(tmp_path / "reviews.sqlite")
+    assert mine.drop(columns="slabkitTile").equals(labels[mine.columns].drop(columns="slabkitTile"))
+    assert more.picks["slabkitPickId"].tolist() == ["t1-new", IDS[2]]
+    assert more.tomograms["slabkitTomogram"].tolist() == ["t1"]
     before = (tmp_path / "clicks.star").read_bytes()
     assert "skipped" in slabkit(*words).stderr
     slabkit(*words, "--overwrite")

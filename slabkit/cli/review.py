@@ -21,7 +21,7 @@ review = command(
     Every decision is kept in the log (-o) before the page shows it as saved; slabkit label
     makes labels of it. Ctrl-C ends the server, and the same command goes on where it ended.
 
-    From another machine, through SSH: ssh -L 8765:127.0.0.1:8765 HOST, and --port 8765.
+    From another machine, through SSH: ssh -t -L 8765:127.0.0.1:8765 HOST, and --port 8765.
     """,
     minislabs=argument("minislabs.star.", "MINISLABS"),
     picks=option("The pick list: scores, places, tomograms.", "PICKS"),
@@ -47,7 +47,7 @@ review = command(
     batch=option("Of a team: picks leased to one person at a time.", "N", min=1),
     beta=option("Of the order: recall counts this many times as much as precision."),
     host=option("Address to listen on; others reach the page if it is not 127.0.0.1.", "HOST"),
-    port=option("Port; 0: one that is free.", "N", min=0, max=65535),
+    port=option("Port; 0: the log's own, or one that is free.", "N", min=0, max=65535),
     browser=option("Open the page in the browser.", flags="--browser/--no-browser"),
     page=option("Write one page that needs no server, and stop.", "PAGE.html"),
     overwrite=common.OVERWRITE,

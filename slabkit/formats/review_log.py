@@ -13,10 +13,16 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from slabkit.errors import FormatError, InputError, SlabkitError, TryAgainError
 from slabkit.formats.tables.paths import is_pipe
-from slabkit.tables.events import Event, check_event
+from slabkit.tables.events import Event, check_event, event_additions, event_labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.formats.tables.native import PickList
 
 _MAGIC = b"SQLite format 3\0"
 _APPLICATION = 0x736C6162  # "slab", in the header of the file
@@ -167,6 +173,34 @@ def read_log(path: str | os.PathLike[str]) -> tuple[dict[str, str], list[Event]]
             database.close()
     except sqlite3.Error as error:
         raise _readable(path, error) from error
+
+
+def read_reviews(source: str | os.PathLike[str]) -> tuple[pd.DataFrame, PickList]:
+    """Read what people decided in `slabkit review`, as ``slabkit label`` makes it of the log.
+
+    Parameters
+    ----------
+    source : path-like
+        The log, ``reviews.sqlite``; a server may be writing it.
+
+    Returns
+    -------
+    labels : DataFrame
+        Columns of `slabkit.tables.LABELS` and ``slabkitTime`` (UTC): a row for what each reviewer
+        says of each pick in each round, oldest first. ``slabkitSource`` is ``review`` for what was
+        decided by hand, ``review-class`` and ``review-threshold`` for what was not.
+    additions : PickList
+        The picks that were added (source ``review``) or moved (they keep their ids); x, y, z in Å.
+
+    Raises
+    ------
+    FormatError
+        It is not a log of `slabkit review`, or is damaged.
+    """
+    from slabkit.formats.tables.native import PickList
+
+    events = read_log(source)[1]
+    return event_labels(events), PickList(*event_additions(events))
 
 
 def _read(database: sqlite3.Connection, path: str | os.PathLike[str]) -> Iterator[Event]:

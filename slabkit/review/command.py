@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import webbrowser
+from binascii import crc32
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -175,7 +176,7 @@ def _serve(options: Options, listing: Listing, frame: Frame) -> None:
         order_of = ModelLoop(options.minislabs, options.picks, options.model, folder)
     given = [options.minislabs, options.picks, options.classified]
     refuse_inputs([log], [name for name in given if name is not None])
-    with output_lock(log), _listening(options.host, options.port) as server_socket:
+    with output_lock(log), _listening(options.host, options.port, log) as server_socket:
         writer = Writer(log, {"gallery set": listing.set_id})
         try:
             reviewers = list(options.reviewer)
@@ -214,7 +215,10 @@ def _serve(options: Options, listing: Listing, frame: Frame) -> None:
             writer.close()
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listening(host: str, port: int, log: Path) -> socket.socket:
+    if not port:  # the log's own, if it is free: browsers keep keys and looks by it
+        with contextlib.suppress(InputError):
+            return _listening(host, 20_000 + crc32(os.fsencode(log.resolve())) % 10_000, log)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         made = socket.socket(family, socket.SOCK_STREAM)

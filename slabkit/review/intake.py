@@ -50,7 +50,7 @@ class Intake:
             rows = self._places.rows(sent.get("rows"))
             by, decision = sent.get("by", "hand"), sent.get("decision")
             species, class_name = sent.get("species", ""), sent.get("class", "")
-            if by not in SOURCES or decision not in DECISIONS:
+            if by not in list(SOURCES) or decision not in DECISIONS:
                 raise Refused("there is no such decision.")
             if species not in ("", *self._species) or (class_name not in self._listing.classes):
                 raise Refused("there is no such species or class.")

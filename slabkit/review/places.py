@@ -29,7 +29,9 @@ class Places:
     def note(self, event: Event) -> None:
         """Take in an event."""
         if event.kind == "add":
-            self.added.append(str(event.body["pick"]["slabkitPickId"]))
+            name = str(event.body["pick"]["slabkitPickId"])
+            if name not in self.added:  # sent twice, it is one
+                self.added.append(name)
 
     @property
     def count(self) -> int:

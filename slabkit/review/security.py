@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -94,6 +94,11 @@ class Guard:
             text = "This page needs the link with its token, as slabkit review printed it."
             await _answer(guarded, 403, text)
             return
+        page_of = unquote(headers.get("x-reviewer", "")) or reviewer
+        if page_of != reviewer:  # two people, one browser: cookies are of the browser
+            text = f"This browser is {reviewer}'s now; {page_of} has to open their own link again."
+            await _answer(guarded, 403, text)
+            return
         scope["reviewer"] = reviewer
         await self._app(scope, _limited(receive), guarded)
 
@@ -105,7 +110,8 @@ class Guard:
         foreign = origin is not None and origin.partition("://")[2] != host
         if foreign or (scope["method"] not in ("GET", "HEAD") and origin is None):
             return 403, "Requests must come from the page itself."
-        if headers.get("sec-fetch-site", "same-origin") == "cross-site" and scope["path"] != "/":
+        site = headers.get("sec-fetch-site", "same-origin")
+        if site not in ("same-origin", "none") and scope["path"] != "/":
             return 403, "Requests must come from the page itself."
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > LARGEST_BODY:

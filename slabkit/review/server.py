@@ -33,6 +33,7 @@ from slabkit.tables.events import Event, event_labels, in_force
 
 _MOST_TILES = 2048
 _PAUSE, _SHARE = 10.0, 5.0  # seconds, and times what it took, until the order is made anew
+_PLACE = ("slabkitX", "slabkitY", "slabkitZ")
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
 
@@ -201,13 +202,16 @@ class Review:
         known = listing.pick_row(row)
         ledger = str(known.pop("slabkitLedger", ""))
         history = parse_ledger(ledger) if ledger and ledger != "none" else []
-        if self._shown["team"] and not self._counted().person(who).codes[row]:  # blind until then
-            history = [one for one in history if one["step"] not in ("label", "curate")]
+        if not self._counted().person(who).codes[row]:
+            known, history = _blinded(known, history, who, self._shown["team"])
+        if known:
+            known |= dict(zip(_PLACE, self.places.place(row)[1], strict=True))
         name = listing.ids[row]
+        own = [one for one in self.writer.events if one.reviewer == who]
         done = [
             {"step": one.kind, "time": one.time, "author": one.reviewer, **_summary(one)}
-            for one in self.writer.events
-            if one.reviewer == who and _speaks_of(one, name)
+            for one in in_force(own)
+            if _speaks_of(one, name)
         ]
         codes = ("", *DECISIONS)
         said = [
@@ -252,7 +256,7 @@ class Review:
 
     def _tomogram(self, request: Request) -> str:
         text = request.query_params.get("tomogram", "")
-        if not text.isdecimal() or int(text) >= len(self.listing.tomograms):
+        if not text.isdecimal() or len(text) > 12 or int(text) >= len(self.listing.tomograms):
             raise Refused("there is no such tomogram.")
         return self.listing.tomograms[int(text)]
 
@@ -315,8 +319,12 @@ class Review:
         columns, order = self.listing.columns, self._shown["order"]
         if order == "score" and np.isfinite(columns["score"]).any():
             return np.argsort(-np.nan_to_num(columns["score"], nan=-np.inf), kind="stable")
-        if order == "class":
-            return np.argsort(columns["class"], kind="stable")
+        if order == "probability" and self.order is not None:
+            return np.argsort(-self.order[1], kind="stable")
+        if order == "class":  # best first, as the page has them
+            quality = [self.listing.class_quality.get(one, -1.0) for one in self.listing.classes]
+            rank = np.argsort(np.argsort(-np.array(quality[1:]), kind="stable"), kind="stable")
+            return np.argsort(np.append(len(rank), rank)[columns["class"]], kind="stable")
         return np.arange(len(self.listing))
 
     def report(self, request: Request) -> Response:
@@ -332,7 +340,7 @@ def _binary(data: bytes) -> Response:
 
 def _row(request: Request, count: int) -> int:
     text = request.path_params["row"]
-    if not text.isdecimal() or int(text) >= count:
+    if not text.isdecimal() or len(text) > 12 or int(text) >= count:
         raise Refused("there is no such row.")
     return int(text)
 
@@ -360,6 +368,21 @@ def _speaks_of(event: Event, name: str) -> bool:
     return (
         event.kind == "decide" and len(event.body["picks"]) < 5000 and name in event.body["picks"]
     )
+
+
+def _blinded(
+    known: dict[str, Any], history: list[dict[str, Any]], who: str, team: bool
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Leave out what tells the verdict of others, from a pick's row and from its ledger."""
+    theirs = any(one["step"] == "label" and one.get("author", who) != who for one in history)
+    if not (team or theirs):
+        return known, history
+    hidden = {"slabkitDecision", "slabkitConfidence"}
+    if any(one["step"] == "label" for one in history):
+        hidden |= {"slabkitSpecies"} | {name for name in known if name.startswith("slabkitLabel")}
+        hidden |= {name for name in known if name.startswith("slabkitVotes")}
+    kept = [one for one in history if one["step"] not in ("label", "curate")]
+    return {name: value for name, value in known.items() if name not in hidden}, kept
 
 
 def _summary(event: Event) -> dict[str, Any]:

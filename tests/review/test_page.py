@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from review_server import unpack
 
 from slabkit.formats.tables.blocks import write_blocks
 from slabkit.formats.tables.classification import read_class_table
@@ -443,6 +444,20 @@ def test_a_team(serve, visit, labels):
     for one in (ann, ben):
         one.saved()
     assert labels()[shared[0]] == by_hand("rejected")
+
+
+@pytest.mark.parametrize("order", ["class", "probability"])
+def test_batches_come_in_the_order_asked_for(serve, order):
+    server = serve(
+        *ALL, "--reviewer", "ann", "--reviewer", "ben", "--batch", "12", "--order", order
+    )
+    header, arrays = unpack(server.ask("api/list"))
+    rows = unpack(server.ask("api/batch", {}))[1]["rows"]
+    worth = unpack(server.ask("api/order"))[1]["probability"]
+    if order == "class":
+        quality = np.array([one["quality"] or 0 for one in header["classes"]])
+        worth = quality[arrays["class"]]
+    assert worth[rows].tolist() == sorted(worth, reverse=True)[:12]
 
 
 def test_the_page_survives_a_server_that_stops(serve, visit, labels):
