@@ -13,6 +13,12 @@ Angstrom: TypeAlias = float
 Contrast: TypeAlias = Literal["dark", "bright"]
 """``dark``: protein has low values; ``bright``: protein has high values."""
 
+TiltRange: TypeAlias = tuple[float, float] | None
+"""Lowest and highest tilt of a tilt series in degrees, about y; None: no missing wedge."""
+
+DEFAULT_TILT_RANGE: TiltRange = (-45.0, 45.0)
+"""What the missing wedge of density maps is, unless `--tilt-range` says otherwise."""
+
 # Headers hold float32 and users type decimals, so a quotient that should be a
 # whole or half number can miss it by about 1e-7; this much is forgiven.
 _RATIO_TOLERANCE = 1e-6
@@ -29,6 +35,15 @@ def positive_length(length: Angstrom, name: str) -> Angstrom:
     if not (math.isfinite(length) and length > 0):
         raise InputError(f"{name} must be a positive number of Å, not {length}.")
     return length
+
+
+def check_tilt_range(tilt_range: TiltRange) -> None:
+    """Refuse a tilt range that is none."""
+    if tilt_range is not None and not -90 < tilt_range[0] < tilt_range[1] < 90:
+        raise InputError(
+            "--tilt-range takes MIN:MAX in degrees between -90 and 90, not "
+            f"{tilt_range[0]:g}:{tilt_range[1]:g}."
+        )
 
 
 def length_to_voxels(length: Angstrom, voxel_size: Angstrom) -> int:

@@ -868,10 +868,18 @@ class TestNames:
         assert set(rows.slabkitSpecies) <= {"kind 0", "none"}
         assert set(rows.slabkitMapMargin) == {"nan"}  # of one map
 
-    def test_classify_names_as_name_does(self, tmp_path, made, slabkit):
+    @pytest.mark.parametrize(
+        ("tilts", "said"),
+        [
+            ((), "as tilts from -45 to 45° show them"),
+            (("--tilt-range", "none"), "without a missing wedge"),
+        ],
+    )
+    def test_classify_names_as_name_does(self, tmp_path, made, slabkit, tilts, said):
         maps = write_maps(tmp_path)
-        slabkit("classify", "mini/minislabs.star", "-o", "named", *QUICK, *maps)
-        slabkit("name", "classes", *maps)
+        done = slabkit("classify", "mini/minislabs.star", "-o", "named", *QUICK, *maps, *tilts)
+        assert said in done.stderr
+        assert said in slabkit("name", "classes", *maps, *tilts).stderr
         same_results(tmp_path, "classes", "named")
 
     @pytest.mark.parametrize(

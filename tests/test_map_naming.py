@@ -47,6 +47,25 @@ def test_species_that_stand_out_are_named(scene: tuple) -> None:
     assert np.flatnonzero(decoy.named).tolist() == list(range(6))
 
 
+def test_a_decoy_that_is_part_of_a_particle_takes_none_of_them(scene: tuple) -> None:
+    fit, at_random, places = scene
+    rng = np.random.default_rng(1)
+    # A part of map 0: it fits those six well for its own scale, yet not as well as the whole.
+    part = rng.normal(0.2, 0.04, (210, 1))
+    part[:6] = fit.coefficient[:6, :1] - 0.08
+    part[20:23] = 0.66  # and three that are nothing but this part
+    chance = rng.normal(0.18, 0.04, (200, 1))
+    both, random = (
+        fits(np.hstack([fit.coefficient, part])),
+        fits(np.hstack([at_random.coefficient, chance])),
+    )
+    found = name_by_maps(both, random, places, ["t"] * 210, [100, 100, 60], decoys=1)
+    assert np.flatnonzero(found.named).tolist() == list(range(10))
+    assert np.flatnonzero(found.best == 2)[:3].tolist() == [20, 21, 22]
+    alone = name_by_maps(fit, at_random, places, ["t"] * 210, [100, 100])
+    assert np.allclose(found.probability[:10, :2], alone.probability[:10, :2], atol=1e-6)
+
+
 def test_of_picks_at_one_place_the_better_is_named(scene: tuple) -> None:
     fit, at_random, places = scene
     places[1] = places[0] + 30

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slabkit.cli.options import common
+from slabkit.cli.options import common, picking
 from slabkit.cli.options.declare import argument, option
 from slabkit.cli.options.values import named_maps, positive
 from slabkit.cli.running import command
@@ -27,13 +27,13 @@ classify = command(
         "How many classes; default: one for 16 images, 5 to 100.", "K", min=1, show_default=False
     ),
     maps=option(
-        "Name the classes by this density map, as slabkit name does, for tilts of -45 to 45 "
-        "degrees (others: slabkit name --tilt-range); once for each species.",
+        "Name the classes by this density map, as slabkit name does; once for each species.",
         "NAME=MAP.mrc",
         flags="--map",
         parse=named_maps,
         kind=list[str],
     ),
+    tilt_range=picking.TILT_RANGE,
     diameter=option("Of the circular mask; default: 0.68 of the box.", "Å"),
     resolution=option("Finest detail compared; default: a twelfth of the box.", "Å"),
     iterations=option("The first half compares coarsely, the second finely.", "N", min=1),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from slabkit.cli.options import common
+from slabkit.cli.options import common, picking
 from slabkit.cli.options.declare import option
-from slabkit.cli.options.values import named_maps, tilts
+from slabkit.cli.options.values import named_maps
 from slabkit.cli.running import command
 from slabkit.steps.learn import Options, run
 
@@ -32,12 +32,7 @@ learn = command(
         parse=named_maps,
         kind=list[str],
     ),
-    tilt_range=option(
-        "Tilts of the tilt series, for the missing wedge of maps.",
-        "MIN:MAX|none",
-        parse=tilts,
-        default="-45:45",
-    ),
+    tilt_range=picking.TILT_RANGE,
     images_only=option("Look at the minislabs' images and not at volumes."),
     beta=option("Recall counts this many times as much as precision."),
     seed=option("Draws examples, where labels are many.", min=0),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from slabkit.cli.options import common
+from slabkit.cli.options import common, picking
 from slabkit.cli.options.declare import argument, option
-from slabkit.cli.options.values import named_maps, positive, tilts
+from slabkit.cli.options.values import named_maps, positive
 from slabkit.cli.running import command
 from slabkit.steps.name import Options, run
 
@@ -50,11 +50,6 @@ name = command(
         "VOLUME|FOLDER",
     ),
     depth=option("Depth of the minislabs, where their table does not say it.", "Å", parse=positive),
-    tilt_range=option(
-        "Tilts of the tilt series, for the missing wedge.",
-        "MIN:MAX|none",
-        parse=tilts,
-        default="-45:45",
-    ),
+    tilt_range=picking.TILT_RANGE,
     **common.FRAME_WITH_JOBS,
 )

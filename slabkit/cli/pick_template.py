@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slabkit.cli.options import common, picking
 from slabkit.cli.options.declare import option
-from slabkit.cli.options.values import named_maps, positive, tilts
+from slabkit.cli.options.values import named_maps, positive
 from slabkit.cli.running import command
 from slabkit.steps.pick_template import Options, run
 from slabkit.steps.shared.names import species_name
@@ -57,12 +57,7 @@ template = command(
     ),
     angular_step=option("Between in-plane angles; 360: one only.", "DEGREES"),
     view_step=option("Between the views of --map.", "DEGREES"),
-    tilt_range=option(
-        "Tilts of the tilt series, for the missing wedge in the views of --map.",
-        "MIN:MAX|none",
-        parse=tilts,
-        default="-45:45",
-    ),
+    tilt_range=picking.TILT_RANGE,
     target_precision=picking.TARGET_PRECISION,
     labelled=picking.LABELLED,
     max_per_slab=picking.MAX_PER_SLAB,

@@ -81,7 +81,9 @@ def name_by_maps(
     diameters : sequence of float, length maps
         In Å.
     decoys : int, optional
-        So many of the last maps only compete: what is likeliest one of them gets no name.
+        So many of the last maps only compete: what is likeliest one of them gets no name. They do
+        where their coefficient too is higher than that of the likeliest species: a map of a part
+        of a particle fits the particle's picks better than chance, and less well than the whole.
     min_probability : float, optional
         Lowest probability of a species with which a pick is named.
     """
@@ -89,6 +91,10 @@ def name_by_maps(
     relative = _relative(_spread(fits.coefficient), _spread(at_random.coefficient))
     outside = ~np.isfinite(relative).all(axis=1)
     relative[outside] = -1.0
+    if decoys and len(relative):
+        species = relative[:, :-decoys].argmax(axis=1)[:, None]
+        own = np.take_along_axis(fits.coefficient, species, axis=1)
+        relative[:, -decoys:][fits.coefficient[:, -decoys:] <= own] = -1.0
     likelihood = exp(_INTERCEPT + _SLOPE * np.clip(relative, -1, _HIGHEST))
     weights = np.column_stack([likelihood, np.ones(len(relative))])
     probability = weights / weights.sum(axis=1, keepdims=True)

@@ -22,12 +22,10 @@ from slabkit.arrays.density_maps import (
 )
 from slabkit.arrays.exact import eigenvectors, exp, on_grid, product
 from slabkit.errors import InputError
-from slabkit.units import positive_length
+from slabkit.units import DEFAULT_TILT_RANGE, TiltRange, check_tilt_range, positive_length
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-
-DEFAULT_TILT_RANGE = (-45.0, 45.0)
 
 _ACROSS = 16  # grid steps in a particle's diameter
 _BAND = 2.6  # grid steps in the low-pass
@@ -129,7 +127,7 @@ def rotate_map(
     voxel_size: float,
     *,
     name: str,
-    tilt_range: tuple[float, float] | None = DEFAULT_TILT_RANGE,
+    tilt_range: TiltRange = DEFAULT_TILT_RANGE,
 ) -> RotatedMap:
     """Turn a density map to all orientations, as tomograms show it.
 
@@ -152,8 +150,7 @@ def rotate_map(
     checked = checked_density(density, density_voxel_size, f"the map of {name}")
     volume = np.maximum(checked, 0)
     positive_length(voxel_size, "the voxel size")
-    if tilt_range is not None and not -90 < tilt_range[0] < tilt_range[1] < 90:
-        raise InputError("--tilt-range takes MIN:MAX in degrees between -90 and 90.")
+    check_tilt_range(tilt_range)
     diameter = map_diameter(volume, density_voxel_size, lowpass=40.0)
     if diameter > _LARGEST_DIAMETER:
         raise InputError(
@@ -192,7 +189,7 @@ def _views(
     diameter: float,
     side: int,
     step: float,
-    tilt_range: tuple[float, float] | None,
+    tilt_range: TiltRange,
     angle: float,
 ) -> OrientedViews:
     from scipy import fft, ndimage

@@ -21,17 +21,15 @@ from slabkit.arrays.density_maps import (
     view_matrix,
 )
 from slabkit.arrays.exact import exp
-from slabkit.errors import InputError
 from slabkit.picking.template_images import (
     FALL,
     ROOM,
     Templates,
     half_plane,
 )
-from slabkit.units import positive_length
+from slabkit.units import DEFAULT_TILT_RANGE, TiltRange, check_tilt_range, positive_length
 
 DEFAULT_VIEW_STEP = 30.0
-DEFAULT_TILT_RANGE = (-45.0, 45.0)
 
 _ROUGH = 2.5  # a diameter given differs by less from a molecule's own, or is a mask on purpose
 _WIDEST = 1.4  # of its diameter: a wider mask takes in neighbours
@@ -46,7 +44,7 @@ def map_templates(
     lowpass: float,
     thickness: float,
     view_step: float = DEFAULT_VIEW_STEP,
-    tilt_range: tuple[float, float] | None = DEFAULT_TILT_RANGE,
+    tilt_range: TiltRange = DEFAULT_TILT_RANGE,
     diameter: float | None = None,
     species: str = "",
 ) -> Templates:
@@ -90,11 +88,7 @@ def map_templates(
     positive_length(thickness, "the slabs' thickness")
     if diameter is not None:
         positive_length(diameter, "--diameter")
-    if tilt_range is not None and not -90 < tilt_range[0] < tilt_range[1] < 90:
-        raise InputError(
-            "--tilt-range takes MIN:MAX in degrees between -90 and 90, not "
-            f"{tilt_range[0]:g}:{tilt_range[1]:g}."
-        )
+    check_tilt_range(tilt_range)
     directions = view_directions(view_step)
     volume, voxel_size = coarsened(volume, voxel_size, lowpass)
     centre = np.array(ndimage.center_of_mass(volume))
@@ -151,7 +145,7 @@ def map_views(
     depth: float,
     finest: float,
     view_step: float = 20.0,
-    tilt_range: tuple[float, float] | None = DEFAULT_TILT_RANGE,
+    tilt_range: TiltRange = DEFAULT_TILT_RANGE,
 ) -> npt.NDArray[np.float64]:
     """Draw a density map as averages of minislabs show it, from evenly spaced directions.
 

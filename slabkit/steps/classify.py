@@ -17,8 +17,9 @@ from slabkit.steps.shared.naming import (
     name_columns,
     names_of,
     report_names,
+    report_tilts,
 )
-from slabkit.units import Contrast
+from slabkit.units import DEFAULT_TILT_RANGE, Contrast, TiltRange, check_tilt_range
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -53,6 +54,7 @@ class Options:
     pixel_size: float | None = None
     device: str = "cpu"
     maps: Maps = ()  # species and file
+    tilt_range: TiltRange = DEFAULT_TILT_RANGE  # of the maps
     repeats: int = 1
 
 
@@ -81,6 +83,7 @@ def run(options: Options, frame: Frame) -> None:
     if options.repeats < 1:
         raise InputError(f"--repeats must be 1 or more, not {options.repeats}.")
     check_maps(options.maps)
+    check_tilt_range(options.tilt_range)
     images = read_particle_images(
         options.table, contrast=options.contrast, pixel_size=options.pixel_size
     )
@@ -88,15 +91,17 @@ def run(options: Options, frame: Frame) -> None:
     if options.classes is None:
         settings = replace(settings, classes=default_classes(len(images)))
     folder = Path(options.out)
+    maps_tilted_otherwise = options.maps and options.tilt_range != DEFAULT_TILT_RANGE
     with frame.work(
         "classify",
         folder / "classified.star",
         inputs=[options.table, *images.files, *(file for _, file in options.maps)],
         text_inputs={"-": images.particles.to_csv()} if options.table == "-" else None,
         parameters={
-            **parameters(options, "table", "out", "maps", "repeats"),
+            **parameters(options, "table", "out", "maps", "repeats", "tilt_range"),
             **({"repeats": options.repeats} if options.repeats > 1 else {}),
             **({"maps": [name for name, _ in options.maps]} if options.maps else {}),
+            **({"tilt_range": options.tilt_range} if maps_tilted_otherwise else {}),
         },
     ) as work:
         if work.finished:
@@ -107,10 +112,13 @@ def run(options: Options, frame: Frame) -> None:
         _warn(result, images, options.table, settings.classes)
         names = None
         if options.maps:
-            names = names_of(result.averages, images.pixel_size, options.maps, depth)
+            names = names_of(
+                result.averages, images.pixel_size, options.maps, depth, options.tilt_range
+            )
         _write(work, result, images, folder, options.quality, names)
         _report(work, result, options.quality)
         if names is not None:
+            report_tilts(work, options.tilt_range)
             report_names(work, names, result.size)
 
 

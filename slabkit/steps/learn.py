@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError, warn
 from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.units import DEFAULT_TILT_RANGE, TiltRange
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ class Options:
     picks: str | None = None
     tomograms: tuple[str, ...] | None = None
     maps: tuple[tuple[str, str], ...] = ()
-    tilt_range: tuple[float, float] | None = (-45.0, 45.0)
+    tilt_range: TiltRange = DEFAULT_TILT_RANGE
     images_only: bool = False
     beta: float = 4.0
     seed: int = 0

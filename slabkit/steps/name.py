@@ -13,7 +13,6 @@ from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.classify import quality_shown, sheet_of
 from slabkit.steps.shared.maps import read_map
 from slabkit.steps.shared.naming import (
-    TILT_RANGE,
     Maps,
     captions,
     check_maps,
@@ -21,8 +20,9 @@ from slabkit.steps.shared.naming import (
     name_columns,
     names_of,
     report_names,
+    report_tilts,
 )
-from slabkit.units import positive_length, voxel_sizes_equal
+from slabkit.units import DEFAULT_TILT_RANGE, TiltRange, positive_length, voxel_sizes_equal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ class Options:
     min_probability: float = 0.1
     tomograms: tuple[str, ...] | None = None  # where the picks' volumes are
     depth: float | None = None  # None: as the minislabs say
-    tilt_range: tuple[float, float] | None = TILT_RANGE
+    tilt_range: TiltRange = DEFAULT_TILT_RANGE
 
 
 def run(options: Options, frame: Frame) -> None:
@@ -102,6 +102,7 @@ def _name_classes(options: Options, frame: Frame) -> None:
             with atomic_path(table.with_suffix(".png")) as temporary:
                 temporary.write_bytes(sheet)
             write_blocks(table, {"classes": after})
+        report_tilts(work, options.tilt_range)
         report_names(work, names, before["slabkitClassSize"].astype(int).to_numpy())
         work.note(f"names → {table}")
 
@@ -172,6 +173,7 @@ def _labels(
     accepted = labels[labels["slabkitDecision"] == "accepted"]
     species = accepted.groupby("slabkitSpecies", sort=True)["slabkitScore"]
     rows = [(name, len(own), f"{own.sum():.0f}") for name, own in species]
+    report_tilts(work, options.tilt_range)
     work.table("named by maps", ("species", "picks", "expected right"), rows)
     work.summary.update(
         picks=len(labels),

@@ -13,7 +13,7 @@ from slabkit.execution.frame import Frame, Work
 from slabkit.steps.shared.maps import read_map
 from slabkit.steps.shared.slab_picking import Find, SlabPicking, pick_on_slabs
 from slabkit.steps.shared.thresholds import choose_threshold
-from slabkit.units import Contrast
+from slabkit.units import DEFAULT_TILT_RANGE, Contrast, TiltRange
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ class Options(SlabPicking):
     lowpass: float | None = None
     angular_step: float = 10.0
     view_step: float = 30.0
-    tilt_range: tuple[float, float] | None = (-45.0, 45.0)
+    tilt_range: TiltRange = DEFAULT_TILT_RANGE
     max_ridge: float = 1.0
     correlation_only: bool = False
     device: str = "cpu"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slabkit.cli.options.declare import argument, option
-from slabkit.cli.options.values import named_maps, parse_range, parse_threshold
+from slabkit.cli.options.values import named_maps, parse_range, parse_threshold, tilts
 
 SLABS = argument("Slab table, slabs.star; - for standard input.")
 SLAB_TABLE = option("The slab table, slabs.star.", "SLABS", flags="--slabs")
@@ -25,6 +25,12 @@ MAPS = option(
     flags="--map",
     parse=named_maps,
     kind=list[str],
+)
+TILT_RANGE = option(
+    "Tilts of the tilt series, about y, for the missing wedge of the maps.",
+    "MIN:MAX|none",
+    parse=tilts,
+    default="-45:45",
 )
 
 _THRESHOLD = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slabkit.errors import InputError
 from slabkit.execution.frame import Work
 from slabkit.steps.shared.maps import read_map
+from slabkit.units import DEFAULT_TILT_RANGE, TiltRange
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from slabkit.classification import ClassNames
 
 Maps = tuple[tuple[str, str], ...]
-TILT_RANGE = (-45.0, 45.0)
 
 
 def check_maps(maps: Maps, option: str = "--map") -> None:
@@ -46,7 +46,7 @@ def names_of(
     pixel_size: float,
     maps: Maps,
     depth: float,
-    tilt_range: tuple[float, float] | None = TILT_RANGE,
+    tilt_range: TiltRange = DEFAULT_TILT_RANGE,
 ) -> ClassNames:
     """Name averages by the maps' views through a depth (Å)."""
     from slabkit.classification import name_averages
@@ -86,6 +86,15 @@ def captions(names: ClassNames) -> list[str]:
     """Give what the picture says of each class: its name, and how well it fits."""
     found = zip(names.species, names.coefficient, strict=True)
     return [f"{name} {value:.2f}" if name else "" for name, value in found]
+
+
+def report_tilts(work: Work, tilt_range: TiltRange) -> None:
+    """Say which tilts the missing wedge of the maps is for."""
+    seen = "without a missing wedge"
+    if tilt_range is not None:
+        seen = "as tilts from {:g} to {:g}° show them".format(*tilt_range)
+    work.note(f"maps {seen} (--tilt-range)")
+    work.summary["tilt_range"] = tilt_range and list(tilt_range)
 
 
 def report_names(work: Work, names: ClassNames, sizes: npt.NDArray[np.intp]) -> None:
