@@ -15,12 +15,15 @@ from slabkit.arrays.exact import exponentiate, on_grid, times
 from slabkit.errors import InputError, MissingDependencyError
 
 _WHOLE = 2.0**26  # of a length of 1; see `on_grid`
+DEVICE_MEMORY = 4.0  # GB
 
 
 class Backend:
     """Operations on arrays of one library, here NumPy's; all single precision."""
 
     name = "cpu"
+    torch: Any = None  # the module; None: this is NumPy
+    memory = 0.0  # bytes of a device's memory that batches may fill
 
     def put(self, array: Any) -> Any:
         """Bring a NumPy array to the device."""
@@ -113,7 +116,9 @@ class TorchBackend(Backend):
     Refused where it is not there; `MissingDependencyError` where PyTorch is not installed.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, memory: float = DEVICE_MEMORY) -> None:
+        if not 0 < memory < float("inf"):
+            raise InputError(f"--device-memory must be above 0 GB and finite, not {memory:g}.")
         try:
             import torch
         except ImportError as error:
@@ -121,7 +126,7 @@ class TorchBackend(Backend):
                 f"--device {device} needs PyTorch, which is not installed; pip install "
                 "'slabkit-cryoet[gpu]', or leave --device out."
             ) from error
-        self._torch = torch
+        self.torch, self.memory = torch, memory * 1e9
         self.name = device
         try:
             self._device = torch.device(device)
@@ -134,7 +139,7 @@ class TorchBackend(Backend):
 
     def put(self, array: Any) -> Any:
         """Bring a NumPy array to the device."""
-        return self._torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        return self.torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
     def get(self, array: Any) -> Any:
         """Bring an array of the device to NumPy."""
@@ -142,43 +147,15 @@ class TorchBackend(Backend):
 
     def empty(self, shape: tuple[int, ...]) -> Any:
         """Give an uninitialised array of float32."""
-        return self._torch.empty(shape, dtype=self._torch.float32, device=self._device)
-
-    def no_waves(self, shape: tuple[int, ...]) -> Any:
-        """Give zeros of complex64."""
-        return self._torch.zeros(shape, dtype=self._torch.complex64, device=self._device)
+        return self.torch.empty(shape, dtype=self.torch.float32, device=self._device)
 
     def highest(self, array: Any, axis: int) -> Any:
         """Give the maxima along an axis."""
         return array.amax(axis)
 
-    def columns(self, table: Any, numbers: Any) -> Any:
-        """Give some columns of a table."""
-        return table[:, numbers]
-
-    def exponentiate(self, array: Any) -> None:
-        """Replace an array by its exponential."""
-        array.exp_()
-
     def absolute(self, array: Any) -> None:
         """Replace an array by its absolute values."""
         array.abs_()
-
-    def complex_operand(self, matrix: Any) -> Any:
-        """Bring a complex NumPy matrix to the device."""
-        return self.put(matrix)
-
-    def complex_product(self, rows: Any, operand: Any, factor: float, out: Any) -> None:
-        """Write the product of complex matrices, times a factor."""
-        out[...] = (rows @ operand) * factor
-
-    def from_orders(self, waves: Any, count: int) -> Any:
-        """Sum complex waves at ``count`` places."""
-        return self._torch.fft.irfft(waves, count, dim=0, norm="forward")
-
-    def to_orders(self, values: Any) -> Any:
-        """Give the complex waves on the first axis."""
-        return self._torch.fft.rfft(values, dim=0)
 
     def sum_of_products(self, one: Any, other: Any, axis: int) -> Any:
         """Multiply two tables element by element, and sum along an axis."""
@@ -194,22 +171,22 @@ class TorchBackend(Backend):
 
     def irfft2(self, one: Any, other: Any, shape: Sequence[int]) -> Any:
         """Give images of the products of half spectra."""
-        return self._torch.fft.irfft2(one * other, s=tuple(shape))
+        return self.torch.fft.irfft2(one * other, s=tuple(shape))
 
     def windows(self, image: Any, side: int) -> Any:
         """Give a view of all squares in an image."""
         return image.unfold(0, side, 1).unfold(1, side, 1)
 
 
-def backend_for(device: str) -> Backend:
-    """Give the backend of a device.
+def backend_for(device: str, memory: float = DEVICE_MEMORY) -> Backend:
+    """Give the backend of a device, of which batches may fill so much memory (GB).
 
     ``cpu`` is NumPy; ``torch`` is PyTorch on the processor; else a device as PyTorch names it.
     Raises as `TorchBackend`.
     """
     if device == "cpu":
         return Backend()
-    return TorchBackend("cpu" if device == "torch" else device)
+    return TorchBackend("cpu" if device == "torch" else device, memory)
 
 
 @contextmanager
@@ -221,6 +198,6 @@ def explain_full_memory(device: str) -> Iterator[None]:
         if type(error).__name__ != "OutOfMemoryError":
             raise
         raise InputError(
-            f"--device {device}: its memory is full; free it, take another device, or leave "
-            "--device out."
+            f"--device {device}: its memory is full; free it, give a smaller --device-memory, take "
+            "another device, or leave --device out."
         ) from error

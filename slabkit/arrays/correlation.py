@@ -35,7 +35,7 @@ _LANCZOS = 4  # pixels either way
 _ASIDE = 0.25  # pixels between the places through which a parabola is laid
 _PAIRS = 2**14  # of templates and places
 _CHUNK = 1024  # places that are worked on at a time; they fit in a processor's cache
-_DEVICE_VALUES = 2**25  # that a device makes at a time; fewer would keep it waiting for the next
+_DEVICE_BYTES = 32  # of a value that a device makes: spectra, their product, what its FFT takes
 
 
 class TemplateMatcher:
@@ -92,7 +92,7 @@ class TemplateMatcher:
 
     def _chunks(self, count: int, values: int, on_processor: int) -> Iterator[slice]:
         """Split items that make ``values`` values each into batches."""
-        on_device = max(1, _DEVICE_VALUES // values)
+        on_device = max(1, int(self._backend.memory / _DEVICE_BYTES) // values)
         step = on_processor if self._on_processor else on_device
         return (slice(start, min(start + step, count)) for start in range(0, count, step))
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.backends import backend_for, explain_full_memory
+from slabkit.arrays.backends import DEVICE_MEMORY, backend_for, explain_full_memory
 from slabkit.classification.averages import (
     agreement_of_noise,
     agreement_with_others,
@@ -155,6 +155,7 @@ def classify_images(
     settings: ClassificationSettings | None = None,
     *,
     device: str = "cpu",
+    device_memory: float = DEVICE_MEMORY,
     jobs: int = 1,
     progress: Callable[[str, int, int, float | None], None] = lambda *_: None,
 ) -> Classification:
@@ -173,6 +174,8 @@ def classify_images(
     settings : ClassificationSettings, optional
     device : str, optional
         ``cpu``, or a device of PyTorch such as ``cuda``.
+    device_memory : float, optional
+        Of a device: about how much of its memory to use, in GB.
     jobs : int, optional
         Threads.
     progress : callable, optional
@@ -199,7 +202,7 @@ def classify_images(
         source: ImageSource = ArraySource(images)
     else:
         source = images
-    backend = backend_for(device)
+    backend = backend_for(device, device_memory)
     basis, sampling = _geometry(source.box_px, pixel_size, settings)
     count = len(source)
     steps = -(-count // _BATCH)

@@ -25,8 +25,8 @@ from slabkit.classification.harmonics import (
     Singles,
 )
 
-_BATCH_VALUES = {"cpu": 2_000_000, "device": 200_000_000}
-_NEGLIGIBLE = 1e-4  # a posterior below this adds nothing to an average
+_BATCH_VALUES = 2_000_000
+NEGLIGIBLE = 1e-4  # a posterior below this adds nothing to an average
 _FAR = 23.0  # below the highest logarithm, all rotations of a class and shift are next to nothing
 
 
@@ -100,15 +100,13 @@ class Comparison:
             power=np.zeros((classes, rings)),
         )
         prepared = self._prepare(references)
-        kind = "cpu" if self._backend.name == "cpu" else "device"
-        size = max(1, _BATCH_VALUES[kind] // (self.rotations * classes * shifts))
+        size = self._batch_size(self.rotations * classes * shifts)
         batches = [slice(a, min(a + size, count)) for a in range(0, count, size)]
 
-        def work(batch: slice) -> tuple[slice, _Batch]:
+        def work(batch: slice) -> tuple[slice, Batch]:
             return batch, self._compare(images(batch), prepared, average)
 
-        jobs = self._jobs if kind == "cpu" else 1
-        for batch, part in map_in_order(work, batches, jobs, ahead=4 * jobs):
+        for batch, part in map_in_order(work, batches, self._jobs, ahead=4 * self._jobs):
             result.best_class[batch] = part.best_class
             result.best_shift[batch] = part.best_shift
             result.best_rotation[batch] = part.best_rotation
@@ -122,17 +120,25 @@ class Comparison:
                 flat[part.touched] += part.sums
         return result
 
-    def _prepare(self, references: References) -> _Prepared:
+    def _batch_size(self, poses: int) -> int:
+        """Give how many images are compared at once; each in so many poses."""
+        return max(1, _BATCH_VALUES // poses)
+
+    def _weighted(self, references: References) -> tuple[Coefficients, Floats]:
+        """Give what images are multiplied with, shifted, and what is added: priors and norms."""
         basis = self.basis
         flat = self.shifts.apply(references.coefficients).reshape(-1, len(basis.order))
-        weighted = np.conj(flat) * basis.weight
+        weighted = np.asarray(np.conj(flat) * basis.weight, dtype=np.complex64)
         square = squared_size(references.coefficients)
         norm = np.einsum("kc,c->k", square, basis.weight.astype(float))[:, None]
-        offset = references.log_prior - 0.5 * references.precision * norm
+        return weighted, references.log_prior - 0.5 * references.precision * norm
+
+    def _prepare(self, references: References) -> Any:
+        weighted, offset = self._weighted(references)
         return _Prepared(
             [
                 self._backend.complex_operand(np.ascontiguousarray(weighted[:, s].T))
-                for s in basis.slices
+                for s in self.basis.slices
             ],
             self._backend.put(offset.ravel().astype(np.float32)),
             references.log_prior.shape,
@@ -140,7 +146,7 @@ class Comparison:
             offset,
         )
 
-    def _compare(self, images: Coefficients, to: _Prepared, average: bool) -> _Batch:
+    def _compare(self, images: Coefficients, to: Any, average: bool) -> Batch:
         backend, basis = self._backend, self.basis
         count, (classes, shifts) = len(images), to.shape
         on_device = backend.put(images)
@@ -182,7 +188,7 @@ class Comparison:
         reached = log(np.maximum(chosen.max(0), 1e-30)) + backend.get(highest)
         agreement = (reached - to.offset_host.ravel()[best]) / to.precision
         powers = basis.ring_power(images)
-        batch = _Batch(
+        batch = Batch(
             best_class=best_class,
             best_shift=best_shift,
             best_rotation=best_rotation,
@@ -194,7 +200,7 @@ class Comparison:
         )
         if average:
             share = summed[image, column]
-            some = np.flatnonzero(share > _NEGLIGIBLE)
+            some = np.flatnonzero(share > NEGLIGIBLE)
             some = some[np.argsort(column[some], kind="stable")]
             score = backend.get(backend.to_orders(backend.columns(score, backend.put(some))))
             self._average(batch, images, score, image[some], column[some], total)
@@ -202,7 +208,7 @@ class Comparison:
 
     def _average(
         self,
-        batch: _Batch,
+        batch: Batch,
         images: Coefficients,
         waves: Coefficients,
         image: Indices,
@@ -236,7 +242,9 @@ class _Prepared:
 
 
 @dataclass
-class _Batch:
+class Batch:
+    """What the comparison of some images gives; as `Expectation`."""
+
     best_class: Indices
     best_shift: Indices
     best_rotation: Indices
@@ -245,5 +253,5 @@ class _Batch:
     agreement: Singles
     weights: Floats
     power: Floats
-    touched: Indices = None  # type: ignore[assignment]
+    touched: Indices | slice = None  # type: ignore[assignment]
     sums: Coefficients = None  # type: ignore[assignment]

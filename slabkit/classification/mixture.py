@@ -76,14 +76,15 @@ def fit_mixture(
     columns = np.flatnonzero(basis.ring < coarse.rings)
     step = sampling.shift_step_px
     coarse_step = 2 * step if sampling.shift_reach_px >= 2 * step else step
-    first = Comparison(
+    comparison = _comparison_on(backend)
+    first = comparison(
         coarse,
         Shifts(coarse, *shift_grid(sampling.shift_reach_px, coarse_step)),
         max(1, sampling.rotations // 2),
         backend,
         jobs,
     )
-    last = Comparison(
+    last = comparison(
         basis,
         Shifts(basis, *shift_grid(sampling.shift_reach_px, step)),
         sampling.rotations,
@@ -104,6 +105,14 @@ def fit_mixture(
             mixture.references[:, chosen] = means
         progress(iteration + 1, mixture.log_likelihood[-1])
     return mixture, last, _expect(last, images, mixture, None)
+
+
+def _comparison_on(backend: Backend) -> type[Comparison]:
+    if backend.torch is None:
+        return Comparison
+    from slabkit.classification.device_expectation import DeviceComparison
+
+    return DeviceComparison
 
 
 def _start(

@@ -57,5 +57,6 @@ classify = command(
     ),
     pixel_size=option("Where the table's optics do not say it.", "Å", parse=positive),
     device=common.DEVICE,
+    device_memory=common.DEVICE_MEMORY,
     **common.FRAME_WITH_JOBS,
 )

@@ -71,5 +71,6 @@ template = command(
     contrast=picking.SLAB_CONTRAST,
     png=picking.PNG,
     device=common.DEVICE,
+    device_memory=common.DEVICE_MEMORY,
     **common.FRAME_WITH_JOBS,
 )

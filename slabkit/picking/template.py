@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.backends import TorchBackend, backend_for, explain_full_memory
+from slabkit.arrays.backends import DEVICE_MEMORY, backend_for, explain_full_memory
 from slabkit.arrays.checks import checked_image
 from slabkit.arrays.parallel import map_in_order
 from slabkit.errors import InputError
@@ -81,6 +81,7 @@ _DEFAULT_THRESHOLD, _DEFAULT_OF_CORRELATION = 2.5, 3.0
 DEFAULT_MAX_RIDGE = 1.0
 
 _LEAST_CONTRAST = 1e-3  # in standard deviations, for lines to be compared with
+_FEEDERS = 4  # threads that prepare images for a device
 _REACH = 0.5  # picks nearer than this share of the larger diameter are one
 
 
@@ -219,6 +220,7 @@ def pick_templates(
     correlation_only: bool = False,
     contrast: Contrast | None = None,
     device: str = "cpu",
+    device_memory: float = DEVICE_MEMORY,
     jobs: int = 1,
 ) -> pd.DataFrame:
     """Pick with templates on the slabs of one tomogram, with one noise scale for all of them.
@@ -238,8 +240,10 @@ def pick_templates(
         Of the slabs; overrides that of the table.
     device : str, optional
         As in `find_templates`.
+    device_memory : float, optional
+        Of a device: about how much of its memory to use, in GB.
     jobs : int, optional
-        Threads; a device is fed by one. The result is the same for any number.
+        Threads; of a device at most four. The result is the same for any number.
 
     Returns
     -------
@@ -265,7 +269,8 @@ def pick_templates(
     limits = TemplateLimits(threshold, max_per_slab, min_distance, max_ridge, correlation_only)
     sets = _sets(templates)
     in_plane_angles(angular_step)
-    backend = backend_for(device)
+    workers = jobs if device == "cpu" else min(jobs, _FEEDERS)
+    backend = backend_for(device, device_memory / workers)
     if len(slabs) == 0:
         return empty_table(PICKS2D)
     own = SlabSet.from_table(slabs, contrast)
@@ -298,7 +303,6 @@ def pick_templates(
     def candidates(task: tuple[TemplateSearch, SampledImage]) -> TemplateCandidates:
         return task[0].candidates(task[1], noise, correlation_only)
 
-    workers = 1 if isinstance(backend, TorchBackend) else jobs
     with explain_full_memory(device):
         sampled = list(map_in_order(sample, tasks(), workers))
         rims = next(search.rims for search, _ in sampled)

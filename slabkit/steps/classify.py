@@ -53,6 +53,7 @@ class Options:
     contrast: Contrast | None = None
     pixel_size: float | None = None
     device: str = "cpu"
+    device_memory: float = 4.0  # GB
     maps: Maps = ()  # species and file
     tilt_range: TiltRange = DEFAULT_TILT_RANGE  # of the maps
     repeats: int = 1
@@ -98,7 +99,7 @@ def run(options: Options, frame: Frame) -> None:
         inputs=[options.table, *images.files, *(file for _, file in options.maps)],
         text_inputs={"-": images.particles.to_csv()} if options.table == "-" else None,
         parameters={
-            **parameters(options, "table", "out", "maps", "repeats", "tilt_range"),
+            **parameters(options, "table", "out", "maps", "repeats", "tilt_range", "device_memory"),
             **({"repeats": options.repeats} if options.repeats > 1 else {}),
             **({"maps": [name for name, _ in options.maps]} if options.maps else {}),
             **({"tilt_range": options.tilt_range} if maps_tilted_otherwise else {}),
@@ -146,6 +147,7 @@ def _classified(
                     images.pixel_size,
                     replace(settings, seed=settings.seed + repeat),
                     device=options.device,
+                    device_memory=options.device_memory,
                     jobs=frame.workers,
                     progress=progress,
                 )

@@ -41,6 +41,7 @@ class Options(SlabPicking):
     max_ridge: float = 1.0
     correlation_only: bool = False
     device: str = "cpu"
+    device_memory: float = 4.0  # GB
 
 
 def run(options: Options, frame: Frame) -> None:
@@ -70,7 +71,8 @@ def run(options: Options, frame: Frame) -> None:
     TemplateLimits(choice.to_find, options.max_per_slab, options.min_distance, options.max_ridge)
 
     def prepare(work: Work) -> Find:
-        backend_for(options.device)  # that it cannot be used is said before the maps are turned
+        # That it cannot be used is said before the maps are turned.
+        backend_for(options.device, options.device_memory)
         maker = _Maker(options)
 
         def find(images: Iterable[Any], slabs: pd.DataFrame, most: int | None) -> pd.DataFrame:
@@ -88,6 +90,7 @@ def run(options: Options, frame: Frame) -> None:
                 correlation_only=options.correlation_only,
                 contrast=options.contrast,
                 device=options.device,
+                device_memory=options.device_memory,
                 jobs=frame.workers,
             )
 

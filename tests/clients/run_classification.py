@@ -16,6 +16,6 @@ try:
 except InputError as error:
     answers = {"message": np.array(str(error))}
 for device in ("cpu", "torch"):
-    found = classify_images(images, 10.0, settings, device=device)
+    found = classify_images(images, 10.0, settings, device=device, device_memory=1e-3)
     answers |= {f"{device}_{name}": np.asarray(value) for name, value in vars(found).items()}
 np.savez(target, **answers)

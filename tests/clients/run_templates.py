@@ -29,11 +29,18 @@ try:
 except InputError as error:
     answers = {"message": np.array(str(error))}
 # Tiles, and batches on a device, as large as they are; then many of them.
-for size, tile, values in (("large", 256, 2**25), ("small", 64, 20_000)):
-    correlation._LARGEST_TILE, correlation._DEVICE_VALUES = tile, values
+for size, tile, memory in (("large", 256, 4.0), ("small", 64, 6e-4)):
+    correlation._LARGEST_TILE = tile
     for name in ("cpu", device):
         picks = pick_templates(
-            images, slabs, templates=sets, threshold=2.0, angular_step=15.0, device=name, jobs=2
+            images,
+            slabs,
+            templates=sets,
+            threshold=2.0,
+            angular_step=15.0,
+            device=name,
+            device_memory=memory,
+            jobs=2,
         )
         kind = "expected" if name == "cpu" else "found"
         for column in picks:

@@ -16,9 +16,10 @@ UPDATE = option(
 )
 JOBS = option("Workers; 0: one a processor.", min=0, rich_help_panel=RUNNING)
 DEVICE = option(
-    "cuda: a graphics card, by PyTorch (extra gpu); one worker feeds it, whatever --jobs.",
-    "cpu|cuda",
-    rich_help_panel=RUNNING,
+    "cuda: a graphics card, by PyTorch (extra gpu).", "cpu|cuda", rich_help_panel=RUNNING
+)
+DEVICE_MEMORY = option(
+    "Of a graphics card: about how much of its memory to use.", "GB", rich_help_panel=RUNNING
 )
 QUIET = option("Say nothing but warnings and errors.", rich_help_panel=RUNNING)
 JSON = option(

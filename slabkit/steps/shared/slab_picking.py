@@ -75,7 +75,7 @@ def pick_on_slabs(
         ],
         text_inputs={"-": text} if options.slabs == "-" else None,
         parameters={
-            **parameters(options, "slabs", "out", "labelled", "mask"),
+            **parameters(options, "slabs", "out", "labelled", "mask", "device_memory"),
             "threshold": "auto" if choice.value is None else choice.value,
         },
     ) as work:

@@ -1,0 +1,107 @@
+"""The expectation step on a device of PyTorch.
+
+Here every pose of every image is weighed, as products of large matrices, where NumPy leaves out
+those that are next to nothing: a device waits longer for a list of places than it works. What
+comes back from a batch is a few numbers an image and the sums of the classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from slabkit.arrays.backends import Backend
+from slabkit.classification.expectation import NEGLIGIBLE, Batch, Comparison, References
+from slabkit.classification.harmonics import CircularHarmonics, Coefficients, Shifts
+
+_BYTES = 24  # a pose: scores, their waves, and what the Fourier transform takes beside
+
+
+class DeviceComparison(Comparison):
+    """As `Comparison`, dense, in PyTorch and single precision; one thread feeds the device."""
+
+    def __init__(
+        self,
+        basis: CircularHarmonics,
+        shifts: Shifts,
+        rotations: int,
+        backend: Backend,
+        jobs: int = 1,
+    ) -> None:
+        super().__init__(basis, shifts, rotations, backend)
+
+    def _batch_size(self, poses: int) -> int:
+        return max(1, int(self._backend.memory / _BYTES) // poses)
+
+    def _prepare(self, references: References) -> _OnDevice:
+        weighted, offset = self._weighted(references)
+        basis, put = self.basis, self._backend.put
+        member = np.zeros((len(basis.order), basis.rings), dtype=np.float32)
+        member[np.arange(len(basis.order)), basis.ring] = np.where(basis.order > 0, 2, 1)
+        return _OnDevice(
+            [put(weighted[:, part].T) for part in basis.slices],
+            put(offset.ravel().astype(np.float32)),
+            put(member),
+            references,
+        )
+
+    def _compare(self, images: Coefficients, to: _OnDevice, average: bool) -> Batch:
+        torch, put, get = self._backend.torch, self._backend.put, self._backend.get
+        basis, precision = self.basis, to.precision
+        count, (classes, shifts) = len(images), to.shape
+        given = put(images)
+        shape = (self.rotations // 2 + 1, count, classes * shifts)
+        waves = torch.zeros(shape, dtype=torch.complex64, device=given.device)
+        for order, (part, bank) in enumerate(zip(basis.slices, to.bank, strict=True)):
+            periods = int(self._periods[order])
+            # Waves are real: but for the least and the most periods, half is the mirror's.
+            scale = precision * (1.0 if 2 * periods in (0, self.rotations) else 0.5)
+            product = (given[:, part] @ bank) * scale
+            waves[periods] += product.conj() if self._mirrored[order] else product
+        waves[0] += to.offset
+        score = torch.fft.irfft(waves, self.rotations, dim=0, norm="forward")
+        del waves
+        highest = score.amax((0, 2))
+        score -= highest[:, None]
+        score.exp_()
+        summed = score.sum(0)
+        total = summed.sum(1)
+        summed /= total[:, None]
+        by_class = summed.reshape(count, classes, shifts)
+        per_class = by_class.sum(2)
+        everyone = torch.arange(count, device=given.device)
+        best_class = per_class.argmax(1)
+        best_shift = by_class[everyone, best_class].argmax(1)
+        best = best_class * shifts + best_shift
+        chosen, best_rotation = score[:, everyone, best].max(0)
+        reached = torch.log(chosen.clamp_min(1e-30)) + highest
+        power = (given.real**2 + given.imag**2) @ to.member
+        batch = Batch(
+            best_class=get(best_class),
+            best_shift=get(best_shift),
+            best_rotation=get(best_rotation),
+            probability=get(per_class[everyone, best_class]),
+            log_likelihood=get(highest).astype(np.float64) + np.log(get(total)),
+            agreement=get((reached - to.offset[best]) / precision),
+            weights=get(by_class.sum(0)),
+            power=get(per_class.T @ power),
+        )
+        if average:
+            score *= (summed > NEGLIGIBLE) / total[:, None]
+            waves = torch.fft.rfft(score, dim=0)
+            del score
+            sums = [
+                # The adjoint of the comparison: an image rotated by θ is turned back by exp(imθ).
+                (wave if self._mirrored[order] else wave.conj()).T @ given[:, part]
+                for order, part in enumerate(basis.slices)
+                for wave in (waves[int(self._periods[order])],)
+            ]
+            batch.touched, batch.sums = slice(None), get(torch.cat(sums, 1))
+        return batch
+
+
+class _OnDevice:
+    def __init__(self, bank: list[Any], offset: Any, member: Any, references: References) -> None:
+        self.bank, self.offset, self.member = bank, offset, member
+        self.shape, self.precision = references.log_prior.shape, references.precision
