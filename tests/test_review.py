@@ -124,6 +124,12 @@ def test_only_the_page_with_its_token_is_served(serve):
         ([{"key": "k" * 8, "kind": "lease"}], "kind"),
     ]:
         assert words in server.refuses(400, "api/events", body)
+    large = http.client.HTTPConnection(server.links["ann"][0].split("/")[2], timeout=30)
+    port = large.port
+    given = {"Cookie": f"slabkit-review-{port}={server.links['ann'][1]}"}
+    given["Origin"] = f"http://127.0.0.1:{port}"
+    large.request("POST", "/api/events", iter([bytes(2**20)] * 17), given, encode_chunked=True)
+    assert large.getresponse().status == 413
     assert server.ask("api/team", Host="localhost:9999")  # through a tunnel
 
 
@@ -240,6 +246,7 @@ def test_the_page_without_a_server_holds_everything(review_folder, slabkit):
     page = (review_folder / "page.html").read_text()
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)[^"']*["']""", page)
     assert "http://" not in re.sub(r"base64,[^\"]*", "", page)
+    assert "default-src 'none'" in page
     first = page.encode()
     slabkit(*words, "--overwrite")
     assert (review_folder / "page.html").read_bytes() == first

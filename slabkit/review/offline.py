@@ -20,6 +20,11 @@ from slabkit.tables import LABELS, empty_table
 _MOST = 60_000
 _LARGEST_SIDE = 64  # larger tiles are shrunk, so that the page opens at once
 _BATCH = 4096
+# Everything is in the page; nothing may be fetched.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; "
+    "img-src data: blob:; base-uri 'none'; form-action 'none'"
+)
 _MODULES = re.compile(r"""(from\s+|import\()"\./([a-z]+\.js)\"""")
 
 
@@ -64,7 +69,8 @@ def write_page(path: str, listing: Listing, head: dict[str, Any], beta: float) -
     page = re.sub(r'<script type="module"[^>]*></script>', "", page)
     before, after = page.split("</head>")
     with atomic_path(Path(path)) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write(f"{before}<style>\n{texts['style.css']}</style>\n")
+        file.write(f'{before}<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n')
+        file.write(f"<style>\n{texts['style.css']}</style>\n")
         file.write(f'<script type="importmap">{json.dumps({"imports": imports})}</script>\n</head>')
         body, end = after.split("</body>")
         file.write(body)

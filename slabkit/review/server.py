@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -396,6 +396,10 @@ async def _refused(request: Request, error: Exception) -> Response:
     return PlainTextResponse(str(error), status_code=400)
 
 
+async def _cut_off(request: Request, error: Exception) -> Response:
+    return PlainTextResponse("The request is too large, or broke off.", status_code=413)
+
+
 def make_app(review: Review) -> Starlette:
     """Make the application; who may use it is not its business (`slabkit.review.security`)."""
 
@@ -442,5 +446,5 @@ def make_app(review: Review) -> Starlette:
         Route("/api/events", review.events, methods=["POST"]),
         Route("/api/batch", review.batch, methods=["POST"]),
     ]
-    handlers = {Refused: _refused, SlabkitError: _refused}
+    handlers = {Refused: _refused, SlabkitError: _refused, ClientDisconnect: _cut_off}
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)

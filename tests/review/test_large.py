@@ -93,15 +93,17 @@ def test_a_large_page_without_a_server(browser, tmp_path, slabkit, count):
     opened = time.monotonic() - began
     size = (tmp_path / "page.html").stat().st_size / 1e6
     print(f"\n{count} minislabs without a server: {size:.0f} MB, opened in {opened:.1f} s")
-    person.press(*"ar" * 20, "End", "u")
+    person.press(*"ar" * 60, "End", "u")
     person.press("Home", "Control+a", "a")
     if count > 2000:
         person.page.click("dialog [data-answer=yes]")
     person.press("z")
     person.saved()
+    person.page.reload()  # it is all in the browser
+    person.ready()
     (tmp_path / "clicks.csv").write_text(person.js("review.source.csv()"))
     slabkit("label", "clicks.csv", "--minislabs", "minislabs/minislabs.star", "-o", "ann.star")
     decisions = read_labels(tmp_path / "ann.star")["slabkitDecision"].tolist()
-    assert decisions[:40] == ["accepted", "rejected"] * 20
-    assert decisions[40:] == ["undecided"]
+    assert decisions[:120] == ["accepted", "rejected"] * 60
+    assert decisions[120:] == ["undecided"]
     person.context.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -214,6 +215,180 @@ def test_touch(serve, visit, labels):
     assert person.page.is_visible("#panel")
     person.page.tap("#panel .close")
     assert not person.page.is_visible("#panel")
+
+
+def fingers(person, *path, hold=0.0):
+    """Real touches, each a list of points: down at the first, through the others, and up."""
+    person.touch = getattr(person, "touch", None) or person.context.new_cdp_session(person.page)
+
+    def send(kind, points):
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        person.touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    send("touchStart", path[0])
+    time.sleep(hold)
+    for points in path[1:]:
+        send("touchMove", points)
+    send("touchEnd", [])
+
+
+def test_fingers_do_what_the_mouse_does(serve, visit, labels):
+    phone = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
+    person = visit(serve(*ALL, "--order", "list"), **phone)
+    across = person.js("review.grid.across")
+    fingers(person, [person.centre(0)], [person.centre(1)], [person.centre(across + 1)], hold=0.6)
+    assert person.selected() == [0, 1, across, across + 1]
+    person.page.tap("#actions [data-action=none]")
+    person.page.touchscreen.tap(*person.centre(1))
+    person.page.tap("#actions [data-action=range]")
+    person.page.touchscreen.tap(*person.centre(across + 2))
+    assert person.selected() == list(range(1, across + 3))
+    person.page.tap("#actions [data-action=range]")
+    person.page.tap("#actions .reject")
+    person.page.tap("#actions [data-action=all]")
+    assert len(person.selected()) == person.js("review.data.count")
+    person.page.tap("#actions [data-action=none]")
+    person.show("classes")
+    person.page.wait_for_selector(".card")
+    person.page.tap(".card >> nth=1")
+    person.page.tap("#actions [data-action=open]")
+    person.wait("review.current === review.grid && review.listing.filters.class !== ''")
+    person.show("tomogram")
+    person.wait("review.tomogram.section && review.tomogram.chosen >= 0 && review.tomogram.dense")
+    left, top, wide, high = person.js("""() => {
+        const { left, top, width, height } = review.tomogram.canvas.getBoundingClientRect();
+        return [left, top, width, height];
+    }""")
+    middle, level = left + wide / 2, top + high / 2
+    zoom = f"[review.tomogram.zoom, ...review.tomogram.toPlace({wide / 2}, {high / 2})]"
+    before = person.js(zoom)
+    pinch = [[(middle - d, level), (middle + d, level)] for d in (30, 40, 50, 60)]
+    fingers(person, *pinch)
+    after = person.js(zoom)
+    assert after[0] == pytest.approx(2 * before[0], rel=0.02)
+    assert after[1:] == pytest.approx(before[1:], abs=5)
+    person.page.tap("#whole")
+    place = """() => {
+        const { tomogram } = review, { left, top } = tomogram.canvas.getBoundingClientRect();
+        const pick = tomogram.picks.find((one) => one.row === tomogram.chosen);
+        const [u, v] = tomogram.toScreen(pick.x, pick.y);
+        return [left + u, top + v];
+    }"""
+    x, y = person.js(place)
+    fingers(person, [(x, y)], [(x - 8, y)], [(x - 16, y)])
+    person.wait("review.decisions.done.at(-1).kind === 'move'")
+    person.page.tap("#adding")
+    person.page.touchscreen.tap(middle, level)
+    person.wait("review.decisions.done.at(-1).kind === 'add'")
+    person.saved()
+    assert labels() == {row: by_hand("rejected") for row in range(1, across + 3)}
+
+
+def test_keys_move_and_add_picks_in_tomograms(serve, visit, labels, review_folder):
+    person = visit(serve(*ALL, "--order", "list"))
+    person.press("v")
+    person.wait("review.tomogram.section && review.tomogram.chosen >= 0 && review.tomogram.dense")
+    person.press("Shift+ArrowRight", "Shift+ArrowRight", "Shift+ArrowUp")
+    person.wait("review.decisions.done.at(-1)?.kind === 'move'")
+    pixel = person.js("review.tomogram.section.pixel")
+    zoom = person.js("review.tomogram.zoom")
+    middle = person.js("""() => {
+        const { tomogram } = review, { clientWidth, clientHeight } = tomogram.canvas;
+        return tomogram.toPlace(clientWidth / 2, clientHeight / 2);
+    }""")
+    person.press("m", "ArrowRight", "ArrowDown", "Enter")
+    person.wait("review.decisions.done.at(-1).kind === 'add'")
+    person.press("m")
+    person.saved()
+    assert labels("--additions", "more.star") == {}
+    more = read_native_picks(review_folder / "more.star").picks
+    before = read_native_picks(review_folder / "picks.star").picks.set_index("slabkitPickId")
+    own = before.loc[more["slabkitPickId"].iloc[0]]
+    step = [more[f"slabkit{axis}"].iloc[0] - own[f"slabkit{axis}"] for axis in "XY"]
+    assert step == pytest.approx([2 * pixel, -pixel], abs=0.01)
+    there = [value + 8 * pixel / zoom for value in middle]
+    assert more[["slabkitX", "slabkitY"]].iloc[1].tolist() == pytest.approx(there, abs=0.01)
+
+
+def test_keys_on_other_keyboards(serve, visit, labels):
+    person = visit(serve(*ALL, "--order", "list"))
+    for key, code, caps in [
+        ("\u0444", "KeyA", False),  # Russian
+        ("&", "Digit1", False),  # French
+        ("R", "KeyR", True),
+        ("q", "KeyA", False),  # French; it means nothing
+    ]:
+        person.js(
+            """([key, code, modifierCapsLock]) => document.activeElement.dispatchEvent(
+                new KeyboardEvent("keydown", { key, code, modifierCapsLock, bubbles: true }))""",
+            [key, code, caps],
+        )
+    person.saved()
+    assert labels() == {
+        0: by_hand("accepted"),
+        1: by_hand("accepted", "ribosome"),
+        2: by_hand("rejected"),
+    }
+
+
+def test_what_has_the_keys_keeps_them(serve, visit):
+    words = ("--reviewer", "ann", "--reviewer", "ben", "--batch", "24")
+    person = visit(serve(*ALL, *words, "--order", "list"))
+    person.wait("review.listing.scope !== null")
+    person.page.focus("#filter-class")
+    person.press("ArrowDown", "ArrowDown")
+    assert person.js("document.activeElement.id") == "filter-class"
+    values = "Array.from(document.querySelector('#filter-class').options, (one) => one.value)"
+    assert person.page.input_value("#filter-class") == person.js(values)[2]
+    person.page.click("text=Show all")
+    person.page.focus("text=Apply again")
+    person.press("Enter")
+    person.wait("document.activeElement.textContent === 'Apply again'")
+    person.show("classes")
+    person.page.wait_for_selector(".card")
+    person.js("document.querySelector('.card').dataset.same = 'yes'")
+    person.page.focus("#contrast")
+    person.press("ArrowRight")
+    assert person.js("document.activeElement.id") == "contrast"
+    person.page.focus(".card")
+    person.press("a")
+    assert person.js("document.querySelector('.card').dataset.same") == "yes"  # no flicker
+    person.show("team")
+    person.page.wait_for_selector("table")
+    person.page.focus(".team button")
+    person.js("review.team.draw({ ...JSON.parse(review.team.shown), seen: 99 })")
+    assert person.js("document.activeElement.textContent") == "Next batch"
+
+
+def test_a_class_of_a_team_is_shown_whole(serve, visit):
+    words = ("--reviewer", "ann", "--reviewer", "ben", "--batch", "6", "--order", "list")
+    person = visit(serve(*ALL, *words))
+    person.wait("review.listing.scope !== null")
+    batch = person.view()
+    person.press("c")
+    person.page.wait_for_selector(".card")
+    members = person.js("review.classes.rowsOf(review.classes.codes[0]).length")
+    person.press("Enter")
+    assert len(person.view(10_000)) == members
+    person.press("Escape", "t")
+    assert person.view() == batch
+
+
+def test_two_people_at_one_browser(serve, visit, labels, review_folder):
+    server = serve(*ALL, "--order", "list", "--reviewer", "ann", "--reviewer", "ben")
+    ann = visit(server, "ann")
+    ann.wait("review.listing.scope !== null")
+    links = {name: f"{address}?token={token}" for name, (address, token) in server.links.items()}
+    other = ann.context.new_page()
+    other.goto(links["ben"])
+    other.wait_for_selector("body[data-ready]")
+    ann.press("a")
+    ann.wait("document.getElementById('saved').textContent.includes('ben')")
+    other.goto(links["ann"])
+    ann.saved()
+    ann.said.clear()  # the browser says that an answer was refused
+    labels()
+    assert set(read_labels(review_folder / "clicks.star")["slabkitAuthor"]) == {"ann"}
 
 
 def test_order_filters_and_threshold(serve, visit, labels):

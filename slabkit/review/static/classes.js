@@ -57,11 +57,6 @@ export class Classes {
       card.dataset.class = data.classes[code].name;
       const canvas = document.createElement("canvas");
       canvas.setAttribute("aria-hidden", "true");
-      const bytes = this.pictures.arrays[String(code)];
-      if (bytes) {
-        const side = this.pictures.sides[String(code)];
-        paint(canvas, bytes, side, side, this.app.look, data.pixel);
-      }
       card.append(canvas, document.createElement("b"), document.createElement("span"), document.createElement("span"));
       card.addEventListener("click", () => this.move(place));
       card.addEventListener("focus", () => this.move(place, false));
@@ -69,7 +64,18 @@ export class Classes {
       box.append(card);
       return card;
     });
+    this.paint();
     this.update();
+  }
+
+  paint() {
+    const { look, data } = this.app;
+    this.painted = look.version;
+    this.cards.forEach((card, place) => {
+      const code = String(this.codes[place]), bytes = this.pictures.arrays[code];
+      const side = this.pictures.sides[code];
+      if (bytes) paint(card.querySelector("canvas"), bytes, side, side, look, data.pixel);
+    });
   }
 
   update() {
@@ -101,7 +107,7 @@ export class Classes {
     });
   }
 
-  redraw() { if (this.pictures) { this.draw(); this.cards[this.focus]?.focus(); } }
+  redraw() { if (this.pictures && this.painted !== this.app.look.version) this.paint(); }
   row() { return this.codes?.length ? this.rowsOf(this.codes[this.focus])[0] : -1; }
 
   move(place, focus = true) {
@@ -126,6 +132,9 @@ export class Classes {
 
   open() {
     const code = this.codes[this.focus];
+    const { listing } = this.app;
+    this.app.batchRows = listing.scope ?? this.app.batchRows; // all members, not those of a batch
+    listing.scope = null;
     this.app.filter({ class: String(code) });
     this.app.show("tiles");
   }

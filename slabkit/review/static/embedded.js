@@ -2,6 +2,8 @@
 
 import { unpack } from "./source.js";
 
+const PART = 100; // events that the browser keeps as one text
+
 function bytes(element) {
   const text = atob(element.textContent);
   const data = new Uint8Array(text.length);
@@ -18,7 +20,10 @@ export class Embedded {
     this.decoded = new Map();
     this.store = `slabkit-review-${this.data.set}-${this.data.round}`;
     this.events = [];
-    try { this.events = JSON.parse(localStorage.getItem(this.store) ?? "[]"); } catch { /* none */ }
+    try {
+      for (let part = 0, text; (text = localStorage.getItem(`${this.store}-${part}`)) !== null; part++)
+        this.events.push(...JSON.parse(text));
+    } catch { /* as far as they can be read */ }
     const button = document.createElement("button");
     button.type = "button";
     button.id = "download";
@@ -56,10 +61,14 @@ export class Embedded {
 
   async pick(row) { return { id: this.data.ids[row], tomogram: this.data.tomograms[this.data.arrays.tomogram[row]], class: this.data.classes[this.data.arrays.class[row]].name, pick: {}, history: [] }; }
 
-  async send(events) {
-    const all = [...this.events, ...events.map((one) => ({ ...one, time: new Date().toISOString() }))];
-    localStorage.setItem(this.store, JSON.stringify(all)); // refuses when it is full: not saved then
-    this.events = all;
+  async send(events) { // in parts, so that the last decision does not write all before it again
+    const time = new Date().toISOString();
+    const made = events.map((one) => ({ ...one, time }));
+    const first = Math.floor(this.events.length / PART);
+    const tail = [...this.events.slice(first * PART), ...made];
+    for (let i = 0; i < tail.length; i += PART) // refuses when it is full: not saved then
+      localStorage.setItem(`${this.store}-${first + i / PART}`, JSON.stringify(tail.slice(i, i + PART)));
+    this.events.push(...made);
   }
 
   csv() {

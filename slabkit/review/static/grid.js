@@ -108,6 +108,7 @@ export class Grid {
   focusRow(row) {
     const place = this.view.indexOf(row);
     if (place >= 0) this.move(place);
+    return place >= 0;
   }
 
   row() { return this.view.length ? this.view[this.focus] : -1; }
@@ -151,6 +152,7 @@ export class Grid {
     else if (action === "first") this.move(0);
     else if (action === "last") this.move(this.view.length - 1);
     else if (action === "select") this.toggle(this.focus);
+    else if (action === "range") this.ranging = !this.ranging;
     else if (action === "all") {
       this.selected = new Set(this.view);
       this.redraw();
@@ -203,8 +205,10 @@ export class Grid {
       const at = this.placeAt(event);
       start = { ...at, event, dragged: false };
       if (event.pointerType === "touch") {
-        timer = setTimeout(() => { // a long touch selects
-          if (start && start.place >= 0) { this.toggle(start.place); start = null; }
+        timer = setTimeout(() => { // a long touch selects, and may go on to draw a frame
+          if (!start) return;
+          start.held = true;
+          if (start.place >= 0) this.toggle(start.place);
         }, 450);
       } else canvas.setPointerCapture(event.pointerId);
     });
@@ -212,7 +216,7 @@ export class Grid {
       if (!start) return;
       const far = Math.hypot(event.clientX - start.event.clientX, event.clientY - start.event.clientY);
       if (far > 8) clearTimeout(timer);
-      if (event.pointerType === "touch") { if (far > 12) start = null; return; }
+      if (event.pointerType === "touch" && !start.held) { if (far > 12) start = null; return; }
       if (far < 6 && !start.dragged) return;
       start.dragged = true;
       const at = this.placeAt(event);
@@ -223,22 +227,26 @@ export class Grid {
     const end = (event) => {
       clearTimeout(timer);
       if (!start) return;
-      const { place, dragged, event: down } = start;
+      const { place, dragged, held, event: down } = start;
       start = null;
       if (dragged && this.band) {
-        if (!down.ctrlKey && !down.metaKey && !down.shiftKey) this.selected.clear();
+        if (!down.ctrlKey && !down.metaKey && !down.shiftKey && !held) this.selected.clear();
         for (const row of this.inBand()) this.selected.add(row);
         this.band = null;
         this.redraw();
         this.app.told();
-      } else if (place >= 0 && event.type === "pointerup") {
-        if (down.shiftKey) this.move(place, true);
+      } else if (place >= 0 && !held && event.type === "pointerup") {
+        if (down.shiftKey || this.ranging) this.move(place, true);
         else if (down.ctrlKey || down.metaKey) { this.toggle(place); this.focus = place; }
         else { this.selected.clear(); this.lastRange = null; this.move(place); }
       }
     };
     canvas.addEventListener("pointerup", end);
     canvas.addEventListener("pointercancel", () => { clearTimeout(timer); start = null; this.band = null; });
+    canvas.addEventListener("touchmove", (event) => {
+      if (start?.held) event.preventDefault(); // a frame is drawn: not a scroll
+    }, { passive: false });
+    canvas.addEventListener("contextmenu", (event) => { if (start) event.preventDefault(); });
     canvas.addEventListener("dblclick", (event) => {
       if (this.placeAt(event).place >= 0) this.app.show("pick");
     });

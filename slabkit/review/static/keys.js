@@ -18,16 +18,16 @@ export const ACTIONS = [
   ["undo", "undo", ["z", "Ctrl+z"]],
   ["redo", "redo", ["y", "Ctrl+y", "Ctrl+Shift+z"]],
   ["select", "select or not", ["x"]],
-  ["extendNext", "extend the selection by one", ["Shift+ArrowRight"]],
-  ["extendBack", "extend the selection back", ["Shift+ArrowLeft"]],
-  ["extendDown", "extend the selection a row down", ["Shift+ArrowDown"]],
-  ["extendUp", "extend the selection a row up", ["Shift+ArrowUp"]],
+  ["extendNext", "select one on; tomogram: move", ["Shift+ArrowRight"]],
+  ["extendBack", "select one back; tomogram: move", ["Shift+ArrowLeft"]],
+  ["extendDown", "select a row down; tomogram: move", ["Shift+ArrowDown"]],
+  ["extendUp", "select a row up; tomogram: move", ["Shift+ArrowUp"]],
   ["all", "select all that are shown", ["Ctrl+a", "*"]],
   ["none", "select none; leave", ["Escape"]],
   ["open", "open: the pick, or a class", ["Enter"]],
   ["deeper", "sections: deeper", ["."]],
   ["shallower", "sections: less deep", [","]],
-  ["add", "tomogram: add picks by clicking", ["m"]],
+  ["add", "tomogram: add picks, by click or by arrows and Enter", ["m"]],
   ["invert", "invert the contrast", ["i"]],
   ["larger", "larger tiles", ["+", "="]],
   ["smaller", "smaller tiles", ["-"]],
@@ -51,6 +51,19 @@ export function nameOf(event) {
   if (event.altKey) parts.push("Alt");
   if (event.shiftKey && (!printable || parts.length)) parts.push("Shift");
   return [...parts, key].join("+");
+}
+
+// What a key may mean, the likeliest first: also with Caps Lock, and where letters are not Latin or
+// digits need Shift.
+function namesOf(event) {
+  const key = nameOf(event);
+  const names = [key];
+  if (event.getModifierState?.("CapsLock")) names.push(key.toLowerCase());
+  const { code } = event;
+  const plain = !(event.ctrlKey || event.metaKey || event.altKey || event.shiftKey);
+  if (plain && (/^Digit[1-9]$/.test(code) || (/^Key[A-Z]$/.test(code) && key > "~")))
+    names.push(code.at(-1).toLowerCase());
+  return names;
 }
 
 const SIGNS = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
@@ -93,7 +106,7 @@ export class Keys {
     const control = at.matches?.("select, input[type=range], input[type=checkbox]");
     if (control && (moving.includes(key) || (at.matches("select") && key.length === 1))) return;
     if (at.matches?.("button, a") && (key === "Space" || key === "Enter") && !at.matches(".card")) return;
-    const action = this.actions.get(key);
+    const action = namesOf(event).map((one) => this.actions.get(one)).find(Boolean);
     if (!action) return;
     event.preventDefault();
     this.act(action, event);
@@ -127,7 +140,8 @@ export class Keys {
     });
     this.sheet.innerHTML = '<h2 id="sheet-title">Keys</h2><p class="soft">Press one of the keys '
       + 'below to change it. Click chooses a tile, Ctrl-click and Shift-click select, dragging '
-      + 'selects what the frame touches, a double click opens.</p><ul></ul><div class="buttons">'
+      + 'selects what the frame touches, a double click opens. Touch: tap, touch long, drag after '
+      + 'that; two fingers zoom a section.</p><ul></ul><div class="buttons">'
       + '<button type="button" data-do="close">Close</button>'
       + '<button type="button" data-do="reset">As they were at first</button></div>';
     this.sheet.querySelector("ul").append(...list);

@@ -102,7 +102,7 @@ export class App {
       }
       button.append(`${text} `);
       const key = this.keys.keysOf(action)[0];
-      if (key) {
+      if (key && kind !== "touch") {
         const kbd = document.createElement("kbd");
         kbd.textContent = shown(key);
         button.append(kbd);
@@ -115,7 +115,9 @@ export class App {
     this.actions.replaceChildren(
       make("accept", "Accept", "accept"), make("reject", "Reject", "reject"), make("undecided", "Undecided", ""),
       ...species.map((name, i) => make(`species${i + 1}`, name, "", this.colourOf(i + 1))),
-      make("back", "Back", ""), make("next", "Next", ""), told,
+      make("back", "Back", ""), make("next", "Next", ""),
+      ...[["range", "Range"], ["all", "All"], ["none", "None"], ["open", "Open"]].map(([action, text]) => make(action, text, "touch")),
+      told,
     );
   }
 
@@ -127,6 +129,7 @@ export class App {
       this.current.element.hidden = true;
     }
     this.current = this.views[name];
+    document.body.dataset.view = name;
     this.current.element.hidden = false;
     for (const button of document.querySelectorAll("nav button"))
       button.setAttribute("aria-pressed", button.dataset.view === name);
@@ -138,6 +141,11 @@ export class App {
     Object.assign(this.listing.filters, values);
     this.listing.refresh();
     this.listed();
+  }
+
+  async again() {
+    await this.learnOthers();
+    this.filter({});
   }
 
   showAll() {
@@ -203,8 +211,8 @@ export class App {
   changed(what) {
     const [none, accepted, rejected, undecided] = this.decisions.totals;
     const counts = document.getElementById("counts");
-    counts.innerHTML = '<b class="good"></b> accepted, <b class="bad"></b> rejected, '
-      + '<b class="unsure"></b> undecided, <b></b> left';
+    counts.innerHTML = '<b class="good"></b><span> accepted, </span><b class="bad"></b><span> rejected, </span>'
+      + '<b class="unsure"></b><span> undecided, </span><b></b><span> left</span>';
     const numbers = counts.querySelectorAll("b");
     [accepted, rejected, undecided, none].forEach((value, i) => { numbers[i].textContent = value; });
     const saved = document.getElementById("saved");
@@ -245,12 +253,17 @@ export class App {
       return undefined;
     }
     if (action === "invert") return this.lookAs({ invert: !this.look.invert });
-    if (action === "filter") return this.filter({});
+    if (action === "filter") return this.again();
     if (action === "batch") return this.data.team ? this.batch(false) : undefined;
-    if (this.current.act(action)) return undefined;
+    if (this.current.act(action)) {
+      if (action === "range") this.actions.querySelector("[data-action=range]").setAttribute("aria-pressed", this.grid.ranging);
+      return undefined;
+    }
     if (action in this.views) return this.show(action);
     if (action === "none" && this.current !== this.grid) return this.show("tiles");
     if (action === "none" && this.listing.filters.class !== "") {
+      this.listing.scope = this.batchRows ?? null;
+      this.batchRows = null;
       this.filter({ class: "" });
       return this.show("classes");
     }
@@ -300,12 +313,14 @@ export class App {
     const done = this.decisions[action]();
     if (!done) { this.say(`Nothing to ${action}.`); return; }
     if (this.current === this.classes && done.class) this.classes.moveTo(done.class);
-    else if (done.kind === "decide" && done.touched?.length) {
+    let seen = true;
+    if (this.current !== this.classes && done.kind === "decide" && done.touched?.length) {
       if (this.current === this.tomogram) this.tomogram.choose(this.tomogram.picks.find((one) => one.row === done.touched[0]));
-      else this.grid.focusRow(done.touched[0]);
+      else seen = this.grid.focusRow(done.touched[0]);
     }
     if (this.current === this.pick) this.pick.load();
     this.told();
+    if (!seen) this.say(`${action}: ${done.touched.length} that are not in this list, ${this.describe(done.touched[0])}`);
   }
 
   // ---- what comes from the server meanwhile
@@ -318,7 +333,9 @@ export class App {
           const first = !this.expected;
           this.expected = order;
           this.listing.setSuggested(order.arrays.order, order.arrays.probability);
-          if (first && this.listing.sort === "suggest" && this.grid.focus === 0 && !this.listing.scope) this.filter({});
+          const { sort, scope } = this.listing;
+          const changes = sort === "probability" || (sort === "suggest" && !scope);
+          if (first && changes && this.grid.focus === 0) this.filter({});
           else if (first) this.panel.build();
           else this.panel.progress();
         }
@@ -344,6 +361,7 @@ export class App {
         return;
       }
       for (const name of Object.keys(this.listing.filters)) this.listing.filters[name] = "";
+      this.batchRows = null;
       this.listing.scope = Array.from(arrays.rows);
       this.filter({});
       this.show("tiles");

@@ -52,6 +52,15 @@ function section(title, ...parts) {
   return box;
 }
 
+// Build a part of the page anew; what had the keys keeps them.
+export function rebuilt(element, build) {
+  const at = document.activeElement;
+  const name = (one) => one.id || one.textContent;
+  const had = at !== element && element.contains(at) ? name(at) : "";
+  build();
+  if (had) [...element.querySelectorAll("button, select, input")].find((one) => name(one) === had)?.focus();
+}
+
 export class Panel {
   constructor(app) {
     this.app = app;
@@ -59,7 +68,9 @@ export class Panel {
     this.build();
   }
 
-  build() {
+  build() { rebuilt(this.element, () => this.make()); }
+
+  make() {
     const { app } = this;
     const { listing, data } = app;
     const filters = listing.filters;
@@ -92,7 +103,7 @@ export class Panel {
         field("filter-decision", "decision", select([any, ["0", "none yet"], ["decided", "decided"], ...WORDS.slice(1).map((word, i) => [i + 1, word])], filters.decision, set("decision"))),
         field("filter-how", "decided", select([any, ...HOW.slice(1).map((word, i) => [i + 1, `by ${word}`])], filters.how, set("how"))),
         ...(reviewers.length ? [field("filter-reviewer", "reviewer", select([any, ["me", "me"], ...reviewers], filters.reviewer, set("reviewer")))] : []),
-        this.buttons(button("Apply again", () => app.filter({})), button("Show all", () => app.showAll()))),
+        this.buttons(button("Apply again", () => app.again()), button("Show all", () => app.showAll()))),
       this.threshold,
       section("Display",
         field("size", "size", range(40, 400, 1, app.grid.size, (value) => app.grid.setSize(value))),

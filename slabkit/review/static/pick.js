@@ -101,16 +101,17 @@ export class Pick {
   put(plane, values, width, height, pixel, text, overlay) {
     const { figure, canvas, caption } = this.frame(plane);
     figure.hidden = false;
-    const scale = Math.max(1, Math.round(384 / width));
-    canvas.width = width * scale;
-    canvas.height = height * scale;
+    const dense = devicePixelRatio || 1;
+    const scale = ((canvas.clientWidth || 384) * dense) / width; // as sharp as the screen
+    canvas.width = Math.round(width * scale);
+    canvas.height = Math.round(height * scale);
     const small = document.createElement("canvas");
     small.width = width;
     small.height = height;
-    small.getContext("2d").putImageData(toImage(values, width, height, this.app.look, pixel), 0, 0);
+    small.getContext("2d").putImageData(toImage(values, width, height, this.app.look, pixel, plane === "tile" ? undefined : this.app.look.wide), 0, 0);
     const context = canvas.getContext("2d");
     context.drawImage(small, 0, 0, canvas.width, canvas.height);
-    context.lineWidth = 2;
+    context.lineWidth = 2 * dense;
     overlay?.(context, scale);
     caption.textContent = text;
   }

@@ -22,17 +22,23 @@ async function answer(response) {
   return response;
 }
 
+const headers = {}; // whose page this is: cookies are the browser's, which others may use too
+
 async function get(path) {
-  return answer(await fetch(path, { cache: "no-store" }));
+  return answer(await fetch(path, { headers, cache: "no-store" }));
 }
 
 async function post(path, body) {
-  return answer(await fetch(path, { method: "POST", body, cache: "no-store" }));
+  return answer(await fetch(path, { method: "POST", body, headers, cache: "no-store" }));
 }
 
 export class Server {
   offline = false;
-  async list() { return unpack(await (await get("/api/list")).arrayBuffer()); }
+  async list() {
+    const data = unpack(await (await get("/api/list")).arrayBuffer());
+    headers["X-Reviewer"] = encodeURIComponent(data.reviewer);
+    return data;
+  }
   async mine() { return (await get("/api/mine")).json(); }
   async others() { return unpack(await (await get("/api/others")).arrayBuffer()); }
   async order(since = "") {

@@ -1,5 +1,7 @@
 // How the team is doing: counts, pace, agreement, and the queue of disagreements.
 
+import { rebuilt } from "./panel.js";
+
 export class Team {
   name = "team";
 
@@ -33,6 +35,13 @@ export class Team {
   }
 
   draw(report) {
+    const told = JSON.stringify(report);
+    if (told === this.shown) return;
+    this.shown = told;
+    rebuilt(this.element, () => this.make(report));
+  }
+
+  make(report) {
     const numbers = [
       [report.seen, `of ${report.picks} picks looked at`],
       [report.people.reduce((sum, one) => sum + (Number(one.per_minute) || 0), 0).toFixed(1), "decisions a minute, all together"],

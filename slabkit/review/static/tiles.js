@@ -52,7 +52,8 @@ export class Look { // how images are shown
     this.lowpass = 0;
     this.invert = false;
     this.version = 0;
-    this.table = new Uint8Array(256);
+    this.table = new Uint8Array(256); // of tiles, whose bytes reach five deviations from the mean
+    this.wide = new Uint8Array(256); // of sections, whose bytes are stretched already
     this.change({});
   }
 
@@ -60,9 +61,10 @@ export class Look { // how images are shown
     Object.assign(this, values);
     this.version++;
     for (let i = 0; i < 256; i++) {
-      let value = 128 + (i - 127.5) * this.contrast * 1.6 + this.brightness * 127;
-      if (this.invert) value = 255 - value;
-      this.table[i] = Math.max(0, Math.min(255, Math.round(value)));
+      for (const [table, more] of [[this.table, 1.6], [this.wide, 1]]) {
+        const value = 128 + (i - 127.5) * this.contrast * more + this.brightness * 127;
+        table[i] = Math.max(0, Math.min(255, Math.round(this.invert ? 255 - value : value)));
+      }
     }
   }
 }
@@ -97,11 +99,10 @@ export function blurred(values, width, height, sigma) {
   return result;
 }
 
-export function toImage(values, width, height, look, pixel = 1) {
+export function toImage(values, width, height, look, pixel = 1, table = look.table) {
   const smooth = blurred(values, width, height, (0.187 * look.lowpass) / pixel);
   const image = new ImageData(width, height);
   const words = new Uint32Array(image.data.buffer);
-  const { table } = look;
   for (let i = 0; i < words.length; i++) words[i] = 0xff000000 | (table[smooth[i]] * 0x010101);
   return image;
 }

@@ -71,7 +71,10 @@ export class Tomogram {
     else await this.load();
   }
 
-  hide() { this.adding = false; }
+  hide() {
+    this.rest();
+    if (this.adding) this.add();
+  }
 
   async go(number, row = -1) {
     this.number = number;
@@ -157,7 +160,7 @@ export class Tomogram {
       this.image.width = section.width;
       this.image.height = section.height;
       const look = this.app.look;
-      this.image.getContext("2d").putImageData(toImage(section.arrays.section, section.width, section.height, look, section.pixel), 0, 0);
+      this.image.getContext("2d").putImageData(toImage(section.arrays.section, section.width, section.height, look, section.pixel, look.wide), 0, 0);
       this.painted = version;
     }
     context.setTransform(this.dense, 0, 0, this.dense, 0, 0);
@@ -167,6 +170,19 @@ export class Tomogram {
     context.drawImage(this.image, -this.left * zoom, -this.top * zoom, section.width * zoom, section.height * zoom);
     const reach = Math.max((section.planes * section.voxel) / 2, section.voxel / 2);
     for (const one of this.picks) this.circle(one, reach);
+    if (this.cross) {
+      const [u, v] = this.cross;
+      context.strokeStyle = "#ffd54a";
+      context.lineWidth = 1.5;
+      context.beginPath();
+      for (const sign of [-1, 1]) {
+        context.moveTo(u + 4 * sign, v);
+        context.lineTo(u + 14 * sign, v);
+        context.moveTo(u, v + 4 * sign);
+        context.lineTo(u, v + 14 * sign);
+      }
+      context.stroke();
+    }
     const shown = this.picks.filter((one) => Math.abs(one.z - this.z) <= reach + one.diameter / 2).length;
     this.element.querySelector("#z-text").textContent = `${(this.z ?? 0).toFixed(0)} Å, ${shown} of ${this.picks.length} picks`;
     this.legend();
@@ -219,8 +235,8 @@ export class Tomogram {
       return item;
     });
     const text = document.createElement("span");
-    text.className = "soft";
-    text.textContent = "thick: accepted, crossed: rejected, dotted: undecided, with a dot: added";
+    text.className = "soft sign";
+    text.textContent = "thick: accepted, crossed: rejected, dotted: undecided, dot: added";
     this.element.querySelector(".legend").replaceChildren(...parts, text);
   }
 
@@ -247,25 +263,40 @@ export class Tomogram {
       event.preventDefault();
       if (!this.section) return;
       if (event.ctrlKey || event.metaKey || event.shiftKey) return this.step(Math.sign(event.deltaY || event.deltaX));
-      const [u, v] = at(event);
-      const factor = Math.exp(-event.deltaY / 400);
-      const [x, y] = [u / this.zoom + this.left, v / this.zoom + this.top];
-      this.zoom = Math.max(0.1, Math.min(40, this.zoom * factor));
-      this.left = x - u / this.zoom;
-      this.top = y - v / this.zoom;
-      this.zoomed = true;
-      this.redraw();
+      this.zoomBy(Math.exp(-event.deltaY / 400), ...at(event));
     }, { passive: false });
+    const fingers = new Map();
+    let held = null; // two fingers: their middle and distance
+    const two = () => {
+      const [[a, b], [c, d]] = fingers.values();
+      return { u: (a + c) / 2, v: (b + d) / 2, far: Math.max(1, Math.hypot(a - c, b - d)) };
+    };
     canvas.addEventListener("pointerdown", (event) => {
       if (!this.section || event.button !== 0) return;
       const [u, v] = at(event);
+      fingers.set(event.pointerId, [u, v]);
+      if (fingers.size > 1) { // what the first of them dragged goes back
+        if (down?.from) Object.assign(down.pick, down.from);
+        down = null;
+        held = fingers.size === 2 ? two() : null;
+        return;
+      }
+      this.cross = null;
       down = { u, v, left: this.left, top: this.top, pick: this.adding ? null : this.nearest(u, v), moved: false };
       if (down.pick) down.from = { x: down.pick.x, y: down.pick.y };
       canvas.setPointerCapture(event.pointerId);
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (!down) return;
       const [u, v] = at(event);
+      if (held && fingers.has(event.pointerId)) {
+        fingers.set(event.pointerId, [u, v]);
+        const now = two();
+        this.left -= (now.u - held.u) / this.zoom;
+        this.top -= (now.v - held.v) / this.zoom;
+        this.zoomBy(now.far / held.far, now.u, now.v);
+        held = now;
+      }
+      if (!down) return;
       if (Math.hypot(u - down.u, v - down.v) < 5 && !down.moved) return;
       down.moved = true;
       if (down.pick && down.pick.row === this.chosen) {
@@ -279,40 +310,77 @@ export class Tomogram {
       }
       this.redraw();
     });
+    const lift = (event) => {
+      fingers.delete(event.pointerId);
+      held = null;
+    };
     canvas.addEventListener("pointerup", (event) => {
+      lift(event);
       if (!down) return;
-      const { pick, moved, u, v } = down;
+      const { pick, moved, u, v, from } = down;
       const dragged = moved && pick && pick.row === this.chosen;
       down = null;
-      if (dragged) this.move(pick);
+      if (dragged) this.move(pick, from);
       else if (!moved && this.adding) this.put(...this.toPlace(...at(event)));
       else if (!moved) this.choose(this.nearest(u, v));
     });
-    canvas.addEventListener("pointercancel", () => { down = null; });
+    canvas.addEventListener("pointercancel", (event) => { lift(event); down = null; });
   }
 
   choose(pick) {
+    this.rest();
     this.chosen = pick ? pick.row : -1;
     if (pick && pick.row < this.app.data.count) this.app.grid.focusRow(pick.row);
     this.redraw();
     this.app.told();
   }
 
-  async move(pick) {
+  async move(pick, from) {
     const inside = (value) => Math.max(0, value);
     const event = { kind: "move", row: pick.row, x: inside(pick.x), y: inside(pick.y), z: pick.z };
     try {
       await this.app.decisions.other(event);
       this.app.say("The pick was moved; it keeps its id.");
-    } catch (error) { this.app.say(error.message); }
+    } catch (error) {
+      Object.assign(pick, from); // the server may not say where it is
+      this.app.say(`Not moved: ${error.message}`);
+    }
     await this.changed();
+  }
+
+  nudge(across, down) { // of keys: the pick is moved once they rest
+    const pick = this.picks.find((one) => one.row === this.chosen);
+    if (!pick || !this.section) return;
+    this.nudged ??= { pick, from: { x: pick.x, y: pick.y } };
+    pick.x += across * this.section.pixel;
+    pick.y += down * this.section.pixel;
+    this.redraw();
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.rest(), 600);
+  }
+
+  rest() {
+    clearTimeout(this.resting);
+    const { pick, from } = this.nudged ?? {};
+    this.nudged = null;
+    if (pick) this.move(pick, from);
+  }
+
+  aim(across, down) { // the cross that keys move, on the canvas
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const [u, v] = this.cross ?? [width / 2, height / 2];
+    const inside = (value, most) => Math.max(0, Math.min(most, value));
+    this.cross = [inside(u + 8 * across, width), inside(v + 8 * down, height)];
+    this.redraw();
   }
 
   add() {
     this.adding = !this.adding;
+    this.cross = null;
+    this.redraw();
     this.button.setAttribute("aria-pressed", this.adding);
     this.canvas.style.cursor = this.adding ? "crosshair" : "";
-    this.app.say(this.adding ? "Click where a particle was missed; its depth is searched." : "");
+    this.app.say(this.adding ? "Click where a particle was missed, or go there with arrows and press Enter; its depth is searched." : "");
   }
 
   async put(x, y) { // x and y by click, z by the search that `slabkit map` uses
@@ -336,12 +404,11 @@ export class Tomogram {
     this.redraw();
   }
 
-  zoomBy(factor) { // about the middle of what is seen
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    const x = this.left + width / 2 / this.zoom, y = this.top + height / 2 / this.zoom;
+  zoomBy(factor, u = this.canvas.clientWidth / 2, v = this.canvas.clientHeight / 2) { // about a point
+    const x = u / this.zoom + this.left, y = v / this.zoom + this.top;
     this.zoom = Math.max(0.1, Math.min(40, this.zoom * factor));
-    this.left = x - width / 2 / this.zoom;
-    this.top = y - height / 2 / this.zoom;
+    this.left = x - u / this.zoom;
+    this.top = y - v / this.zoom;
     this.zoomed = true;
     this.redraw();
   }
@@ -371,7 +438,11 @@ export class Tomogram {
   }
 
   act(action) {
-    if (action === "next" || action === "back") this.next(action === "next" ? 1 : -1);
+    const way = { next: [1, 0], back: [-1, 0], down: [0, 1], up: [0, -1] }[action.replace("extend", "").toLowerCase()];
+    if (way && action.startsWith("extend")) this.nudge(...way);
+    else if (way && this.adding) this.aim(...way);
+    else if (this.adding && action === "open") this.put(...this.toPlace(...(this.cross ?? [this.canvas.clientWidth / 2, this.canvas.clientHeight / 2])));
+    else if (action === "next" || action === "back") this.next(action === "next" ? 1 : -1);
     else if (action === "deeper" || action === "shallower") this.step(action === "deeper" ? 1 : -1);
     else if (action === "down" || action === "up") this.step(action === "down" ? 5 : -5);
     else if (action === "add") this.add();
