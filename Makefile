@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients test-review test-workflow soak lint format typecheck examples bench lock clean
+.PHONY: help demo test test-clients test-review test-workflow package soak lint format typecheck examples bench lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,14 @@ $(WORKFLOW)/.ready: requirements.lock pyproject.toml
 		--no-build-isolation --editable .
 	@touch $@
 
+package: $(READY) .venv-package/.ready ## Build wheel and sdist into dist/; install and test them on each Python at hand
+	packaging/check.sh
+
+.venv-package/.ready: packaging/requirements.txt
+	$(PYTHON) -m venv .venv-package
+	.venv-package/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 SECONDS ?= 600
 
 soak: $(READY) ## Kill, damage, fill up and race slabkit on one core; SECONDS=600 (docs/reliability.md)
@@ -97,4 +105,4 @@ lock: ## Renew requirements.lock from pyproject.toml
 	rm -rf .venv-lock
 
 clean: ## Remove what make made
-	rm -rf $(VENV) .venv-clients .venv-review .venv-workflow .venv-peers demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-clients .venv-review .venv-workflow .venv-package .venv-peers demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

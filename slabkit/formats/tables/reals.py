@@ -17,8 +17,9 @@ _BOUNDS = np.array([float(f"1e{n}") for n in range(-5, 18)])
 _LEAST, _MOST = 1e-4, 1e15  # repr writes these without an exponent; 1e15 to 1e16 are rare
 _DIGITS = 17
 _SPLITTER = 2.0**27 + 1
-_FOUR = np.array([b"%04d" % number for number in range(10_000)], dtype="S4")
-_FOUR = np.concatenate((_FOUR, np.strings.rstrip(_FOUR, b"0")))  # then without the last zeros
+_PLAIN = [b"%04d" % number for number in range(10_000)]
+# Then without the last zeros; numpy 2.0's own rstrip takes too many off.
+_FOUR = np.array([*_PLAIN, *(four.rstrip(b"0") for four in _PLAIN)], dtype="S4")
 
 
 def real_text(value: float) -> str:
