@@ -62,7 +62,7 @@ $(WORKFLOW)/.ready: requirements.lock pyproject.toml
 		--no-build-isolation --editable .
 	@touch $@
 
-package: $(READY) .venv-package/.ready ## Build wheel and sdist into dist/; install and test them on each Python at hand
+package: .venv-package/.ready ## Build wheel and sdist into dist/; install and test them on each Python at hand
 	packaging/check.sh
 
 .venv-package/.ready: packaging/requirements.txt
