@@ -14,6 +14,7 @@ import pytest
 from command_line import run_in_process
 
 import slabkit as package
+from slabkit.arrays.density_maps import map_diameter
 from slabkit.errors import SlabkitWarning
 from slabkit.formats.tables.classification import read_classes
 from slabkit.formats.tables.native import (
@@ -26,6 +27,7 @@ from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.picking.thresholds import fit_threshold
 from slabkit.steps.auto import Options, commands
 from slabkit.steps.classify import default_classes
+from slabkit.steps.shared.maps import read_map
 from slabkit.steps.shared.thresholds import ThresholdChoice, limit_picks
 
 TYPED = ("auto", "tomograms", "--diameter", "100:350", "-o", "made")
@@ -34,20 +36,34 @@ TYPED = ("auto", "tomograms", "--diameter", "100:350", "-o", "made")
 @pytest.mark.parametrize(
     "options",
     [
-        Options(("a b/*.mrc", "c.mrc"), "out put", (100.0, 350.0), (), 7.3, "bright"),
+        Options(
+            ("a b/*.mrc", "c.mrc"), "out put", (100.0, 350.0), voxel_size=7.3, contrast="bright"
+        ),
         Options(("tomograms",), "", (120.0, 120.0)),
-        Options(("t",), "o", maps=(("ribosome", "maps/6qzp.mrc"), ("", "other.mrc"))),
+        Options(("t",), "o", maps=(("ribosome", "a b.mrc"), ("", "other.mrc"))),
+        Options(("t",), "o", (90.0, 150.0), (("ring", "other.mrc"),), (-60.0, 50.5)),
+        Options(("t",), "o", maps=(("ring", "other.mrc"),), tilt_range=None),
     ],
 )
-def test_auto_runs_the_commands_that_it_prints(monkeypatch, options):
+def test_auto_runs_the_commands_that_it_prints(monkeypatch, tmp_path, options):
     import slabkit.cli.commands as cli
     from slabkit.cli import running
 
+    monkeypatch.chdir(tmp_path)
+    for name, side in (("a b", 12), ("other", 8)):
+        density = np.pad(np.ones((side,) * 3, dtype=np.float32), 8)
+        write_mrc(f"{name}.mrc", density, 10.0, label="test")
     typed = []
     monkeypatch.setattr(running, "execute", lambda run, options, **_: typed.append((run, options)))
     for command in commands(options):
         cli.app(shlex.split(command.line), standalone_mode=False)
-    assert typed == [(command.run, command.options) for command in commands(options)]
+    made = commands(options)
+    assert typed == [(command.run, command.options) for command in made]
+    if not options.diameter:
+        sizes = [map_diameter(*read_map(path), lowpass=40.0) for _, path in options.maps]
+        assert made[1].options.diameter == (round(min(sizes)), round(max(sizes)))
+    if len(options.maps) == 2:
+        assert "--map other=other.mrc" in made[5].line
 
 
 def test_auto_needs_something_to_look_for(slabkit, tmp_path):

@@ -30,7 +30,7 @@ from slabkit.learning.packing import pack_model, unpack_model
 from slabkit.learning.regression import fit_regression, logits_of, softmax
 from slabkit.learning.suggesting import label_gains
 from slabkit.scoring import match_picks, score_picks
-from slabkit.tables import recorded_labels
+from slabkit.tables import ROTATION, recorded_labels
 from slabkit.tomogram import Tomogram, TomogramVoxels
 
 SHAPES = {  # places (z, y, x) of Gaussian lumps, in samples from the centre
@@ -285,6 +285,19 @@ def test_of_predictions_for_one_particle_the_likeliest_stays(kind, kept):
     )
     assert gone.loc["p3", "slabkitSpecies"] == ""
     assert "note=same+20particle+20as+20p5" in gone.loc["p3", "slabkitLedger"]
+
+
+def test_the_orientation_of_the_label_that_decides_counts():
+    one, other, third = (f"{number}.0,0.0,0.0" * 3 for number in (1, 2, 3))
+    picks = pick_table([OPEN] * 4, **{ROTATION: [one, one, "none", "none"]})
+    labels = label_table(
+        (0, YES), (1, YES), (2, YES), (3, NO), **{ROTATION: [other, "none", third, "none"]}
+    )
+    with pytest.warns(SlabkitWarning, match="1 picks had another orientation"):
+        kept = curate_picks(picks, [labels], keep="all").kept
+    assert kept[ROTATION].tolist() == [other, one, third, ""]
+    again = curate_picks(kept, [labels.drop(columns=ROTATION)], keep="all").kept
+    assert again[ROTATION].tolist() == kept[ROTATION].tolist()
 
 
 def test_a_decision_without_a_label_counts_as_a_persons():

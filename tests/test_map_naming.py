@@ -14,6 +14,7 @@ import slabkit
 from slabkit.errors import InputError
 from slabkit.learning.map_evidence import MapFits
 from slabkit.learning.map_naming import name_by_maps
+from slabkit.tables import ROTATION
 
 __all__ = ["sample"]
 
@@ -90,9 +91,9 @@ def test_a_map_of_which_there_is_nothing_names_nothing(scene: tuple) -> None:
 
 
 @pytest.fixture
-def project(sample: tuple, tmp_path: Path) -> tuple[Path, list[str]]:
+def project(sample: tuple, tmp_path: Path) -> tuple[Path, list[str], np.ndarray]:
     """Write the tomogram, the maps and a pick list with eight particles and three other places."""
-    tomogram, picks, names, _, _ = sample
+    tomogram, picks, names, turned, _ = sample
     with mrcfile.new(tmp_path / "t.mrc") as file:
         file.set_data(np.asarray(tomogram.data, dtype=np.float32))
         file.voxel_size = VOXEL
@@ -104,11 +105,11 @@ def project(sample: tuple, tmp_path: Path) -> tuple[Path, list[str]]:
     table = pd.concat([picks, empty], ignore_index=True)
     text = "tomogram,x,y,z\n" + "\n".join(f"t,{x},{y},{z}" for x, y, z in table.to_numpy().tolist())
     (tmp_path / "places.csv").write_text(text + "\n")
-    return tmp_path, names
+    return tmp_path, names, turned
 
 
 def test_name_a_list_with_a_decoy(project: tuple, slabkit) -> None:  # type: ignore[no-untyped-def]
-    folder, names = project
+    folder, names, turned = project
     slabkit("convert", "places.csv", "picks.star", "--tomograms", "t.mrc", cwd=folder)
     arms = [name == "arm" for name in names] + [False] * 3
     line = ["name", "picks.star", "--map", "arm=arm.mrc", "--decoy", "ring=ring.mrc"]
@@ -122,6 +123,18 @@ def test_name_a_list_with_a_decoy(project: tuple, slabkit) -> None:  # type: ign
     slabkit("curate", "picks.star", "names.star", "-o", "arms.star", cwd=folder)
     kept = read_picks(folder / "arms.star").picks
     assert kept["slabkitSpecies"].tolist() == ["arm"] * 4
+    # The list says how each lies, to the step of the orientations, and so does RELION's.
+    slabkit("convert", "arms.star", "relion.star", "--to", "relion5", cwd=folder)
+    slabkit("convert", "relion.star", "back.star", "--tomograms", "t.mrc", cwd=folder)
+    for table in (kept, read_picks(folder / "back.star").picks):
+        pose = np.array([row.split(",") for row in table[ROTATION]], float).reshape(-1, 3, 3)
+        turn = pose @ turned[np.flatnonzero(arms)].transpose(0, 2, 1)
+        angle = np.degrees(np.arccos((np.trace(turn, axis1=1, axis2=2) - 1) / 2))
+        assert angle.max() < 1.5 * 18
+    slabkit("curate", "picks.star", "names.star", "-o", "all.star", "--keep", "all", cwd=folder)
+    slabkit("convert", "all.star", "all.csv", cwd=folder)
+    texts = pd.read_csv(folder / "all.csv", keep_default_na=False)[ROTATION]
+    assert ((texts != "") & (texts != "none")).tolist() == arms
     for words, problem in (
         (["name", "picks.star", "--map", "arm.mrc", "-o", "x.star"], "say of which species"),
         ([*line, "--map", "ring=ring.mrc", "-o", "x.star"], "twice"),
@@ -130,6 +143,21 @@ def test_name_a_list_with_a_decoy(project: tuple, slabkit) -> None:  # type: ign
         (line[:4], "For a pick list, say with -o"),
     ):
         assert problem in slabkit(*words, cwd=folder, code=2).stderr
+
+
+def test_auto_names_what_maps_show(project: tuple, slabkit) -> None:  # type: ignore[no-untyped-def]
+    folder, names, _ = project
+    line = ["auto", "t.mrc", "--map", "arm=arm.mrc", "--map", "ring=ring.mrc", "-o", "made"]
+    slabkit(*line, "--tilt-range", "-60:60", cwd=folder)
+    assert set(read_labels(folder / "made" / "labels.star")["slabkitSource"]) == {"model:maps"}
+    assert (folder / "made" / "report.html").exists()
+    kept = read_picks(folder / "made" / "curated.star").picks
+    centre = np.array([[x, y, 24] for y in (20, 58) for x in (20, 50, 80, 104)]) * VOXEL
+    places = kept[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy()
+    away = np.linalg.norm(centre[:, None] - places, axis=2)
+    assert away.min(axis=1).max() < 30
+    assert kept["slabkitSpecies"].to_numpy()[away.argmin(axis=1)].tolist() == names
+    assert len(kept) == 8
 
 
 read_labels, read_picks = slabkit.read_labels, slabkit.read_picks

@@ -18,10 +18,15 @@ from slabkit.errors import InputError, SlabkitWarning
 from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.programs.shared import orientations
-from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.registry import formats_of
 from slabkit.formats.tables.native import PickList
-from slabkit.tables import PICKS, TOMOGRAMS, make_table, new_pick_ids
+from slabkit.tables import (
+    PICKS,
+    ROTATION,
+    TOMOGRAMS,
+    make_table,
+    new_pick_ids,
+)
 
 ANGLES = st.tuples(
     st.floats(-180, 180), st.floats(0, 180) | st.sampled_from([0.0, 180.0]), st.floats(-180, 180)

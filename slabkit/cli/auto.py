@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from slabkit.cli.options import common, picking
-from slabkit.cli.options.declare import argument
+from slabkit.cli.options.declare import argument, option
+from slabkit.cli.options.values import named_maps
 from slabkit.cli.running import command
 from slabkit.steps.auto import Options, run
 
@@ -17,7 +18,15 @@ auto = command(
     tomograms=argument("Volumes, folders, globs, tables of tomograms, copick:CONFIG.json."),
     out=common.OUT_FOLDER,
     diameter=picking.SIZES,
-    maps=picking.MAPS,
+    maps=option(
+        "Name the picks by this density map, as slabkit name does, and pick blobs of the maps' "
+        "sizes; once for each species (without NAME: as the file is named).",
+        "[NAME=]MAP.mrc",
+        flags="--map",
+        parse=named_maps,
+        kind=list[str],
+    ),
+    tilt_range=picking.TILT_RANGE,
     voxel_size=common.VOXEL_SIZE,
     contrast=common.CONTRAST,
     **common.FRAME_WITH_JOBS,

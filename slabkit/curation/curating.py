@@ -30,6 +30,7 @@ from slabkit.errors import InputError, warn
 from slabkit.tables import (
     LEDGER,
     PICKS,
+    ROTATION,
     ledger_entries,
     ledger_of,
     require_unique,
@@ -280,7 +281,9 @@ def _both(votes: pd.DataFrame, count: int) -> npt.NDArray[np.bool_]:
 def _carry(
     curated: pd.DataFrame, votes: pd.DataFrame, decision: npt.NDArray[np.object_]
 ) -> pd.DataFrame:
-    """Take class, score, source, round and species from the latest label that agrees."""
+    """Take class, score, source, round, species and pose from the latest label that agrees."""
+    import pandas as pd
+
     winner = deciding(votes, decision)
     rows = winner["pick"].to_numpy()
     for target, source, default in (
@@ -304,6 +307,17 @@ def _carry(
     species = curated["slabkitSpecies"].to_numpy(dtype=object)
     species[rows[named]] = winner["slabkitSpecies"].to_numpy(dtype=object)[named]
     curated["slabkitSpecies"] = species
+    if ROTATION in winner.columns:
+        turned = winner[ROTATION].fillna("").replace("none", "").to_numpy(dtype=object)
+        known = turned != ""
+        own = curated.get(ROTATION, pd.Series("", curated.index)).replace("none", "")
+        before = own.to_numpy(dtype=object)
+        after = before.copy()
+        after[rows[known]] = turned[known]
+        other = int(((after != before) & (before != "")).sum())
+        if other:
+            warn(f"{other} picks had another orientation; that of the latest label counts.")
+        curated[ROTATION] = after
     return curated
 
 

@@ -18,6 +18,7 @@ from slabkit.tables import (
     LABELS,
     LEDGER,
     MODEL_SOURCE,
+    ROTATION,
     TIME,
     empty_table,
     label_entries,
@@ -51,7 +52,8 @@ def pool_labels(
     import pandas as pd
 
     checked = [validate_table(table, LABELS, "labels") for table in label_tables]
-    names = [*LABELS.names, *([TIME] if any(TIME in one.columns for one in checked) else [])]
+    extra = [name for name in (TIME, ROTATION) if any(name in one.columns for one in checked)]
+    names = [*LABELS.names, *extra]
     checked = [one.reindex(columns=names) for one in checked]
     labels = pd.concat(checked, ignore_index=True) if checked else empty_table(LABELS)
     ids = pd.Index(picks["slabkitPickId"])

@@ -23,7 +23,15 @@ from slabkit.arrays.exact import exp
 from slabkit.arrays.neighbours import group_neighbours
 from slabkit.errors import InputError
 from slabkit.learning.map_evidence import MapFits, RotatedMap, fit_maps
-from slabkit.tables import LABELS, MODEL_SOURCE, PROBABILITY, empty_table, make_table
+from slabkit.tables import (
+    LABELS,
+    MODEL_SOURCE,
+    PROBABILITY,
+    ROTATION,
+    empty_table,
+    make_table,
+    rotation_text,
+)
 from slabkit.tomogram import Tomogram
 
 if TYPE_CHECKING:
@@ -153,6 +161,7 @@ def name_picks(
     labels : DataFrame
         `slabkit.tables.LABELS`, a row a pick in the order of ``picks``: accepted, with species and
         the place that fits best (``slabkitCentreX`` and so on), or rejected.
+        ``slabkitRotation`` is the map's orientation there, of those that were compared.
         ``slabkitScore`` is the probability of the decision, ``slabkitProbability_NAME`` that of
         each species, ``slabkitProbability_none`` that of none (decoys among these).
     duplicates : int
@@ -197,6 +206,7 @@ def name_picks(
     every = np.arange(len(chosen))
     centre = everywhere[chosen] + fit.shift[every, found.best]
     centre[~found.named] = np.nan
+    pose = map(rotation_text, fit.rotation[every, found.best].round(6))
     known = found.probability[:, : len(names)]
     none = found.probability[:, len(names) :].sum(axis=1)
     best = np.where(found.named, found.best, 0)
@@ -211,6 +221,7 @@ def name_picks(
             "slabkitSource": f"{MODEL_SOURCE}maps",
             "slabkitSpecies": np.where(found.named, np.array(names, dtype=object)[best], ""),
             **{f"slabkitCentre{axis}": centre[:, k].round(2) for k, axis in enumerate("XYZ")},
+            ROTATION: np.where(found.named, np.array(list(pose), dtype=object), ""),
             **{f"{PROBABILITY}{name}": known[:, k].round(4) for k, name in enumerate(names)},
             f"{PROBABILITY}none": none.round(4),
         },

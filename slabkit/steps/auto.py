@@ -12,11 +12,11 @@ from slabkit.errors import InputError, SlabkitError
 from slabkit.execution.frame import Frame
 from slabkit.execution.reporting import Progress, Reporter, StepResult
 from slabkit.formats.picks.context import PickReading
-from slabkit.steps import classify, curate, label, minislab, pick_blob, pick_template, report, slab
+from slabkit.steps import classify, curate, label, minislab, name, pick_blob, report, slab
 from slabkit.steps import map as map_picks
 from slabkit.steps.shared.galleries import GalleryOptions
 from slabkit.tomogram import Reading
-from slabkit.units import Contrast
+from slabkit.units import DEFAULT_TILT_RANGE, Contrast, TiltRange
 
 if TYPE_CHECKING:
     import contextlib
@@ -32,12 +32,13 @@ _PICKING = 3  # commands up to the list of picks
 
 @dataclass(frozen=True)
 class Options:
-    """The options of ``slabkit auto``; ``maps``: species and file, instead of blobs."""
+    """The options of ``slabkit auto``; ``maps``: species and file, which name the picks."""
 
     tomograms: tuple[str, ...]
     out: str
     diameter: tuple[float, float] | None = None
     maps: tuple[tuple[str, str], ...] = ()
+    tilt_range: TiltRange = DEFAULT_TILT_RANGE  # of the maps
     voxel_size: float | None = None
     contrast: Contrast | None = None
 
@@ -53,14 +54,15 @@ class Command:
 
 def commands(options: Options) -> list[Command]:
     """Give the commands of the chain, in order; their results go to the folder ``out``."""
+    named = tuple((species or Path(file).stem, file) for species, file in options.maps)
+    options = replace(options, maps=named)
 
-    def at(name: str) -> str:
-        return str(Path(options.out) / name)
+    def at(file: str) -> str:
+        return str(Path(options.out) / file)
 
     slabs, picks2d, picks = at("slabs/slabs.star"), at("picks2d.star"), at("picks.star")
     minislabs, classified = at("minislabs/minislabs.star"), at("classes/classified.star")
     labels, rejected = at("labels.star"), at("rejected.star")
-    rule = ["label", classified, "--minislabs", minislabs, "--auto"]
     given = {"--voxel-size": options.voxel_size, "--contrast": options.contrast}
     typed = [part for name, one in given.items() if one is not None for part in (name, f"{one}")]
     return [
@@ -93,11 +95,7 @@ def commands(options: Options) -> list[Command]:
             classify.run,
             classify.Options(minislabs, at("classes")),
         ),
-        Command(
-            shlex.join([*rule, "--picks", picks, "-o", labels]),
-            label.run,
-            label.Options((classified,), minislabs, labels, auto=True, picks=picks),
-        ),
+        _labels(options, picks, minislabs, classified, labels),
         Command(
             shlex.join(["curate", picks, labels, "-o", at("curated.star"), "--rejected", rejected]),
             curate.run,
@@ -112,33 +110,71 @@ def commands(options: Options) -> list[Command]:
 
 
 def _picking(options: Options, slabs: str, picks2d: str) -> Command:
-    precision = ["--target-precision", f"{TARGET_PRECISION:g}"]
-    if options.maps:
-        maps = [
-            part
-            for name, path in options.maps
-            for part in ("--map", f"{name}={path}" if name else path)
-        ]
-        return Command(
-            shlex.join(["pick", "template", slabs, "-o", picks2d, *maps, *precision]),
-            pick_template.run,
-            pick_template.Options(
-                slabs=slabs, out=picks2d, maps=options.maps, target_precision=TARGET_PRECISION
-            ),
-        )
-    if options.diameter is None:
+    """Give the command that picks: what maps name anyway needs no threshold of its own."""
+    diameter = options.diameter
+    if diameter is None and options.maps:
+        diameter = _diameters(options.maps)
+    if diameter is None:
         raise InputError("say what to look for: --diameter MIN:MAX in Å, or --map NAME=MAP.mrc.")
-    low, high = options.diameter
-    size = f"{low:g}" if low == high else f"{low:g}:{high:g}"
+    low, high = diameter
+    words = ["--diameter", f"{low:g}" if low == high else f"{low:g}:{high:g}"]
+    if not options.maps:
+        words += ["--target-precision", f"{TARGET_PRECISION:g}"]
     return Command(
-        shlex.join(["pick", "blob", slabs, "-o", picks2d, "--diameter", size, *precision]),
+        shlex.join(["pick", "blob", slabs, "-o", picks2d, *words]),
         pick_blob.run,
         pick_blob.Options(
             slabs=slabs,
             out=picks2d,
-            diameter=options.diameter,
-            target_precision=TARGET_PRECISION,
+            diameter=diameter,
+            target_precision=None if options.maps else TARGET_PRECISION,
         ),
+    )
+
+
+def _diameters(maps: tuple[tuple[str, str], ...]) -> tuple[float, float]:
+    """Measure the smallest and the largest of the maps, in whole Å."""
+    from slabkit.arrays.density_maps import map_diameter
+    from slabkit.steps.shared.maps import read_map
+
+    found = []
+    for _, file in maps:
+        density, voxel_size = read_map(file)
+        try:
+            found.append(float(round(map_diameter(density, voxel_size, lowpass=40.0))))
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from error
+    return min(found), max(found)
+
+
+def _labels(options: Options, picks: str, minislabs: str, classified: str, labels: str) -> Command:
+    """Give the command that says which picks are particles: maps, or else the classes."""
+    if not options.maps:
+        return Command(
+            shlex.join(
+                [
+                    "label",
+                    classified,
+                    "--minislabs",
+                    minislabs,
+                    "--auto",
+                    "--picks",
+                    picks,
+                    "-o",
+                    labels,
+                ]
+            ),
+            label.run,
+            label.Options((classified,), minislabs, labels, auto=True, picks=picks),
+        )
+    words = [part for name, path in options.maps for part in ("--map", f"{name}={path}")]
+    tilts = options.tilt_range
+    if tilts != DEFAULT_TILT_RANGE:
+        words += ["--tilt-range", "none" if tilts is None else f"{tilts[0]:g}:{tilts[1]:g}"]
+    return Command(
+        shlex.join(["name", picks, *words, "-o", labels]),
+        name.run,
+        name.Options(picks, options.maps, labels, tilt_range=tilts),
     )
 
 

@@ -22,6 +22,10 @@ DECISIONS = ("accepted", "rejected", "undecided")
 MODEL_SOURCE = "model:"
 """What the source of labels begins with that a model predicted; its id follows."""
 
+ROTATION = "slabkitRotation"
+"""Extra column of picks and labels with nine numbers, comma-separated: the matrix, row by row, that
+turns the reference (x, y, z) into the tomogram."""
+
 PROBABILITY = "slabkitProbability_"
 """What columns of labels begin with that say how likely a pick is of a species, or ``none``."""
 

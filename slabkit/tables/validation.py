@@ -21,6 +21,11 @@ _PIECE = 50_000
 _DTYPES = {"string": "str", "integer": "int64", "real": "float64"}
 
 
+def rotation_text(matrix: npt.NDArray[np.float64]) -> str:
+    """Write a 3 × 3 matrix as the column `ROTATION` has it."""
+    return ",".join(repr(float(value) + 0.0) for value in matrix.ravel())
+
+
 def empty_table(schema: Schema) -> pd.DataFrame:
     """Make the table with no rows: all columns of the schema with their types."""
     return make_table(schema, {column.name: [] for column in schema.columns})

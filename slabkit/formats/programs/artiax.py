@@ -9,7 +9,6 @@ import numpy as np
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.csv_columns import csv_columns
-from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.programs.shared.orientations import (
     RELION_ANGLES,
     artiax_angles,
@@ -29,6 +28,7 @@ from slabkit.formats.programs.shared.rows import (
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
 from slabkit.formats.tables.reals import real_text
+from slabkit.tables import ROTATION
 
 if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList

@@ -16,7 +16,6 @@ from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.csv_columns import csv_rows, delimiter_of
-from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.programs.shared.orientations import rotation_texts
 from slabkit.formats.programs.shared.result_values import pooled_results, read_result_table
 from slabkit.formats.programs.shared.rows import placed
@@ -28,7 +27,13 @@ from slabkit.formats.programs.shared.values import (
 )
 from slabkit.formats.source import Source
 from slabkit.formats.tables.reals import real_text
-from slabkit.tables import PICKS, names_listed, repeated, rows_named
+from slabkit.tables import (
+    PICKS,
+    ROTATION,
+    names_listed,
+    repeated,
+    rows_named,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from slabkit.errors import InputError, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
-from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.programs.shared.orientations import (
     RELION_ANGLES,
     dynamo_angles,
@@ -37,7 +36,11 @@ from slabkit.formats.programs.shared.rows import (
 from slabkit.formats.programs.shared.values import parse_numbers
 from slabkit.formats.source import Source
 from slabkit.formats.tables.reals import real_text
-from slabkit.tables import TOMOGRAMS, make_table
+from slabkit.tables import (
+    ROTATION,
+    TOMOGRAMS,
+    make_table,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

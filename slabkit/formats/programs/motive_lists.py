@@ -16,7 +16,6 @@ import numpy as np
 from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
-from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.programs.shared.orientations import (
     RELION_ANGLES,
     artiax_angles,
@@ -37,6 +36,7 @@ from slabkit.formats.programs.shared.values import optional_numbers, parse_numbe
 from slabkit.formats.source import Source
 from slabkit.formats.tables.reals import real_text
 from slabkit.formats.volumes.em import HEADER_BYTES, em_header, float_em, require_em
+from slabkit.tables import ROTATION
 
 if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList

@@ -12,21 +12,23 @@ from slabkit.errors import FormatError
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.json_values import (
-    ROTATION,
     extra_columns,
     json_location,
     json_matrix,
     load_json,
     pick_objects,
     rotation_matrix,
-    rotation_text,
     whole_number,
 )
 from slabkit.formats.programs.shared.orientations import with_rotations
 from slabkit.formats.programs.shared.rows import file_a_tomogram, placed, points_in_voxels
 from slabkit.formats.programs.shared.values import typed_columns
 from slabkit.formats.source import Source
-from slabkit.tables import PICKS
+from slabkit.tables import (
+    PICKS,
+    ROTATION,
+    rotation_text,
+)
 
 if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList

@@ -17,7 +17,6 @@ from slabkit.formats.programs.relion.subtomograms import (
     said_pixels,
 )
 from slabkit.formats.programs.shared import relion_star
-from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.programs.shared.orientations import (
     RELION_ANGLES,
     SUBTOMOGRAM_ANGLES,
@@ -38,7 +37,10 @@ from slabkit.formats.programs.shared.relion_star import (
 from slabkit.formats.programs.shared.rows import POSITIONS, placed
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star_writing import format_star
-from slabkit.tables import PICKS
+from slabkit.tables import (
+    PICKS,
+    ROTATION,
+)
 
 if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList

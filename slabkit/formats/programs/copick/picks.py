@@ -13,7 +13,6 @@ from slabkit.errors import FormatError, InputError, warn
 from slabkit.formats.file_format import FileFormat, ParsedPicks
 from slabkit.formats.picks.given import Context
 from slabkit.formats.programs.shared.json_values import (
-    ROTATION,
     extra_columns,
     json_location,
     json_matrix,
@@ -21,14 +20,17 @@ from slabkit.formats.programs.shared.json_values import (
     json_text,
     pick_objects,
     rotation_matrix,
-    rotation_text,
     whole_number,
 )
 from slabkit.formats.programs.shared.orientations import with_rotations
 from slabkit.formats.programs.shared.values import typed_columns
 from slabkit.formats.source import Source
 from slabkit.names import composed
-from slabkit.tables import PICKS
+from slabkit.tables import (
+    PICKS,
+    ROTATION,
+    rotation_text,
+)
 
 if TYPE_CHECKING:
     from slabkit.formats.tables.native import PickList

@@ -28,7 +28,6 @@ from slabkit.formats.programs.relion.optics import (
     optics_groups,
     unique_names,
 )
-from slabkit.formats.programs.shared.json_values import ROTATION
 from slabkit.formats.programs.shared.orientations import (
     RELION_ANGLES,
     SUBTOMOGRAM_ANGLES,
@@ -57,7 +56,10 @@ from slabkit.formats.programs.shared.rows import POSITIONS, names_of_file, place
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
 from slabkit.formats.tables.star_writing import format_star
-from slabkit.tables import PICKS
+from slabkit.tables import (
+    PICKS,
+    ROTATION,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,13 +12,10 @@ import numpy.typing as npt
 
 from slabkit.errors import FormatError, InputError
 from slabkit.formats.programs.shared.values import TEXT_NAMES, parse_numbers
-from slabkit.tables import PICKS, check_width
+from slabkit.tables import PICKS, ROTATION, check_width
 
 if TYPE_CHECKING:
     import pandas as pd
-
-ROTATION = "slabkitRotation"
-"""Extra column with nine numbers, comma-separated: the rotation matrix, row by row."""
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _POSITION = ("slabkitX", "slabkitY", "slabkitZ")
@@ -74,11 +71,6 @@ def json_text(value: Any, name: str, where: str) -> str:
     if not isinstance(value, str):
         raise FormatError(f"{where}: {name} is {shown(value)}; it must be text.")
     return value
-
-
-def rotation_text(matrix: npt.NDArray[np.float64]) -> str:
-    """Write a 3 × 3 matrix as the `ROTATION` column has it."""
-    return ",".join(repr(float(value) + 0.0) for value in matrix.ravel())
 
 
 def rotation_matrix(text: str, where: str) -> list[list[float]]:

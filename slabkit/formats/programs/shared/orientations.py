@@ -22,8 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.errors import InputError
-from slabkit.formats.programs.shared.json_values import ROTATION, rotation_matrices, rotation_text
+from slabkit.formats.programs.shared.json_values import (
+    rotation_matrices,
+)
 from slabkit.formats.programs.shared.values import coordinates
+from slabkit.tables import ROTATION, rotation_text
 
 if TYPE_CHECKING:
     import pandas as pd
