@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,12 @@ from slabkit.formats.tables.native import (
     read_native_picks,
     write_labels,
 )
+from slabkit.review import command as review_command
+from slabkit.review.listing import Listing
+from slabkit.review.ordering import suggested_order
+from slabkit.review.team import LEASE, Team
 from slabkit.tables import LABELS, make_table
-from slabkit.tables.events import event_labels
+from slabkit.tables.events import Event, event_labels
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
@@ -153,6 +158,14 @@ def test_the_same_log_is_at_the_same_port_if_that_is_free(serve):
         socket.create_server(("127.0.0.1", taken))
 
 
+@pytest.mark.parametrize("name", ["localhost", "localhost.localdomain", "vm", "vm.site.example"])
+def test_the_link_for_others_is_not_to_their_own_machine(monkeypatch, name):
+    monkeypatch.setattr(socket, "getfqdn", lambda: name)
+    link = review_command._links("0.0.0.0", 8765, {"ann": "t"})["ann"]
+    assert "localhost" not in link
+    assert ("vm.site" in link) == ("vm.site" in name)
+
+
 def test_nobody_sees_in_the_list_what_others_said(serve, review_folder, slabkit):
     server = serve("--reviewer", "ann", "--species", "ribosome", "-o", "before.sqlite")
     server.click([0], species="ribosome")
@@ -221,6 +234,40 @@ def test_a_team_shares_the_work_blindly(serve, review_folder):
     assert pair["agree"] == pytest.approx(1 - 1 / len(shared), abs=1e-4)
     server.click([one], "rejected", who="kim")
     assert json.loads(server.ask("api/team"))["disputed"] == 0
+
+
+def test_a_lease_ends_some_time_after_the_last_decision():
+    ids, order = [f"p{number}" for number in range(20)], np.arange(20)
+    team = Team(ids, "review", batch=5)
+    begun = datetime(2026, 11, 27, 10, tzinfo=UTC)
+
+    def ben_gets(seconds):
+        return team.next_batch("ben", order, begun.timestamp() + seconds).tolist()
+
+    body = {"picks": ids[:5]}
+    team.lease(Event("k1", "2026-11-27T10:00:00Z", "ann", "review", "lease", body))
+    assert ben_gets(LEASE - 1) == [5, 6, 7, 8, 9]
+    assert ben_gets(LEASE + 1) == [0, 1, 2, 3, 4]
+    body = {"picks": ids[:1], "decision": "accepted"}
+    team.decide(Event("k2", "2026-11-27T10:10:00Z", "ann", "review", "decide", body))
+    assert ben_gets(LEASE + 1) == [5, 6, 7, 8, 9]
+    assert ben_gets(600 + LEASE + 1) == [1, 2, 3, 4, 5]
+
+
+def test_the_probability_of_a_few_picks_does_not_tell_what_others_said():
+    ids = [f"t1-{number}" for number in range(40)]
+    classes = np.array([1] * 39 + [2], dtype=np.uint16)  # the last is alone in its class
+    columns = {"tomogram": np.zeros(40, np.uint32), "class": classes}
+    columns["score"] = np.full(40, np.nan, np.float32)
+    unused = {"layout": None, "pixel_size": 1.0, "box": 1.0, "depth": 1.0, "set_id": ""}
+    listing = Listing(np.array(ids, object), columns, ["t1"], ["", "1", "2"], **unused)
+    found = []
+    for decision in ("accepted", "rejected"):
+        said = {"slabkitPickId": [ids[-1], *ids[:30]]}
+        said |= {"slabkitDecision": [decision] + ["accepted", "rejected"] * 15}
+        labels = make_table(LABELS, said | {"slabkitAuthor": ["ann"] + ["ben"] * 30})
+        found.append(suggested_order(listing, labels, 4.0)[1])
+    assert found[0][-1] == found[1][-1]
 
 
 def test_a_second_server_and_bad_options_are_refused(serve, review_folder, slabkit):

@@ -29,7 +29,8 @@ _APPLICATION = 0x736C6162  # "slab", in the header of the file
 _VERSION = 1
 # File systems on which several machines may have the file, so that no memory is shared.
 _SHARED = ("nfs", "cifs", "smb", "9p", "afs", "lustre", "gpfs", "beegfs", "fuse.sshfs", "ceph",
-           "fuse.ceph", "fuse.glusterfs", "pvfs", "ncpfs", "fhgfs", "vboxsf")  # fmt: skip
+           "fuse.ceph", "fuse.glusterfs", "wekafs", "panfs", "quobyte", "fuse.quobyte", "pvfs",
+           "ncpfs", "fhgfs", "vboxsf")  # fmt: skip
 _MOUNTS = Path("/proc/self/mounts")
 _TABLES = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",

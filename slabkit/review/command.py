@@ -236,10 +236,21 @@ def _listening(host: str, port: int, log: Path) -> socket.socket:
 def _links(host: str, port: int, tokens: dict[str, str]) -> dict[str, str]:
     shown = host
     if host in ("0.0.0.0", "::", ""):
-        shown = socket.getfqdn()
+        shown = _own_name()
     elif ":" in host:
         shown = f"[{host}]"
     return {name: f"http://{shown}:{port}/?token={token}" for name, token in tokens.items()}
+
+
+def _own_name() -> str:
+    """Name this machine as others may reach it: its full name, or else its address."""
+    name = socket.getfqdn()
+    if "." in name and not name.startswith("localhost"):
+        return name
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent; it only chooses the address
+        return str(probe.getsockname()[0])
+    return socket.gethostname()
 
 
 def _user() -> str:

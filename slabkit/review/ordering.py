@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 FIRST = 960
 """Picks that `suggest` puts in order; the others follow, the least sure first."""
 
+_FEW = 3  # picks that are alike
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -51,7 +53,13 @@ def suggested_order(
     left = np.ones(len(listing), dtype=bool)
     left[first] = False
     # Of all picks, as if none were decided: nobody is to see in it what others say.
-    probability = (posterior.accepted / (posterior.accepted + posterior.rejected))[posterior.cell]
+    share = posterior.accepted / (posterior.accepted + posterior.rejected)
+    few = np.bincount(posterior.cell, minlength=len(share)) < _FEW
+    if few.any() and labels["slabkitAuthor"].nunique() > 1:  # it would tell what was said of them
+        own = labels["slabkitPickId"].isin(listing.ids[few[posterior.cell]])
+        without = label_posterior(candidates, labels[~own])
+        share[few] = (without.accepted / (without.accepted + without.rejected))[few]
+    probability = share[posterior.cell]
     rest = least_sure_first(probability, result.expected_f_beta / (1 + beta**2), left)
     rest = rest[left[rest]]
     about = {

@@ -104,6 +104,7 @@ def test_what_was_done_is_there_again_and_can_be_taken_back(serve, visit, labels
     person.press("a", "r", "2", "z")
     person.saved()
     again = visit(server)
+    assert again.focus() == 2  # the first that is left
     assert again.page.inner_text("#counts").startswith("1 accepted, 1 rejected, 0 undecided")
     again.press("y", "z", "z", "z", "y")
     again.saved()

@@ -105,6 +105,12 @@ export class Grid {
     this.app.told();
   }
 
+  resume() { // where one left off: at the first that is not decided
+    const { decision } = this.app.decisions;
+    this.move(Math.max(0, this.view.findIndex((row) => !decision[row])));
+    this.resumed = this.focus;
+  }
+
   focusRow(row) {
     const place = this.view.indexOf(row);
     if (place >= 0) this.move(place);

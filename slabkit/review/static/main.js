@@ -24,7 +24,7 @@ export class App {
   async start() {
     const [data, mine] = await Promise.all([this.source.list(), this.source.mine()]);
     this.data = data;
-    document.title = `slabkit review: ${data.count} minislabs`;
+    document.title = `slabkit review: ${data.count} minislabs${data.team ? `, ${data.reviewer}` : ""}`;
     this.decisions = new Decisions(data.count, data.species, data.classes, this.source);
     this.decisions.load(mine);
     this.listing = new Listing(data, this.decisions);
@@ -52,6 +52,7 @@ export class App {
     this.buttons();
     this.changed("all");
     this.show("tiles");
+    this.grid.resume();
     addEventListener("beforeunload", (event) => { if (this.decisions.waiting.length) event.preventDefault(); });
     this.keysStay();
     this.learnOrder();
@@ -335,7 +336,10 @@ export class App {
           this.listing.setSuggested(order.arrays.order, order.arrays.probability);
           const { sort, scope } = this.listing;
           const changes = sort === "probability" || (sort === "suggest" && !scope);
-          if (first && changes && this.grid.focus === 0) this.filter({});
+          if (first && changes && this.grid.focus === this.grid.resumed) {
+            this.filter({});
+            this.grid.resume();
+          }
           else if (first) this.panel.build();
           else this.panel.progress();
         }

@@ -92,7 +92,7 @@ export class Panel {
     close.className = "close";
     this.element.replaceChildren(
       close,
-      ...(data.team ? [section("Your batch", this.batch())] : []),
+      ...(data.team ? [section(`Your batch, ${data.reviewer}`, this.batch())] : []),
       section("Order",
         field("sort", "by", select(sorts, listing.sort, (value) => app.sort(value, listing.reverse))),
         field("reverse", "backwards", check(listing.reverse, (value) => app.sort(listing.sort, value))),

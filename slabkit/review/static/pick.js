@@ -38,7 +38,9 @@ export class Pick {
     if (!this.cached.has(row)) {
       const { source, data } = this.app;
       const volumes = data.volumes ? [source.cube(row), source.slab(row)] : [];
-      this.cached.set(row, Promise.all(volumes.map((one) => one.catch((error) => error))));
+      const wanted = Promise.all(volumes.map((one) => one.catch((error) => error)));
+      wanted.then((found) => { wanted.found = found; });
+      this.cached.set(row, wanted);
       while (this.cached.size > 24) this.cached.delete(this.cached.keys().next().value);
     }
     return this.cached.get(row);
@@ -51,27 +53,33 @@ export class Pick {
     if (row < 0) return;
     this.current = row;
     this.app.store.want([row]);
-    this.cube = this.slab = null;
     this.facts = null;
+    const volumes = this.fetch(row);
+    this.hold(volumes.found); // shown at once where it was fetched ahead
     this.paint();
     try {
-      const [facts, [cube, slab]] = await Promise.all([this.app.source.pick(row), this.fetch(row)]);
+      const [facts, found] = await Promise.all([this.app.source.pick(row), volumes]);
       if (this.current !== row) return;
       this.facts = facts;
-      this.trouble = cube instanceof Error ? cube.message : "";
-      this.cube = cube && !(cube instanceof Error) ? cube : null;
-      this.slab = slab && !(slab instanceof Error) ? slab : null;
+      if (this.waiting) this.hold(found);
     } catch (error) {
       this.trouble = error.message;
-    }
-    if (this.cube) {
-      this.depth.min = 0;
-      this.depth.max = this.cube.side - 1;
-      this.depth.value = this.cube.side / 2;
     }
     this.paint();
     const next = this.app.listing.view[this.app.grid.focus + 1];
     if (next !== undefined) this.fetch(next);
+  }
+
+  hold(found) { // the cube and the slab of a pick, or that they are not here yet
+    const [cube, slab] = found ?? [];
+    this.waiting = !found && this.app.data.volumes;
+    this.trouble = cube instanceof Error ? cube.message : "";
+    this.cube = cube && !(cube instanceof Error) ? cube : null;
+    this.slab = slab && !(slab instanceof Error) ? slab : null;
+    if (!this.cube) return;
+    this.depth.min = 0;
+    this.depth.max = this.cube.side - 1;
+    this.depth.value = this.cube.side / 2;
   }
 
   redraw() { this.paint(); }
@@ -124,10 +132,13 @@ export class Pick {
     if (tile) this.put("tile", tile, data.side, data.side, data.pixel, `minislab, ${data.box.toFixed(0)} Å wide, ${data.depth.toFixed(0)} Å deep`);
     else if (row < data.count) setTimeout(() => this.current === row && this.paint(), 60);
     this.frame("tile").figure.hidden = row >= data.count;
-    const { cube } = this;
-    for (const plane of ["xy", "xz", "yz"]) this.frame(plane).figure.hidden = !cube;
-    this.frame("slab").figure.hidden = !this.slab;
-    this.depth.closest(".field").hidden = !cube;
+    const { cube, waiting } = this;
+    for (const plane of ["xy", "xz", "yz", "slab"]) { // what is awaited keeps its room
+      const { figure, canvas } = this.frame(plane);
+      figure.hidden = !waiting && !(plane === "slab" ? this.slab : cube);
+      if (waiting) canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    }
+    this.depth.closest(".field").hidden = !waiting && !cube;
     if (cube) this.paintCube(cube);
     if (this.slab) this.paintSlab(this.slab);
     this.write(grid);
