@@ -14,6 +14,7 @@ import numpy as np
 from slabkit.arrays.exact import exponentiate, on_grid, times
 from slabkit.errors import InputError, MissingDependencyError
 
+_COLUMNS = 2000  # that are transformed at a time, so that a processor's cache holds them
 _WHOLE = 2.0**26  # of a length of 1; see `on_grid`
 DEVICE_MEMORY = 4.0  # GB
 
@@ -37,9 +38,11 @@ class Backend:
         """Give an uninitialised array of float32."""
         return np.empty(shape, dtype=np.float32)
 
-    def no_waves(self, shape: tuple[int, ...]) -> Any:
-        """Give zeros of complex64."""
-        return np.zeros(shape, dtype=np.complex64)
+    def no_waves(self, shape: tuple[int, ...], first: int) -> Any:
+        """Give an array of complex64: the first rows uninitialised, the others 0."""
+        waves = np.empty(shape, dtype=np.complex64)
+        waves[first:] = 0
+        return waves
 
     def highest(self, array: Any, axis: int) -> Any:
         """Give the maxima along an axis."""
@@ -69,13 +72,27 @@ class Backend:
         """Write the product of complex64 matrices, times a factor; rows are of length 1 at most."""
         whole = np.rint(np.ascontiguousarray(rows).view(np.float32) * np.float32(_WHOLE))
         found = whole.astype(np.float64) @ operand[0]
-        np.multiply(found, factor * operand[1], out=out.view(np.float32), casting="same_kind")
+        found *= factor * operand[1]
+        np.copyto(out.view(np.float32), found, casting="same_kind")
 
     def from_orders(self, waves: Any, count: int) -> Any:
         """Sum complex waves of 0, 1, ... periods, on the first axis, at ``count`` places."""
         from scipy.fft import irfft
 
-        return irfft(waves, count, axis=0, norm="forward", overwrite_x=True)
+        out = self.empty((count, *waves.shape[1:]))
+        for start in range(0, waves.shape[1], _COLUMNS):
+            part = np.s_[:, start : start + _COLUMNS]
+            out[part] = irfft(waves[part], count, axis=0, norm="forward")
+        return out
+
+    def bounds(self, waves: Any) -> Any:
+        """Give for each column of waves what no value of `from_orders` is above (but rounding)."""
+        total, one = np.zeros((2, *waves.shape[1:]), dtype=np.float32)
+        for wave in waves[1:]:
+            total += np.abs(wave, out=one)
+        total *= 2
+        total += waves[0].real
+        return total
 
     def to_orders(self, values: Any) -> Any:
         """Give the complex waves on the first axis; undoes `from_orders` but for a factor."""

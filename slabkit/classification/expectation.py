@@ -27,6 +27,7 @@ from slabkit.classification.harmonics import (
 
 _BATCH_VALUES = 2_000_000
 NEGLIGIBLE = 1e-4  # a posterior below this adds nothing to an average
+_ROUNDING = 1e-5  # of the numbers that a sum of waves is of
 _FAR = 23.0  # below the highest logarithm, all rotations of a class and shift are next to nothing
 
 
@@ -150,7 +151,7 @@ class Comparison:
         backend, basis = self._backend, self.basis
         count, (classes, shifts) = len(images), to.shape
         on_device = backend.put(images)
-        waves = backend.no_waves((self.rotations // 2 + 1, count, classes * shifts))
+        waves = backend.no_waves((self.rotations // 2 + 1, count, classes * shifts), basis.orders)
         for order, (part, bank) in enumerate(zip(basis.slices, to.bank, strict=True)):
             periods = int(self._periods[order])
             # Waves are real: but for the least and the most periods, half of each is its mirror's.
@@ -158,18 +159,13 @@ class Comparison:
             if order < len(waves):
                 backend.complex_product(on_device[:, part], bank, scale, waves[order])
             else:
-                more = backend.no_waves((count, classes * shifts))
+                more = backend.no_waves((count, classes * shifts), count)
                 backend.complex_product(on_device[:, part], bank, scale, more)
                 waves[periods] += more.conj() if self._mirrored[order] else more
         waves[0] += to.offset
-        score = backend.from_orders(waves, self.rotations)
-        del waves
-        top = backend.highest(score, 0)
-        highest = backend.highest(top, 1)
-        image, column = np.nonzero(backend.get(top >= highest[:, None] - _FAR))
-        pair = image * (classes * shifts) + column
-        score = backend.columns(score.reshape(self.rotations, -1), backend.put(pair))
-        score -= highest[backend.put(image)]
+        pair, score, highest = self._near(waves)
+        image, column = np.divmod(pair, classes * shifts)
+        score -= backend.put(highest[image])
         backend.exponentiate(score)
         summed = np.zeros((count, classes * shifts))
         summed[image, column] = backend.get(score.sum(0))  # over rotations
@@ -185,7 +181,7 @@ class Comparison:
         chosen = backend.get(score[:, backend.put(place)])
         best_rotation = chosen.argmax(0)
         # What the best pose scored, without priors and norms: the product of image and reference.
-        reached = log(np.maximum(chosen.max(0), 1e-30)) + backend.get(highest)
+        reached = log(np.maximum(chosen.max(0), 1e-30)) + highest
         agreement = (reached - to.offset_host.ravel()[best]) / to.precision
         powers = basis.ring_power(images)
         batch = Batch(
@@ -193,7 +189,7 @@ class Comparison:
             best_shift=best_shift,
             best_rotation=best_rotation,
             probability=per_class[everyone, best_class].astype(np.float32),
-            log_likelihood=backend.get(highest).astype(np.float64) + log(total),
+            log_likelihood=highest.astype(np.float64) + log(total),
             agreement=agreement.astype(np.float32),
             weights=by_class.sum(0),
             power=np.einsum("nk,nr->kr", per_class, powers),
@@ -205,6 +201,32 @@ class Comparison:
             score = backend.get(backend.to_orders(backend.columns(score, backend.put(some))))
             self._average(batch, images, score, image[some], column[some], total)
         return batch
+
+    def _near(self, waves: Any) -> tuple[Indices, Any, Singles]:
+        """Give the pairs of an image and a reference that are near its best, and all their scores.
+
+        Numbers of pairs, counted over images, then references; scores, shape (rotations, pairs);
+        the highest score of each image. No rotation of a pair scores more than its waves' heights
+        together, so that most pairs need not be summed at every rotation.
+        """
+        backend = self._backend
+        count, columns = waves.shape[1:]
+        bound = backend.get(backend.bounds(waves))
+        waves = waves.reshape(len(waves), -1)
+        everyone = np.arange(count)
+
+        def scores(pair: Indices) -> Any:
+            own = backend.columns(waves, backend.put(pair))
+            return backend.from_orders(own, self.rotations)
+
+        reached = backend.get(backend.highest(scores(everyone * columns + bound.argmax(1)), 0))
+        least = reached - _FAR - _ROUNDING * np.abs(bound).max(1)
+        hopeful = np.flatnonzero(bound >= least[:, None])
+        score = scores(hopeful)
+        top = backend.get(backend.highest(score, 0))
+        highest = np.maximum.reduceat(top, np.searchsorted(hopeful, everyone * columns))
+        near = np.flatnonzero(top >= (highest - np.float32(_FAR))[hopeful // columns])
+        return hopeful[near], backend.columns(score, backend.put(near)), highest
 
     def _average(
         self,
