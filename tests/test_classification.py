@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -440,6 +441,57 @@ def test_jobs_batches_and_files_do_not_matter(easy, monkeypatch):
     monkeypatch.setattr(images, "_IN_MEMORY", 0)
     assert_same(one, classify_images(few, PIXEL, settings(iterations=4)))
     assert written[0][0] == 50
+
+
+def test_pairs_that_are_left_out_are_far(monkeypatch):
+    """What is not summed at every rotation could not have come near the best."""
+    images = planted(60, 24, 0.4).images
+    found = classify_images(images, PIXEL, settings(iterations=6))
+    monkeypatch.setattr("slabkit.classification.expectation._ROUNDING", np.inf)
+    assert_same(found, classify_images(images, PIXEL, settings(iterations=6)))
+
+
+def test_a_sample_is_learned_on_and_the_rest_assigned(monkeypatch):
+    made = planted(300, 40, 0.3)
+    chosen = settings(classes=8, iterations=12)
+    whole = classify_images(made.images, PIXEL, chosen)
+    monkeypatch.setattr("slabkit.classification.assigning._AT_ONCE", 70)
+    sampled = dataclasses.replace(chosen, sample=100)
+    found = classify_images(made.images, PIXEL, sampled, jobs=2)
+    assert found.assigned is not None
+    assert found.assigned.sum() == 200
+    assert found.size.sum() == 300
+    for result in (whole, found):
+        assert purity(result.class_number, made.shape) > 0.95
+    # The poses too are those of a whole run: members lie on each other.
+    assert found.agreement.max() > 0.9 * whole.agreement.max()
+    # The sample is chosen by content: the order of the images does not matter, another seed does.
+    mixed = np.random.default_rng(0).permutation(300)
+    assert_same(found, classify_images(made.images[mixed], PIXEL, sampled), mixed)
+
+
+def test_a_sample_of_all_images_is_no_sample(easy, easy_found):
+    found = classify_images(easy.images, PIXEL, settings(sample=len(easy.images)))
+    assert found.assigned is not None
+    assert not found.assigned.any()
+    assert_same(easy_found, dataclasses.replace(found, assigned=None))
+    one, other = (
+        classify_images(easy.images, PIXEL, settings(sample=30, seed=seed)) for seed in (0, 1)
+    )
+    assert not np.array_equal(one.log_likelihood, other.log_likelihood)
+
+
+def test_images_beside_the_sample_that_cannot_be_used_are_in_no_class():
+    images = planted(60, 24, 0.3).images
+    images[::7] = 1.0
+    images[1::7, :12] = np.nan
+    edge = np.ones_like(images[2])
+    edge[0, 0] = 2  # varies beyond the mask only
+    images[2::7] = edge
+    found = classify_images(images, PIXEL, settings(sample=6, classes=2, iterations=3))
+    none = np.arange(60) % 7 <= 2
+    np.testing.assert_array_equal(found.class_number == 0, none)
+    assert found.size.sum() == (~none).sum()
 
 
 def test_seeds_decide(easy, easy_found):

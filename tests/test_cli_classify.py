@@ -270,6 +270,92 @@ class TestWaysIn:
         assert found["rejected"] == set(yes.index[yes < 2])
 
 
+@pytest.fixture
+def halves(tmp_path, made):
+    """The picks in two lists, with minislabs of each."""
+    blocks = read_star(tmp_path / "picks.star")
+    rows = blocks["picks"]
+    for name, own in (("a", rows.iloc[30:]), ("b", rows.iloc[:30])):
+        (tmp_path / f"{name}.star").write_text(format_star(blocks | {"picks": own}))
+        run_in_process("minislab", f"{name}.star", "-o", name, "--box", SIDE * VOXEL, "--depth", 80,
+                       "--stack", "--tiles", "4x5", "--border", 20, cwd=tmp_path)  # fmt: skip
+    return "a/minislabs.star", "b/minislabs.star"
+
+
+class TestSeveralTables:
+    def test_they_are_classified_as_one(self, tmp_path, made, halves, slabkit):
+        (tmp_path / "list.txt").write_text("\n".join(halves))
+        for number, given in enumerate((halves, ["@list.txt"], ["[ab]/minislabs.star"])):
+            slabkit("classify", *given, "-o", f"out{number}", *QUICK)
+        rows = classified(tmp_path, "out0")["particles"]
+        assert rows.slabkitPickId.tolist() == [*list(made)[30:], *list(made)[:30]]
+        whole = classified(tmp_path)["particles"].set_index("slabkitPickId")
+        found = rows.set_index("slabkitPickId")
+        pd.testing.assert_frame_equal(found[NEW], whole.loc[found.index, NEW])
+        for text, pick in zip(rows.rlnImageName, rows.slabkitPickId, strict=True):
+            np.testing.assert_array_equal(
+                image_named(text, tmp_path), image_named(whole.rlnImageName[pick], tmp_path)
+            )
+        for name in ("out1", "out2"):
+            same_results(tmp_path, "out0", name)
+        geometry = classified(tmp_path, "out0")["galleries"]
+        assert geometry["slabkitTileCount"].tolist() == [str(len(made))]
+        # What was classified together is its own table of minislabs.
+        slabkit("label", "out0/classified.star", "--minislabs", "out0/classified.star",
+              "--classes", "1", "-o", "labels.star")  # fmt: skip
+        assert decided(tmp_path / "labels.star")["accepted"] == classes_of(tmp_path)["1"]
+
+    @pytest.mark.parametrize(
+        ("given", "options", "said"),
+        [
+            (("a/minislabs.star", "mini/minislabs.star"), (), "has the pick pick-30, as a/"),
+            (("a/minislabs.star", "a/../a/minislabs.star"), (), "is given twice"),
+            (("a/minislabs.star", "deep/minislabs.star"), ("--depth", 60), "Depth is 60.0, and 80"),
+            (("a/minislabs.star", "deep/minislabs.star"), ("--box", 200), "20 pixels of 10 Å"),
+        ],
+    )
+    def test_what_does_not_go_together(self, tmp_path, halves, slabkit, given, options, said):
+        asked = {"--box": SIDE * VOXEL, "--depth": 80} | dict([options] if options else [])
+        sizes = [value for pair in asked.items() for value in pair]
+        slabkit("minislab", "b.star", "-o", "deep", *sizes, "--tiles", "4x5", "--border", 20)
+        done = slabkit("classify", *given, "-o", "out", *QUICK, code=2)
+        assert said in done.stderr
+        assert not (tmp_path / "out" / "classified.star").exists()
+
+    def test_optics_groups_are_numbered_anew(self, tmp_path, slabkit, foreign):
+        rows = foreign["particles"]
+        first = {**foreign, "particles": rows.iloc[:20]}
+        second = {**foreign, "particles": rows.iloc[20:]}
+        second["optics"] = foreign["optics"].assign(rlnOpticsGroupName=["two", "one", "unused"])
+        for name, blocks in (("p", first), ("q", second)):
+            (tmp_path / f"{name}.star").write_text(format_star(blocks))
+        done = slabkit("classify", "p.star", "q.star", "-o", "out", "--classes", 2,
+                     "--iterations", 1)  # fmt: skip
+        assert "the blocks notes of 2 tables are left out" in done.stderr
+        blocks = classified(tmp_path, "out")
+        optics = blocks["optics"].set_index("rlnOpticsGroup")
+        assert optics["rlnOpticsGroupName"].tolist() == ["one", "two", "unused", "two_4", "one_5"]
+        sizes = optics["rlnImagePixelSize"][blocks["particles"]["rlnOpticsGroup"]].tolist()
+        before = foreign["optics"].set_index("rlnOpticsGroup")["rlnImagePixelSize"]
+        assert sizes == before[rows["rlnOpticsGroup"]].tolist()
+
+
+def test_a_sample_is_learned_on_and_all_are_in_the_result(tmp_path, made, slabkit):
+    done = slabkit("classify", "mini/minislabs.star", "-o", "out", *QUICK, "--sample", 30)
+    assert "30 images were learned on (--sample); the other 18 were assigned" in done.stderr
+    rows = read_star(tmp_path / "out" / "classes.star")["classes"]
+    assert rows.slabkitClassSize.astype(int).sum() == len(made)
+    assert rows.slabkitClassAssigned.astype(int).sum() == 18
+    kinds = [[made[one] for one in ids] for ids in classes_of(tmp_path, "out").values()]
+    assert sum(max(map(own.count, own)) for own in kinds) >= 0.9 * len(made)
+    slabkit("classify", "mini/minislabs.star", "-o", "same", *QUICK, "--sample", 30, "--jobs", 2)
+    same_results(tmp_path, "out", "same")
+    done = slabkit("classify", "mini/minislabs.star", "-o", "out", *QUICK, "--sample", 40, code=2)
+    assert "made otherwise: sample" in done.stderr
+    done = slabkit("classify", "mini/minislabs.star", "-o", "no", *QUICK, "--sample", 0, code=2)
+    assert "sample" in done.stderr
+
+
 class TestLabels:
     LABEL = ("label", "classes/classified.star", "--minislabs", "mini/minislabs.star")
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import DEVICE_MEMORY, backend_for, explain_full_memory
+from slabkit.classification.assigning import Members, assign, joined
 from slabkit.classification.averages import (
     agreement_of_noise,
     agreement_with_others,
@@ -31,7 +32,13 @@ from slabkit.classification.images import (
     PreparedImages,
     prepare_images,
 )
-from slabkit.classification.mixture import PRIOR_IMAGES, Mixture, Sampling, fit_mixture
+from slabkit.classification.mixture import (
+    PRIOR_IMAGES,
+    Mixture,
+    Sampling,
+    fit_mixture,
+    references_of,
+)
 from slabkit.errors import InputError
 from slabkit.units import positive_length
 
@@ -62,6 +69,9 @@ class ClassificationSettings:
     resolution : float or None
         Finest detail compared; None: a twelfth of the box.
     seed : int
+    sample : int or None
+        Learn the classes on so many images, chosen by the seed, and assign the others to them;
+        None: learn them on all.
     """
 
     classes: int = 50
@@ -72,10 +82,11 @@ class ClassificationSettings:
     diameter: float | None = None
     resolution: float | None = None
     seed: int = 0
+    sample: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("classes", "iterations"):
-            if getattr(self, name) < 1:
+        for name in ("classes", "iterations", "sample"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"--{name} must be 1 or more, not {getattr(self, name)}.")
         if self.seed < 0:
             raise InputError(f"--seed must be 0 or more, not {self.seed}.")
@@ -128,6 +139,8 @@ class Classification:
         Share of repeats in which an image is in the same class; None without repeats.
     stability : ndarray, shape (classes,), or None
         Mean of it over the members.
+    assigned : ndarray of int, shape (classes,), or None
+        How many of the members the class was not learned on; None without a sample.
     """
 
     class_number: Indices
@@ -144,6 +157,7 @@ class Classification:
     history: list[float]
     repeat_share: Floats | None = None
     stability: Floats | None = None
+    assigned: Indices | None = None
 
     def __repr__(self) -> str:
         return f"<Classification: {len(self.class_number)} images, {len(self.size)} classes>"
@@ -163,7 +177,9 @@ def classify_images(
 
     Reference-free maximum-likelihood classification (Sigworth 1998, J. Struct. Biol. 122:328;
     Scheres et al. 2005, J. Mol. Biol. 348:139) with radially coloured noise that has a floor. The
-    answer depends neither on the order of the images nor on ``jobs``.
+    answer depends neither on the order of the images nor on ``jobs``. With a sample, its images are
+    chosen by their content and the seed, and every other image gets the class and the pose that
+    are the most probable for it among those learned.
 
     Parameters
     ----------
@@ -179,8 +195,8 @@ def classify_images(
     jobs : int, optional
         Threads.
     progress : callable, optional
-        Called with what is done (``read``, ``classify``, ``average``), steps done, all steps, and
-        the mean log-likelihood or None.
+        Called with what is done (``read``, ``classify``, ``assign``, ``average``), steps done, all
+        steps, and the mean log-likelihood or None.
 
     Returns
     -------
@@ -206,12 +222,15 @@ def classify_images(
     basis, sampling = _geometry(source.box_px, pixel_size, settings)
     count = len(source)
     steps = -(-count // _BATCH)
-    done = iter(range(1, 2 * steps + 2))
+    read = steps + -(-min(count, settings.sample or count) // _BATCH)
+    done = iter(range(1, read + 2))
     prepared = prepare_images(
         source,
         basis,
         floor=_NOISE_FLOOR,
-        advance=lambda: progress("read", next(done), 2 * steps, None),
+        sample=settings.sample,
+        seed=settings.seed,
+        advance=lambda: progress("read", next(done), read, None),
     )
     if not len(prepared.order):
         raise InputError(
@@ -219,7 +238,7 @@ def classify_images(
         )
     classes = min(settings.classes, len(prepared.order))
     with explain_full_memory(device):
-        model, comparison, found = fit_mixture(
+        model, comparison, learned = fit_mixture(
             prepared.coefficients,
             basis,
             classes,
@@ -230,7 +249,19 @@ def classify_images(
             jobs=jobs,
             progress=lambda i, likelihood: progress("classify", i, settings.iterations, likelihood),
         )
-    agreement = agreement_with_others(found, model.references, basis.weight, PRIOR_IMAGES)
+        agreement = agreement_with_others(learned, model.references, basis.weight, PRIOR_IMAGES)
+        found = Members.of(learned, prepared.order, agreement)
+        if len(prepared.rest):
+            others = assign(
+                source,
+                prepared,
+                comparison,
+                references_of(comparison, model),
+                jobs=jobs,
+                advance=lambda step, all_steps: progress("assign", step, all_steps, None),
+            )
+            found = joined([found, *others])
+    order = found.number
     chance = _chance(prepared, basis, model, comparison, settings.seed)
     shifts = comparison.shifts
     angle = 2 * np.pi * found.best_rotation / comparison.rotations
@@ -240,7 +271,7 @@ def classify_images(
     done = iter(range(1, steps * 3 + 2))
     averages = average_classes(
         source,
-        prepared.order,
+        order,
         index,
         angle,
         shift_y,
@@ -250,7 +281,7 @@ def classify_images(
         advance=lambda: progress("average", next(done), -(-len(index) // 200), None),
     )
     members = np.maximum(averages.members, 1)
-    mean_agreement = np.bincount(index, agreement, len(own)) / members
+    mean_agreement = np.bincount(index, found.agreement, len(own)) / members
     radius = basis.radius_px
     quality = class_quality(averages, mean_agreement, chance)
     rank = best_first(quality, averages.members)
@@ -259,18 +290,21 @@ def classify_images(
     turned_y = np.cos(angle) * shift_y + np.sin(angle) * shift_x
     turned_x = np.cos(angle) * shift_x - np.sin(angle) * shift_y
     return Classification(
-        class_number=_in_source_order(number[index], prepared.order, count),
-        angle=_in_source_order(_relion_angle(angle), prepared.order, count),
-        origin_y=_in_source_order(0.0 - turned_y * pixel_size, prepared.order, count),
-        origin_x=_in_source_order(0.0 - turned_x * pixel_size, prepared.order, count),
-        probability=_in_source_order(found.probability.astype(float), prepared.order, count),
-        log_likelihood=_in_source_order(found.log_likelihood, prepared.order, count),
+        class_number=_in_source_order(number[index], order, count),
+        angle=_in_source_order(_relion_angle(angle), order, count),
+        origin_y=_in_source_order(0.0 - turned_y * pixel_size, order, count),
+        origin_x=_in_source_order(0.0 - turned_x * pixel_size, order, count),
+        probability=_in_source_order(found.probability, order, count),
+        log_likelihood=_in_source_order(found.log_likelihood, order, count),
         averages=averages.images[rank],
         size=averages.members[rank],
         resolution=ring_resolution(averages, pixel_size, radius)[rank],
         quality=quality[rank],
         agreement=mean_agreement[rank],
         history=model.log_likelihood,
+        assigned=None
+        if settings.sample is None
+        else np.bincount(index[len(learned.best_class) :], minlength=len(own))[rank],
     )
 
 

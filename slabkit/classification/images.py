@@ -62,6 +62,7 @@ class PreparedImages:
     left_out: Indices  # numbers of images that are constant or have values that are not finite
     coefficients: Coefficients  # shape (n, coefficients)
     noise: Floats  # shape (rings,); relative power of the noise by which they were made white
+    rest: Indices  # numbers of usable images beside the sample, by their content
     file: IO[bytes] | None = None
 
 
@@ -70,27 +71,36 @@ def prepare_images(
     basis: CircularHarmonics,
     *,
     floor: float,
+    sample: int | None = None,
+    seed: int = 0,
     advance: Callable[[], None] = lambda: None,
 ) -> PreparedImages:
-    """Expand all images, weigh the rings by their noise, and scale each image.
+    """Expand images, weigh the rings by their noise, and scale each image.
+
+    All images, or a random ``sample`` of the usable ones.
 
     The noise spectrum is that of the images themselves, of which references explain little at the
     start; it is not let fall below a share (``floor``) of its maximum, because a denoised tomogram
     has next to no power at high frequencies, and dividing by that would leave nothing else to
     compare. ``advance`` is called after each batch.
     """
-    digests: list[bytes] = []
+    digests = np.empty((len(source), 2), dtype=">u8")
     usable = np.zeros(len(source), dtype=bool)
     for numbers in _batches(np.arange(len(source))):
         images = source.read(numbers)
         flat = images.reshape(len(images), -1)
         with np.errstate(invalid="ignore", over="ignore"):
             usable[numbers] = np.isfinite(flat).all(1) & (flat.max(1) > flat.min(1))
-        digests += [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+        made = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+        digests[numbers] = np.frombuffer(b"".join(made), digests.dtype).reshape(-1, 2)
         advance()
     kept = np.flatnonzero(usable)
     # Sorting by content makes the answer the same in whatever order images come.
-    order = kept[sorted(range(len(kept)), key=lambda i: digests[kept[i]])] if len(kept) else kept
+    order = kept[np.lexsort((digests[kept, 1], digests[kept, 0]))]
+    rest = order[:0]
+    if sample is not None and sample < len(order):
+        mixed = np.random.default_rng([seed, 2]).permutation(len(order))
+        order, rest = order[np.sort(mixed[:sample])], order[np.sort(mixed[sample:])]
     shape = (len(order), len(basis.order))
     file = None
     if np.prod(shape, dtype=float) * 8 > _IN_MEMORY:
@@ -116,13 +126,26 @@ def prepare_images(
         end += int(some.sum())
         advance()
     noise = np.maximum(power / max(power.max(initial=0.0), 1e-30), floor)
-    white = (1 / np.sqrt(noise))[basis.ring].astype(np.float32)
     for numbers in _batches(np.arange(end)):
-        batch = coefficients[numbers] * white
-        norm = np.sqrt(np.einsum("nc,c->n", squared_size(batch), basis.weight))
-        coefficients[numbers] = batch / norm[:, None]
+        coefficients[numbers] = _white(coefficients[numbers], basis, noise)
     left_out = np.sort(np.concatenate([np.flatnonzero(~usable), order[~varies]]))
-    return PreparedImages(order[varies], left_out, coefficients[:end], noise, file)
+    return PreparedImages(order[varies], left_out, coefficients[:end], noise, rest, file)
+
+
+def expand(
+    source: ImageSource, numbers: Indices, basis: CircularHarmonics, noise: Floats
+) -> tuple[npt.NDArray[np.bool_], Coefficients]:
+    """Tell which images vary under the mask, and make those white, as `prepare_images` does."""
+    found = basis.transform(_scaled(source.read(numbers)))
+    varies = basis.ring_power(found).sum(1) > _FLAT
+    return varies, _white(found[varies], basis, noise)
+
+
+def _white(found: Coefficients, basis: CircularHarmonics, noise: Floats) -> Coefficients:
+    """Weigh the rings by their noise, and bring each image to a norm of 1."""
+    batch = found * (1 / np.sqrt(noise))[basis.ring].astype(np.float32)
+    norm = np.sqrt(np.einsum("nc,c->n", squared_size(batch), basis.weight))
+    return np.asarray(batch / norm[:, None], dtype=np.complex64)
 
 
 def _scaled(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

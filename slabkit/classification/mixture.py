@@ -134,18 +134,24 @@ def _expect(
     mixture: Mixture,
     columns: npt.NDArray[np.intp] | None,
 ) -> Expectation:
+    def read(batch: slice) -> Coefficients:
+        part = images[batch] if columns is None else images[batch][:, columns]
+        return np.ascontiguousarray(part)
+
+    return stage.run(read, len(images), references_of(stage, mixture, columns))
+
+
+def references_of(
+    stage: Comparison, mixture: Mixture, columns: npt.NDArray[np.intp] | None = None
+) -> References:
+    """Give what images are compared with in a state of the fit."""
     shifts = stage.shifts
     shift_prior = -(shifts.y_px**2 + shifts.x_px**2) / (2 * mixture.shift_sd_px**2)
     shift_prior -= log(exp(shift_prior).sum())
     references = mixture.references if columns is None else mixture.references[:, columns]
     prior = log(mixture.share)[:, None] + shift_prior
     precision = _SHARPNESS * stage.basis.independent / mixture.variance
-
-    def read(batch: slice) -> Coefficients:
-        part = images[batch] if columns is None else images[batch][:, columns]
-        return np.ascontiguousarray(part)
-
-    return stage.run(read, len(images), References(references, prior, precision))
+    return References(references, prior, precision)
 
 
 def _maximise(stage: Comparison, found: Expectation, mixture: Mixture, count: int) -> Coefficients:

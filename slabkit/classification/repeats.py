@@ -51,6 +51,7 @@ def with_repeats(first: Classification, others: Sequence[Classification]) -> Cla
         agreement=first.agreement[rank],
         repeat_share=np.where(inside, shares, 0.0),
         stability=stability[rank],
+        assigned=None if first.assigned is None else first.assigned[rank],
     )
 
 

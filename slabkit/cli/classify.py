@@ -19,8 +19,10 @@ classify = command(
     average with what is around it, by lines that run past, and by how far its members agree.
     Lengths are in Å.
     """,
-    table=argument(
-        "minislabs.star, or any particle STAR of RELION; - for standard input.", "MINISLABS"
+    tables=argument(
+        "minislabs.star, one or several of the same box and depth, or any particle STAR of RELION; "
+        "patterns; @FILE: one a line; - for standard input.",
+        "MINISLABS...",
     ),
     out=common.OUT_FOLDER,
     classes=option(
@@ -45,6 +47,12 @@ classify = command(
     seed=option("Another seed, another start.", min=0),
     repeats=option(
         "Classify N times, from N seeds, and lower the quality of classes that do not come again.",
+        "N",
+        min=1,
+    ),
+    sample=option(
+        "Learn the classes on N images, chosen by --seed, and assign the others to them: for "
+        "hundreds of thousands.",
         "N",
         min=1,
     ),

@@ -51,7 +51,7 @@ class ParticleImages:
     _stacks: list[ImageStack] = field(repr=False)
     _stack: npt.NDArray[np.intp] = field(repr=False)
     _corner: npt.NDArray[np.intp] = field(repr=False)  # section, row, column
-    _sign: float = field(repr=False)
+    _sign: npt.NDArray[np.float32] = field(repr=False)  # of each stack: what makes protein bright
 
     def __len__(self) -> int:
         return len(self._stack)
@@ -77,8 +77,8 @@ class ParticleImages:
             source = self._stacks[self._stack[number]].source
             part = source[section : section + 1, row : row + side, column : column + side]
             images[place] = part[0]
-        if self._sign < 0:
-            images *= np.float32(-1)
+        dark = self._sign[self._stack[numbers]] < 0
+        np.negative(images, out=images, where=dark[:, None, None])
         return images
 
 
@@ -176,7 +176,7 @@ def _from_stacks(
     blocks = blocks | {name: _with_ids(particles.assign(rlnImageName=moved), numbers, paths)}
     corner = np.column_stack([section, np.zeros_like(section), np.zeros_like(section)])
     size = pixel_size or _pixel_size(blocks, name, stacks, where)
-    sign = protein_sign(contrast or "bright")
+    sign = np.full(len(stacks), protein_sign(contrast or "bright"), dtype=np.float32)
     return ParticleImages(blocks, name, size, side, stacks, stack, corner, sign)
 
 
@@ -222,7 +222,8 @@ def _from_galleries(
     known = str(row.get("slabkitContrast", "dark"))
     if known not in ("dark", "bright"):
         raise InputError(f"{where}: slabkitContrast is {known!r}, not dark or bright.")
-    sign = protein_sign(contrast or ("dark" if known == "dark" else "bright"))
+    own = protein_sign(contrast or ("dark" if known == "dark" else "bright"))
+    sign = np.full(len(stacks), own, dtype=np.float32)
     return ParticleImages(blocks, name, size, layout.tile_px, stacks, stack, corner, sign)
 
 

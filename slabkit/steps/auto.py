@@ -93,7 +93,7 @@ def commands(options: Options) -> list[Command]:
         Command(
             shlex.join(["classify", minislabs, "-o", at("classes")]),
             classify.run,
-            classify.Options(minislabs, at("classes")),
+            classify.Options((minislabs,), at("classes")),
         ),
         _labels(options, picks, minislabs, classified, labels),
         Command(

@@ -39,7 +39,7 @@ _IMAGES_A_CLASS, _FEWEST_CLASSES, _MOST_CLASSES = 16, 5, 100
 class Options:
     """The options of ``slabkit classify``; see also `slabkit.classify_images`."""
 
-    table: str
+    tables: tuple[str, ...]
     out: str
     classes: int | None = None  # by the number of images
     iterations: int = 25
@@ -57,6 +57,7 @@ class Options:
     maps: Maps = ()  # species and file
     tilt_range: TiltRange = DEFAULT_TILT_RANGE  # of the maps
     repeats: int = 1
+    sample: int | None = None  # images to learn the classes on; None: all
 
 
 def default_classes(images: int) -> int:
@@ -67,7 +68,8 @@ def default_classes(images: int) -> int:
 def run(options: Options, frame: Frame) -> None:
     """Classify the images and write the classes."""
     from slabkit.classification import ClassificationSettings
-    from slabkit.formats.particle_images import read_particle_images
+    from slabkit.formats.joined_images import read_joined_images
+    from slabkit.formats.tables.paths import check_given_once
 
     settings = ClassificationSettings(
         classes=options.classes or 1,
@@ -78,6 +80,7 @@ def run(options: Options, frame: Frame) -> None:
         diameter=options.diameter,
         resolution=options.resolution,
         seed=options.seed,
+        sample=options.sample,
     )
     if not 0 <= options.quality <= 1:
         raise InputError(f"--quality must be from 0 to 1, not {options.quality:g}.")
@@ -85,21 +88,30 @@ def run(options: Options, frame: Frame) -> None:
         raise InputError(f"--repeats must be 1 or more, not {options.repeats}.")
     check_maps(options.maps)
     check_tilt_range(options.tilt_range)
-    images = read_particle_images(
-        options.table, contrast=options.contrast, pixel_size=options.pixel_size
+    check_given_once(options.tables, "minislabs' table")
+    images = read_joined_images(
+        options.tables, contrast=options.contrast, pixel_size=options.pixel_size
     )
-    depth = depth_of(images.blocks, options.table) if options.maps else 0.0
+    where = options.tables[0]
+    if len(options.tables) > 1:
+        where += f" and {len(options.tables) - 1} more"
+    depth = depth_of(images.blocks, where) if options.maps else 0.0
     if options.classes is None:
-        settings = replace(settings, classes=default_classes(len(images)))
+        learned_on = min(len(images), options.sample or len(images))
+        settings = replace(settings, classes=default_classes(learned_on))
     folder = Path(options.out)
     maps_tilted_otherwise = options.maps and options.tilt_range != DEFAULT_TILT_RANGE
     with frame.work(
         "classify",
         folder / "classified.star",
-        inputs=[options.table, *images.files, *(file for _, file in options.maps)],
-        text_inputs={"-": images.particles.to_csv()} if options.table == "-" else None,
+        inputs=[*options.tables, *images.files, *(file for _, file in options.maps)],
+        text_inputs={"-": images.particles.to_csv()} if "-" in options.tables else None,
         parameters={
-            **parameters(options, "table", "out", "maps", "repeats", "tilt_range", "device_memory"),
+            **parameters(
+                options,
+                *("tables", "out", "maps", "repeats", "sample", "tilt_range", "device_memory"),
+            ),
+            **({} if options.sample is None else {"sample": options.sample}),
             **({"repeats": options.repeats} if options.repeats > 1 else {}),
             **({"maps": [name for name, _ in options.maps]} if options.maps else {}),
             **({"tilt_range": options.tilt_range} if maps_tilted_otherwise else {}),
@@ -110,7 +122,7 @@ def run(options: Options, frame: Frame) -> None:
         averages, classes, picture = _files(folder)
         work.check_free([averages, picture], [classes], begin=False)
         result = _classified(images, settings, options, frame)
-        _warn(result, images, options.table, settings.classes)
+        _warn(result, images, where, settings)
         names = None
         if options.maps:
             names = names_of(
@@ -155,16 +167,18 @@ def _classified(
         return with_repeats(made[0], made[1:]) if len(made) > 1 else made[0]
 
 
-def _warn(result: Classification, images: ParticleImages, table: str, classes: int) -> None:
+def _warn(
+    result: Classification, images: ParticleImages, table: str, settings: ClassificationSettings
+) -> None:
     left_out = int((result.class_number == 0).sum())
     if left_out:
         warn(
             f"{table}: {left_out} of {len(images)} images are constant or have values that "
             "are not finite; they are in no class (0)."
         )
-    usable = len(images) - left_out
-    if usable < classes:
-        warn(f"{table}: has {usable} images, so {classes} classes cannot be made of them.")
+    usable = min(len(images) - left_out, settings.sample or len(images))
+    if usable < settings.classes:
+        warn(f"{table}: has {usable} images, so {settings.classes} classes cannot be made of them.")
 
 
 def _files(folder: Path) -> tuple[Path, Path, Path]:
@@ -197,6 +211,7 @@ def _write(
         "rlnClassDistribution": result.size / max(1, result.size.sum()),
         "rlnEstimatedResolution": result.resolution.round(2),
         "slabkitClassSize": result.size,
+        **({} if result.assigned is None else {"slabkitClassAssigned": result.assigned}),
         "slabkitQuality": result.quality.round(4),
         "slabkitAgreement": result.agreement.round(4),
         **({} if result.stability is None else {"slabkitRepeatShare": result.stability.round(4)}),
@@ -262,14 +277,24 @@ def _report(work: Work, result: Classification, quality: float) -> None:
             "come again in repeats; their quality is 0"
         )
         work.summary["unstable_classes"] = int(unstable.sum())
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (number + 1, int(result.size[number]), result.resolution[number], result.quality[number])
         for number in range(min(_SHOWN, len(result.size)))
     ]
+    heads = ["class", "images", "resolution Å", "quality"]
     more = len(result.size) - len(rows)
     title = f"the best classes; {more} more in classes.star" if more > 0 else "classes"
     title += f"; {int(good.sum())} good ones with {int(result.size[good].sum())} images"
-    work.table(title, ("class", "images", "resolution Å", "quality"), rows)
+    if result.assigned is not None:
+        assigned = int(result.assigned.sum())
+        work.note(
+            f"{int(result.size.sum()) - assigned} images were learned on (--sample); the other "
+            f"{assigned} were assigned to their classes"
+        )
+        heads.append("assigned")
+        rows = [(*row, int(n)) for row, n in zip(rows, result.assigned, strict=False)]
+        work.summary["assigned"] = assigned
+    work.table(title, heads, rows)
     work.summary.update(
         images=len(result.class_number),
         classes=len(result.size),
