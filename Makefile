@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients test-review test-workflow package soak lint format typecheck examples bench lock clean
+.PHONY: help demo test test-clients test-review test-workflow docs links package soak lint format typecheck examples bench lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,21 @@ $(WORKFLOW)/.ready: requirements.lock pyproject.toml
 		--no-build-isolation --editable .
 	@touch $@
 
+docs: $(READY) .venv-docs/.ready ## Run the tutorials and build the documentation as a site: site/index.html
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python docs/tutorials.py
+	.venv-docs/bin/sphinx-build --fail-on-warning --keep-going --quiet -b html docs site
+	@! grep -rnE '(src|srcset)="(https?:)?//|<link[^>]*href="(https?:)?//|url\(.?(https?:)?//' site \
+		--include='*.html' --include='*.css' || { echo "pages may load nothing from elsewhere" >&2; exit 1; }
+
+links: $(READY) .venv-docs/.ready ## Ask whether the links of the documentation to other sites hold
+	.venv-docs/bin/sphinx-build --quiet -b linkcheck docs .venv-docs/links
+
+.venv-docs/.ready: docs/requirements.txt requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r $<
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
 package: .venv-package/.ready ## Build wheel and sdist into dist/; install and test them on each Python at hand
 	packaging/check.sh
 
@@ -105,4 +120,4 @@ lock: ## Renew requirements.lock from pyproject.toml
 	rm -rf .venv-lock
 
 clean: ## Remove what make made
-	rm -rf $(VENV) .venv-clients .venv-review .venv-workflow .venv-package .venv-peers demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-clients .venv-review .venv-workflow .venv-package .venv-docs .venv-peers demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -30,7 +30,7 @@ if slabkit convert picks.csv copick:project.json --user slabkit --session 1 --sp
 fi
 
 # And in again, with the ids they had.
-slabkit convert copick:project.json ribosomes.star --object ribosome --user slabkit
+slabkit convert copick:project.json ribosomes.star --object ribosome --user slabkit --session 1
 
 if ! "$client" -c 'import copick' 2>/dev/null; then
     echo "copick is not installed (make test-clients does, or set SLABKIT_COPICK_PYTHON); its" \

@@ -6,10 +6,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import slabkit
 from slabkit.pictures.images import contrast_stretched, draw_picks
+from slabkit.pictures.lettering import font, write
 
 tomogram, truth = slabkit.simulate_tomogram("readme", preset="small", seed=11)
 images, slabs = slabkit.project_slabs(tomogram, thickness=300, step=75)
@@ -49,3 +50,32 @@ with tempfile.TemporaryDirectory() as folder:
     small.convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(
         Path(__file__).with_name("classes.png"), optimize=True
     )
+
+# The chain, for the first screen of the README.
+SIDE, GAP, LINE = 256, 40, 28
+section = np.asarray(tomogram.data)[tomogram.shape[0] // 2]
+with Image.open(Path(__file__).with_name("classes.png")) as opened:
+    sheet = opened.convert("RGB")
+panels = [
+    ("tomogram: one plane", contrast_stretched(section, low=0.5, high=99.5)),
+    ("slab: 300 Å in one image", contrast_stretched(images[middle], low=0.5, high=99.5)),
+    ("picks, with their depth", slab),
+    ("minislabs: one image a pick", np.concatenate([row[:, :152] for row in rows[:4]])),
+    ("classes, to accept or reject", np.asarray(sheet.crop((0, 0, *[min(sheet.size)] * 2)))),
+]
+chain = Image.new("RGB", (len(panels) * (SIDE + GAP) - GAP, SIDE + LINE), (255, 255, 255))
+draw = ImageDraw.Draw(chain)
+for number, (caption, pixels) in enumerate(panels):
+    left = number * (SIDE + GAP)
+    panel = Image.fromarray(pixels).convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    chain.paste(panel, (left, 0))
+    write(draw, (left + SIDE / 2, SIDE + 6), caption, (20, 20, 20), font(16), "ma")
+    if number:
+        middle_y, tip = SIDE / 2, left - 6
+        draw.line((left - GAP + 6, middle_y, tip - 8, middle_y), (60, 60, 60), 4)
+        draw.polygon(
+            [(tip, middle_y), (tip - 12, middle_y - 8), (tip - 12, middle_y + 8)], (60, 60, 60)
+        )
+chain.convert("P", palette=Image.Palette.ADAPTIVE, colors=128).save(
+    Path(__file__).with_name("chain.png"), optimize=True
+)
