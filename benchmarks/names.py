@@ -113,8 +113,11 @@ def slabkit_help(command: str) -> str:
 
 
 def read_truth(folder: Path) -> pd.DataFrame:
-    """Read the truth beside volumes."""
-    return slabkit.read_picks(folder / "truth.csv").picks
+    """Read the truth beside volumes: the species of the challenge, not what else is there."""
+    from slabkit.scoring import CZII_RADII
+
+    truth = slabkit.read_picks(folder / "truth.csv").picks
+    return truth[truth["slabkitSpecies"].isin(list(CZII_RADII))].reset_index(drop=True)
 
 
 def species_of(picks: pd.DataFrame, truth: pd.DataFrame) -> np.ndarray:

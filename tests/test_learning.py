@@ -403,7 +403,7 @@ def test_maps_are_kept_with_the_model(project, slabkit):
     slabkit("predict", tiles, "--model", "maps", "-o", "by_maps.star", cwd=project)
     description, arrays = read_model(project / "maps")
     assert description["maps"] == [["rod", 10.0]]
-    assert "maps/coefficient:rod" in description["columns"]
+    assert "maps/fit:rod" in description["columns"]
     np.testing.assert_array_equal(arrays["map_0"], density)
     assert len(read_labels(project / "by_maps.star")) == len(pd.read_csv(project / "labels.csv"))
 

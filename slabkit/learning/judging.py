@@ -40,28 +40,43 @@ class Expectation:
     calibration_error: float
 
 
-def fit_calibration(logits: Floats, codes: Codes) -> Floats:
-    """Find the scale and the shift of each class that make logits probabilities."""
-    count, classes = logits.shape
-    said = np.zeros((count, classes))
+def fit_calibration(logits: Floats, codes: Codes, tomograms: Codes | None = None) -> Floats:
+    """Find the scale and the shift of each class that make logits probabilities: a row a tomogram.
+
+    Each row stays near what is best for all. The mean of what they say allows for tomograms that
+    differ as those that were labelled do.
+    """
+    start = np.concatenate([[1.0], np.zeros(logits.shape[1])])
+    shared = _fit_near(start, logits, codes)
+    if tomograms is None:
+        return shared[np.newaxis]
+    own = [tomograms == number for number in np.unique(tomograms)]
+    return np.stack([_fit_near(shared, logits[rows], codes[rows]) for rows in own])
+
+
+def _fit_near(centre: Floats, logits: Floats, codes: Codes) -> Floats:
+    count = len(codes)
+    said = np.zeros(logits.shape)
     said[np.arange(count), codes] = 1
 
     def objective(flat: Floats) -> tuple[float, Floats]:
         probability = softmax(logits * flat[0] + flat[1:])
         own = np.maximum(probability[np.arange(count), codes], 1e-300)
         error = probability - said
-        value = -float(log(own).sum())
-        value += 0.5 * _PENALTY * float((flat[0] - 1) ** 2 + (flat[1:] ** 2).sum())
+        away = flat - centre
+        value = -float(log(own).sum()) + 0.5 * _PENALTY * float((away**2).sum())
         slope = np.concatenate([[(error * logits).sum()], error.sum(axis=0)])
-        slope += _PENALTY * np.concatenate([[flat[0] - 1], flat[1:]])
-        return value, slope
+        return value, slope + _PENALTY * away
 
-    return minimise(objective, np.concatenate([[1.0], np.zeros(classes)]))
+    return minimise(objective, centre)
 
 
 def calibrated(logits: Floats, calibration: Floats) -> Floats:
     """Give probabilities, shape (n, classes)."""
-    return softmax(logits * calibration[0] + calibration[1:])
+    found = np.zeros(logits.shape)
+    for row in calibration:
+        found += softmax(logits * row[0] + row[1:])
+    return found / len(calibration)
 
 
 def best_thresholds(probability: Floats, beta: float) -> Floats:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from slabkit.arrays.parallel import map_in_order
 from slabkit.errors import InputError
-from slabkit.learning.rotated_maps import RotatedMap, rotate_map
+from slabkit.learning.rotated_maps import Numbers, RotatedMap, rotate_map
 from slabkit.tomogram import Tomogram
 from slabkit.units import protein_sign
 
@@ -166,24 +166,24 @@ def _compare(one: RotatedMap, blocks: npt.NDArray[np.float32]) -> tuple[Floats, 
     count = len(blocks)
     every = np.arange(count)
     around = np.broadcast_to(_AROUND, (count, *_AROUND.shape))
-    best = one.coarse.coefficients(coarse, around).max(axis=2)
+    best = one.coarse.coefficients(coarse, around)[0].max(axis=2)
     at = best.argmax(axis=1)
     guess = np.rint(2 * (_AROUND[at] + _rise(best, at, _AROUND))).astype(np.int64)
     along, deviation = np.empty((2, count, len(_CROSS)))
-    view = np.zeros(count, dtype=np.int64)
+    place, view = np.zeros((2, count), dtype=np.int64)
     rows = every
     for climb in range(1, _CLIMBS + 1):
-        cubes, here = fine[rows], guess[rows, None]
-        view[rows] = one.fine.coefficients(cubes, here)[:, 0].argmax(axis=1)
-        along[rows], deviation[rows] = one.fine.coefficients_of(view[rows], cubes, here + _CROSS)
-        step = along[rows].argmax(axis=1)
-        ahead = guess[rows] + _CROSS[step]
-        moves = (step != _STAY) & (np.abs(ahead) < _FARTHEST).all(axis=1)
+        found, deviation[rows] = one.fine.coefficients(fine[rows], guess[rows, None] + _CROSS)
+        place[rows], view[rows] = np.divmod(
+            found.reshape(len(rows), -1).argmax(axis=1), found.shape[2]
+        )
+        along[rows] = found[np.arange(len(rows)), :, view[rows]]
+        ahead = guess[rows] + _CROSS[place[rows]]
+        moves = (place[rows] != _STAY) & (np.abs(ahead) < _FARTHEST).all(axis=1)
         rows = rows[moves]
         if climb == _CLIMBS or not len(rows):
             break
         guess[rows] = ahead[moves]
-    place = along.argmax(axis=1)
     peak = along[every, place]
     offset = _rise(along, place, _CROSS)
     amplitude = peak * deviation[every, place] / one.fine.length[view]
@@ -223,7 +223,7 @@ def _gain(values: Floats, at: Indices, shifts: Indices) -> Floats:
     return np.asarray(np.where(np.isfinite(gain), gain, 0.0).sum(axis=1))
 
 
-def _cubes(one: RotatedMap, blocks: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
+def _cubes(one: RotatedMap, blocks: npt.NDArray[np.float32]) -> tuple[Numbers, Numbers]:
     """Filter cubes and bring them to the two grids of a map."""
     from scipy import fft
 
@@ -246,7 +246,7 @@ def _cubes(one: RotatedMap, blocks: npt.NDArray[np.float32]) -> tuple[Floats, Fl
         pairs = np.ascontiguousarray(part).view(np.float32).reshape(*part.shape, 2)
         pairs *= views.transfer[..., None]
         cubes = fft.irfftn(pairs.view(np.complex64)[..., 0], s=(views.side,) * 3, axes=(1, 2, 3))
-        results.append(cubes.astype(np.float64))
+        results.append(cubes.astype(views.root.dtype, copy=False))
     return results[0], results[1]
 
 

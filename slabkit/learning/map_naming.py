@@ -45,7 +45,7 @@ DEFAULT_MIN_PROBABILITY = 0.1
 RANDOM_PLACES = 100  # in each tomogram
 _BEST = 3  # picks of a map that are taken for true ones
 _SURE = 4.0 / 0.6  # deviations of random places above their median where 1 is at least
-_HIGHEST = 1.1  # of the scale; beyond, all is as sure
+HIGHEST = 1.1  # of the scale; beyond, all is as sure
 _INTERCEPT, _SLOPE = -14.3, 21.3
 _APART = 0.5  # diameters of the larger that two particles are apart at least
 
@@ -96,14 +96,14 @@ def name_by_maps(
         Lowest probability of a species with which a pick is named.
     """
     check_min_probability(min_probability)
-    relative = _relative(_spread(fits.coefficient), _spread(at_random.coefficient))
+    relative = relative_fits(fits.coefficient, at_random.coefficient)
     outside = ~np.isfinite(relative).all(axis=1)
     relative[outside] = -1.0
     if decoys and len(relative):
         species = relative[:, :-decoys].argmax(axis=1)[:, None]
         own = np.take_along_axis(fits.coefficient, species, axis=1)
         relative[:, -decoys:][fits.coefficient[:, -decoys:] <= own] = -1.0
-    likelihood = exp(_INTERCEPT + _SLOPE * np.clip(relative, -1, _HIGHEST))
+    likelihood = exp(_INTERCEPT + _SLOPE * np.clip(relative, -1, HIGHEST))
     weights = np.column_stack([likelihood, np.ones(len(relative))])
     probability = weights / weights.sum(axis=1, keepdims=True)
     every = np.arange(len(relative))
@@ -237,9 +237,10 @@ def _spread(coefficient: Floats) -> Floats:
     return np.asarray((log1p(clipped) - log1p(-clipped)) / 2, dtype=np.float64)
 
 
-def _relative(values: Floats, at_random: Floats) -> Floats:
-    """Bring each map's values to the scale from random places (0) to its best picks (1)."""
-    known = at_random[np.isfinite(at_random).all(axis=1)]
+def relative_fits(coefficient: Floats, at_random: Floats) -> Floats:
+    """Bring each map's coefficients to the scale from random places (0) to its best picks (1)."""
+    values = _spread(coefficient)
+    known = _spread(at_random[np.isfinite(at_random).all(axis=1)])
     low, middle = np.percentile(known, [16, 50], axis=0)
     deviation = np.maximum(middle - low, 1e-3)
     inside = np.asarray(np.isfinite(values).all(axis=1))

@@ -29,15 +29,16 @@ Indices = npt.NDArray[np.intp]
 KeptMap = tuple[npt.NDArray[np.float32], float]
 Block = tuple[npt.NDArray[np.float32], list[str]]
 Further = Callable[[npt.NDArray[np.bool_]], Mapping[str, Block]]
-"""Gives further features, those of a block NaN where they are not wanted."""
+"""Gives further features, those of a block NaN where they are not wanted: they count as 0."""
 
-_STRENGTH = 1.0
+_STRENGTH = 4.0
+_TAUGHT = 2000  # labels of a class that the regression is fitted to, at most
 _EXAMPLES, _EXAMPLES_OF_NONE = 60, 300  # of each species, and of none, to compare with
 _SAMPLE = 3000  # minislabs whose components are found
 _BATCH = 256
 _FOLDS = 5
 _FEWEST = 3  # labels of a species that is named
-_CERTAIN = 0.98  # probability of none, from boxes alone, from which on nothing further is asked
+_CERTAIN = 0.995  # probability of none, from boxes alone, from which on nothing further is asked
 
 
 class Boxes(Protocol):
@@ -65,7 +66,7 @@ class Model:
     weights : ndarray of float64, shape (examples + columns + 1, classes)
     columns : list of str
         Further features, by name, with their ``mean`` and ``spread``.
-    calibration : ndarray of float64
+    calibration : ndarray of float64, shape (tomograms, classes + 1)
     thresholds : ndarray of float64, shape (classes - 1,)
         Probability of each species from which on to accept it.
     maps : mapping of str to (ndarray of float32, float)
@@ -152,7 +153,8 @@ def learn_species(
         Kept with the model.
     further : callable, optional
         Takes which minislabs it is wanted for, and gives further features: a mapping of str to
-        (ndarray of float32, shape (minislabs, k), list of k str), NaN where not known.
+        (ndarray of float32, shape (minislabs, k), list of k str). NaN, where not known, counts as
+        0.
     maps : mapping of str to (ndarray of float32, float), optional
         Density maps that they were made with, to be kept with the model.
     beta : float, optional
@@ -173,6 +175,7 @@ def learn_species(
         A species has too few labels to be named, or all labels are of one tomogram.
     """
     rows, codes, classes = _labelled(species)
+    owner = np.unique([tomograms[row] for row in rows], return_inverse=True)[1].reshape(-1)
     groups = _folds([tomograms[row] for row in rows], codes)
     components = _components(boxes, rows, seed, jobs, progress)
     described = _described(boxes, rows, components, jobs, progress)
@@ -182,7 +185,7 @@ def learn_species(
     inside = np.asarray(chosen)
 
     def taught(features: Floats) -> tuple[Floats, Floats, Floats]:
-        return _taught(features, codes, len(classes), groups, inside, jobs, progress)
+        return _taught(features, codes, len(classes), groups, owner, inside, jobs, progress)
 
     weights, calibration, probability = taught(features)
     columns: list[str] = []
@@ -192,9 +195,7 @@ def learn_species(
         doubtful = np.zeros(len(boxes), dtype=bool)
         doubtful[rows] = probability[:, -1] < _CERTAIN
         columns, values = _columns(further(doubtful), rows)
-        known = np.ma.masked_invalid(values)
-        mean = np.ma.filled(known.mean(axis=0), 0.0)
-        spread = np.ma.filled(known.std(axis=0), 0.0)
+        mean, spread = values.mean(axis=0), values.std(axis=0)
         spread = np.where(spread > 0, spread, 1.0)
         more = np.hstack([features, _scaled(values, mean, spread)])
         weights, calibration, probability = taught(more)
@@ -283,6 +284,7 @@ def _taught(
     codes: Codes,
     classes: int,
     groups: Indices,
+    owner: Indices,
     inside: Indices,
     jobs: int,
     progress: Callable[[str, int, int], None],
@@ -298,8 +300,9 @@ def _taught(
 
     def fit(taught: Indices) -> tuple[Floats, Indices]:
         used = np.concatenate([np.flatnonzero(np.isin(inside, taught)), others])
-        part = features[np.ix_(taught, used)]
-        return fit_regression(part, codes[taught], classes, _STRENGTH), used
+        own = _thinned(taught, codes)
+        part = features[np.ix_(own, used)]
+        return fit_regression(part, codes[own], classes, _STRENGTH), used
 
     logits = np.zeros((count, classes))
     weights = np.zeros(0)
@@ -312,8 +315,15 @@ def _taught(
             continue
         left = np.setdiff1d(np.arange(count), taught)
         logits[left] = logits_of(features[np.ix_(left, used)], found)
-    calibration = fit_calibration(logits, codes)
+    calibration = fit_calibration(logits, codes, owner)
     return weights, calibration, calibrated(logits, calibration)
+
+
+def _thinned(rows: Indices, codes: Codes) -> Indices:
+    """Leave out labels of a class, evenly, where there are more than the regression needs."""
+    parts = [rows[codes[rows] == code] for code in np.unique(codes[rows])]
+    kept = [own[np.linspace(0, len(own) - 1, min(len(own), _TAUGHT)).astype(int)] for own in parts]
+    return np.sort(np.concatenate(kept))
 
 
 def _labelled(species: Sequence[str]) -> tuple[Indices, Codes, list[str]]:
@@ -407,12 +417,12 @@ def _examples(codes: Codes, classes: int, seed: int) -> Indices:
 
 def _columns(blocks: Mapping[str, Block], rows: Indices) -> tuple[list[str], Floats]:
     columns = [f"{name}/{column}" for name, (_, own) in blocks.items() for column in own]
-    values = [values[rows].astype(np.float64) for values, _ in blocks.values()]
+    values = [np.nan_to_num(values[rows].astype(np.float64)) for values, _ in blocks.values()]
     return columns, np.hstack(values) if values else np.zeros((len(rows), 0))
 
 
 def _scaled(values: Floats, mean: Floats, spread: Floats) -> Floats:
-    return np.asarray(np.nan_to_num((values - mean) / spread, posinf=0.0, neginf=0.0))
+    return np.asarray((values - mean) / spread)
 
 
 def _batches(numbers: Indices) -> Iterator[Indices]:

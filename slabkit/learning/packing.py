@@ -122,7 +122,8 @@ def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], wher
     fits = (
         classes[-1:] == [NONE]
         and model.weights.shape == (rows, len(classes))
-        and model.calibration.shape == (len(classes) + 1,)
+        and model.calibration.shape[1:] == (len(classes) + 1,)
+        and len(model.calibration) > 0
         and model.thresholds.shape == (len(classes) - 1,)
         and model.mean.shape == model.spread.shape == (len(columns),)
         and components.shapes_fit(examples)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from slabkit.tomogram import TomogramRef
 
 _CENTRE = ("slabkitCentreZ", "slabkitCentreY", "slabkitCentreX")
-_PICKS_AT_ONCE = 240  # compared with maps
 _PLANES_OF_LEVEL = 12  # whose grey values are those of their tomogram
 
 
@@ -131,34 +130,29 @@ class Minislabs:
         jobs: int,
         wanted: npt.NDArray[np.bool_],
     ) -> dict[str, Block]:
-        from slabkit.arrays.parallel import map_in_order
-        from slabkit.learning.map_evidence import EVIDENCE, RotatedMap, map_evidence, rotate_map
+        from slabkit.learning.map_evidence import RotatedMap, fit_maps, rotate_map
+        from slabkit.learning.map_naming import HIGHEST, RANDOM_PLACES, random_places, relative_fits
 
-        picks = self.table[list(_CENTRE)].set_axis(["slabkitZ", "slabkitY", "slabkitX"], axis=1)
-        opened = {name: ref.open() for name, ref in self.volumes.items()}
+        centres = self.table[list(_CENTRE)].to_numpy(dtype=np.float64)[:, ::-1]
         tilts = None if tilt_range is None else (float(tilt_range[0]), float(tilt_range[1]))
         turned: dict[float, list[RotatedMap]] = {}
-        work = []
+        values = np.full((len(self.table), len(maps)), np.nan, dtype=np.float32)
         for name, rows in self.table.groupby("slabkitTomogram", sort=False).indices.items():
-            tomogram = opened[str(name)]
             rows = rows[wanted[rows]]
-            if tomogram.voxel_size not in turned:
-                turned[tomogram.voxel_size] = [
-                    rotate_map(density, size, tomogram.voxel_size, name=one, tilt_range=tilts)
-                    for one, (density, size) in maps.items()
+            if not len(rows):
+                continue
+            tomogram = self.volumes[str(name)].open()
+            size = tomogram.voxel_size
+            if size not in turned:
+                turned[size] = [
+                    rotate_map(density, own, size, name=one, tilt_range=tilts)
+                    for one, (density, own) in maps.items()
                 ]
-            parts = range(0, len(rows), _PICKS_AT_ONCE)
-            work += [(tomogram, rows[a : a + _PICKS_AT_ONCE]) for a in parts]
-        columns = [f"{what}:{name}" for name in maps for what in EVIDENCE]
-        values = np.full((len(self.table), len(columns)), np.nan, dtype=np.float32)
-        found = map_in_order(
-            lambda one: map_evidence(one[0], picks.iloc[one[1]], turned[one[0].voxel_size]),
-            work,
-            jobs,
-        )
-        for (_, rows), (part, _) in zip(work, found, strict=True):
-            values[rows] = part
-        return {"maps": (values, columns)}
+            random = random_places(tomogram.shape, size, RANDOM_PLACES)
+            places = np.concatenate([centres[rows], random])
+            found = fit_maps(tomogram, places, turned[size], jobs).coefficient
+            values[rows] = relative_fits(found[: len(rows)], found[len(rows) :]).clip(-1, HIGHEST)
+        return {"maps": (values, [f"fit:{name}" for name in maps])}
 
     def boxes(self) -> _VolumeBoxes | _ImageBoxes:
         """Open the volumes, or else the images."""
