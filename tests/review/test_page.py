@@ -289,6 +289,7 @@ def test_keys_move_and_add_picks_in_tomograms(serve, visit, labels, review_folde
     person = visit(serve(*ALL, "--order", "list"))
     person.press("v")
     person.wait("review.tomogram.section && review.tomogram.chosen >= 0 && review.tomogram.dense")
+    person.press("Shift+ArrowDown", "z")  # taken back before it was sent
     person.press("Shift+ArrowRight", "Shift+ArrowRight", "Shift+ArrowUp")
     person.wait("review.decisions.done.at(-1)?.kind === 'move'")
     pixel = person.js("review.tomogram.section.pixel")
@@ -309,6 +310,26 @@ def test_keys_move_and_add_picks_in_tomograms(serve, visit, labels, review_folde
     assert step == pytest.approx([2 * pixel, -pixel], abs=0.01)
     there = [value + 8 * pixel / zoom for value in middle]
     assert more[["slabkitX", "slabkitY"]].iloc[1].tolist() == pytest.approx(there, abs=0.01)
+
+
+def test_what_cannot_be_read_is_said(serve, visit, review_folder):
+    for name in ("tomograms", "minislabs"):  # of the minislabs, all but the table and one gallery
+        own = (review_folder / name).resolve()
+        (review_folder / name).unlink()
+        (review_folder / name).mkdir()
+        for one in own.iterdir():
+            (review_folder / name / one.name).symlink_to(one)
+    server = serve(*ALL, "--order", "list")
+    for one in (review_folder / "tomograms").iterdir():
+        one.unlink()
+    for one in (review_folder / "minislabs").glob("*.mrc"):
+        one.unlink()
+    person = visit(server)
+    told = "document.querySelector('#actions .told').textContent"
+    person.wait(f"{told}.includes('.mrc')")
+    person.press("v")
+    person.wait(f"{told}.includes('tomograms/') && !{told}.includes('Tiles')")
+    person.said.clear()  # the browser says that answers were refused
 
 
 def test_keys_on_other_keyboards(serve, visit, labels):

@@ -34,6 +34,7 @@ export class App {
     try { this.look.change(JSON.parse(localStorage.getItem("slabkit-review-look") ?? "{}")); } catch { /* ours */ }
     this.store = new TileStore(this.source, data.side);
     this.store.onLoad = () => this.current?.redraw();
+    this.store.onTrouble = (error) => this.say(`Tiles cannot be read: ${error.message}`);
     this.atlas = new Atlas(this.store, this.look, data.pixel);
     this.grid = new Grid(this);
     this.classes = new Classes(this);
@@ -311,6 +312,7 @@ export class App {
   }
 
   takeBack(action) {
+    if (action === "undo" && this.tomogram.unnudge()) return;
     const done = this.decisions[action]();
     if (!done) { this.say(`Nothing to ${action}.`); return; }
     if (this.current === this.classes && done.class) this.classes.moveTo(done.class);

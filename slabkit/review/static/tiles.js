@@ -12,7 +12,7 @@ export class TileStore {
     this.most = Math.max(2048, Math.floor(KEPT / this.size));
     this.asked = new Set();
     this.loads = 0;
-    this.onLoad = () => {};
+    this.onLoad = this.onTrouble = () => {};
   }
 
   get(row) { return this.kept.get(row); }
@@ -35,8 +35,9 @@ export class TileStore {
       const data = await this.source.tiles(rows);
       rows.forEach((row, i) => this.kept.set(row, data.subarray(i * this.size, (i + 1) * this.size)));
       while (this.kept.size > this.most) this.kept.delete(this.kept.keys().next().value);
-    } catch { /* asked for again when it is drawn again */
-      await new Promise((resolve) => setTimeout(resolve, 500));
+    } catch (error) { // asked for again when it is drawn again
+      this.onTrouble(error);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
     } finally {
       for (const row of rows) this.asked.delete(row);
       this.loads--;

@@ -109,7 +109,11 @@ export class Tomogram {
       this.slider.step = this.section.voxel;
       this.slider.value = this.z ?? 0;
       this.image = null;
-    } catch (error) { this.app.say(error.message); }
+      this.trouble = "";
+    } catch (error) {
+      this.trouble = error.message;
+      this.app.told();
+    }
     this.loading = false;
     this.redraw();
     if (this.again) { this.again = false; this.load(); }
@@ -152,8 +156,12 @@ export class Tomogram {
   }
 
   draw() {
-    if (!this.section || this.element.hidden || !this.dense) return;
+    if (this.element.hidden || !this.dense) return;
     const { context, section } = this;
+    if (!section) { // not that of another tomogram
+      if (this.trouble) context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+      return;
+    }
     const version = this.app.look.version;
     if (!this.image || this.painted !== version) {
       this.image = document.createElement("canvas");
@@ -359,6 +367,15 @@ export class Tomogram {
     this.resting = setTimeout(() => this.rest(), 600);
   }
 
+  unnudge() { // gives whether there was something to take back
+    clearTimeout(this.resting);
+    if (!this.nudged) return false;
+    Object.assign(this.nudged.pick, this.nudged.from);
+    this.nudged = null;
+    this.redraw();
+    return true;
+  }
+
   rest() {
     clearTimeout(this.resting);
     const { pick, from } = this.nudged ?? {};
@@ -454,6 +471,7 @@ export class Tomogram {
   }
 
   told() {
+    if (this.trouble) return this.trouble;
     const pick = this.picks.find((one) => one.row === this.chosen);
     if (!pick) return "No pick is chosen; next goes to the first.";
     const word = WORDS[this.app.decisions.decision[pick.row]] || (pick.added ? "added" : "not decided");
