@@ -1,14 +1,17 @@
-"""Weighted F4 of named lists: by maps only, by labels, or by labels in three rounds.
+"""Weighted F4 of named lists: by maps, by labels, by labels in three rounds, of another picker.
 
     python benchmarks/names.py --road maps --test DIR --map ribosome=6qzp.mrc ... --out OUT
     python benchmarks/names.py --road labels --train DIR --test DIR --map ... --out OUT
     python benchmarks/names.py --road rounds --train DIR --test DIR --budget 600 --out OUT
+    python benchmarks/names.py --road list --test DIR --map ... [--train DIR] --out OUT
 
 Folders hold volumes and `truth.csv` (tomogram, species, x, y, z in Å, 0 = centre of the corner
 voxel). The commands are those that a user would type, and are printed; OUT/curated.star is the
 named list of the test tomograms. Labels are what somebody says who is always right, as a CSV
 `pick_id,decision,species` that `slabkit label` reads: of all picks of the training tomograms, or of
 `--budget` of them (road `labels`: at random; `rounds`: in three parts, as `slabkit suggest` says).
+Road `list` takes what `pick template` finds and calls what it is at its default threshold, which is
+low, and names it again: by maps, or with `--train` by labels. Its score comes first.
 A truth without rows for a species that a map is given of leaves it out of the mean. Pages in docs/
 come from
 
@@ -60,8 +63,8 @@ class Road:
             print(f"left out: slabkit {command} has no {', '.join(missing)}")
         return not missing
 
-    def picks(self, what: str, folder: Path) -> Path:
-        """Pick blobs in the volumes of a folder: the pick list."""
+    def picks(self, what: str, folder: Path, *, template: bool = False) -> Path:
+        """Pick blobs, or what looks like the maps, in the volumes of a folder: the pick list."""
         volumes = sorted(p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES))
         if not volumes:
             sys.exit(f"{folder}: has no volumes")
@@ -70,7 +73,10 @@ class Road:
         self.run("slab", *volumes, "-o", at, "--step", 150)
         slabs = at / "slabs.star"
         hits = self.out / f"{what}2d.star"
-        self.run("pick", "blob", slabs, "-o", hits, "--diameter", self.options.diameter)
+        how = (
+            ["template", *self.maps] if template else ["blob", "--diameter", self.options.diameter]
+        )
+        self.run("pick", how[0], slabs, "-o", hits, *how[1:])
         self.run("map", hits, "--slabs", slabs, "-o", table)
         return table
 
@@ -146,25 +152,47 @@ def maps_road(road: Road) -> bool:
         sys.exit("--road maps needs --map NAME=FILE")
     if not road.can("name", "--out"):
         return False
-    picks = road.picks("test", road.options.test)
+    name(road, road.picks("test", road.options.test))
+    return True
+
+
+def list_road(road: Road) -> bool:
+    """Improve the list of another picker, which names what it picks."""
+    if not road.maps:
+        sys.exit("--road list needs --map NAME=FILE")
+    listed = road.picks("test", road.options.test, template=True)
+    show("as picked", listed, road.options.test)
+    if road.options.train is None:
+        name(road, listed)
+    else:
+        predict(road, model_of_labels(road), listed)
+    return True
+
+
+def name(road: Road, picks: Path) -> None:
+    """Name picks by maps."""
     names = road.out / "names.star"
     road.run("name", picks, *road.maps, "-o", names)
     road.run("curate", picks, names, "-o", road.out / "curated.star")
-    return True
 
 
 def labels_road(road: Road) -> bool:
     """Learn from labels of other tomograms."""
     if not (road.can("learn", *road.maps[:1]) and road.can("predict")):
         return False
+    predict(road, model_of_labels(road), road.picks("test", road.options.test))
+    return True
+
+
+def model_of_labels(road: Road) -> Path:
+    """Learn from labels of the training tomograms."""
     picks = road.picks("train", road.options.train)
     minislabs = road.minislabs("train", picks)
     ids = slabkit.read_picks(picks).picks["slabkitPickId"]
     if road.options.budget:
         ids = ids.sample(min(road.options.budget, len(ids)), random_state=0)
     labels = road.labelled(picks, minislabs, ids.tolist(), "labels")
-    predict(road, road.learned(minislabs, [labels], "model"))
-    return True
+    return road.learned(minislabs, [labels], "model")
 
 
 def rounds_road(road: Road) -> bool:
@@ -187,17 +215,27 @@ def rounds_road(road: Road) -> bool:
         labels.append(road.labelled(picks, minislabs, ids, f"labels{number + 1}"))
         model = road.learned(minislabs, labels, f"model{number + 1}")
     assert model is not None
-    predict(road, model)
+    predict(road, model, road.picks("test", road.options.test))
     return True
 
 
-def predict(road: Road, model: Path) -> None:
+def predict(road: Road, model: Path, picks: Path) -> None:
     """Name the picks of the test tomograms by a model."""
-    picks = road.picks("test", road.options.test)
     minislabs = road.minislabs("test", picks)
     predicted = road.out / "predicted.star"
     road.run("predict", minislabs, "--model", model, "-o", predicted)
     road.run("curate", picks, predicted, "-o", road.out / "curated.star")
+
+
+def show(what: str, picks: Path, folder: Path) -> None:
+    """Say how good a list is."""
+    listed = slabkit.read_picks(picks)
+    truth = read_truth(folder)
+    truth = truth[truth["slabkitTomogram"].isin(set(listed.tomograms["slabkitTomogram"]))]
+    score = slabkit.score_picks(listed.picks, truth.reset_index(drop=True), beta=4)
+    columns = ["species", "truth", "picks", "precision", "recall", "f_beta", "weight"]
+    print(score.table[columns].round(3).to_string(index=False))
+    print(f"{what}; weighted F4 {score.weighted_f_beta:.4f}", flush=True)
 
 
 def main() -> None:
@@ -205,7 +243,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    roads = {"maps": maps_road, "labels": labels_road, "rounds": rounds_road}
+    roads = {"maps": maps_road, "labels": labels_road, "rounds": rounds_road, "list": list_road}
     parser.add_argument("--road", choices=roads, required=True)
     parser.add_argument("--train", type=Path, help="folder of labelled tomograms")
     parser.add_argument("--test", type=Path, required=True, help="folder of tomograms to name")
@@ -215,19 +253,13 @@ def main() -> None:
     parser.add_argument("--no-maps", action="store_true", help="leave the maps out")
     parser.add_argument("--diameter", default="100:350", help="of the blobs, Å")
     options = parser.parse_args()
-    if options.road != "maps" and options.train is None:
+    if options.road in ("labels", "rounds") and options.train is None:
         parser.error(f"--road {options.road} needs --train")
     options.out.mkdir(parents=True, exist_ok=True)
     road = Road(options)
     if not roads[options.road](road):
         sys.exit(3)
-    listed = slabkit.read_picks(options.out / "curated.star")
-    truth = read_truth(options.test)
-    truth = truth[truth["slabkitTomogram"].isin(set(listed.tomograms["slabkitTomogram"]))]
-    score = slabkit.score_picks(listed.picks, truth.reset_index(drop=True), beta=4)
-    columns = ["species", "truth", "picks", "precision", "recall", "f_beta", "weight"]
-    print(score.table[columns].round(3).to_string(index=False))
-    print(f"{road.seconds:.0f} s; weighted F4 {score.weighted_f_beta:.4f}")
+    show(f"{road.seconds:.0f} s", options.out / "curated.star", options.test)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from slabkit.classification.averages import (
     Averages,
     agreement_with_others,
     average_classes,
+    class_quality,
     noise_outside,
     ring_resolution,
     turned_back,
@@ -597,6 +598,18 @@ def test_quality_falls_with_noise_and_knows_nothing_of_scale(easy, easy_found):
     scaled = classify_images(easy.images * 1000 + 5e4, PIXEL, settings())
     assert louder.quality[0] < 0.5 * clear.quality[0]
     assert scaled.quality[0] == pytest.approx(clear.quality[0], abs=0.1)
+
+
+def test_a_shell_is_worth_a_ball_of_its_density_and_a_line_is_not():
+    y, x = np.indices((40, 40)) - 20.0
+    away = np.hypot(y, x)
+    drawn = [away < 8, abs(away - 11.5) < 2, abs(x - 0.3) < 2]
+    images = np.array([gaussian_filter(one.astype(np.float32), 0.7) for one in drawn])
+    averages = Averages(images, np.stack([images] * 2), np.full(3, 9), np.full(3, 0.2))
+    ball, shell, line = class_quality(averages, np.full(3, 0.7), 0.1)
+    assert ball > 0.5
+    assert shell == pytest.approx(ball, abs=0.1)
+    assert line < ball / 2
 
 
 def test_denoised_images_do_not_collapse(monkeypatch):

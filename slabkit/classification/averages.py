@@ -126,6 +126,7 @@ def _in_order(work: Callable[[Indices], _Posed], count: int, jobs: int) -> Itera
 _NOISE_IMAGES = 240
 _ANGLES = 48
 _DISCS = (0.08, 0.345, 0.02)  # radii tried, of the box
+_SHELL, _HOLLOW = 0.2, 0.6  # shells: from this radius on; how far they are hollow
 # The logarithm of the odds that a member is a particle.
 _ODDS, _OF_CONTRAST, _OF_LINE, _OF_SUPPORT = 0.55, 2.31, 2.92, 2.10
 _SAME = 0.5  # Fourier ring correlation of the halves down to which they agree
@@ -196,8 +197,9 @@ def class_quality(averages: Averages, agreement: Floats, chance: float) -> Float
 def _contrast_and_line(images: Singles) -> tuple[Floats, Floats]:
     """Give how much brighter each particle is than its surround, and the brightest line's excess.
 
-    The particle is the disc, of those tried, whose contrast times radius is highest. A line is as
-    bright as the fainter of two opposite sectors of the surround.
+    The particle is the disc, of those tried, or the outer part of it (the wall of a shell), whose
+    contrast times radius is highest. A line is as bright as the fainter of two opposite sectors of
+    the surround.
     """
     from scipy.ndimage import map_coordinates
 
@@ -210,18 +212,19 @@ def _contrast_and_line(images: Singles) -> tuple[Floats, Floats]:
     contrast, line = np.zeros(len(images)), np.zeros(len(images))
     best = np.full(len(images), -np.inf)
     for disc in np.arange(*_DISCS) * side:
-        inside = radius <= disc
         around = (radius > 1.1 * disc) & (radius <= max(1.5 * disc, 1.1 * disc + 2.5))
-        inner = np.einsum("nra,r->n", polar[:, inside], area[inside] / area[inside].sum()) / _ANGLES
         profile = np.einsum("nra,r->na", polar[:, around], area[around] / area[around].sum())
         sectors = sum(np.roll(profile, turn, axis=1) for turn in range(-4, 4)) / 8
         both = np.minimum(sectors[:, : _ANGLES // 2], sectors[:, _ANGLES // 2 :]).max(axis=1)
         surround = profile.mean(axis=1)
-        found = inner - surround
-        better = found * disc > best
-        best = np.where(better, found * disc, best)
-        contrast = np.where(better, found, contrast)
-        line = np.where(better, both - surround, line)
+        for hollow in (0.0, _HOLLOW) if disc >= _SHELL * side else (0.0,):
+            inside = (radius >= hollow * disc) & (radius <= disc)
+            weight = area[inside] / area[inside].sum() / _ANGLES
+            found = np.einsum("nra,r->n", polar[:, inside], weight) - surround
+            better = found * disc > best
+            best = np.where(better, found * disc, best)
+            contrast = np.where(better, found, contrast)
+            line = np.where(better, both - surround, line)
     return contrast, line
 
 
