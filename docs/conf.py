@@ -23,6 +23,7 @@ napoleon_use_rtype = False
 napoleon_preprocess_types = False
 autodoc_typehints = "none"
 nitpicky = False
+highlight_language = "bash"
 html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["slabkit.css"]
@@ -91,7 +92,7 @@ def _command_reference() -> str:
             "",
             f"## slabkit {path}",
             "",
-            _cell(command.help.replace("\n\n", "\0")).replace("\0", "\n\n"),
+            "\n\n".join(map(_sentence, command.help.split("\n\n"))),
         ]
         lines += ["", "```", usage, "```", *panels.lines]
         if command.epilog:

@@ -22,10 +22,7 @@ for page in sorted(DOCS.glob("tutorial-*.md")):
         for skipped, language, block in BLOCK.findall(text):
             if skipped or language == "text":
                 continue
-            program = [sys.executable, "-c"]
-            if language != "python":
-                program = ["bash", "-euxo", "pipefail", "-c"]
-            subprocess.run([*program, block], cwd=folder, check=True)
+            subprocess.run(["bash", "-euxo", "pipefail", "-c", block], cwd=folder, check=True)
         if "--pictures" not in sys.argv:
             continue
         from PIL import Image
