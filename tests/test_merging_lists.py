@@ -8,10 +8,12 @@ from curation_tables import NO, OPEN, YES, ids, label_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import slabkit as package
 from slabkit.curation import curate_picks, pick_history
 from slabkit.errors import InputError
 from slabkit.merging import PRESETS, merge_picks
-from slabkit.tables import LEDGER, PICKS, make_table, parse_ledger, recorded_labels
+from slabkit.steps.shared import many_lists
+from slabkit.tables import LEDGER, PICKS, TOMOGRAMS, make_table, parse_ledger, recorded_labels
 
 
 def picks(name, x, score=1.0, kind="blob", **more):
@@ -212,3 +214,68 @@ def test_a_merge_without_anything_to_merge_adds_no_column():
     merged, _ = merge_picks([picks("a", [0.0]), picks("b", [900.0])], 50.0)
     assert merged.columns.tolist() == PICKS.names
     assert merged["slabkitDecision"].tolist() == [OPEN, OPEN]
+
+
+def lists_of_tomograms(case, folder):
+    """Write eight lists, two of each of four tomograms, the second ones last."""
+    draw = np.random.default_rng(5)
+    tomograms = make_table(TOMOGRAMS, {"slabkitTomogram": [f"t{n}" for n in range(4)]})
+    earlier = picks("", [])
+    for number in range(8):
+        name = f"t{number % 4}"
+        table = picks(f"{name}-{number}-", draw.uniform(0, 400, 30), draw.uniform(1, 9, 30))
+        table["slabkitTomogram"] = name
+        table["slabkitDecision"] = draw.choice(["accepted", "undecided", "rejected"], 30)
+        if case == "the same pick twice" and number == 6:
+            table.loc[0, :] = earlier.loc[0, :]
+        if case == "an id in two tomograms" and number == 5:
+            table.loc[0, "slabkitPickId"] = earlier.loc[0, "slabkitPickId"]
+            table.loc[0, "slabkitTomogram"] = "t2"
+        if case == "kinds and species":
+            table["slabkitScoreKind"] = draw.choice(["", "b", "a"], 30) if number > 1 else "b"
+            table["slabkitSpecies"] = draw.choice(["", "ribosome"], 30)
+        if case == "further columns" and number % 3:
+            table[f"new{number % 3}"] = draw.choice(["x", "y"], 30)
+        if case == "merged before" and number in (2, 3):
+            table = merge_picks([table], 30.0)[0]
+        if number == 2:
+            earlier = table
+        if case == "an empty list" and number == 4:
+            table = table.iloc[:0]
+        package.write_picks(folder / f"{number}.star", package.PickList(table, tomograms))
+    return [f"{number}.star" for number in range(8)]
+
+
+@pytest.mark.parametrize("batch", [1, 10**9])
+@pytest.mark.parametrize(
+    ("case", "options"),
+    [
+        ("", ("--distance", 20)),
+        ("", ("--distance", 20, "--between", "groups")),
+        ("", ("--distance", 0)),
+        ("the same pick twice", ("--distance", 0)),
+        ("the same pick twice", ("--distance", 20)),
+        ("kinds and species", ("--distance", 30, "--distance", "ribosome=15")),
+        ("further columns", ("--distance", 20)),
+        ("merged before", ("--distance", 20)),
+        ("merged before", ("--distance", 0)),
+        ("an empty list", ("--distance", 20)),
+    ],
+)
+def test_lists_that_are_not_held_together_give_the_same_bytes(
+    slabkit, tmp_path, monkeypatch, case, options, batch
+):
+    lists = lists_of_tomograms(case, tmp_path)
+    at_once = slabkit("merge", *lists, "-o", "once.star", *options)
+    monkeypatch.setattr(many_lists, "STREAM_BYTES", 0)
+    monkeypatch.setattr(many_lists, "_BATCH", batch)
+    streamed = slabkit("merge", *lists, "-o", "many.star", *options)
+    assert (tmp_path / "many.star").read_bytes() == (tmp_path / "once.star").read_bytes()
+    assert streamed.stderr.replace("many.star", "once.star") == at_once.stderr
+
+
+def test_an_id_in_two_tomograms_is_refused_where_lists_are_many(slabkit, tmp_path, monkeypatch):
+    lists = lists_of_tomograms("an id in two tomograms", tmp_path)
+    monkeypatch.setattr(many_lists, "STREAM_BYTES", 0)
+    done = slabkit("merge", *lists, "-o", "many.star", "--distance", 20, code=2)
+    assert "stands for two different picks" in done.stderr

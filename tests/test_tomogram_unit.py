@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 from command_line import run_in_process
 from small_tomograms import NAMES, write_small_tomograms
 
 import slabkit as package
+from slabkit.execution import parts
 from slabkit.formats.tables.native import read_native_picks
 from slabkit.minislabs import filling
 from slabkit.steps import map as map_step
@@ -262,6 +266,62 @@ def test_minislabs_do_not_depend_on_jobs(slabkit, six, monkeypatch):
         slabkit(*GALLERIES, "-o", "made", "--jobs", jobs, "--overwrite")
         found.append(contents(six / "made"))
     assert found[0] == found[1]
+
+
+LONG = {
+    "pick": "pick blob slabs/slabs.star -o new.star --diameter 100:350 --threshold 1",
+    "map": "map picks2d.star --slabs slabs/slabs.star -o new.star",
+    "minislab": "minislab plain.star --stack --tiles 4x5 --tilts 0,9 --box 467 --depth 350 -o new",
+}
+# Ends the process without warning, as the third part is kept.
+DIES = """
+import os, signal
+from slabkit.cli.main import main
+from slabkit.execution import parts
+keep, kept = parts.Parts.keep, []
+def count(self, item, told):
+    keep(self, item, told)
+    kept.append(item)
+    if len(kept) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+parts.Parts.keep, parts._WORTH = count, 0
+main()
+"""
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_run_over_many_tomograms_that_was_killed_goes_on(slabkit, six, monkeypatch, name):
+    typed = shlex.split(LONG[name])
+    slabkit(*typed)
+    result = six / typed[typed.index("-o") + 1]
+    whole = contents(result) if result.is_dir() else result.read_bytes()
+    shutil.move(result, six / "unbroken")
+    for record in six.glob("new.star.json"):
+        record.unlink()
+    ended = subprocess.run([sys.executable, "-c", DIES, *typed], cwd=six, capture_output=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert not (result / "minislabs.star" if name == "minislab" else result).exists()
+    made = []
+    keep = parts.Parts.keep
+    monkeypatch.setattr(parts, "_WORTH", 0)
+    monkeypatch.setattr(parts.Parts, "keep", lambda *told: made.append(told[1]) or keep(*told))
+    slabkit(*typed)
+    every = len(NAMES) if name != "minislab" else len(list(result.glob("*.mrc")))
+    assert len(made) == every - 3
+    assert every > 3
+    assert (contents(result) if result.is_dir() else result.read_bytes()) == whole
+    assert not [path.name for path in six.rglob(".*")]
+
+
+def test_parts_of_other_work_are_not_used(slabkit, six, monkeypatch):
+    typed = shlex.split(LONG["pick"])
+    subprocess.run([sys.executable, "-c", DIES, *typed], cwd=six, capture_output=True)
+    made = []
+    monkeypatch.setattr(parts.Parts, "keep", lambda self, item, told: made.append(item))
+    monkeypatch.setattr(parts, "_WORTH", 0)
+    slabkit(*typed[:-1], 1.5)
+    assert len(made) == len(NAMES)
+    assert not [path.name for path in six.rglob(".*")]
 
 
 def test_lists_of_files_may_be_in_files(slabkit, six):

@@ -135,7 +135,12 @@ class ConsoleReporter(Reporter):
             where = f" → {result.out}" if result.out is not None else ""
             if said or where:
                 say(f"{result.name}:{said}{where}")
+        several = len(self._failures) > 1
         self.say_failures()
+        if several:
+            names = ", ".join(list(result.failures)[:5])
+            more = ", ..." if len(result.failures) > 5 else ""
+            say(f"{result.name}: {len(result.failures)} failed: {names}{more}")
 
 
 # Counts that are said otherwise than by their name and number.

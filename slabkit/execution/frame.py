@@ -26,7 +26,7 @@ import contextlib
 import dataclasses
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +37,9 @@ from slabkit.execution.files import State, file_state, refuse_inputs
 from slabkit.execution.reporting import Reporter, StepResult, raise_if_all_failed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from slabkit.execution.parts import Parts
     from slabkit.execution.records import Record
 
 T = TypeVar("T")
@@ -187,6 +190,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
         self._total: int | None = None
         self._try_again = False
         self._states: dict[str, State | None] = {}
+        self.parts: Parts | None = None  # what is kept while a result is in the making
 
     def __enter__(self) -> Work:
         self._states = {name: file_state(name) for name in self._inputs}
@@ -234,6 +238,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
                 self._own = set(old.output_paths(self.out))
                 dead |= set() if old.finished else self._own
             remove_temporary_files(dead)
+            self.parts = self._record.parts(self.out)
             self._announce([self.out])
         except BaseException:
             self._stack.close()
@@ -294,7 +299,9 @@ class Work(contextlib.AbstractContextManager["Work"]):
         try:
             if error is None:
                 self._finish()
-            elif self._announced:
+            if self.parts and (error is None or isinstance(error, InputError)):
+                self.parts.remove()
+            if error is not None and self._announced:
                 if not isinstance(error, Exception):  # Ctrl-C, or the order to end
                     self._say_what_is_kept()
                 self._withdraw()
@@ -326,6 +333,8 @@ class Work(contextlib.AbstractContextManager["Work"]):
                 f"kept: {there[0]}{some}, finished; {self.out} is not, and the same command makes "
                 "all of it."
             )
+        elif self.parts and (count := self.parts.count()):
+            self.note(f"{self.out}: was not made; kept: what was made for it of {count} tomograms.")
         else:
             self.note(f"{self.out}: was not made; nothing of it is kept.")
 
@@ -407,6 +416,17 @@ class Work(contextlib.AbstractContextManager["Work"]):
         self._announced = list(dict.fromkeys([*self._announced, *planned]))
         self._record.set_outputs([*self._announced, *sorted(self._own)], self.out)
         save_record(self._record, self.out)
+
+    def part(
+        self, item: str, make: Callable[[], tuple[pd.DataFrame, dict[str, Any]]]
+    ) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Give what ``make`` makes of one of many items, or a run before that was killed has made.
+
+        A table, and values that JSON can hold.
+        """
+        if self.parts is None or self._total == 1:
+            return make()
+        return self.parts.table(item, make, self.summary, self.frame.reporter.warnings)
 
     def note(self, text: str) -> None:
         """Say something that a person may want to know."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import slabkit
 from slabkit.errors import InputError, warn
+from slabkit.execution.parts import Parts
 from slabkit.formats.tables.atomic import write_text
 from slabkit.formats.tables.paths import is_pipe, open_file, read_bytes
 from slabkit.formats.tomograms.names import is_reference
@@ -73,6 +74,10 @@ class Record:
             if earlier.get(name, inputs[name]) != inputs[name] or name in denser
         ]
         return found
+
+    def parts(self, result: Path) -> Parts:
+        """Give what earlier runs of the same work have kept beside the result."""
+        return Parts(result, _plain([self.step, self.version, self.parameters, self.inputs]))
 
     def modified(self, other: Record) -> list[str]:
         """Name the large inputs whose samples are the same, but not their modification time."""

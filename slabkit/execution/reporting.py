@@ -26,7 +26,11 @@ class Reporter:
     ----------
     warnings : list of str
         Warnings shown so far, each once; they go into records.
+    json : bool
+        Standard output is for one JSON summary, and for nothing else.
     """
+
+    json = False
 
     def __init__(self) -> None:
         self.warnings: list[str] = []

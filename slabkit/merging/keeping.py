@@ -34,13 +34,15 @@ _FIELDS = {
 }
 
 
-def kind_ranks(pooled: pd.DataFrame, source: Indices) -> Indices:
-    """Rank the kinds of score by the list in which they come first."""
+def kind_ranks(
+    pooled: pd.DataFrame, source: Indices, known: Mapping[str, int] | None = None
+) -> Indices:
+    """Rank the kinds of score by the list in which they come first, as ``known`` if given."""
     kinds = [
         (kind, -1) if kind else ("", int(number))
         for kind, number in zip(pooled["slabkitScoreKind"], source, strict=True)
     ]
-    first: dict[tuple[str, int], int] = {}
+    first = {(kind, -1): number for kind, number in (known or {}).items() if kind}
     for kind, number in zip(kinds, source.tolist(), strict=True):
         first.setdefault(kind, number)
     order = {

@@ -20,7 +20,7 @@ from slabkit.merging.keeping import (
     position_weights,
     record_merges,
 )
-from slabkit.tables import PICKS, TOMOGRAMS, places_left, require_unique, validate_table
+from slabkit.tables import LEDGER, PICKS, TOMOGRAMS, places_left, require_unique, validate_table
 from slabkit.units import voxel_sizes_equal
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ PRESETS = {"czii": {"thyroglobulin": 185.0, "beta-galactosidase": 125.0}}
 _DECISION_RANK = {"accepted": 2.0, "undecided": 1.0, "rejected": 0.0}
 _PLACE = ("slabkitX", "slabkitY", "slabkitZ")
 _SAME_PLACE = 1e-3  # Å; positions that were written and read again
-_FILL: dict[str, Any] = {"i": 0, "u": 0, "b": False, "f": np.nan, "O": "", "U": "", "T": ""}
+FILL: dict[str, Any] = {"i": 0, "u": 0, "b": False, "f": np.nan, "O": "", "U": "", "T": ""}
 
 
 @dataclass(frozen=True)
@@ -105,19 +105,40 @@ def merge_picks(
         A distance is negative, a species has none, one id means two different picks, or
         scores cannot be weights.
     """
-    import pandas as pd
-
     _check_choices(between, position, weights)
     tables = [validate_table(table, PICKS, f"list {i}") for i, table in enumerate(lists, 1)]
     for number, table in enumerate(tables, 1):
         require_unique(table, "slabkitPickId", f"list {number}")
-    tables = _where_moved(tables)
     names = list(names) or [str(number) for number in range(1, len(tables) + 1)]
+    return merge_part(tables, distance, between, names, position, weights)
+
+
+def merge_part(
+    tables: list[pd.DataFrame],
+    distance: float | Mapping[str, float],
+    between: Between,
+    names: Sequence[str],
+    position: Position = "best",
+    weights: Mapping[str, float] | None = None,
+    *,
+    numbers: Sequence[int] = (),
+    kinds: Mapping[str, int] | None = None,
+    any_merged: bool | None = None,
+) -> tuple[pd.DataFrame, MergeCounts]:
+    """Merge lists as `merge_picks` does, or those of many that have some tomograms.
+
+    Then ``numbers`` are those of the lists among all, ``kinds`` says in which of all each kind of
+    score comes first, and ``any_merged`` whether picks were merged in any of them.
+    """
+    import pandas as pd
+
+    tables = _where_moved(tables)
     given = tuple(len(table) for table in tables)
     pooled = _stacked(tables)
     source = np.repeat(np.arange(len(tables)), given)
     reach = _distances(pooled, distance)
-    priority = _priority(pooled, source)
+    number = np.asarray(numbers or range(len(tables)), dtype=np.int64)[source]
+    priority = _priority(pooled, number, kinds)
     place = pooled[list(_PLACE)].to_numpy()
     first = _best_of_id(pooled, place, priority)
     rows = np.unique(first)
@@ -141,7 +162,8 @@ def merge_picks(
         moved = mean_positions(pooled, place, kept_for, rows, weight)
     picks = record_merges(pooled, source, names, everyone, first, kept, moved)
     lists_of = pd.Series(source).groupby(everyone).nunique().loc[kept].to_numpy()
-    if len(pooled) > len(kept):
+    if len(pooled) > len(kept) if any_merged is None else any_merged:
+        picks = picks.assign(**{LEDGER: picks.get(LEDGER, "")})
         picks["slabkitMembers"] = _members(pooled, rows, kept_for)[kept]
         picks["slabkitLists"] = lists_of.astype(np.int64)
     counts = MergeCounts(
@@ -165,12 +187,12 @@ def _check_choices(between: str, position: str, weights: Mapping[str, float] | N
         raise InputError(f"weights are for the position source, and it is {position}.")
 
 
-def _priority(pooled: pd.DataFrame, source: Indices) -> Floats:
+def _priority(pooled: pd.DataFrame, source: Indices, kinds: Mapping[str, int] | None) -> Floats:
     border = pooled["slabkitFlags"].str.split(",").map(lambda flags: "z-border" in flags)
     return np.column_stack(
         [
             pooled["slabkitDecision"].map(_DECISION_RANK).to_numpy(dtype=float),
-            -kind_ranks(pooled, source).astype(float),
+            -kind_ranks(pooled, source, kinds).astype(float),
             ~border.to_numpy(dtype=bool),
             pooled["slabkitScore"].to_numpy(dtype=float),
             -source.astype(float),
@@ -213,7 +235,7 @@ def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
         missing = {}
         for other in tables:
             for name in other.columns.difference(table.columns, sort=False):
-                missing[name] = _FILL[other[name].dtype.kind]
+                missing[name] = FILL[other[name].dtype.kind]
         filled.append(table.assign(**missing))
     pooled = pd.concat(filled, ignore_index=True)
     return validate_table(pooled, PICKS)

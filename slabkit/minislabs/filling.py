@@ -41,6 +41,7 @@ def fill_galleries(
     on_failure: Callable[[str, SlabkitError], None] | None = None,
     window: int | None = None,
     jobs: int = 1,
+    skip: int = 0,
 ) -> Iterator[FilledGallery]:
     """Make the minislabs of picks from any number of tomograms, a gallery at a time.
 
@@ -66,6 +67,8 @@ def fill_galleries(
         Picks in a window; by default as many as make 32 MB of images for each job.
     jobs : int, optional
         Tomograms at a time, in threads; the result does not depend on it.
+    skip : int, optional
+        Galleries at the beginning that are there already and are not made.
 
     Yields
     ------
@@ -99,14 +102,15 @@ def fill_galleries(
         failed.add(name)
         on_failure(name, error)
 
-    gallery = 0
+    gallery = skip
     waiting: Minislabs | None = None
-    for start in range(0, len(picks), window):
+    first, shown = divmod(skip * tiles, len(tilts))  # views of the first pick that are there
+    for start in range(first, len(picks), window):
         part = picks.iloc[start : start + window]
         names = [str(name) for name in part["slabkitTomogram"].unique() if name not in failed]
         own = [(name, part[part["slabkitTomogram"] == name]) for name in names]
         made = _one_window(part, start, side, tilts, attempt_in_order(make, own, jobs), keep)
-        waiting = made if waiting is None else waiting.joined(made)
+        waiting = made[shown:] if waiting is None else waiting.joined(made)
         while len(waiting) >= tiles:
             yield FilledGallery(gallery, waiting[:tiles])
             waiting = waiting[tiles:]

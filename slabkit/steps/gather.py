@@ -110,9 +110,13 @@ def _write_failed(path: Path, failed: dict[str, str]) -> None:
 
 def _gather(work: Work, lists: list[str], options: Options) -> None:
     import numpy as np
+    import pandas as pd
 
     from slabkit.formats.tables.atomic import write_pieces
     from slabkit.merging import merge_tomograms
+    from slabkit.steps.shared.pick_lists import pick_list_text, pick_rows
+    from slabkit.tables import PICKS as PICKS_TABLE
+    from slabkit.tables import empty_table
 
     scores: list[npt.NDArray[np.float64]] = []
     tomograms: list[pd.DataFrame] = []
@@ -136,15 +140,17 @@ def _gather(work: Work, lists: list[str], options: Options) -> None:
     pooled = merge_tomograms(tomograms)
     counts = {"picks": 0}
 
-    def parts() -> Iterator[pd.DataFrame]:
+    def rows() -> Iterator[bytes]:
         for path in work.track(lists, total=len(lists), what="picks"):
             picks = _read(path).picks
             kept = picks[picks["slabkitScore"] >= threshold]
             if len(kept):
                 counts["picks"] += len(kept)
-                yield kept
+                yield from pick_rows(kept)
 
-    write_pieces(options.out, _pick_list(pooled, parts()))
+    some = any((one >= threshold).any() for one in scores)
+    empty = pd.DataFrame(columns=columns) if some else empty_table(PICKS_TABLE)
+    write_pieces(options.out, pick_list_text(pooled, empty, rows()))
     if not counts["picks"]:
         warn(f"no pick reaches the score {threshold:g}; the table is empty.")
     found = int(sum(len(one) for one in scores))
@@ -204,22 +210,3 @@ def _threshold(
             expected_missed=round(fit.expected_missed, 1),
         )
     return threshold
-
-
-def _pick_list(tomograms: pd.DataFrame, parts: Iterator[pd.DataFrame]) -> Iterator[bytes]:
-    """Give a pick list as `slabkit.write_picks` writes it, its picks part by part."""
-    from slabkit.formats.tables.star_writing import star_pieces
-    from slabkit.tables import PICKS as SCHEMA
-    from slabkit.tables import TOMOGRAMS, empty_table
-
-    first = next(parts, None)
-    begin = empty_table(SCHEMA) if first is None else first
-    end = b""
-    blocks = {TOMOGRAMS.block: tomograms, SCHEMA.block: begin}
-    for piece in star_pieces(blocks):
-        yield end
-        end = piece
-    for part in parts:
-        rows = list(star_pieces({SCHEMA.block: part}))
-        yield from rows[3:-1]  # without the version, the head of the block and its end
-    yield end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -78,6 +79,7 @@ def run(options: Options, frame: Frame) -> None:
             *referenced_files(sources),
             options.slabs,
             *(file for ref in volumes.values() if not ref.problem for file in files_read(ref)),
+            *(masks.paths if masks else []),
         ],
         parameters=parameters(options, "picks2d", "slabs", "out", "mask"),
         text_inputs={source.where: source.text for source in sources if source.where == "-"},
@@ -119,30 +121,37 @@ def _map(
     counts = {name: MapCounts() for name in volumes if name not in hits}
     outside: dict[str, int] = {}
     say_flipped(work, volumes.values())
-    for name in work.track(names, total=len(names), what="map"):
+
+    def of_one(name: str) -> tuple[pd.DataFrame, dict[str, int]]:
         own = slabs[slabs["rlnTomoName"] == name].reset_index(drop=True)
+        tomogram = volumes[name].open()
+        found, counted = map_picks(
+            hits[name],
+            own,
+            tomogram,
+            min_distance=options.min_distance,
+            refine_z=options.refine_z,
+            single=options.single,
+            all_species=options.all_species,
+            margin=options.margin,
+            contrast=options.contrast,
+            diameter=options.diameter,
+            jobs=work.frame.workers,
+            where=name,
+        )
+        others = 0
+        if masks is not None:
+            found, others = _inside(found, tomogram, masks)
+        return found, asdict(counted) | {"outside_mask": others}
+
+    for name in work.track(names, total=len(names), what="map"):
         try:
-            tomogram = volumes[name].open()
-            found, counted = map_picks(
-                hits[name],
-                own,
-                tomogram,
-                min_distance=options.min_distance,
-                refine_z=options.refine_z,
-                single=options.single,
-                all_species=options.all_species,
-                margin=options.margin,
-                contrast=options.contrast,
-                diameter=options.diameter,
-                jobs=work.frame.workers,
-                where=name,
-            )
-            if masks is not None:
-                found, outside[name] = _inside(found, tomogram, masks)
+            found, counted = work.part(name, functools.partial(of_one, name))
         except SlabkitError as error:
             work.fail(name, error)
             continue
-        counts[name] = counted  # not of a tomogram whose mask fails
+        outside[name] = counted.pop("outside_mask")
+        counts[name] = MapCounts(**counted)  # not of a tomogram whose mask fails
         tables.append(found)
     work.raise_if_all_failed(len(names))
     picks = pd.concat(tables, ignore_index=True) if tables else empty_table(PICKS)

@@ -123,7 +123,10 @@ def run(options: RunOptions, frame: Frame) -> None:
         frame.reporter.note(f"$ cd {shlex.quote(str(folder))} && {shlex.join(command)}")
         # The lock is Snakemake's too, so that it ends with the later of the two: its own would
         # outlive a run that was killed.
-        process = subprocess.Popen(command, cwd=folder, env=environment, pass_fds=(lock,))
+        out = 2 if frame.reporter.json else None  # a dry run is printed to standard output
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, pass_fds=(lock,), stdout=out
+        )
         try:
             code = process.wait()
         except BaseException:
@@ -146,10 +149,8 @@ def run(options: RunOptions, frame: Frame) -> None:
     if not code and state.asks:
         frame.reporter.note(state.asks)
     status: Any = "partial" if failures else "done"
-    result = StepResult("workflow run", status, folder, state.summary, failures, "")
-    if "snakemake" in failures:
-        frame.reporter.failure("snakemake", failures["snakemake"])
-    _end(frame, result)
+    _say_failures(failures, frame)
+    _end(frame, StepResult("workflow run", status, folder, state.summary, failures, ""))
 
 
 def status(options: StatusOptions, frame: Frame) -> int:
@@ -166,6 +167,7 @@ def status(options: StatusOptions, frame: Frame) -> int:
             f"not all is done; slabkit workflow run {shlex.quote(options.dataset)} goes on."
         )
     kind: Any = "partial" if state.failures or left else "done"
+    _say_failures(state.failures, frame)
     frame.reporter.done(StepResult("workflow status", kind, folder, summary, state.failures, ""))
     return 75 if left else int(bool(state.failures))
 
@@ -343,7 +345,7 @@ def _state(folder: Path) -> _State:
         said = engine.pop(f"tomograms/{name}/done.json", "waiting")
         if not answer:
             said = "waiting"
-        elif known.get(name) != row:
+        elif known.get(name) != row and (row["state"], answer["status"]) != ("missing", "failed"):
             said = "stale"
         if said == "done" and answer["status"] == "failed":
             said, failures[name] = "failed", str(answer["error"])
@@ -390,12 +392,21 @@ def _summary(folder: Path) -> dict[str, str]:
 
 
 def _show(state: _State, frame: Frame) -> None:
-    rows = [(name, said, state.failures.get(name, "")) for name, said in state.tomograms.items()]
-    shown = [row for row in rows if row[1] != "done"]
+    open_ = [row for row in state.tomograms.items() if row[1] in ("waiting", "stale")]
     counts = ", ".join(f"{count} {name}" for name, count in state.summary.items() if count)
-    more = f"; the first {_SHOWN} that are not done" if len(shown) > _SHOWN else ""
-    if shown:
-        frame.reporter.table(f"{counts}{more}", ("tomogram", "state", "why"), shown[:_SHOWN])
+    more = f"; the first {_SHOWN} that are left" if len(open_) > _SHOWN else ""
+    if open_:
+        frame.reporter.table(f"{counts}{more}", ("tomogram", "state"), open_[:_SHOWN])
     else:
         frame.reporter.note(f"tomograms: {counts}")
     frame.reporter.table("", ("step", "state"), list(state.steps.items()))
+
+
+def _say_failures(failures: Mapping[str, str], frame: Frame) -> None:
+    """Say why each failed; of very many the last, and snakemake itself."""
+    for name, reason in list(failures.items())[-_SHOWN:]:
+        frame.reporter.failure(name, reason)
+    if len(failures) > _SHOWN:
+        frame.reporter.note(
+            f"{len(failures)} failed; the last {_SHOWN} are listed, --json has all."
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from workflow_sets import call, configure, contents
 pytest.importorskip("snakemake_executor_plugin_slurm", reason="the plug-in is not installed")
 
 OPTIONS = ("--profile", "slurm", "--group-components", "tomograms=3")
+GLOBAL = ("picks.star", "minislabs/minislabs.star", "classes/classified.star")
+GLOBAL += ("labels.star", "curated.star", "curated.csv")
 OPTIONS += ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5")
 # The job of one tomogram hangs the first time.
 HANGS = "if [ {wildcards.tomogram} = t4 ] && mkdir hung; then sleep 900; fi; "
@@ -47,17 +50,45 @@ def wait_for(what, process, log):
     return found
 
 
+def hook(folder, line):
+    """Put a line before what the job of a tomogram does."""
+    snakefile = folder / "set" / "Snakefile"
+    text = snakefile.read_text()
+    shell = '"code=0; slabkit tomogram'
+    assert shell in text
+    snakefile.write_text(text.replace(shell, f'"{line}"\n        {shell}'))
+
+
+def compared(folder):
+    """The results, without what a test changes."""
+    changed = ("Snakefile", "config.yaml", "hung")
+    return {name: data for name, data in contents(folder / "set").items() if name not in changed}
+
+
+@pytest.mark.usefixtures("slurm")
+def test_a_job_over_its_time_limit_is_tried_again_with_twice_the_time(finished, tmp_path):
+    folder = tmp_path / "late"
+    shutil.copytree(finished, folder)
+    shutil.rmtree(folder / "set" / "tomograms" / "t4")
+    for name in GLOBAL:
+        (folder / "set" / name).unlink()
+    configure(folder, {"minutes: 30": "minutes: 1", "classify_threads: 8": "classify_threads: 2"})
+    hook(folder, HANGS)
+    said = call("workflow", "run", "set", *OPTIONS, "--rerun-triggers", "mtime", cwd=folder)
+    assert "Trying to restart" in said
+    shown = subprocess.run(["scontrol", "show", "jobs"], capture_output=True, text=True, check=True)
+    jobs = [dict(re.findall(r"(\w+)=(\S+)", one)) for one in shown.stdout.split("\n\n")]
+    ended = {(job.get("JobState"), job.get("TimeLimit")) for job in jobs}
+    assert {("TIMEOUT", "00:01:00"), ("COMPLETED", "00:02:00")} <= ended, ended
+    assert compared(folder) == compared(finished)
+
+
 @pytest.mark.usefixtures("slurm")
 def test_head_and_jobs_are_killed_and_the_bytes_are_the_same(begun, finished, tmp_path):
     folder = tmp_path / "cluster"
     shutil.copytree(begun, folder)
     shutil.copy(finished / "set" / "choice.txt", folder / "set")
-    configure(folder, {"minutes: 30": "minutes: 1", "classify_threads: 8": "classify_threads: 2"})
-    snakefile = folder / "set" / "Snakefile"
-    text = snakefile.read_text()
-    shell = '"code=0; slabkit tomogram'
-    assert shell in text
-    snakefile.write_text(text.replace(shell, f'"{HANGS}"\n        {shell}'))
+    configure(folder, {"classify_threads: 8": "classify_threads: 2"})
     command = [sys.executable, "-m", "slabkit.cli.main", "workflow", "run", "set", *OPTIONS]
     log = folder / "log"
     draw = random.Random(22)
@@ -87,8 +118,5 @@ def test_head_and_jobs_are_killed_and_the_bytes_are_the_same(begun, finished, tm
     assert head.returncode == 0, said[-20_000:]
     assert "Group job tomograms" in said
     assert "Trying to restart" in said
-    own = contents(folder / "set")
-    assert {n: d for n, d in own.items() if n != "Snakefile"} == {
-        name: data for name, data in contents(finished / "set").items() if name != "Snakefile"
-    } | {"config.yaml": own["config.yaml"]}
+    assert compared(folder) == compared(finished)
     call("workflow", "status", "set", cwd=folder)

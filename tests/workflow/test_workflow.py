@@ -125,23 +125,48 @@ def test_a_stale_choice_is_refused(done):
     call("workflow", "status", "set", cwd=done)
 
 
+def reported(folder, code):
+    """What `workflow status --json` has on standard output, which is nothing else."""
+    return json.loads(call("workflow", "status", "set", "--json", cwd=folder, code=code, out=True))
+
+
 def test_bad_volumes_are_reported_and_the_rest_is_done(done):
+    """t3 is cut short, t5 not there; t2 is removed before, t4 while its job is at work on it."""
     names = json.dumps([f"../data/{name}.mrc" for name in NAMES])
-    configure(done, {'["../data/*.mrc"]': names, "# most-failed: 0.1 ": "most-failed: 0.5 "})
+    configure(done, {'["../data/*.mrc"]': names, "# most-failed: 0.1 ": "most-failed: 0.7 "})
     with (done / "data" / "t3.mrc").open("r+b") as file:
         file.truncate(60_000)
     (done / "data" / "t5.mrc").unlink()
     assert rules(done) == {"tomogram": 2} | dict.fromkeys((*CHOSEN, "convert_csv"), 1)
-    call("workflow", "run", "set", "--jobs", 2, "--until", "minislabs", cwd=done, code=1)
-    said = call("workflow", "status", "set", "--json", cwd=done, code=75)
-    report = json.loads(said[said.index("{") : said.rindex("}") + 1])
-    assert {name for name, state in report["states"].items() if state == "failed"} == {"t3", "t5"}
+    vanishing = (
+        "until [ -e tomograms/t4/slabs/slabs.star ]; do sleep 0.01; done; "
+        "rm ../data/{wildcards.tomogram}.mrc"
+    )
+    hook = (
+        "case {wildcards.tomogram} in t2) rm -f ../data/t2.mrc;; "
+        f"t4) [ -e ../data/t4.mrc ] && ({vanishing}) & esac; "
+    )
+    snakefile = done / "set" / "Snakefile"
+    shell = '"code=0; slabkit tomogram'
+    snakefile.write_text(snakefile.read_text().replace(shell, f'"{hook}"\n        {shell}'))
+    for name in ("t2", "t4"):
+        shutil.rmtree(done / "set" / "tomograms" / name)
+    said = call("workflow", "run", "set", "--jobs", 2, "--until", "minislabs", cwd=done, code=1)
+    failed = ["t2", "t3", "t4", "t5"]
+    last = said.strip().splitlines()
+    assert last[-1] == f"workflow run: 4 failed: {', '.join(failed)}"
+    assert [line[:12] for line in last[-5:-1]] == [f"failed: {name}: " for name in failed]
+    report = reported(done, 75)
+    assert list(report["failures"]) == failed
     assert "is truncated" in report["failures"]["t3"]
-    assert "there is no such file" in report["failures"]["t5"]
+    for name in ("t2", "t5"):
+        assert "there is no such file" in report["failures"][name]
+    assert "t4.mrc" in report["failures"]["t4"]
     picks = read_native_picks(done / "set" / "picks.star")
-    assert picks.tomograms["slabkitTomogram"].tolist() == ["t1", "t2", "t4", "t6"]
-    assert set(picks.picks["slabkitTomogram"]) <= {"t1", "t2", "t4", "t6"}
-    assert (done / "set" / "failed.csv").read_text().count("\n") == 3
+    assert picks.tomograms["slabkitTomogram"].tolist() == ["t1", "t6"]
+    assert set(picks.picks["slabkitTomogram"]) <= {"t1", "t6"}
+    assert (done / "set" / "failed.csv").read_text().count("\n") == 5
+    assert {path.name for path in (done / "set" / "tomograms" / "t2").iterdir()} == {"done.json"}
 
 
 def test_tomograms_come_and_go(done):
@@ -155,8 +180,12 @@ def test_tomograms_come_and_go(done):
 
 
 def states(folder):
-    said = call("workflow", "status", "set", "--json", cwd=folder, code=75)
-    return json.loads(said[said.index("{") : said.rindex("}") + 1])["states"]
+    return reported(folder, 75)["states"]
+
+
+def test_standard_output_is_one_json_object_with_json(begun):
+    said = call("workflow", "run", "set", "--dry-run", "--json", cwd=begun, out=True)
+    assert json.loads(said)["command"] == "workflow run"
 
 
 def test_one_run_at_a_time(done):

@@ -14,14 +14,14 @@ CONFIG = {
 }
 
 
-def call(*arguments, cwd, code=0):
-    """Run slabkit in a process of its own; what it prints, errors and all."""
+def call(*arguments, cwd, code=0, out=False):
+    """Run slabkit in a process of its own; all that it prints, or what to standard output."""
     command = [sys.executable, "-m", "slabkit.cli.main", *map(str, arguments)]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr
     assert "Traceback" not in said, said
     assert done.returncode == code, f"exit {done.returncode}, not {code}:\n{said}"
-    return said
+    return done.stdout if out else said
 
 
 def configure(folder, changes):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from slabkit.errors import InputError, SlabkitError, warn
+from slabkit.execution.files import file_state
 from slabkit.execution.frame import Work
 from slabkit.execution.reporting import raise_if_all_failed
 from slabkit.steps.shared.names import say_flipped
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from slabkit.minislabs.galleries import GalleryLayout
 
 
+_TOLD = ("row", "tilt", "inside_fraction")  # what the table says of the minislabs of a gallery
 _LARGEST = 95.0  # percentile of the diameters of a list that counts as its largest
 _BOX, _DEPTH = 4 / 3, 1.0  # of the largest diameter (benchmarks/auto.py)
 _NO_PICKS = 300.0  # the largest diameter of an empty list: its table has a box all the same
@@ -238,6 +240,8 @@ def _fill(
 
     total = plan.layout.galleries(len(table) * len(options.tilts))
     work.check_free(files.paths(total))
+    skip = files.adopt_kept(work) if total > 1 else 0
+    failed = len(work.failures)
     filled = fill_galleries(
         table,
         open_tomogram,
@@ -248,12 +252,17 @@ def _fill(
         tilts=options.tilts,
         on_failure=work.fail,
         jobs=work.frame.workers,
+        skip=skip,
     )
     try:
-        for gallery in work.track(filled, total=total, what="minislab"):
+        for gallery in work.track(filled, total=total - skip, what="minislab"):
             files.write(gallery.index, gallery.minislabs)
-    except BaseException:
-        files.remove()  # nothing half-finished stays
+            if total > 1 and len(work.failures) == failed:
+                files.keep(work, gallery.index, gallery.minislabs)
+    except Exception:
+        files.remove()  # nothing half-finished stays; after Ctrl-C the same command goes on
+        if work.parts is not None:
+            work.parts.remove()
         raise
 
 
@@ -383,6 +392,34 @@ class GalleryFiles:
         with atomic_path(path, sync=False) as temporary:
             temporary.write_bytes(png_bytes(picture))
         self.written.append(path)
+
+    def keep(self, work: Work, index: int, minislabs: Minislabs) -> None:
+        """Keep what the table will say of a gallery that is written, should the run be killed."""
+        if work.parts is not None:
+            parts = {name: getattr(minislabs, name).tolist() for name in _TOLD}
+            work.parts.keep(f"{self.set_id}-{index}", {"state": self._state(index)} | parts)
+
+    def adopt_kept(self, work: Work) -> int:
+        """Take over the galleries, from the first on, that a run before this has written."""
+        import numpy as np
+
+        index = 0
+        while work.parts is not None and (told := work.parts.find(f"{self.set_id}-{index}")):
+            state = self._state(index)
+            if None in state or told["state"] != state:
+                break
+            self.written += self.paths(index + 1)[len(self.written) :]
+            self._rows.append(np.array(told["row"], dtype=np.int64))
+            self._tilts.append(np.array(told["tilt"], dtype=float))
+            self._fractions.append(np.array(told["inside_fraction"], dtype=float))
+            index += 1
+        return index
+
+    def _state(self, index: int) -> list[list[int] | None]:
+        """Give which files those of a gallery are, their bytes and times."""
+        paths = self.paths(index + 1)[-(len(self.paths(1))) :]
+        states = [file_state(str(path)) for path in paths]
+        return [None if one is None else list(one) for one in states]
 
     def remove(self) -> None:
         """Remove what was written."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from slabkit.formats.picks.context import PickReading
     from slabkit.formats.source import Source
     from slabkit.formats.tables.native import PickList
@@ -37,14 +39,17 @@ class PickFiles:
 
     def read(self) -> list[PickList]:
         """Read each list; paths of tomograms as from here."""
+        return [self.read_one(number) for number in range(len(self.paths))]
+
+    def read_one(self, number: int) -> PickList:
+        """Read one of the lists as `read` does."""
         from slabkit.formats.tables.paths import with_paths_from_here
 
-        lists = []
-        for path in self.paths:
-            source = self.piped if self.piped is not None and path == "-" else path
-            lists.append(read_plainly(source, check_bounds=False))
-            with_paths_from_here(lists[-1].tomograms, path)
-        return lists
+        path = self.paths[number]
+        source = self.piped if self.piped is not None and path == "-" else path
+        one = read_plainly(source, check_bounds=False)
+        with_paths_from_here(one.tomograms, path)
+        return one
 
     def read_as_one(self) -> PickList:
         """Read the lists and put them together."""
@@ -98,3 +103,27 @@ def put_together(lists: Sequence[PickList], names: Sequence[str]) -> PickList:
 
     pooled, _ = merge_picks([one.picks for one in lists], 0.0, names=names)
     return PickList(pooled, merge_tomograms([one.tomograms for one in lists]))
+
+
+def pick_rows(picks: pd.DataFrame) -> list[bytes]:
+    """Give the rows of a pick list as text."""
+    from slabkit.formats.tables.star_writing import star_pieces
+    from slabkit.tables import PICKS
+
+    return list(star_pieces({PICKS.block: picks}))[3:-1]  # without head and end
+
+
+def pick_list_text(
+    tomograms: pd.DataFrame, columns: pd.DataFrame, rows: Iterable[bytes]
+) -> Iterator[bytes]:
+    """Give a pick list as `slabkit.write_picks` writes it, its picks part by part.
+
+    ``columns`` has the columns of the picks, and no row; ``rows`` are of `pick_rows`.
+    """
+    from slabkit.formats.tables.star_writing import star_pieces
+    from slabkit.tables import PICKS, TOMOGRAMS
+
+    *head, end = star_pieces({TOMOGRAMS.block: tomograms, PICKS.block: columns})
+    yield from head
+    yield from rows
+    yield end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -104,9 +105,13 @@ def _pick(
     parts: dict[str, pd.DataFrame] = {}
     names = list(dict.fromkeys(table["rlnTomoName"]))
     own = {name: table[table["rlnTomoName"] == name].reset_index(drop=True) for name in names}
+
+    def of_one(name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+        return find(slab_images(own[name], options.slabs), own[name], most), {}
+
     for name in work.track(names, total=len(names), what=work.name):
         try:
-            parts[name] = find(slab_images(own[name], options.slabs), own[name], most)
+            parts[name], _ = work.part(name, functools.partial(of_one, name))
         except SlabkitError as error:
             work.fail(name, error)
     work.raise_if_all_failed(len(names))
