@@ -87,9 +87,10 @@ package: .venv-package/.ready ## Build wheel and sdist into dist/; install and t
 
 SECONDS ?= 600
 
-soak: $(READY) ## Kill, damage, fill up and race slabkit on one core; SECONDS=600 (docs/reliability.md)
+soak: $(READY) $(WORKFLOW)/.ready ## Kill, damage, fill up and race slabkit on one core; SECONDS=600 (docs/reliability.md)
 	OPENBLAS_NUM_THREADS=1 SOAK_SECONDS=$(SECONDS) nice $(BIN)/python -m pytest -s -m soak --ignore tests/clients \
 		--ignore tests/workflow
+	OPENBLAS_NUM_THREADS=1 nice $(WORKFLOW)/bin/python -m pytest -s -m soak tests/workflow
 
 lint: $(READY) ## Check style and formatting, change nothing
 	$(BIN)/ruff check
