@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from curation_tables import NO, OPEN, YES, ids, label_table
@@ -272,6 +274,21 @@ def test_lists_that_are_not_held_together_give_the_same_bytes(
     streamed = slabkit("merge", *lists, "-o", "many.star", *options)
     assert (tmp_path / "many.star").read_bytes() == (tmp_path / "once.star").read_bytes()
     assert streamed.stderr.replace("many.star", "once.star") == at_once.stderr
+
+
+@pytest.mark.parametrize("case", ["", "further columns", "merged before", "an empty list"])
+def test_lists_are_pooled_to_the_same_bytes_without_holding_them(
+    slabkit, tmp_path, monkeypatch, case
+):
+    lists = lists_of_tomograms(case, tmp_path)
+    slabkit("convert", *lists, "once.star")
+    monkeypatch.setattr(many_lists, "STREAM_BYTES", 0)
+    pooled = slabkit("convert", *lists, "many.star", "--json")
+    assert (tmp_path / "many.star").read_bytes() == (tmp_path / "once.star").read_bytes()
+    at_once = slabkit("convert", *lists, "again.csv", "--json")
+    told = [json.loads(one.stdout) for one in (pooled, at_once)]
+    for name in ("picks", "tomograms", "outside", "species"):
+        assert told[0][name] == told[1][name]
 
 
 def test_an_id_in_two_tomograms_is_refused_where_lists_are_many(slabkit, tmp_path, monkeypatch):

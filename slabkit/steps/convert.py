@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slabkit.errors import InputError, OutputExistsError
-from slabkit.execution.frame import Frame, parameters
+from slabkit.errors import InputError, OutputExistsError, warn
+from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.formats.picks.context import PickReading
 from slabkit.tomogram import Reading
 
@@ -107,6 +107,8 @@ def _to_files(options: Options, frame: Frame) -> None:
     ) as work:
         if work.finished:
             return
+        if chosen.name == "native" and _are_many(sources, options) and _pool_many(work, options):
+            return
         picks = _read(sources, options, base_written=bool(chosen.index_bases))
         if folder:
             work.check_free(planned_files(Path(out), picks, chosen.name))
@@ -123,6 +125,69 @@ def _to_files(options: Options, frame: Frame) -> None:
             plain=options.plain,
         )
         work.summary.update(_summary(picks), to=chosen.name)
+
+
+def _are_many(sources: Sequence[str | Source], options: Options) -> bool:
+    """Tell whether slabkit's own lists, as they are, are to become one that memory may not hold."""
+    from slabkit.formats.registry import fitting_formats
+    from slabkit.formats.source import Source
+    from slabkit.steps.shared.many_lists import are_large
+
+    plain = Options((), "", to=options.to, check_bounds=options.check_bounds)
+    if dataclasses.replace(options, sources=(), out="") != plain:
+        return False
+    paths = [source for source in sources if isinstance(source, str) and source != "-"]
+    return (
+        len(paths) == len(sources)
+        and are_large(paths)
+        and all(
+            [one.name for one in fitting_formats(Source.load(path), "picks")] == ["native"]
+            for path in paths
+        )
+    )
+
+
+def _pool_many(work: Work, options: Options) -> bool:
+    """Pool lists one at a time; False, and nothing is done, where picks are there twice."""
+    import pandas as pd
+
+    from slabkit.formats.picks.bounds import count_outside
+    from slabkit.formats.picks.given import Context
+    from slabkit.formats.picks.normalise import known_tomograms
+    from slabkit.formats.picks.reading import read_picks
+    from slabkit.formats.tables.atomic import write_pieces
+    from slabkit.steps.shared.many_lists import survey, with_all_columns
+    from slabkit.steps.shared.pick_lists import pick_list_text, pick_rows
+
+    def read(number: int) -> PickList:
+        return read_picks(options.sources[number], check_bounds=False)
+
+    numbers = range(len(options.sources))
+    found = survey(read, work.track(numbers, len(numbers), "lists"), empty_too=False)
+    if not found.unique or not found.columns:
+        return False
+    where = ", ".join(options.sources[:3])
+    tomograms = known_tomograms(found.names, found.tomograms, Context(), where)
+    outside = 0
+
+    def rows() -> Iterator[bytes]:
+        nonlocal outside
+        for number in work.track(numbers, len(numbers), "picks"):
+            picks = read(number).picks
+            if len(picks):
+                outside += count_outside(picks, tomograms)
+                yield from pick_rows(with_all_columns(picks, found))
+
+    columns = pd.DataFrame(columns=list(found.columns))
+    write_pieces(options.out, pick_list_text(tomograms, columns, rows()))
+    count = sum(found.counts)
+    if outside and options.check_bounds:
+        warn(f"{where}: {outside} of {count} picks lie outside their tomograms; they are kept.")
+    species = {name or "none": found.species[name] for name in sorted(found.species)}
+    work.summary.update(
+        picks=count, tomograms=len(found.names), outside=outside, species=species, to="native"
+    )
+    return True
 
 
 def _to_project(options: Options, frame: Frame) -> None:

@@ -92,17 +92,19 @@ def _merge_many(
     from slabkit.steps.shared.many_lists import Spool, merge_apart, survey
 
     numbers = range(len(files.paths))
-    found = survey(files, work.track(numbers, total=len(numbers), what="lists"))
+    found = survey(files.read_one, work.track(numbers, len(numbers), "lists"), empty_too=True)
     if not found.apart:
         _merge_at_once(work, files, distances, options)
         return
     tomograms = merge_tomograms(found.tomograms)
     for any_merged in (True, False):  # if so, there are columns that say of how many
         spool = Spool(None if options.out == "-" else Path(options.out).parent)
-        counts = merge_apart(files, found, distances, options.between, spool, any_merged)
+        counts = merge_apart(
+            files.read_one, options.picks, found, distances, options.between, spool, any_merged
+        )
         if counts.merged + counts.duplicates:
             break
-    _say(work, found.species, found.nameless, set(found.kinds), options)
+    _say(work, set(found.species), found.species[""], set(found.kinds), options)
     write_pieces(options.out, spool.pick_list(tomograms))
     _report(work, counts, options)
 

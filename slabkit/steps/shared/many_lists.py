@@ -1,10 +1,11 @@
-"""Pick lists of which so many are merged that they are not held in memory together."""
+"""Pick lists of which so many are pooled that they are not held in memory together."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from slabkit.formats.tables.native import PickList
     from slabkit.merging import MergeCounts
     from slabkit.merging.merge import Between
-    from slabkit.steps.shared.pick_lists import PickFiles
+
+    Read = Callable[[int], PickList]
 
 STREAM_BYTES = 200_000_000  # of text; less is read at once, which is quicker
 _BATCH = 50_000  # picks merged at a time
@@ -28,13 +31,14 @@ class Survey:
 
     tomograms: list[pd.DataFrame] = field(default_factory=list)  # the tables of the lists
     kinds: dict[str, int] = field(default_factory=dict)  # of score, and the list that has it first
-    species: set[str] = field(default_factory=set)
-    nameless: int = 0  # picks without a species
+    species: Counter[str] = field(default_factory=Counter)  # picks of each
+    names: list[str] = field(default_factory=list)  # of the tomograms that picks are in
     columns: dict[str, Any] = field(default_factory=dict)  # of all, and what fills each
     counts: list[int] = field(default_factory=list)
     groups: list[list[int]] = field(default_factory=list)  # lists that share tomograms
     # No pick is in lists of two groups, none was moved by a person: each group is merged alone
     apart: bool = True
+    unique: bool = True  # no id is there twice
 
 
 def are_large(paths: Sequence[str]) -> bool:
@@ -43,8 +47,11 @@ def are_large(paths: Sequence[str]) -> bool:
     return len(paths) > 1 and sum(sizes) > STREAM_BYTES
 
 
-def survey(files: PickFiles, track: Iterable[int]) -> Survey:
-    """Read each list once, and keep of each pick eight bytes, of its id."""
+def survey(read: Read, track: Iterable[int], empty_too: bool) -> Survey:
+    """Read each list once, and keep of each pick eight bytes, of its id.
+
+    ``empty_too``: lists without picks have a say in which columns there are.
+    """
     import numpy as np
     import pandas as pd
 
@@ -62,16 +69,16 @@ def survey(files: PickFiles, track: Iterable[int]) -> Survey:
         return number
 
     for number in track:
-        one = files.read_one(number)
+        one = read(number)
         picks = one.picks
         require_unique(picks, "slabkitPickId", f"list {number + 1}")
         found.tomograms.append(one.tomograms)
         found.counts.append(len(picks))
         for kind in picks["slabkitScoreKind"].unique():
             found.kinds.setdefault(str(kind), number)
-        found.species |= set(picks["slabkitSpecies"].unique())
-        found.nameless += int((picks["slabkitSpecies"] == "").sum())
-        found.columns |= {name: FILL[picks[name].dtype.kind] for name in picks.columns}
+        found.species.update(picks["slabkitSpecies"].tolist())
+        if len(picks) or empty_too:
+            found.columns |= {name: FILL[picks[name].dtype.kind] for name in picks.columns}
         if LEDGER in picks.columns:
             found.apart &= not picks[LEDGER].astype(str).str.contains("move:by=review").any()
         ids.append(pd.util.hash_pandas_object(picks["slabkitPickId"], index=False).to_numpy())
@@ -81,15 +88,25 @@ def survey(files: PickFiles, track: Iterable[int]) -> Survey:
     groups: dict[int, list[int]] = {}
     for number in range(len(parent)):
         groups.setdefault(root(number), []).append(number)
+    found.names = list(holder)
     found.groups = sorted(groups.values())
     once = [np.unique(np.concatenate([ids[number] for number in group])) for group in found.groups]
     every = np.sort(np.concatenate([*once, np.zeros(0, dtype=np.uint64)]))
-    found.apart &= len(found.groups) > 1 and not (every[1:] == every[:-1]).any()
+    once_only = not (every[1:] == every[:-1]).any()
+    found.apart &= len(found.groups) > 1 and once_only
+    found.unique = once_only and len(every) == sum(found.counts)
     return found
 
 
+def with_all_columns(picks: pd.DataFrame, found: Survey) -> pd.DataFrame:
+    """Give picks with the columns that the lists have together."""
+    missing = {n: fill for n, fill in found.columns.items() if n not in picks.columns}
+    return picks.assign(**missing)[list(found.columns)]
+
+
 def merge_apart(
-    files: PickFiles,
+    read: Read,
+    names: Sequence[str],
     found: Survey,
     distance: Mapping[str, float],
     between: Between,
@@ -102,16 +119,12 @@ def merge_apart(
     kept = [0] * len(found.counts)
     duplicates = merged = shared = 0
     for batch in _batches(found):
-        tables = []
-        for number in batch:
-            picks = files.read_one(number).picks
-            missing = {n: fill for n, fill in found.columns.items() if n not in picks.columns}
-            tables.append(picks.assign(**missing)[list(found.columns)])
+        tables = [with_all_columns(read(number).picks, found) for number in batch]
         left, counts = merge_part(
             tables,
             distance,
             between,
-            [files.paths[number] for number in batch],
+            [names[number] for number in batch],
             numbers=batch,
             kinds=found.kinds,
             any_merged=any_merged,
