@@ -16,7 +16,8 @@ tar -xzf dist/*.tar.gz -C "$work"
 mv "$work"/slabkit_cryoet-* "$work/sdist"
 mv "$work/sdist/slabkit" "$work/slabkit" # so that what is installed is tested
 
-fast=(tests/test_{units,reals,mrc,tiff,ome_zarr}.py)
+fast=(tests/test_{units,reals,mrc,tiff,ome_zarr}.py
+    tests/test_learning.py::test_the_same_seed_gives_the_same_bytes_and_files_hold_a_model)
 
 # check NAME PYTHON UV-OPTION...: an environment, the sdist installed, then the wheel, and the tests.
 check() {

@@ -49,7 +49,10 @@ def write_model(
     """
     path, beside = model_files(folder)
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)  # without times
+    with zipfile.ZipFile(content, "w") as packed:  # np.savez of numpy 2.0 may pickle
+        for name, array in arrays.items():
+            with packed.open(f"{name}.npy", "w", force_zip64=True) as part:  # without times
+                np.lib.format.write_array(part, np.asanyarray(array), allow_pickle=False)
     write_bytes(beside, content.getvalue())
     text = json.dumps({"format": _FORMAT, **description}, indent=1, ensure_ascii=False)
     write_text(path, text + "\n")
