@@ -96,7 +96,7 @@ class Tomogram:
 
     @property
     def label(self) -> str:
-        """The path if there is one, else the name: what messages call this tomogram."""
+        """What messages call this tomogram, the path if there is one, else the name."""
         return self.path or self.name
 
     @property
