@@ -438,6 +438,18 @@ class TestReading:
         np.testing.assert_array_equal(volume, before[0])
         pd.testing.assert_frame_equal(picks, before[1])
 
+    def test_threads_share_the_picks_of_a_tomogram(self, monkeypatch):
+        tomogram = Tomogram("t", noise(), 2.0)
+        positions = np.random.default_rng(3).uniform(-4, 50, (23, 3))
+        asked = {"box": 16, "depth": 11, "tilts": (0, 15)}
+        monkeypatch.setattr("slabkit.minislabs.projection._GROUP_BYTES", 5 * 8 * 8 * 8)
+        one, three = (
+            stack_minislabs(tomogram, picks_at(positions, 2.0), **asked, jobs=jobs)
+            for jobs in (1, 3)
+        )
+        np.testing.assert_array_equal(one.images, three.images)
+        np.testing.assert_array_equal(one.inside_fraction, three.inside_fraction)
+
     def test_no_picks(self):
         made = stack_minislabs(Tomogram("t", noise(), 1.0), picks_at([], 1), box=8, depth=8)
         assert made.images.shape == (0, 8, 8)

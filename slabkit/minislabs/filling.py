@@ -66,7 +66,7 @@ def fill_galleries(
     window : int, optional
         Picks in a window; by default as many as make 32 MB of images for each job.
     jobs : int, optional
-        Tomograms at a time, in threads; the result does not depend on it.
+        Threads: as many tomograms at a time, or parts of one; the result does not depend on it.
     skip : int, optional
         Galleries at the beginning that are there already and are not made.
 
@@ -85,8 +85,8 @@ def fill_galleries(
     window = window or max(1, jobs * _WINDOW_BYTES // (side * side * 4 * len(tilts)))
     failed: set[str] = set()
 
-    def make(one: tuple[str, pd.DataFrame]) -> Minislabs:
-        name, chosen = one
+    def make(one: tuple[str, pd.DataFrame, int]) -> Minislabs:
+        name, chosen, threads = one
         return stack_minislabs(
             open_tomogram(name),
             chosen,
@@ -94,6 +94,7 @@ def fill_galleries(
             depth=depth,
             tilts=tilts,
             pixel_size=pixel_size,
+            jobs=threads,
         )
 
     def keep(name: str, error: SlabkitError) -> None:
@@ -108,7 +109,9 @@ def fill_galleries(
     for start in range(first, len(picks), window):
         part = picks.iloc[start : start + window]
         names = [str(name) for name in part["slabkitTomogram"].unique() if name not in failed]
-        own = [(name, part[part["slabkitTomogram"] == name]) for name in names]
+        # Where tomograms are fewer than threads, a tomogram's picks go to several.
+        threads = max(1, jobs // max(1, len(names)))
+        own = [(name, part[part["slabkitTomogram"] == name], threads) for name in names]
         made = _one_window(part, start, side, tilts, attempt_in_order(make, own, jobs), keep)
         waiting = made[shown:] if waiting is None else waiting.joined(made)
         while len(waiting) >= tiles:
@@ -124,7 +127,7 @@ def _one_window(
     first_row: int,
     side: int,
     tilts: Sequence[float],
-    results: Iterable[tuple[tuple[str, pd.DataFrame], Minislabs | SlabkitError]],
+    results: Iterable[tuple[tuple[str, pd.DataFrame, int], Minislabs | SlabkitError]],
     keep: Callable[[str, SlabkitError], None],
 ) -> Minislabs:
     """Put what was made of each tomogram in a stretch of the table into the table's order."""
@@ -132,7 +135,7 @@ def _one_window(
     made = np.zeros(len(picks), dtype=bool)
     images = np.empty((len(picks), len(tilts), side, side), dtype=np.float32)
     fractions = np.empty((len(picks), len(tilts)))
-    for (name, _), done in results:
+    for (name, _, _), done in results:
         if isinstance(done, SlabkitError):
             keep(name, done)
             continue

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.parallel import map_in_order
 from slabkit.arrays.projections import BoxShape, project_boxes
 from slabkit.errors import InputError, warn
 from slabkit.tomogram import Tomogram, TomogramVoxels
@@ -79,6 +80,7 @@ def project_minislabs(
     tilts: Sequence[float] = (0.0,),
     pixel_size: Angstrom | None = None,
     batch_size: int | None = None,
+    jobs: int = 1,
 ) -> Iterator[Minislabs]:
     """Project the box about each pick, batch by batch, in the order of the picks.
 
@@ -103,6 +105,8 @@ def project_minislabs(
         Of the images, in Å; by default the voxel size.
     batch_size : int, optional
         Picks in a batch; by default as many as make 32 MB of images.
+    jobs : int, optional
+        Threads; the result does not depend on it.
 
     Yields
     ------
@@ -127,7 +131,7 @@ def project_minislabs(
         batch_size = max(1, _BATCH_BYTES // (geometry.side_px**2 * 4 * len(tilts)))
     if batch_size < 1:
         raise InputError(f"the batch size must be at least 1, not {batch_size}.")
-    return _batches(tomogram, positions, geometry, tilts, batch_size)
+    return _batches(tomogram, positions, geometry, tilts, batch_size, jobs)
 
 
 def stack_minislabs(
@@ -138,12 +142,13 @@ def stack_minislabs(
     depth: Angstrom,
     tilts: Sequence[float] = (0.0,),
     pixel_size: Angstrom | None = None,
+    jobs: int = 1,
 ) -> Minislabs:
     """Project the box about each pick, all in one stack: `project_minislabs`, gathered.
 
     Parameters
     ----------
-    tomogram, picks, box, depth, tilts, pixel_size
+    tomogram, picks, box, depth, tilts, pixel_size, jobs
         As for `project_minislabs`.
 
     Returns
@@ -164,6 +169,7 @@ def stack_minislabs(
         tilts=tilts,
         pixel_size=pixel_size,
         batch_size=max(1, len(picks)),
+        jobs=jobs,
     )
     return next(batches)
 
@@ -207,22 +213,37 @@ def _positions_vox(tomogram: Tomogram, picks: pd.DataFrame) -> Floats:
 
 
 def _batches(
-    tomogram: Tomogram, positions: Floats, box: BoxShape, tilts: tuple[float, ...], batch_size: int
+    tomogram: Tomogram,
+    positions: Floats,
+    box: BoxShape,
+    tilts: tuple[float, ...],
+    batch_size: int,
+    jobs: int,
 ) -> Iterator[Minislabs]:
     side = box.side_px
     for start in range(0, max(1, len(positions)), batch_size):
         centres = positions[start : start + batch_size]
         images = np.empty((len(centres), len(tilts), side, side), dtype=np.float32)
         fractions = np.empty((len(centres), len(tilts)))
-        voxels = TomogramVoxels(tomogram)
-        for view, tilt in enumerate(tilts):
-            for group in _near_each_other(centres, side):
-                images[group, view], fractions[group, view] = project_boxes(
-                    voxels, centres[group], box, tilt
-                )
-        if voxels.mended:
+
+        def project(
+            part: tuple[int, npt.NDArray[np.intp]],
+            centres: Floats = centres,
+            images: Images = images,
+            fractions: Floats = fractions,
+        ) -> int:
+            view, group = part
+            voxels = TomogramVoxels(tomogram)
+            images[group, view], fractions[group, view] = project_boxes(
+                voxels, centres[group], box, tilts[view]
+            )
+            return voxels.mended
+
+        groups = [(v, g) for v in range(len(tilts)) for g in _near_each_other(centres, side)]
+        mended = sum(map_in_order(project, groups, jobs, ahead=jobs))
+        if mended:
             warn(
-                f"{tomogram.label}: NaN or infinite voxels in {voxels.mended} minislabs were "
+                f"{tomogram.label}: NaN or infinite voxels in {mended} minislabs were "
                 f"replaced by {tomogram.fill_value:g}."
             )
         rows = np.arange(start, start + len(centres), dtype=np.int64)
