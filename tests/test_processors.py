@@ -38,6 +38,7 @@ import hashlib, json, os, sys, warnings
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from slabkit.cli.main import main
+from slabkit.formats.volumes.mrc import write_mrc
 
 warnings.simplefilter("ignore")
 jobs = os.environ.get("JOBS", "1")
@@ -63,6 +64,10 @@ run("suggest m/minislabs.star -o next.star --classified c/classified.star -n 9")
 run("label c/classified.star --minislabs m/minislabs.star --classes 1,2 -o labels.star")
 run(f"learn --minislabs m/minislabs.star --labels labels.star -o model --jobs {jobs}")
 run(f"predict m/minislabs.star --model model -o predicted.star --jobs {jobs}")
+rod = np.zeros((20, 20, 20), dtype=np.float32)
+rod[4:16, 7:12, 8:13] = 1
+write_mrc("rod.mrc", gaussian_filter(rod, 1), 10.0, label="rod")
+run(f"name map.star --map rod=rod.mrc -o names.star --jobs {jobs}")
 found = {}
 for folder, _, names in os.walk("."):
     for name in sorted(names):

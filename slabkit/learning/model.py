@@ -24,6 +24,7 @@ from slabkit.learning.judging import (
     named,
 )
 from slabkit.learning.regression import Codes, Floats, fit_regression, logits_of
+from slabkit.learning.rotated_maps import RotatedMap
 
 Indices = npt.NDArray[np.intp]
 KeptMap = tuple[npt.NDArray[np.float32], float]
@@ -71,6 +72,8 @@ class Model:
         Probability of each species from which on to accept it.
     maps : mapping of str to (ndarray of float32, float)
         Density maps that features are made with, and their voxel sizes, Å.
+    rotated : sequence of RotatedMap
+        The same, turned for the voxel size of the tomograms that taught it.
     first : (ndarray of float64, ndarray of float64), optional
         Weights and calibration without the further features, which are only asked for where these
         leave a doubt that there is nothing; None where there are no further features.
@@ -88,6 +91,7 @@ class Model:
     spread: Floats = field(default_factory=lambda: np.ones(0))
     maps: Mapping[str, KeptMap] = field(default_factory=dict)
     first: tuple[Floats, Floats] | None = None
+    rotated: Sequence[RotatedMap] = ()
 
     def __repr__(self) -> str:
         return f"<Model {self.id} of {', '.join(self.classes[:-1])}>"

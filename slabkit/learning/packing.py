@@ -12,6 +12,7 @@ from slabkit.errors import FormatError
 from slabkit.learning.harmonics import Components, Descriptions
 from slabkit.learning.judging import NONE
 from slabkit.learning.model import Model
+from slabkit.learning.rotated_maps import pack_rotated, unpack_rotated
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -47,11 +48,20 @@ def pack_model(model: Model) -> tuple[dict[str, Any], Arrays]:
     }
     for number, (density, _) in enumerate(model.maps.values()):
         arrays[f"map_{number}"] = density
+    for number, one in enumerate(model.rotated):
+        parts = pack_rotated(one).items()
+        arrays |= {f"rotated_{number}_{name}": part for name, part in parts}
     if model.first is not None:
         arrays["first_weights"], arrays["first_calibration"] = model.first
-    parts = model.components
+    components = model.components
     for scale, (mean, bases, variances, examples) in enumerate(
-        zip(parts.mean, parts.basis, parts.variance, model.examples.scales, strict=True)
+        zip(
+            components.mean,
+            components.basis,
+            components.variance,
+            model.examples.scales,
+            strict=True,
+        )
     ):
         arrays[f"mean_{scale}"] = mean
         for order, (basis, variance, example) in enumerate(
@@ -63,6 +73,10 @@ def pack_model(model: Model) -> tuple[dict[str, Any], Arrays]:
             arrays[f"real_{scale}_{order}"] = example.real.astype(np.int32)
             arrays[f"imaginary_{scale}_{order}"] = example.imag.astype(np.int32)
     return described, arrays
+
+
+def _parts(arrays: Mapping[str, Any], start: str) -> Arrays:
+    return {name[len(start) :]: part for name, part in arrays.items() if name.startswith(start)}
 
 
 def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], where: str) -> Model:
@@ -114,6 +128,11 @@ def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], wher
                 for number, (name, voxel_size) in enumerate(description["maps"])
             },
             (arrays["first_weights"], arrays["first_calibration"]) if columns else None,
+            [
+                unpack_rotated(str(name), _parts(arrays, f"rotated_{number}_"))
+                for number, (name, _) in enumerate(description["maps"])
+                if f"rotated_{number}_numbers" in arrays
+            ],
         )
         known = description["id"]
     except (KeyError, TypeError, ValueError) as error:

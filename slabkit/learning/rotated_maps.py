@@ -6,6 +6,7 @@ See `slabkit.learning.map_evidence`.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,6 +122,61 @@ class RotatedMap:
     def step(self) -> float:
         """Give the fine grid's step in Å."""
         return self.side_vox * self.bin_vox * self.voxel_size / self.fine.side
+
+
+_NUMBERS = ("diameter", "voxel_size", "bin_vox", "side_vox")
+_LEVELS = ("fine", "coarse")
+_PLAIN = ("transfer", "places", "root", "length", "rotations")
+_OPERANDS = ("basis", "views")
+
+
+def pack_rotated(one: RotatedMap) -> dict[str, npt.NDArray[Any]]:
+    """Give arrays that `unpack_rotated` makes the map of again."""
+    numbers = [getattr(one, name) for name in _NUMBERS]
+    arrays = {"numbers": np.array([*numbers, one.fine.side, one.coarse.side], dtype=np.float64)}
+    for level in _LEVELS:
+        views = getattr(one, level)
+        for name in _PLAIN:
+            arrays[f"{level}_{name}"] = getattr(views, name)
+        for name in _OPERANDS:
+            grid, unit = getattr(views, name).grid, getattr(views, name).unit
+            small = grid.dtype == np.float32  # whole numbers up to 2**_BITS
+            arrays[f"{level}_{name}"] = grid.astype(np.int16) if small else grid
+            arrays[f"{level}_{name}_unit"] = unit
+    return arrays
+
+
+def unpack_rotated(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> RotatedMap:
+    """Make a map of `pack_rotated`'s arrays; ValueError or KeyError where they do not fit."""
+    numbers = arrays["numbers"].tolist()
+    sides = [int(numbers.pop()) for _ in _LEVELS]
+    levels = []
+    for level in _LEVELS:
+        side = sides.pop()
+        plain = [arrays[f"{level}_{part}"] for part in _PLAIN]
+        transfer, places, root, length, rotations = plain
+        operands = []
+        for part in _OPERANDS:
+            grid, unit = arrays[f"{level}_{part}"], arrays[f"{level}_{part}_unit"]
+            grid = grid.astype(np.float32) if grid.dtype == np.int16 else grid
+            if grid.ndim != 2 or unit.shape != (1, grid.shape[1]):
+                raise ValueError(level)
+            operands.append(_Operand(grid, unit))
+        inside = len(places) > 0 and places.min() >= 0 and places.max() < side**3
+        size = operands[1].grid.shape
+        if not inside or [transfer.shape, root.shape, length.shape, rotations.shape] != [
+            (side, side, side // 2 + 1),
+            places.shape,
+            size[1:],
+            (*size[1:], 3, 3),
+        ]:
+            raise ValueError(level)
+        if operands[0].grid.shape != (len(places), size[0]):
+            raise ValueError(level)
+        basis, views = operands
+        levels.append(OrientedViews(side, transfer, places, root, basis, views, length, rotations))
+    diameter, voxel_size, bin_vox, side_vox = numbers
+    return RotatedMap(name, diameter, voxel_size, int(bin_vox), int(side_vox), *levels)
 
 
 def rotate_map(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,20 +99,22 @@ def run(options: Options, frame: Frame) -> None:
             density, voxel_size = read_map(file)
             kept[name] = (np.asarray(density, dtype=np.float32), voxel_size)
         kind = found.kind() | {"tilt_range": options.tilt_range and list(options.tilt_range)}
+        rotated = found.rotated(kept, options.tilt_range, frame.workers)
         with frame.reporter.progress() as show:
             learned = learn_species(
                 found.boxes(),
                 species,
                 found.table["slabkitTomogram"].tolist(),
                 kind=kind,
-                further=found.further(kept, options.tilt_range, frame.workers),
+                further=found.further(rotated, frame.workers),
                 maps=kept,
                 beta=options.beta,
                 seed=options.seed,
                 jobs=frame.workers,
                 progress=lambda what, done, total: show(what, done, total, what),
             )
-        description, packed = pack_model(learned.model)
+        turned = next(iter(rotated.values()), ())
+        description, packed = pack_model(replace(learned.model, rotated=turned))
         text = _page(found, learned, options)
         work.check_free([arrays, page])
         write_text(page, text)

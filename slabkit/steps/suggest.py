@@ -128,7 +128,7 @@ def _by_model(
     model = load_model(options.model)
     found = minislabs_for(model, options.model, options.minislabs, options.picks, None)
     boxes = found.boxes()
-    further = found.further(model.maps, model.kind.get("tilt_range"), frame.workers)
+    further = found.further_of(model, frame.workers)
     probability, code = predict_species(model, boxes, further=further, jobs=frame.workers)
     known = known[persons_labels(known) & (known["slabkitDecision"] != "undecided").to_numpy()]
     known = known.drop_duplicates("slabkitPickId", keep="last")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from slabkit.formats.particle_images import ParticleImages
     from slabkit.learning import Model
     from slabkit.learning.model import Block, Further, KeptMap
+    from slabkit.learning.rotated_maps import RotatedMap
     from slabkit.tomogram import TomogramRef
 
 _CENTRE = ("slabkitCentreZ", "slabkitCentreY", "slabkitCentreX")
@@ -115,44 +116,61 @@ class Minislabs:
             kind["depth"] = float(self.geometry.iloc[0]["slabkitDepth"])
         return kind
 
-    def further(
-        self, maps: Mapping[str, KeptMap], tilt_range: Sequence[float] | None, jobs: int
-    ) -> Further | None:
-        """Give what asks how well density maps explain what is at a pick; None without maps."""
-        if not maps:
-            return None
-        return functools.partial(self._map_block, maps, tilt_range, jobs)
-
-    def _map_block(
+    def rotated(
         self,
         maps: Mapping[str, KeptMap],
         tilt_range: Sequence[float] | None,
         jobs: int,
+        known: Sequence[RotatedMap] = (),
+    ) -> dict[float, Sequence[RotatedMap]]:
+        """Turn density maps for each voxel size of the volumes; ``known`` are for one already."""
+        from slabkit.arrays.parallel import map_in_order
+
+        tilts = None if tilt_range is None else (float(tilt_range[0]), float(tilt_range[1]))
+        found = {known[0].voxel_size: known} if known else {}
+        for size in {ref.open().voxel_size for ref in self.volumes.values()} if maps else ():
+            if size not in found:
+                turn = functools.partial(_rotate, size, tilts)
+                found[size] = list(map_in_order(turn, maps.items(), jobs))
+        return found
+
+    def further(self, maps: Mapping[float, Sequence[RotatedMap]], jobs: int) -> Further | None:
+        """Give what asks how well density maps explain what is at a pick; None without maps."""
+        return functools.partial(self._map_block, maps, jobs) if maps else None
+
+    def further_of(self, model: Model, jobs: int) -> Further | None:
+        """Give the same for the maps of a model."""
+        tilts = model.kind.get("tilt_range")
+        return self.further(self.rotated(model.maps, tilts, jobs, model.rotated), jobs)
+
+    def _map_block(
+        self,
+        maps: Mapping[float, Sequence[RotatedMap]],
+        jobs: int,
         wanted: npt.NDArray[np.bool_],
     ) -> dict[str, Block]:
-        from slabkit.learning.map_evidence import RotatedMap, fit_maps, rotate_map
-        from slabkit.learning.map_naming import HIGHEST, RANDOM_PLACES, random_places, relative_fits
+        from slabkit.learning.map_evidence import fit_maps
+        from slabkit.learning.map_naming import (
+            HIGHEST,
+            RANDOM_PLACES,
+            random_places,
+            relative_fits,
+        )
 
         centres = self.table[list(_CENTRE)].to_numpy(dtype=np.float64)[:, ::-1]
-        tilts = None if tilt_range is None else (float(tilt_range[0]), float(tilt_range[1]))
-        turned: dict[float, list[RotatedMap]] = {}
-        values = np.full((len(self.table), len(maps)), np.nan, dtype=np.float32)
+        names = [one.name for one in next(iter(maps.values()))]
+        values = np.full((len(self.table), len(names)), np.nan, dtype=np.float32)
         for name, rows in self.table.groupby("slabkitTomogram", sort=False).indices.items():
             rows = rows[wanted[rows]]
             if not len(rows):
                 continue
             tomogram = self.volumes[str(name)].open()
             size = tomogram.voxel_size
-            if size not in turned:
-                turned[size] = [
-                    rotate_map(density, own, size, name=one, tilt_range=tilts)
-                    for one, (density, own) in maps.items()
-                ]
             random = random_places(tomogram.shape, size, RANDOM_PLACES)
             places = np.concatenate([centres[rows], random])
-            found = fit_maps(tomogram, places, turned[size], jobs).coefficient
+            found = fit_maps(tomogram, places, maps[size], jobs).coefficient
             values[rows] = relative_fits(found[: len(rows)], found[len(rows) :]).clip(-1, HIGHEST)
-        return {"maps": (values, [f"fit:{name}" for name in maps])}
+        return {"maps": (values, [f"fit:{name}" for name in names])}
 
     def boxes(self) -> _VolumeBoxes | _ImageBoxes:
         """Open the volumes, or else the images."""
@@ -171,6 +189,15 @@ class Minislabs:
         step = self.box_px * self.pixel_size / STEPS_A_BOX
         names = self.table["slabkitTomogram"].to_numpy(dtype=object)
         return _VolumeBoxes(opened, names, centres, step)
+
+
+def _rotate(
+    voxel_size: float, tilts: tuple[float, float] | None, item: tuple[str, KeptMap]
+) -> RotatedMap:
+    from slabkit.learning.rotated_maps import rotate_map
+
+    name, (density, own) = item
+    return rotate_map(density, own, voxel_size, name=name, tilt_range=tilts)
 
 
 def load_model(folder: str) -> Model:
