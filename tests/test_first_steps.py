@@ -166,6 +166,10 @@ def test_i5_failures_are_last(slabkit, files):
     last = done.stderr.splitlines()
     assert last[-1].startswith("failed: b: ")
     assert last[-2] == "slab: → s/slabs.star"
+    write_mrc_file(files / "more" / "d.mrc", random_volume((20, 30, 30)), 0.0)
+    last = slabkit("slab", "more", "-o", "t", "--thickness", 60, code=1).stderr.splitlines()
+    assert [line[:11] for line in last[-3:-1]] == ["failed: b: ", "failed: d: "]
+    assert last[-1] == "slab: 2 failed: b, d"
 
 
 def test_i5_one_table_or_one_line_with_the_digits_they_have(slabkit, files):

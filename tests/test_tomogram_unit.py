@@ -180,7 +180,11 @@ def test_failures_are_listed_and_too_many_stop(slabkit, six):
     assert not (six / "picks.star").exists()
     (six / "tomograms" / "t6" / "done.json").unlink()
     said = slabkit(*typed, "-o", "picks.star", "--most-failed", 0.5, "--failed", "failed.csv")
-    assert "left out: 3 tomograms" in said.stderr
+    last = said.stderr.splitlines()
+    assert [line.split(": ")[:2] for line in last[-4:-1]] == [
+        ["left out", f"tomograms/{name}"] for name in ("t3", "t5", "t6")
+    ]
+    assert "left out 3 → picks.star" in last[-1]
     lines = (six / "failed.csv").read_text().splitlines()
     assert [line.partition(",")[0] for line in lines] == [
         "tomogram",

@@ -63,9 +63,8 @@ def run(options: Options, frame: Frame) -> None:
             _write_failed(Path(options.failed), failed)
             work.outputs.append(Path(options.failed))
         _gather(work, lists, options)
-        rows = list(failed.items())[:20]
-        if rows:
-            work.table(f"left out: {len(failed)} tomograms", ("tomogram", "why"), rows)
+        for name, reason in list(failed.items())[:20]:
+            work.note(f"left out: {name}: {reason}")
         work.summary["left_out"] = len(failed)
 
 
