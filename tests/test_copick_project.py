@@ -207,6 +207,11 @@ def test_picks_of_a_project(project: str, tmp_path: Path) -> None:
         opened.picks()
 
 
+def test_a_project_where_a_list_is_wanted(slabkit: Any, project: str) -> None:
+    done = slabkit("score", project, project, code=2)
+    assert f"make a list of its picks first: slabkit convert {project} picks.star" in done.stderr
+
+
 def test_picks_go_out_and_come_back(project: str, tmp_path: Path) -> None:
     rows = [
         ("TS_1", "ribosome", 1.25, 2.0, 3.0, 0.75),

@@ -193,10 +193,10 @@ def test_refusals_and_warnings():
         assert len(suggest_labels(table, count=10).order) == 3
     with pytest.warns(SlabkitWarning, match="none of the 1 labels decides"):
         suggest_labels(table, label_table(("x", YES)), count=1)
-    with pytest.warns(SlabkitWarning, match="only 0 minislabs have no label yet"):
+    with pytest.warns(SlabkitWarning, match="all minislabs have labels"):
         done = suggest_labels(table, label_table((0, YES), (1, NO), (2, NO)), count=1)
     assert done.decisions["slabkitDecision"].tolist() == [YES, NO, NO]
-    with pytest.warns(SlabkitWarning, match="only 0 minislabs have no label yet"):
+    with pytest.warns(SlabkitWarning, match="only 0 minislabs"):
         assert not len(suggest_labels(table.iloc[:0], empty_table(LABELS)).order)
 
 

@@ -113,7 +113,9 @@ def suggest_labels(
         warn(f"none of the {len(given)} labels decides one of the {len(candidates)} minislabs.")
     accepted, expected = best_acceptance(posterior.probability, beta)
     rows, gains = _choose(candidates, posterior, expected / (1 + beta**2), count)
-    if len(rows) < count:
+    if not len(rows) and len(candidates):
+        warn("all minislabs have labels; none is suggested.")
+    elif len(rows) < count:
         warn(f"only {len(rows)} minislabs have no label yet, and {count} were to be suggested.")
     order = candidates.iloc[rows].assign(
         slabkitSuggestion=np.arange(1, len(rows) + 1),

@@ -20,6 +20,7 @@ from slabkit.formats.programs.shared.csv_columns import delimiter_of
 from slabkit.formats.programs.shared.json_values import load_json
 from slabkit.formats.tables.paths import check_given_once, is_pipe, no_text, read_bytes
 from slabkit.formats.tables.star import cut, labels_of_blocks, parse_star, pieces_of
+from slabkit.formats.tomograms.names import is_project
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +49,11 @@ class Source:
     @classmethod
     def load(cls, source: PathLike, tomogram: str = "") -> Source:
         """Read a file, or standard input for ``-``; its place in a project may say the tomogram."""
+        if is_project(source):
+            raise InputError(
+                f"{source}: is a copick project; make a list of its picks first: slabkit convert "
+                f"{source} picks.star"
+            )
         long = not is_pipe(source) and os.path.isfile(source) and os.path.getsize(source) > _LONG
         return cls(str(source), None if long else read_bytes(source), tomogram)
 
