@@ -18,7 +18,8 @@ name = command(
     slabkit label takes the names with --species-from-classes.
 
     With -o it names the picks of a list instead, by what is in the tomogram about each: a label
-    table for slabkit curate, with the probability of each species.
+    table for slabkit curate, with the probability of each species, the place that fits best and the
+    map's orientation there.
     """,
     classes=argument(
         "The folder of slabkit classify, or classes.star in it; with -o a pick list.",
