@@ -26,11 +26,17 @@ SLABKIT = Path(sys.executable).with_name("slabkit")
 
 @dataclass(frozen=True)
 class Measurement:
-    """Medians over the runs of one command: seconds and peak memory in MB."""
+    """Medians over the runs of one command: seconds and peak memory in MB.
+
+    ``processor_seconds`` are the process's own, which other work on the machine changes least;
+    ``spread`` is what the processor seconds of the runs differ by, as a share of their median.
+    """
 
     seconds: float
     anonymous_mb: float
     resident_mb: float
+    processor_seconds: float = 0.0
+    spread: float = 0.0
 
 
 def option_parser(description: str | None) -> argparse.ArgumentParser:
@@ -78,7 +84,7 @@ def run_once(
 
     ``environment`` holds variables on top of this process's own.
     """
-    start = time.perf_counter()
+    start, used = time.perf_counter(), os.times()
     process = subprocess.Popen(
         [str(part) for part in command],
         cwd=cwd,
@@ -109,7 +115,9 @@ def run_once(
     watcher.join()
     if process.returncode:
         raise RuntimeError(f"{command[0]} failed ({process.returncode}):\n{errors[-2000:]}")
-    return Measurement(seconds, peak["RssAnon"] / 1024, peak["VmHWM"] / 1024)
+    now = os.times()
+    own = now.children_user + now.children_system - used.children_user - used.children_system
+    return Measurement(seconds, peak["RssAnon"] / 1024, peak["VmHWM"] / 1024, own)
 
 
 def compare(
@@ -128,15 +136,21 @@ def compare(
             measured = run_once(command)
             if round_number:
                 collected[name].append(measured)
-    return {
-        name: Measurement(
-            *(
-                statistics.median(getattr(m, field) for m in measured)
-                for field in ("seconds", "anonymous_mb", "resident_mb")
-            )
-        )
-        for name, measured in collected.items()
-    }
+    return {name: _median(measured) for name, measured in collected.items()}
+
+
+def _median(measured: Sequence[Measurement]) -> Measurement:
+    fields = ("seconds", "anonymous_mb", "resident_mb", "processor_seconds")
+    middle = [statistics.median(getattr(one, field) for one in measured) for field in fields]
+    own = [one.processor_seconds for one in measured]
+    return Measurement(*middle, spread=(max(own) - min(own)) / middle[-1] if middle[-1] else 0.0)
+
+
+def commit() -> str:
+    """Give the commit that is measured, and whether files differ from it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
 def report(name: str, lines: Sequence[str], values: dict[str, object]) -> None:
