@@ -25,6 +25,7 @@ autodoc_typehints = "none"
 nitpicky = False
 highlight_language = "bash"
 html_theme = "furo"
+toc_object_entries_show_parents = "hide"
 html_static_path = ["static"]
 html_css_files = ["slabkit.css"]
 html_copy_source = False
@@ -84,7 +85,9 @@ def _command_reference() -> str:
         if any(other.startswith(f"{path} ") for other in _COMMANDS):
             continue
         command = _load(path)
-        with command.context_class(command, info_name=f"slabkit {path}") as context:
+        with command.context_class(
+            command, info_name=f"slabkit {path}", help_option_names=["-h", "--help"]
+        ) as context:
             panels = _Panels()
             command.format_options(context, panels)
             usage = " ".join([f"slabkit {path}", *command.collect_usage_pieces(context)])

@@ -282,6 +282,11 @@ def test_species_of_classes_in_one_call(tmp_path: Path, slabkit: Run) -> None:
     classified(tmp_path / "c.star", table, [1, 1, 2, 3, 4, 4])
     command = ("label", "c.star", "--minislabs", "m.star", "--classes")
     slabkit(*command, "ribosome=1-2,apo-ferritin=4", "-o", "l.star")
+    twice = ("ribosome=1-2", "--classes", "apo-ferritin=4")
+    slabkit(*command, *twice, "-o", "twice.star")
+    assert (tmp_path / "twice.star").read_bytes() == (tmp_path / "l.star").read_bytes()
+    alone = slabkit(*command, "ribosome=1-2", "--classes", "4", "-o", "x.star", code=2)
+    assert "--classes 4: says no species, and --classes ribosome=1-2 does." in alone.stderr
     labels = read_labels(tmp_path / "l.star").set_index("slabkitPickId")
     assert labels["slabkitSpecies"].tolist() == [
         "ribosome", "ribosome", "ribosome", "", "apo-ferritin", "apo-ferritin",

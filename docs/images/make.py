@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 import slabkit
 from slabkit.pictures.images import contrast_stretched, draw_picks
@@ -61,13 +61,17 @@ panels = [
     ("slab: 300 Å in one image", contrast_stretched(images[middle], low=0.5, high=99.5)),
     ("picks, with their depth", slab),
     ("minislabs: one image a pick", np.concatenate([row[:, :152] for row in rows[:4]])),
-    ("classes, to accept or reject", np.asarray(sheet.crop((0, 0, *[min(sheet.size)] * 2)))),
+    (
+        "classes, to accept or reject",
+        np.asarray(sheet.crop((0, 0, sheet.width // 2, sheet.height))),
+    ),
 ]
 chain = Image.new("RGB", (len(panels) * (SIDE + GAP) - GAP, SIDE + LINE), (255, 255, 255))
 draw = ImageDraw.Draw(chain)
 for number, (caption, pixels) in enumerate(panels):
     left = number * (SIDE + GAP)
-    panel = Image.fromarray(pixels).convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    panel = Image.fromarray(pixels).convert("RGB")
+    panel = ImageOps.pad(panel, (SIDE, SIDE), Image.Resampling.LANCZOS, "white")
     chain.paste(panel, (left, 0))
     write(draw, (left + SIDE / 2, SIDE + 6), caption, (20, 20, 20), font(16), "ma")
     if number:

@@ -5,9 +5,19 @@ from __future__ import annotations
 from slabkit.cli.options import common
 from slabkit.cli.options.declare import argument, option
 from slabkit.cli.running import command
+from slabkit.errors import InputError
 from slabkit.steps.classify import GOOD_QUALITY
 from slabkit.steps.label import GOOD_PICK, Options, run
 from slabkit.steps.shared.names import species_name
+
+
+def _joined(lists: list[str], flag: str) -> str:
+    """Read several lists as one, in which no class joins the species of another list."""
+    for text in lists[1:]:
+        if "=" in lists[0] and "=" not in text.partition(",")[0]:
+            raise InputError(f"{flag} {text}: says no species, and {flag} {lists[0]} does.")
+    return ",".join(lists)
+
 
 label = command(
     run,
@@ -44,8 +54,10 @@ label = command(
     out=common.OUT_TABLE,
     classes=option(
         "Classes to accept, as 1,3-5, with their species, as ribosome=1-2,apo-ferritin=4, or "
-        "all; the other classes are rejected.",
+        "all; the other classes are rejected. May be repeated.",
         "LIST",
+        kind=list[str],
+        parse=_joined,
     ),
     choice=option("The classes that slabkit workflow choose kept in a file.", "FILE"),
     threshold=option("Accept scores of S and more, reject those below.", "S"),
