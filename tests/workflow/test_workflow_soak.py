@@ -24,10 +24,11 @@ COMMANDS = ("snakemake", "tomogram", "gather", "minislab", "classify", "label", 
 
 
 class PeakMemory(threading.Thread):
-    """The most memory that a process of each command has held, in MB, read from /proc."""
+    """The most memory that a process of each command in a folder has held, in MB, by /proc."""
 
-    def __init__(self):
+    def __init__(self, folder):
         super().__init__(daemon=True)
+        self.folder = folder
         self.found = Counter()
         self.over = threading.Event()
 
@@ -37,7 +38,7 @@ class PeakMemory(threading.Thread):
                 with contextlib.suppress(OSError, ValueError, IndexError):
                     words = (process / "cmdline").read_text().split("\0")
                     name = "snakemake" if "snakemake" in words else words[2]
-                    ours = name in COMMANDS and ("snakemake" in words or "slabkit" in words[1])
+                    ours = name in COMMANDS and (process / "cwd").resolve() == self.folder
                     status = (process / "status").read_text()
                     peak = int(status.partition("VmHWM:")[2].split()[0]) // 1000
                     if ours and peak > self.found[name]:
@@ -69,7 +70,7 @@ def test_492_tomograms_a_quarter_a_half_and_all(tour, tmp_path):
         cwd=tmp_path,
     )
     configure(tmp_path, CONFIG | {"choose: classes": "choose: auto"})
-    memory = PeakMemory()
+    memory = PeakMemory(tmp_path / "set")
     memory.start()
     before = 0
     for count in COUNTS:
