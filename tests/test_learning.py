@@ -28,6 +28,7 @@ from slabkit.learning.judging import (
 )
 from slabkit.learning.packing import pack_model, unpack_model
 from slabkit.learning.regression import fit_regression, logits_of, softmax
+from slabkit.learning.scaling import relative_scores
 from slabkit.learning.suggesting import label_gains
 from slabkit.scoring import match_picks, score_picks
 from slabkit.tables import ROTATION, recorded_labels
@@ -138,6 +139,23 @@ def test_thresholds_are_those_of_the_best_expected_f_beta():
     assert 17 * p[kept].sum() / (kept.sum() + 16 * p.sum()) == pytest.approx(max(scores))
     table = np.array([[0.2, 0.3, 0.5], [0.01, 0.02, 0.97]])
     assert named(table, np.array([0.05, 0.2])).tolist() == [0, 2]
+
+
+def test_scores_are_relative_to_their_tomogram():
+    random = np.random.default_rng(5)
+    logits = np.column_stack([random.normal(-4, 1, (2, 90)).reshape(180), np.zeros(180)])
+    clean, noisy = np.arange(5), 90 + np.arange(5)
+    logits[clean, 0], logits[noisy, 0] = [6.0, 5, 7, 6, 6], [1.0, 0.5, 1.5, 1, 1]
+    owner = np.repeat([0, 1], 90)
+    alone, usual = relative_scores(logits[:90], owner[:90])
+    assert np.median(alone) == pytest.approx(0, abs=1e-12)
+    assert np.sort(alone[:, 0])[-3:].mean() == pytest.approx(1)
+    both, _ = relative_scores(logits, owner, usual)
+    np.testing.assert_allclose(both[clean], alone[clean])
+    assert both[noisy].min() > 0.85
+    assert np.delete(both, [*clean, *noisy]).max() < 0.7
+    few, _ = relative_scores(logits[6:9], owner[6:9], usual)  # no particle among them
+    assert few.max() < 0.5
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from slabkit.learning.judging import (
 )
 from slabkit.learning.regression import Codes, Floats, fit_regression, logits_of
 from slabkit.learning.rotated_maps import RotatedMap
+from slabkit.learning.scaling import relative_scores, weighed
 
 Indices = npt.NDArray[np.intp]
 KeptMap = tuple[npt.NDArray[np.float32], float]
@@ -32,12 +33,14 @@ Block = tuple[npt.NDArray[np.float32], list[str]]
 Further = Callable[[npt.NDArray[np.bool_]], Mapping[str, Block]]
 """Gives further features, those of a block NaN where they are not wanted: they count as 0."""
 
-_STRENGTH = 4.0
+_STRENGTH, _STRENGTH_OF_SCORES = 1.0, 4.0  # `C` of the two regressions
 _TAUGHT = 2000  # labels of a class that the regression is fitted to, at most
 _EXAMPLES, _EXAMPLES_OF_NONE = 60, 300  # of each species, and of none, to compare with
 _SAMPLE = 3000  # minislabs whose components are found
 _BATCH = 256
+_SEEN = 200  # minislabs without a label of a tomogram, at most
 _FOLDS = 5
+_ALONE = 12  # tomograms, each of which is left out alone where it costs little
 _FEWEST = 3  # labels of a species that is named
 _CERTAIN = 0.995  # probability of none, from boxes alone, from which on nothing further is asked
 
@@ -64,9 +67,14 @@ class Model:
     components : Components
     examples : Descriptions
         Labelled minislabs that others are compared with.
-    weights : ndarray of float64, shape (examples + columns + 1, classes)
+    weights : ndarray of float64, shape (examples + 1, classes)
+        Give scores of the similarities to the examples.
+    usual : ndarray of float64, shape (2, classes - 1)
+        Of the scores in a tomogram; see `slabkit.learning.scaling`.
+    second : ndarray of float64, shape (2 × classes - 1 + columns + 1, classes)
+        Weights of the scores, of the same on the scale of their tomogram, and of the columns.
     columns : list of str
-        Further features, by name, with their ``mean`` and ``spread``.
+        Further features, by name.
     calibration : ndarray of float64, shape (tomograms, classes + 1)
     thresholds : ndarray of float64, shape (classes - 1,)
         Probability of each species from which on to accept it.
@@ -75,8 +83,8 @@ class Model:
     rotated : sequence of RotatedMap
         The same, turned for the voxel size of the tomograms that taught it.
     first : (ndarray of float64, ndarray of float64), optional
-        Weights and calibration without the further features, which are only asked for where these
-        leave a doubt that there is nothing; None where there are no further features.
+        ``second`` and ``calibration`` without the further features, which are only asked for where
+        these leave a doubt that there is nothing; None where there are no further features.
     """
 
     classes: list[str]
@@ -84,11 +92,11 @@ class Model:
     components: Components
     examples: Descriptions
     weights: Floats
+    usual: Floats
+    second: Floats
     calibration: Floats
     thresholds: Floats
     columns: list[str] = field(default_factory=list)
-    mean: Floats = field(default_factory=lambda: np.zeros(0))
-    spread: Floats = field(default_factory=lambda: np.ones(0))
     maps: Mapping[str, KeptMap] = field(default_factory=dict)
     first: tuple[Floats, Floats] | None = None
     rotated: Sequence[RotatedMap] = ()
@@ -100,8 +108,9 @@ class Model:
     def id(self) -> str:
         """Eight characters that are those of no other model."""
         digest = hashlib.blake2b(digest_size=4)
-        parts = [self.weights, self.calibration, self.thresholds, self.examples.size]
-        for part in [*parts, *(self.first or ()), *(density for density, _ in self.maps.values())]:
+        parts = [self.weights, self.usual, self.second, self.calibration, self.thresholds]
+        parts += [self.examples.size, *(self.first or ())]
+        for part in [*parts, *(density for density, _ in self.maps.values())]:
             digest.update(np.ascontiguousarray(part).tobytes())
         digest.update(repr((self.classes, sorted(self.kind.items()))).encode())
         return digest.hexdigest()
@@ -179,30 +188,35 @@ def learn_species(
         A species has too few labels to be named, or all labels are of one tomogram.
     """
     rows, codes, classes = _labelled(species)
-    owner = np.unique([tomograms[row] for row in rows], return_inverse=True)[1].reshape(-1)
-    groups = _folds([tomograms[row] for row in rows], codes)
+    every = np.concatenate([rows, _others(species, tomograms)])
+    told = np.concatenate([codes, np.full(len(every) - len(rows), -1)])
+    names = [tomograms[row] for row in every]
+    groups = _folds(names, told)
+    owner = np.unique(np.array(names, dtype=str), return_inverse=True)[1].reshape(-1)
     components = _components(boxes, rows, seed, jobs, progress)
-    described = _described(boxes, rows, components, jobs, progress)
+    described = _described(boxes, every, components, jobs, progress)
     chosen = _examples(codes, len(classes), seed)
     examples = described[chosen]
     features = similarities(described, examples).astype(np.float64)
-    inside = np.asarray(chosen)
+    weights, logits = _taught(features, told, len(classes), groups, chosen, jobs, progress)
+    scaled, usual = relative_scores(logits, owner)
+    if 1 < len(set(names)) <= _ALONE:  # this is quick
+        groups = owner
+    count = len(rows)
+    logits, scaled, groups, owner = logits[:count], scaled[:count], groups[:count], owner[:count]
 
-    def taught(features: Floats) -> tuple[Floats, Floats, Floats]:
-        return _taught(features, codes, len(classes), groups, owner, inside, jobs, progress)
+    def judged(values: Floats) -> tuple[Floats, Floats, Floats]:
+        return _judged(weighed(logits, scaled, values), codes, len(classes), groups, owner)
 
-    weights, calibration, probability = taught(features)
+    second, calibration, probability = judged(np.zeros((count, 0)))
     columns: list[str] = []
-    mean, spread, first = np.zeros(0), np.ones(0), None
+    first = None
     if further is not None:
-        first = (weights, calibration)
+        first = (second, calibration)
         doubtful = np.zeros(len(boxes), dtype=bool)
         doubtful[rows] = probability[:, -1] < _CERTAIN
         columns, values = _columns(further(doubtful), rows)
-        mean, spread = values.mean(axis=0), values.std(axis=0)
-        spread = np.where(spread > 0, spread, 1.0)
-        more = np.hstack([features, _scaled(values, mean, spread)])
-        weights, calibration, probability = taught(more)
+        second, calibration, probability = judged(values)
     thresholds = best_thresholds(probability, beta)
     thresholds[np.bincount(codes, minlength=len(classes))[:-1] < _FEWEST] = 1.0
     model = Model(
@@ -211,11 +225,11 @@ def learn_species(
         components,
         examples,
         weights,
+        usual,
+        second,
         calibration,
         thresholds,
         columns,
-        mean,
-        spread,
         dict(maps or {}),
         first,
     )
@@ -227,6 +241,7 @@ def predict_species(
     model: Model,
     boxes: Boxes,
     *,
+    tomograms: Sequence[str] | None = None,
     further: Further | None = None,
     jobs: int = 1,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
@@ -237,6 +252,8 @@ def predict_species(
     ----------
     model : Model
     boxes : Boxes
+    tomograms : sequence of str, optional
+        Of each minislab, one by default: scores are compared with those of the same tomogram.
     further : callable, optional
         As for `learn_species`, the same columns.
     jobs : int, optional
@@ -255,31 +272,32 @@ def predict_species(
     """
     if (further is None) != (model.first is None):
         raise InputError("the model has other features than there are now.")
-    weights, calibration = model.first or (model.weights, model.calibration)
 
-    def predict(numbers: Indices) -> tuple[npt.NDArray[np.float32], Floats]:
+    def score(numbers: Indices) -> Floats:
         described = model.components.describe(transform(boxes.read(numbers)))
-        features = similarities(described, model.examples)
-        return features, calibrated(logits_of(features, weights), calibration)
+        return logits_of(similarities(described, model.examples), model.weights)
 
-    parts = [(np.zeros((0, len(model.examples)), np.float32), np.zeros((0, len(model.classes))))]
-    for part in map_in_order(predict, _batches(np.arange(len(boxes))), jobs):
-        parts.append((part[0] if further else parts[0][0], part[1]))
-        progress("predicting", sum(len(one) for _, one in parts), len(boxes))
-    probability = np.concatenate([one for _, one in parts])
+    parts = [np.zeros((0, len(model.classes)))]
+    for part in map_in_order(score, _batches(np.arange(len(boxes))), jobs):
+        parts.append(part)
+        progress("predicting", sum(map(len, parts)), len(boxes))
+    logits = np.concatenate(parts)
+    names = np.zeros(len(boxes)) if tomograms is None else np.array(tomograms, dtype=str)
+    owner = np.unique(names, return_inverse=True)[1].reshape(-1)
+    scaled, _ = relative_scores(logits, owner, model.usual)
+    second, calibration = model.first or (model.second, model.calibration)
+    told = weighed(logits, scaled, np.zeros((len(boxes), 0)))
+    probability = calibrated(logits_of(told, second), calibration)
     if further is not None:
-        rows = np.arange(len(boxes))
-        columns, values = _columns(further(probability[:, -1] < _CERTAIN), rows)
+        wanted = probability[:, -1] < _CERTAIN
+        columns, values = _columns(further(wanted), np.arange(len(boxes)))
         if columns != model.columns:
             raise InputError(
                 "the model has other features than there are now: "
                 f"{', '.join(model.columns) or 'none'} and {', '.join(columns) or 'none'}."
             )
-        scaled = _scaled(values, model.mean, model.spread)
-        features = np.concatenate([one for one, _ in parts])
-        for numbers in _batches(rows):
-            both = np.hstack([features[numbers], scaled[numbers]])
-            probability[numbers] = calibrated(logits_of(both, model.weights), model.calibration)
+        told = weighed(logits, scaled, values)
+        probability = calibrated(logits_of(told, model.second), model.calibration)
     return probability, named(probability, model.thresholds)
 
 
@@ -288,39 +306,50 @@ def _taught(
     codes: Codes,
     classes: int,
     groups: Indices,
-    owner: Indices,
     inside: Indices,
     jobs: int,
     progress: Callable[[str, int, int], None],
-) -> tuple[Floats, Floats, Floats]:
-    """Fit all labels, and each fold by the others: weights, calibration, the folds' probabilities.
+) -> tuple[Floats, Floats]:
+    """Fit all labels, and each fold by the others: the weights, and the folds' scores.
 
-    ``inside`` are the labels with which the first features compare; those of a fold are not used
-    to judge it.
+    A code of -1 is no label. ``inside`` are the labels with which the features compare; those of a
+    fold are not used to judge it.
     """
-    count = len(codes)
-    others = np.arange(len(inside), features.shape[1])
-    fits = [np.arange(count), *(np.flatnonzero(groups != k) for k in np.unique(groups))]
+    labelled = np.flatnonzero(codes >= 0)
+    folds = np.unique(groups)
+    fits = [labelled, *(labelled[groups[labelled] != k] for k in folds)]
 
     def fit(taught: Indices) -> tuple[Floats, Indices]:
-        used = np.concatenate([np.flatnonzero(np.isin(inside, taught)), others])
+        used = np.flatnonzero(np.isin(inside, taught))
         own = _thinned(taught, codes)
-        part = features[np.ix_(own, used)]
-        return fit_regression(part, codes[own], classes, _STRENGTH), used
+        return fit_regression(features[np.ix_(own, used)], codes[own], classes, _STRENGTH), used
 
-    logits = np.zeros((count, classes))
+    logits = np.zeros((len(codes), classes))
     weights = np.zeros(0)
-    for number, (taught, (found, used)) in enumerate(
-        zip(fits, map_in_order(fit, fits, min(jobs, 2)), strict=True)
-    ):
+    for number, (found, used) in enumerate(map_in_order(fit, fits, min(jobs, 2))):
         progress("learning", number + 1, len(fits))
         if number == 0:
             weights = found
             continue
-        left = np.setdiff1d(np.arange(count), taught)
+        left = np.flatnonzero(groups == folds[number - 1])
         logits[left] = logits_of(features[np.ix_(left, used)], found)
+    return weights, logits
+
+
+def _judged(
+    told: Floats, codes: Codes, classes: int, groups: Indices, owner: Indices
+) -> tuple[Floats, Floats, Floats]:
+    """Weigh scores: the weights, the calibration, and the folds' probabilities."""
+
+    def fit(rows: npt.NDArray[np.bool_]) -> Floats:
+        return fit_regression(told[rows], codes[rows], classes, _STRENGTH_OF_SCORES)
+
+    logits = np.zeros((len(codes), classes))
+    for fold in np.unique(groups):
+        left = groups == fold
+        logits[left] = logits_of(told[left], fit(~left))
     calibration = fit_calibration(logits, codes, owner)
-    return weights, calibration, calibrated(logits, calibration)
+    return fit(groups >= 0), calibration, calibrated(logits, calibration)
 
 
 def _thinned(rows: Indices, codes: Codes) -> Indices:
@@ -353,6 +382,17 @@ def _labelled(species: Sequence[str]) -> tuple[Indices, Codes, list[str]]:
     codes = np.array([code.get(name, -1) for name in species], dtype=np.int64)
     rows = np.flatnonzero(codes >= 0)
     return rows, codes[rows], classes
+
+
+def _others(species: Sequence[str], tomograms: Sequence[str]) -> Indices:
+    """Choose minislabs without a label, some of each tomogram with labels, to know its scores."""
+    said = np.array([bool(name) for name in species])
+    names = np.array(tomograms, dtype=str)
+    parts = [np.zeros(0, dtype=np.intp)]
+    for name in np.unique(names[said]):
+        own = np.flatnonzero(~said & (names == name))
+        parts.append(own[np.linspace(0, len(own) - 1, min(len(own), _SEEN)).astype(int)])
+    return np.concatenate(parts)
 
 
 def _folds(tomograms: list[str], codes: Codes) -> Indices:
@@ -423,10 +463,6 @@ def _columns(blocks: Mapping[str, Block], rows: Indices) -> tuple[list[str], Flo
     columns = [f"{name}/{column}" for name, (_, own) in blocks.items() for column in own]
     values = [np.nan_to_num(values[rows].astype(np.float64)) for values, _ in blocks.values()]
     return columns, np.hstack(values) if values else np.zeros((len(rows), 0))
-
-
-def _scaled(values: Floats, mean: Floats, spread: Floats) -> Floats:
-    return np.asarray((values - mean) / spread)
 
 
 def _batches(numbers: Indices) -> Iterator[Indices]:

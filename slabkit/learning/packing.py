@@ -42,8 +42,8 @@ def pack_model(model: Model) -> tuple[dict[str, Any], Arrays]:
         "weights": model.weights,
         "calibration": model.calibration,
         "thresholds": model.thresholds,
-        "mean": model.mean,
-        "spread": model.spread,
+        "usual": model.usual,
+        "second": model.second,
         "example_size": model.examples.size,
     }
     for number, (density, _) in enumerate(model.maps.values()):
@@ -118,11 +118,11 @@ def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], wher
             components,
             examples,
             arrays["weights"],
+            arrays["usual"],
+            arrays["second"],
             arrays["calibration"],
             arrays["thresholds"],
             columns,
-            arrays["mean"],
-            arrays["spread"],
             {
                 str(name): (arrays[f"map_{number}"], float(voxel_size))
                 for number, (name, voxel_size) in enumerate(description["maps"])
@@ -137,19 +137,20 @@ def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], wher
         known = description["id"]
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{where}: is damaged or incomplete; learn the model again.") from error
-    rows = len(examples) + len(columns) + 1
+    told = 2 * len(classes)
     fits = (
         classes[-1:] == [NONE]
-        and model.weights.shape == (rows, len(classes))
+        and model.weights.shape == (len(examples) + 1, len(classes))
+        and model.usual.shape == (2, len(classes) - 1)
+        and model.second.shape == (told + len(columns), len(classes))
         and model.calibration.shape[1:] == (len(classes) + 1,)
         and len(model.calibration) > 0
         and model.thresholds.shape == (len(classes) - 1,)
-        and model.mean.shape == model.spread.shape == (len(columns),)
         and components.shapes_fit(examples)
     )
     if model.first is not None:
         first, calibration = model.first
-        fits = fits and first.shape == (len(examples) + 1, len(classes))
+        fits = fits and first.shape == (told, len(classes))
         fits = fits and calibration.shape == model.calibration.shape
     if not fits or model.id != known:
         raise FormatError(f"{where}: its parts do not fit together; learn the model again.")

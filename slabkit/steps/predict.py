@@ -79,6 +79,7 @@ def predicted_labels(model: Model, found: Minislabs, frame: Frame) -> pd.DataFra
         probability, code = predict_species(
             model,
             found.boxes(),
+            tomograms=found.table["slabkitTomogram"].tolist(),
             further=found.further_of(model, frame.workers),
             jobs=frame.workers,
             progress=lambda what, done, total: show(what, done, total, what),

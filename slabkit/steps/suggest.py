@@ -129,7 +129,13 @@ def _by_model(
     found = minislabs_for(model, options.model, options.minislabs, options.picks, None)
     boxes = found.boxes()
     further = found.further_of(model, frame.workers)
-    probability, code = predict_species(model, boxes, further=further, jobs=frame.workers)
+    probability, code = predict_species(
+        model,
+        boxes,
+        tomograms=found.table["slabkitTomogram"].tolist(),
+        further=further,
+        jobs=frame.workers,
+    )
     known = known[persons_labels(known) & (known["slabkitDecision"] != "undecided").to_numpy()]
     known = known.drop_duplicates("slabkitPickId", keep="last")
     ids = candidates["slabkitPickId"]
