@@ -37,11 +37,11 @@ with tempfile.TemporaryDirectory() as folder:
         [
             "chromium",
             *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
-            *("--window-size=1400,1140", f"--screenshot={folder}/view.png"),
+            *("--window-size=1400,1200", f"--screenshot={folder}/view.png"),
             f"file://{folder}/view.html#pick={best}",
         ],
         check=True,
     )
     with Image.open(f"{folder}/view.png") as page:
-        small = page.convert("RGB").resize((1050, 855), Image.Resampling.LANCZOS)
+        small = page.convert("RGB").resize((1050, 900), Image.Resampling.LANCZOS)
 small.save(Path(__file__).with_name("view.jpg"), quality=85)
