@@ -41,17 +41,18 @@ class Expectation:
 
 
 def fit_calibration(logits: Floats, codes: Codes, tomograms: Codes | None = None) -> Floats:
-    """Find the scale and the shift of each class that make logits probabilities: a row a tomogram.
+    """Find what makes logits probabilities: a row a tomogram of weight, scale, and classes' shifts.
 
-    Each row stays near what is best for all. The mean of what they say allows for tomograms that
-    differ as those that were labelled do.
+    Each row stays near what is best for all, and weighs as the tomogram's share of the labels. The
+    mean of what they say allows for tomograms that differ as those that were labelled do.
     """
     start = np.concatenate([[1.0], np.zeros(logits.shape[1])])
     shared = _fit_near(start, logits, codes)
     if tomograms is None:
-        return shared[np.newaxis]
+        return np.concatenate([[1.0], shared])[np.newaxis]
     own = [tomograms == number for number in np.unique(tomograms)]
-    return np.stack([_fit_near(shared, logits[rows], codes[rows]) for rows in own])
+    fitted = np.stack([_fit_near(shared, logits[rows], codes[rows]) for rows in own])
+    return np.column_stack([[rows.mean() for rows in own], fitted])
 
 
 def _fit_near(centre: Floats, logits: Floats, codes: Codes) -> Floats:
@@ -75,8 +76,8 @@ def calibrated(logits: Floats, calibration: Floats) -> Floats:
     """Give probabilities, shape (n, classes)."""
     found = np.zeros(logits.shape)
     for row in calibration:
-        found += softmax(logits * row[0] + row[1:])
-    return found / len(calibration)
+        found += row[0] * softmax(logits * row[1] + row[2:])
+    return np.asarray(found / calibration[:, 0].sum())
 
 
 def best_thresholds(probability: Floats, beta: float) -> Floats:

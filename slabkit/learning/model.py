@@ -75,7 +75,7 @@ class Model:
         Weights of the scores, of the same on the scale of their tomogram, and of the columns.
     columns : list of str
         Further features, by name.
-    calibration : ndarray of float64, shape (tomograms, classes + 1)
+    calibration : ndarray of float64, shape (tomograms, classes + 2)
     thresholds : ndarray of float64, shape (classes - 1,)
         Probability of each species from which on to accept it.
     maps : mapping of str to (ndarray of float32, float)

@@ -143,8 +143,8 @@ def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], wher
         and model.weights.shape == (len(examples) + 1, len(classes))
         and model.usual.shape == (2, len(classes) - 1)
         and model.second.shape == (told + len(columns), len(classes))
-        and model.calibration.shape[1:] == (len(classes) + 1,)
-        and len(model.calibration) > 0
+        and model.calibration.shape[1:] == (len(classes) + 2,)
+        and model.calibration[:, :1].sum() > 0
         and model.thresholds.shape == (len(classes) - 1,)
         and components.shapes_fit(examples)
     )
