@@ -205,11 +205,16 @@ def rounds_road(road: Road) -> bool:
     budget = road.options.budget or 600
     labels: list[Path] = []
     model: Path | None = None
+    first: list[object] = ["--picks", picks]
+    if road.maps and road.can("suggest", "--predicted"):
+        names = road.out / "train-names.star"
+        road.run("name", picks, *road.maps, "-o", names)
+        first = ["--predicted", names]
     for number in range(ROUNDS):
         asked = road.out / f"next{number + 1}.star"
         count = budget * (number + 1) // ROUNDS - budget * number // ROUNDS
         told = [word for one in labels for word in ("--labels", one)]
-        how = ["--model", model] if model and by_model else ["--picks", picks]
+        how = ["--model", model] if model and by_model else first
         road.run("suggest", minislabs, *how, *told, "-n", count, "-o", asked)
         ids = slabkit.read_minislabs(asked)[0]["slabkitPickId"].tolist()
         labels.append(road.labelled(picks, minislabs, ids, f"labels{number + 1}"))

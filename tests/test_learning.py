@@ -29,7 +29,7 @@ from slabkit.learning.judging import (
 from slabkit.learning.packing import pack_model, unpack_model
 from slabkit.learning.regression import fit_regression, logits_of, softmax
 from slabkit.learning.scaling import relative_scores
-from slabkit.learning.suggesting import label_gains
+from slabkit.learning.suggesting import choose_by_probability, label_gains
 from slabkit.scoring import match_picks, score_picks
 from slabkit.tables import ROTATION, recorded_labels
 from slabkit.tomogram import Tomogram, TomogramVoxels
@@ -246,6 +246,25 @@ def test_a_label_is_worth_what_it_may_change():
     np.testing.assert_allclose(gain, [0.001 / 1.29, 0.07 / 1.29, 0, 0.05], atol=1e-12)
 
 
+def test_the_first_labels_are_doubts_and_the_likeliest_of_each_species_in_turn():
+    probability = np.zeros((60, 3))
+    probability[:, 0] = np.linspace(0.0, 0.98, 60)  # row 59 is the likeliest of the first species
+    probability[20, :2] = 0.3, 0.6  # and row 20 of the second
+    probability[:, 2] = 1 - probability[:, :2].sum(axis=1)
+    labelled = np.zeros(60, dtype=bool)
+    labelled[58] = True
+    rows, gains = choose_by_probability(probability, labelled, 6, 4.0)
+    assert 59 in rows[:2]  # by worth, of the first species, by worth, of the second
+    assert 20 in rows[:4]
+    worth = label_gains(probability, best_thresholds(probability, 4.0))
+    worth[58] = -1
+    assert rows[0] == worth.argmax()
+    assert len(set(rows.tolist())) == 6
+    assert 58 not in rows
+    np.testing.assert_array_equal(gains, worth[rows])
+    assert len(choose_by_probability(probability, labelled, 100, 4.0)[0]) == 59
+
+
 @pytest.mark.parametrize("policy", ["latest", "all", "any", "majority"])
 @pytest.mark.parametrize("earlier", [False, True])
 def test_a_prediction_never_overrules_a_person(policy, earlier):
@@ -392,6 +411,21 @@ def test_labels_as_csv_to_a_named_list(project, slabkit):
     mixed = read_minislabs(project / "mixed.star")[0]
     assert len(mixed) == 20
     assert len(set(mixed["slabkitPickId"]) - set(order["slabkitPickId"])) >= 3
+    # Probabilities of a table do as a model does, and need no volumes.
+    ask = ("suggest", tiles, "--predicted", "predicted.star", "-n", 20)
+    slabkit(*ask, "--labels", "half.star", "-o", "first.star", cwd=project)
+    first = read_minislabs(project / "first.star")[0]["slabkitPickId"]
+    assert len(first) == 20
+    assert not set(first) & set(half["pick_id"])
+    likely = predicted.set_index("slabkitPickId")["slabkitProbability_ribosome"].astype(float)
+    likely = likely.drop(half["pick_id"])
+    assert likely.idxmax() in set(first)
+    for wrong, said in (
+        (("--predicted", "half.star"), "has no probabilities of species"),
+        (("--predicted", "predicted.star", "--model", "model"), "--model or --predicted, not both"),
+    ):
+        done = slabkit("suggest", tiles, *wrong, "-o", "no.star", cwd=project, code=2)
+        assert said in done.stderr
     # Learned labels are no teachers.
     said = slabkit(
         "learn", "--minislabs", tiles, "--labels", "predicted.star", "-o", "m", cwd=project, code=2

@@ -28,6 +28,11 @@ suggest = command(
         "shown is found so.",
         "DIR",
     ),
+    predicted=option(
+        "Go by the probabilities of slabkit name or predict; every second is the likeliest of a "
+        "species, in turn. For the first round, where density maps are at hand.",
+        "TABLE",
+    ),
     labels=option(
         "Label tables so far, oldest first, or a curated pick list. May be repeated.", "TABLE"
     ),

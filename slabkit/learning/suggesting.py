@@ -69,3 +69,32 @@ def choose_labels(
         unlike = np.minimum(unlike, np.maximum(1 - alike.astype(np.float64), 0))
         unlike[at] = -1
     return np.array(rows, dtype=np.intp), np.array(gains, dtype=np.float64)
+
+
+def choose_by_probability(
+    probability: Floats, labelled: npt.NDArray[np.bool_], count: int, beta: float
+) -> tuple[Indices, Floats]:
+    """Choose minislabs without a label by probabilities alone, for a model that is to be learned.
+
+    Every second is the likeliest of a species, in turn: a model needs examples of each, the plain
+    ones too. The others are those whose label is worth most (`label_gains`).
+    As `choose_labels`, ``probability`` and what is returned.
+    """
+    gain = label_gains(probability, best_thresholds(probability, beta))
+    own = probability[:, :-1]
+    queues = [iter(np.argsort(-gain, kind="stable").tolist())]
+    queues += [iter(np.argsort(-own[:, k], kind="stable").tolist()) for k in range(own.shape[1])]
+    taken = labelled.copy()
+    rows: list[int] = []
+    most = min(count, int((~labelled).sum()))
+    turn = 0
+    while len(rows) < most:
+        # By worth, of the first species, by worth, of the second, ...
+        queue = queues[0 if turn % 2 == 0 else 1 + turn // 2 % own.shape[1]]
+        row = next((one for one in queue if not taken[one]), None)
+        turn += 1
+        if row is not None:
+            taken[row] = True
+            rows.append(row)
+    chosen = np.array(rows, dtype=np.intp)
+    return chosen, gain[chosen]

@@ -11,9 +11,18 @@ from slabkit.errors import InputError, warn
 from slabkit.execution.frame import Frame, Work, parameters
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from slabkit.curation import Suggestion
+
+    # Probabilities (minislab, class), the same as labels, rows to label and what each is worth
+    _Choice: TypeAlias = tuple[
+        npt.NDArray[np.float64], pd.DataFrame, npt.NDArray[np.intp], npt.NDArray[np.float64]
+    ]
 
 
 _EXPLORED = 5  # every so many suggestions one by class or score, beside a model
@@ -32,6 +41,7 @@ class Options:
     beta: float = 4.0
     decide: str | None = None
     model: str | None = None
+    predicted: str | None = None
     gallery: str | None = None
 
 
@@ -40,11 +50,21 @@ def run(options: Options, frame: Frame) -> None:
     from slabkit.formats.tables.paths import check_given_once
 
     check_given_once(options.labels, "label table")
-    if options.classified is None and options.picks is None and options.model is None:
+    told = (options.classified, options.picks, options.model, options.predicted)
+    if all(one is None for one in told):
         raise InputError(
-            "give --classified, --picks or both, or --model: classes, scores or a model to go by."
+            "give --classified, --picks or both, --model or --predicted: classes, scores or "
+            "probabilities to go by."
         )
-    given = (options.minislabs, options.classified, options.picks, *options.labels)
+    if options.model is not None and options.predicted is not None:
+        raise InputError("give --model or --predicted, not both.")
+    given = (
+        options.minislabs,
+        options.classified,
+        options.picks,
+        options.predicted,
+        *options.labels,
+    )
     inputs = [name for name in given if name is not None]
     if "-" in inputs or options.decide == "-":
         raise InputError("suggest reads and writes files; only -o may be - here.")
@@ -62,7 +82,7 @@ def run(options: Options, frame: Frame) -> None:
         options.out,
         inputs=inputs,
         parameters={
-            **parameters(options, "minislabs", "out", "decide", "gallery", "model"),
+            **parameters(options, "minislabs", "out", "decide", "gallery", "model", "predicted"),
             **further,
         },
     ) as work:
@@ -88,8 +108,8 @@ def run(options: Options, frame: Frame) -> None:
         result = None
         if options.classified is not None or options.picks is not None:
             result = suggest_labels(candidates, known, count=options.number, beta=options.beta)
-        if options.model is not None:
-            result = _by_model(candidates, known, result, options, frame)
+        if options.model is not None or options.predicted is not None:
+            result = _by_probability(candidates, known, result, options, frame)
         assert result is not None
         _write(work, upright, geometry, result, options)
         decisions = result.decisions["slabkitDecision"].value_counts()
@@ -102,14 +122,14 @@ def run(options: Options, frame: Frame) -> None:
         )
 
 
-def _by_model(
+def _by_probability(
     candidates: pd.DataFrame,
     known: pd.DataFrame,
     by_class: Suggestion | None,
     options: Options,
     frame: Frame,
 ) -> Suggestion:
-    """Suggest by what a model is unsure of; every fifth by class or score, where these are given.
+    """Suggest by what probabilities leave open; every fifth by class or score, if these are given.
 
     A model cannot be unsure of a species that it was never shown.
     """
@@ -117,31 +137,16 @@ def _by_model(
     import pandas as pd
 
     from slabkit.curation import Suggestion
-    from slabkit.learning import predict_species
     from slabkit.learning.judging import best_thresholds
-    from slabkit.learning.suggesting import choose_labels
-    from slabkit.steps.predict import label_table
-    from slabkit.steps.shared.learning import load_model, minislabs_for
     from slabkit.tables import persons_labels
 
-    assert options.model is not None
-    model = load_model(options.model)
-    found = minislabs_for(model, options.model, options.minislabs, options.picks, None)
-    boxes = found.boxes()
-    further = found.further_of(model, frame.workers)
-    probability, code = predict_species(
-        model,
-        boxes,
-        tomograms=found.table["slabkitTomogram"].tolist(),
-        further=further,
-        jobs=frame.workers,
-    )
     known = known[persons_labels(known) & (known["slabkitDecision"] != "undecided").to_numpy()]
     known = known.drop_duplicates("slabkitPickId", keep="last")
     ids = candidates["slabkitPickId"]
     known = known[known["slabkitPickId"].isin(ids)]
     labelled = ids.isin(known["slabkitPickId"]).to_numpy()
-    rows, gains = choose_labels(model, boxes, probability, labelled, options.number, options.beta)
+    choose = _predicted_choice if options.model is None else _model_choice
+    probability, predicted, rows, gains = choose(ids, labelled, options, frame)
     worth = dict(zip(rows.tolist(), gains.tolist(), strict=True))
     order = rows.tolist()
     if by_class is not None:
@@ -162,7 +167,7 @@ def _by_model(
         slabkitProbability=1 - probability[chosen, -1],
         slabkitGain=[worth.get(row, 0.0) for row in order],
     )
-    predicted = label_table(model, ids, probability, code)[~labelled]
+    predicted = predicted[~predicted["slabkitPickId"].isin(known["slabkitPickId"])]
     decisions = pd.concat([known, predicted], ignore_index=True) if len(known) else predicted
     # F-beta of the best list is 1 + beta² times the least probability in it.
     expected = (1 + options.beta**2) * float(best_thresholds(probability, options.beta).mean())
@@ -172,6 +177,66 @@ def _by_model(
         expected,
         int(labelled.sum()),
     )
+
+
+def _model_choice(
+    ids: pd.Series, labelled: npt.NDArray[np.bool_], options: Options, frame: Frame
+) -> _Choice:
+    """Give probabilities by a model, as labels too, and which minislabs to label, unlike ones."""
+    from slabkit.learning import predict_species
+    from slabkit.learning.suggesting import choose_labels
+    from slabkit.steps.predict import label_table
+    from slabkit.steps.shared.learning import load_model, minislabs_for
+
+    assert options.model is not None
+    model = load_model(options.model)
+    found = minislabs_for(model, options.model, options.minislabs, options.picks, None)
+    boxes = found.boxes()
+    probability, code = predict_species(
+        model,
+        boxes,
+        tomograms=found.table["slabkitTomogram"].tolist(),
+        further=found.further_of(model, frame.workers),
+        jobs=frame.workers,
+    )
+    rows, gains = choose_labels(model, boxes, probability, labelled, options.number, options.beta)
+    return probability, label_table(model, ids, probability, code), rows, gains
+
+
+def _predicted_choice(
+    ids: pd.Series, labelled: npt.NDArray[np.bool_], options: Options, frame: Frame
+) -> _Choice:
+    """Give probabilities of a table of labels, and which minislabs to label by these alone."""
+    import numpy as np
+    import pandas as pd
+
+    from slabkit.formats.tables.native import read_any_labels
+    from slabkit.learning.suggesting import choose_by_probability
+    from slabkit.tables import PROBABILITY
+
+    path = str(options.predicted)
+    table = read_any_labels(path).drop_duplicates("slabkitPickId", keep="last")
+    none = f"{PROBABILITY}none"
+    names = [name for name in table.columns if name.startswith(PROBABILITY) and name != none]
+    if not names or none not in table.columns:
+        raise InputError(
+            f"{path}: has no probabilities of species ({PROBABILITY}...); --predicted takes what "
+            "slabkit predict or slabkit name wrote."
+        )
+    own = table.set_index("slabkitPickId")[[*names, none]].reindex(ids)
+    own = own.apply(pd.to_numeric, errors="coerce")
+    missing = own.isna().any(axis=1).to_numpy()
+    if missing.all():
+        raise InputError(f"{path}: has no probabilities of any pick of the minislabs.")
+    if missing.any():
+        warn(f"{path}: has no probabilities of {missing.sum()} minislabs; none is suggested.")
+    own = own.fillna(0.0)
+    own.loc[missing, none] = 1.0
+    probability = np.asarray(own, dtype=np.float64)
+    rows, gains = choose_by_probability(
+        probability, labelled | missing, options.number, options.beta
+    )
+    return probability, table[table["slabkitPickId"].isin(ids)], rows, gains
 
 
 def _classes(
