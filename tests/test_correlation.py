@@ -212,7 +212,7 @@ class Elsewhere:
 
     def highest(self, array, axis):
         assert isinstance(array, self.Array)
-        assert array.size <= max(correlation._DEVICE_VALUES, len(array))
+        assert array.size <= max(self.memory / correlation._DEVICE_BYTES, len(array))
         return array.max(axis)
 
     def empty(self, shape):
@@ -235,8 +235,8 @@ def test_a_device_gives_the_same_in_batches_of_its_own(scene, monkeypatch, floor
     image, templates, mask = scene
     bank = compress_templates(templates, mask)
     monkeypatch.setattr(correlation, "_LARGEST_TILE", 31)
-    monkeypatch.setattr(correlation, "_DEVICE_VALUES", at_once)
     device = Elsewhere()
+    device.memory = at_once * correlation._DEVICE_BYTES
     here, there = (TemplateMatcher(SHAPE, bank, 0.5, which) for which in (None, device))
     banks = len(device.brought)
     expected, found = here.image(image), there.image(image)
