@@ -94,9 +94,12 @@ def test_a_large_page_without_a_server(browser, tmp_path, slabkit, count):
     size = (tmp_path / "page.html").stat().st_size / 1e6
     print(f"\n{count} minislabs without a server: {size:.0f} MB, opened in {opened:.1f} s")
     person.press(*"ar" * 60, "End", "u")
-    person.press("Home", "Control+a", "a")
+    person.press("Home", "Control+a")
+    before = person.js("review.decisions.done.length")
+    person.press("a")
     if count > 2000:
         person.page.click("dialog [data-answer=yes]")
+    person.wait(f"review.decisions.done.length > {before}")
     person.press("z")
     person.saved()
     person.page.reload()  # it is all in the browser

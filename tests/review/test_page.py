@@ -456,8 +456,10 @@ def test_order_filters_and_threshold(serve, visit, labels):
     assert f"{above} of {count} shown; {count - above} below" in person.page.inner_text(
         "#threshold-count"
     )
+    before = person.js("review.decisions.done.length")
     person.page.click("text=Accept those")
     person.page.click("dialog [data-answer=yes]")
+    person.wait(f"review.decisions.done.length > {before}")
     person.saved()
     found = labels()
     assert sum(source == "review-threshold" for _, _, source in found.values()) == above - 3
