@@ -21,9 +21,9 @@ from slabkit.errors import SlabkitWarning
 from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.programs.shared import orientations
-from slabkit.formats.programs.shared.json_values import ROTATION, rotation_text
 from slabkit.formats.tables.native import PickList
 from slabkit.formats.volumes.opening import open_volume
+from slabkit.tables import ROTATION, rotation_text
 
 HERE = Path(__file__).resolve().parent
 COUNT, VOXEL = 30, 7.3
