@@ -11,25 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from slabkit.arrays.backends import Backend
 from slabkit.classification.expectation import NEGLIGIBLE, Batch, Comparison, References
-from slabkit.classification.harmonics import CircularHarmonics, Coefficients, Shifts
+from slabkit.classification.harmonics import Coefficients
 
 _BYTES = 24  # a pose: scores, their waves, and what the Fourier transform takes beside
 
 
 class DeviceComparison(Comparison):
-    """As `Comparison`, dense, in PyTorch and single precision; one thread feeds the device."""
-
-    def __init__(
-        self,
-        basis: CircularHarmonics,
-        shifts: Shifts,
-        rotations: int,
-        backend: Backend,
-        jobs: int = 1,
-    ) -> None:
-        super().__init__(basis, shifts, rotations, backend)
+    """As `Comparison`, dense, in PyTorch and single precision; for one job."""
 
     def _batch_size(self, poses: int) -> int:
         return max(1, int(self._backend.memory / _BYTES) // poses)
@@ -37,12 +26,10 @@ class DeviceComparison(Comparison):
     def _prepare(self, references: References) -> _OnDevice:
         weighted, offset = self._weighted(references)
         basis, put = self.basis, self._backend.put
-        member = np.zeros((len(basis.order), basis.rings), dtype=np.float32)
-        member[np.arange(len(basis.order)), basis.ring] = np.where(basis.order > 0, 2, 1)
         return _OnDevice(
             [put(weighted[:, part].T) for part in basis.slices],
             put(offset.ravel().astype(np.float32)),
-            put(member),
+            put(basis.ring_members.astype(np.float32)),
             references,
         )
 

@@ -108,11 +108,15 @@ class CircularHarmonics:
 
     def ring_power(self, coefficients: npt.NDArray[np.complexfloating]) -> Floats:
         """Give the mean power on each ring, (n, rings), -m counted with m."""
-        both = np.where(self.order > 0, 2.0, 1.0)
-        member = np.zeros((len(self.order), self.rings))
-        member[np.arange(len(self.order)), self.ring] = both
         square = squared_size(coefficients).astype(np.float64)
-        return np.asarray(np.einsum("nc,cr->nr", square, member), dtype=np.float64)
+        return np.asarray(np.einsum("nc,cr->nr", square, self.ring_members), dtype=np.float64)
+
+    @cached_property
+    def ring_members(self) -> Floats:
+        """How often each coefficient counts on each ring, (coefficients, rings): -m with m."""
+        member = np.zeros((len(self.order), self.rings))
+        member[np.arange(len(self.order)), self.ring] = np.where(self.order > 0, 2.0, 1.0)
+        return member
 
 
 class Shifts:

@@ -77,6 +77,7 @@ def fit_mixture(
     step = sampling.shift_step_px
     coarse_step = 2 * step if sampling.shift_reach_px >= 2 * step else step
     comparison = _comparison_on(backend)
+    jobs = jobs if backend.torch is None else 1  # one thread feeds a device
     first = comparison(
         coarse,
         Shifts(coarse, *shift_grid(sampling.shift_reach_px, coarse_step)),

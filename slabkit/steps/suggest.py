@@ -229,7 +229,7 @@ def _predicted_choice(
     if missing.all():
         raise InputError(f"{path}: has no probabilities of any pick of the minislabs.")
     if missing.any():
-        warn(f"{path}: has no probabilities of {missing.sum()} minislabs; none is suggested.")
+        warn(f"{path}: {missing.sum()} minislabs are not in it and are not suggested.")
     own = own.fillna(0.0)
     own.loc[missing, none] = 1.0
     probability = np.asarray(own, dtype=np.float64)
