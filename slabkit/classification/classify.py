@@ -268,7 +268,6 @@ def classify_images(
     shift_y, shift_x = shifts.y_px[found.best_shift], shifts.x_px[found.best_shift]
     own = np.unique(found.best_class)
     index = np.searchsorted(own, found.best_class)
-    done = iter(range(1, steps * 3 + 2))
     averages = average_classes(
         source,
         order,
@@ -278,7 +277,7 @@ def classify_images(
         shift_x,
         len(own),
         jobs=jobs,
-        advance=lambda: progress("average", next(done), -(-len(index) // 200), None),
+        advance=lambda step, all_steps: progress("average", step, all_steps, None),
     )
     members = np.maximum(averages.members, 1)
     mean_agreement = np.bincount(index, found.agreement, len(own)) / members
