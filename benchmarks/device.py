@@ -40,7 +40,7 @@ from slabkit.tables import SLABS, make_table
 SIDE, PIXEL = 40, 10.0
 SLAB, SLAB_PIXEL, THICKNESS = 1260, 10.0, 300.0
 VIEW_STEP, ANGULAR_STEP = 26.5, 10.0  # about 60 views, 36 angles
-SECONDS = 540.0  # for all of it
+SECONDS = 580.0  # for all of it
 FIRST = 100_000  # images
 
 
@@ -209,7 +209,7 @@ def main() -> int:
         first_seconds=seconds,
     )
     forecast = seconds * options.images / first
-    left = SECONDS - (time.perf_counter() - begin) - 90
+    left = SECONDS - (time.perf_counter() - begin) - 45
     if small or forecast > left:
         add(
             f"{options.images:,} images into {classes} classes",

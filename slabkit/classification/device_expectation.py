@@ -2,7 +2,7 @@
 
 Here every pose of every image is weighed, as products of large matrices, where NumPy leaves out
 those that are next to nothing: a device waits longer for a list of places than it works. What
-comes back from a batch is a few numbers an image and the sums of the classes.
+comes back from a batch is a few numbers an image; the sums of the classes come at the end.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from slabkit.classification.expectation import NEGLIGIBLE, Batch, Comparison, References
+from slabkit.classification.expectation import (
+    NEGLIGIBLE,
+    Batch,
+    Comparison,
+    Expectation,
+    References,
+)
 from slabkit.classification.harmonics import Coefficients
 
 _BYTES = 24  # a pose: scores, their waves, and what the Fourier transform takes beside
@@ -20,16 +26,26 @@ _BYTES = 24  # a pose: scores, their waves, and what the Fourier transform takes
 class DeviceComparison(Comparison):
     """As `Comparison`, dense, in PyTorch and single precision; for one job."""
 
+    @property
+    def _single(self) -> bool:
+        """Whether the device knows no double precision."""
+        return self._backend.name.startswith("mps")
+
     def _batch_size(self, poses: int) -> int:
         return max(1, int(self._backend.memory / _BYTES) // poses)
 
     def _prepare(self, references: References) -> _OnDevice:
         weighted, offset = self._weighted(references)
         basis, put = self.basis, self._backend.put
+        # Waves are real: but for the least and the most periods, half is the mirror's.
+        whole = 2 * self._periods % self.rotations == 0
+        scale = (references.precision * np.where(whole, 1.0, 0.5)).astype(np.float32)
+        bank = zip(basis.slices, scale, strict=True)
         return _OnDevice(
-            [put(weighted[:, part].T) for part in basis.slices],
+            [put((weighted[:, part] * factor).T) for part, factor in bank],
             put(offset.ravel().astype(np.float32)),
             put(basis.ring_members.astype(np.float32)),
+            put(np.zeros(weighted.shape, np.complex64 if self._single else np.complex128)),
             references,
         )
 
@@ -39,13 +55,14 @@ class DeviceComparison(Comparison):
         count, (classes, shifts) = len(images), to.shape
         given = put(images)
         shape = (self.rotations // 2 + 1, count, classes * shifts)
-        waves = torch.zeros(shape, dtype=torch.complex64, device=given.device)
+        waves = torch.empty(shape, dtype=torch.complex64, device=given.device)
+        waves[basis.orders :] = 0
         for order, (part, bank) in enumerate(zip(basis.slices, to.bank, strict=True)):
-            periods = int(self._periods[order])
-            # Waves are real: but for the least and the most periods, half is the mirror's.
-            scale = precision * (1.0 if 2 * periods in (0, self.rotations) else 0.5)
-            product = (given[:, part] @ bank) * scale
-            waves[periods] += product.conj() if self._mirrored[order] else product
+            if order < len(waves):
+                torch.mm(given[:, part], bank, out=waves[order])
+            else:
+                product = given[:, part] @ bank
+                waves[self._periods[order]] += product.conj() if self._mirrored[order] else product
         waves[0] += to.offset
         score = torch.fft.irfft(waves, self.rotations, dim=0, norm="forward")
         del waves
@@ -78,17 +95,25 @@ class DeviceComparison(Comparison):
             score *= (summed > NEGLIGIBLE) / total[:, None]
             waves = torch.fft.rfft(score, dim=0)
             del score
+            # The adjoint of the comparison: an image rotated by θ is turned back by exp(imθ). A
+            # conjugate of the images is smaller than one of the waves.
+            turned = given.conj().resolve_conj()
             sums = [
-                # The adjoint of the comparison: an image rotated by θ is turned back by exp(imθ).
-                (wave if self._mirrored[order] else wave.conj()).T @ given[:, part]
-                for order, part in enumerate(basis.slices)
-                for wave in (waves[int(self._periods[order])],)
+                wave.T @ given[:, part] if mirrored else (wave.T @ turned[:, part]).conj()
+                for part, wave, mirrored in zip(
+                    basis.slices, (waves[p] for p in self._periods), self._mirrored, strict=True
+                )
             ]
-            batch.touched, batch.sums = slice(None), get(torch.cat(sums, 1))
+            to.sums += torch.cat(sums, 1)
         return batch
+
+    def _finish(self, result: Expectation, prepared: _OnDevice) -> None:
+        result.sums += self._backend.get(prepared.sums).reshape(result.sums.shape)
 
 
 class _OnDevice:
-    def __init__(self, bank: list[Any], offset: Any, member: Any, references: References) -> None:
-        self.bank, self.offset, self.member = bank, offset, member
+    def __init__(
+        self, bank: list[Any], offset: Any, member: Any, sums: Any, references: References
+    ) -> None:
+        self.bank, self.offset, self.member, self.sums = bank, offset, member, sums
         self.shape, self.precision = references.log_prior.shape, references.precision

@@ -116,10 +116,15 @@ class Comparison:
             result.agreement[batch] = part.agreement
             result.weights += part.weights
             result.power += part.power
-            if average:
+            if part.sums is not None:
                 flat = result.sums.reshape(classes * shifts, nb)
                 flat[part.touched] += part.sums
+        if average:
+            self._finish(result, prepared)
         return result
+
+    def _finish(self, result: Expectation, prepared: Any) -> None:
+        """Add sums that batches did not give."""
 
     def _batch_size(self, poses: int) -> int:
         """Give how many images are compared at once; each in so many poses."""
@@ -275,5 +280,5 @@ class Batch:
     agreement: Singles
     weights: Floats
     power: Floats
-    touched: Indices | slice = None  # type: ignore[assignment]
-    sums: Coefficients = None  # type: ignore[assignment]
+    touched: Indices | None = None
+    sums: Coefficients | None = None
