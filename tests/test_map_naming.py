@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import mrcfile
@@ -145,10 +146,13 @@ def test_name_a_list_with_a_decoy(project: tuple, slabkit) -> None:  # type: ign
         assert problem in slabkit(*words, cwd=folder, code=2).stderr
 
 
-def test_auto_names_what_maps_show(project: tuple, slabkit) -> None:  # type: ignore[no-untyped-def]
+MAPS = ("--map", "arm=arm.mrc", "--map", "ring=ring.mrc")
+
+
+def test_auto_and_tomogram_name_what_maps_show(project: tuple, slabkit) -> None:  # type: ignore[no-untyped-def]
     folder, names, _ = project
-    line = ["auto", "t.mrc", "--map", "arm=arm.mrc", "--map", "ring=ring.mrc", "-o", "made"]
-    slabkit(*line, "--tilt-range", "-60:60", cwd=folder)
+    (folder / "t.tlt").write_text("".join(f"{angle:8.2f}\n" for angle in range(-60, 61, 3)))
+    slabkit("auto", "t.mrc", *MAPS, "-o", "made", "--tilt-range", "-60:60", cwd=folder)
     assert set(read_labels(folder / "made" / "labels.star")["slabkitSource"]) == {"model:maps"}
     assert (folder / "made" / "report.html").exists()
     kept = read_picks(folder / "made" / "curated.star").picks
@@ -158,6 +162,32 @@ def test_auto_names_what_maps_show(project: tuple, slabkit) -> None:  # type: ig
     assert away.min(axis=1).max() < 30
     assert kept["slabkitSpecies"].to_numpy()[away.argmin(axis=1)].tolist() == names
     assert len(kept) == 8
+
+    # The unit of workflows takes the same road, and so does gather, which keeps all.
+    slabkit("tomogram", "t.mrc", *MAPS, "-o", "unit", "--tilt-range", "t.tlt", cwd=folder)
+    told = json.loads((folder / "unit" / "done.json").read_text())
+    assert (told["status"], told["named"]) == ("done", 8)
+    slabkit(
+        *("gather", "unit", "-o", "all.star", "--names", "names.star", "--threshold", 0), cwd=folder
+    )
+    for own, of_auto in (("all.star", "picks.star"), ("unit/picks.star", "picks.star")):
+        text = (folder / own).read_text().replace("unit/slabs/", "made/slabs/")
+        assert text == (folder / "made" / of_auto).read_text()
+    labels = (folder / "made" / "labels.star").read_bytes()
+    assert (folder / "names.star").read_bytes() == labels
+    assert (folder / "unit" / "names.star").read_bytes() == labels
+    slabkit("curate", "all.star", "names.star", "-o", "curated.star", cwd=folder)
+    text = (folder / "curated.star").read_text().replace("unit/slabs/", "made/slabs/")
+    assert text == (folder / "made" / "curated.star").read_text()
+    # A cut leaves out the names of what is below it.
+    cut = float(np.median(kept["slabkitScore"]))
+    slabkit(
+        *("gather", "unit", "-o", "some.star", "--names", "some_names.star", "--threshold", cut),
+        cwd=folder,
+    )
+    ids = read_picks(folder / "some.star").picks["slabkitPickId"]
+    assert read_labels(folder / "some_names.star")["slabkitPickId"].tolist() == ids.tolist()
+    assert 0 < len(ids) < len(read_labels(folder / "names.star"))
 
 
 read_labels, read_picks = slabkit.read_labels, slabkit.read_picks

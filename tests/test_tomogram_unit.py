@@ -9,19 +9,24 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 from command_line import run_in_process
 from small_tomograms import NAMES, write_small_tomograms
 
 import slabkit as package
 from slabkit.execution import parts
-from slabkit.formats.tables.native import read_native_picks
+from slabkit.formats.tables.native import read_labels, read_native_picks
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.minislabs import filling
 from slabkit.steps import map as map_step
 from slabkit.steps.tomogram import Options, commands
+from slabkit.tables import LABELS, PROBABILITY, empty_table, make_table
 from slabkit.tomogram import Reading
 
 TYPED = ("--diameter", "100:350")
+MAPS = (("ribosome", "m.mrc"),)
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +75,19 @@ def times(folder):
             contrast="bright",
             reading=Reading(voxel_size=7.3, axis_order="yzx", uint8=False, half="sum"),
         ),
-        Options("t.mrc", "o", maps=(("ribosome", "m.mrc"),), box=400.0, depth=300.0, step=75.0),
+        Options(
+            "t.mrc", "o", maps=MAPS, picker="template", tilt_range=(-60.0, 51.5), threshold=1.0
+        ),
+        Options("t.mrc", "o", maps=MAPS, box=400.0, depth=300.0, step=75.0),
+        Options("t.mrc", "o", (90.0, 150.0), MAPS, tilt_range=None, threshold=1.5),
     ],
 )
-def test_the_unit_runs_the_commands_that_it_prints(monkeypatch, options):
+def test_the_unit_runs_the_commands_that_it_prints(monkeypatch, tmp_path, options):
     import slabkit.cli.commands as cli
     from slabkit.cli import running
 
+    monkeypatch.chdir(tmp_path)
+    write_mrc("m.mrc", np.pad(np.ones((12,) * 3, np.float32), 8), 10.0, label="test")
     typed = []
     monkeypatch.setattr(running, "execute", lambda run, options, **_: typed.append((run, options)))
     for command in commands(options):
@@ -204,6 +215,10 @@ def test_failures_are_listed_and_too_many_stop(slabkit, six):
         (("--threshold", 2, "--target-precision", 0.5), "both say where to cut"),
         (("--most-failed", 2), "--most-failed must be from 0 to 1, not 2"),
         (("plain.star",), "has the tomogram t1, which candidates.star has too"),
+        (
+            ("tomograms/t1", "--names", "n.star"),
+            "names.star: is not there; slabkit tomogram --map makes it",
+        ),
         (("odd.star",), "odd.star: its columns are not those of candidates.star"),
         (("other.star",), "of the kind blob-rims and topaz; give --threshold"),
     ],
@@ -223,6 +238,38 @@ def test_gather_refuses(slabkit, six, options, message):
     done = slabkit("gather", "candidates.star", *options, "-o", "x.star", code=2)
     assert message in done.stderr
     assert not (six / "x.star").exists()
+
+
+def write_names(folder, *species):
+    """What `slabkit tomogram --map` leaves, of two picks, or of none."""
+    ids = read_native_picks(folder / "picks.star").picks["slabkitPickId"][:2]
+    names = empty_table(LABELS)
+    if species:
+        shares = {f"{PROBABILITY}{one}": [0.5, 0.25] for one in species}
+        told = {"slabkitPickId": ids, "slabkitDecision": ["accepted", "rejected"], **shares}
+        names = make_table(LABELS, told | {"slabkitSource": "model:maps"})
+    package.write_labels(folder / "names.star", names)
+    return read_labels(folder / "names.star")
+
+
+def test_gather_puts_the_names_of_what_it_keeps_together(slabkit, six):
+    folders = [six / "tomograms" / name for name in NAMES[:4]]
+    told = [write_names(one, *two) for one, two in zip(folders, ((), "ab", (), "ab"), strict=True)]
+    typed = ("gather", *folders, "--names", "names.star", "-o", "x.star", "--threshold")
+    slabkit(*typed, 0)
+    table = pd.concat([told[1], told[3]], ignore_index=True)
+    pd.testing.assert_frame_equal(read_labels(six / "names.star"), table)
+    assert "skipped" in slabkit(*typed, 0).stderr
+    scores = read_native_picks(six / "x.star").picks.set_index("slabkitPickId")["slabkitScore"]
+    scores = scores[table["slabkitPickId"]]
+    slabkit(*typed, scores.median(), "--update")
+    kept = table[(scores >= scores.median()).to_numpy()].reset_index(drop=True)
+    pd.testing.assert_frame_equal(read_labels(six / "names.star"), kept)
+    slabkit("gather", *folders[:1], "--names", "none.star", "-o", "y.star", "--threshold", 0)
+    assert len(read_labels(six / "none.star")) == 0
+    write_names(folders[3], "a", "c")
+    done = slabkit(*typed, 0, "--update", code=2)
+    assert "t4/names.star: was made with other maps than" in done.stderr
 
 
 GALLERIES = ("minislab", "plain.star", "--stack", "--tiles", "4x5", "--png")
@@ -347,8 +394,9 @@ def test_lists_of_files_may_be_in_files(slabkit, six):
 def test_the_unit_needs_something_to_look_for(slabkit, tmp_path):
     for options, message in (
         ((), "--diameter MIN:MAX in Å, or --map NAME=MAP.mrc"),
-        (("--map", "m.mrc"), "with --map give --box and --depth too"),
-        (("--map", "m.mrc", *TYPED), "give either --diameter or --map"),
+        (("--map", "m.mrc"), "m.mrc"),
+        (("--map", "m.mrc", "--picker", "template", *TYPED), "--diameter is for blobs"),
+        (("--picker", "template", *TYPED), "--picker template looks for maps"),
         ((*TYPED, "--threshold", 0), "--threshold must be above 0, not 0"),
     ):
         assert message in slabkit("tomogram", "t.mrc", "-o", "d", *options, code=2).stderr

@@ -17,7 +17,7 @@ FILES = Path(package.__file__).parent / "workflow"
 # What the workflow says itself, or what no job needs.
 NOT_SAID = {
     "tomogram": {"tomogram", "out"},
-    "gather": {"sources", "out", "failed"},
+    "gather": {"sources", "out", "failed", "names"},
     "minislab": {"picks", "out", "reuse", "stack"},
     "classify": {"table", "out", "contrast", "pixel_size"},
 }

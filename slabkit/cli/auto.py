@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from slabkit.cli.options import common, picking
-from slabkit.cli.options.declare import argument, option
-from slabkit.cli.options.values import named_maps
+from slabkit.cli.options.declare import argument
 from slabkit.cli.running import command
 from slabkit.steps.auto import Options, run
 
@@ -18,14 +17,7 @@ auto = command(
     tomograms=argument("Volumes, folders, globs, tables of tomograms, copick:CONFIG.json."),
     out=common.OUT_FOLDER,
     diameter=picking.SIZES,
-    maps=option(
-        "Name the picks by this density map, as slabkit name does, and pick blobs of the maps' "
-        "sizes; once for each species (without NAME: as the file is named).",
-        "[NAME=]MAP.mrc",
-        flags="--map",
-        parse=named_maps,
-        kind=list[str],
-    ),
+    maps=picking.MAPS_TO_NAME,
     tilt_range=picking.TILT_RANGE,
     voxel_size=common.VOXEL_SIZE,
     contrast=common.CONTRAST,

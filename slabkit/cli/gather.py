@@ -30,6 +30,10 @@ gather = command(
         "Instead of --threshold: the lowest one above which this share is expected to stand out.",
         "P",
     ),
+    names=option(
+        "Also one label table of the names that maps gave the picks (slabkit tomogram --map).",
+        "LABELS",
+    ),
     most_failed=option("Stop if more than this share of the tomograms failed.", "SHARE"),
     failed=option("Also list the tomograms that failed, with the reasons (CSV).", "FILE"),
     **common.FRAME,

@@ -11,16 +11,21 @@ from slabkit.steps.tomogram import Options, run
 tomogram = command(
     run,
     Options,
-    """Runs slab, pick, map and minislab, each printed as a user would type it, into one folder;
-    what is done is skipped, by content. done.json comes last and says what was made, or of bad data
-    what is wrong (exit code 2). Exit code 75 is for what may work when tried again; then there is
-    no done.json. Picks are kept down to a low score, so that slabkit gather can fit one threshold
-    to all tomograms. Lengths are in Å.
+    """Runs slab, pick, map and minislab, and with --map name, as slabkit auto does, each printed as
+    a user would type it, into one folder; what is done is skipped, by content. done.json comes last
+    and says what was made, or of bad data what is wrong (exit code 2). Exit code 75 is for what may
+    work when tried again; then there is no done.json. Without --map, picks are kept down to a low
+    score, so that slabkit gather can fit one threshold to all tomograms. Lengths are in Å.
     """,
     tomogram=argument("Volume: a file, or an OME-Zarr folder.", "VOLUME"),
     out=common.OUT_FOLDER,
     diameter=picking.SIZES,
-    maps=picking.MAPS,
+    maps=picking.MAPS_TO_NAME,
+    picker=option(
+        "With --map. blob: find blobs, and name them in names.star; template: look for the maps, "
+        "as pick template does."
+    ),
+    tilt_range=picking.TILT_RANGE,
     box=option(
         "Side of the minislabs; default: a third larger than the largest diameter.",
         "Å",
@@ -36,7 +41,11 @@ tomogram = command(
         "MIN:MAX|auto",
         parse=parse_z_range,
     ),
-    threshold=option("Lowest score of a pick that is kept, in noise standard deviations.", "SD"),
+    threshold=option(
+        "Lowest score of a pick that is kept, in noise standard deviations; default: 1, where maps "
+        "name the picks that of pick blob.",
+        "SD",
+    ),
     min_distance=picking.MIN_DISTANCE,
     max_ridge=picking.MAX_RIDGE,
     mask=picking.MASK,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slabkit.cli.options import common
 from slabkit.cli.options.declare import argument, option
-from slabkit.cli.options.values import parse_range
+from slabkit.cli.options.values import named_maps, parse_range
 from slabkit.cli.running import command
 from slabkit.steps import workflow
 
@@ -22,6 +22,13 @@ init = command(
         "Longest extent of the particles (Å), or of the smallest and the largest.",
         "D|MIN:MAX",
         parse=parse_range,
+    ),
+    maps=option(
+        "Density map; picks are named by it, as slabkit auto --map does; once for each species.",
+        "[NAME=]MAP.mrc",
+        flags="--map",
+        parse=named_maps,
+        kind=list[str],
     ),
     overwrite=common.OVERWRITE,
     quiet=common.QUIET,

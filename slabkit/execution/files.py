@@ -23,6 +23,7 @@ _OUTPUTS = (
     "additions",
     "page",
     "failed",
+    "names",
 )
 
 State: TypeAlias = tuple[int, int, int]

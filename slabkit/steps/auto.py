@@ -15,6 +15,7 @@ from slabkit.formats.picks.context import PickReading
 from slabkit.steps import classify, curate, label, minislab, name, pick_blob, report, slab
 from slabkit.steps import map as map_picks
 from slabkit.steps.shared.galleries import GalleryOptions
+from slabkit.steps.shared.naming import Maps
 from slabkit.tomogram import Reading
 from slabkit.units import DEFAULT_TILT_RANGE, Contrast, TiltRange
 
@@ -37,7 +38,7 @@ class Options:
     tomograms: tuple[str, ...]
     out: str
     diameter: tuple[float, float] | None = None
-    maps: tuple[tuple[str, str], ...] = ()
+    maps: Maps = ()
     tilt_range: TiltRange = DEFAULT_TILT_RANGE  # of the maps
     voxel_size: float | None = None
     contrast: Contrast | None = None
@@ -54,8 +55,7 @@ class Command:
 
 def commands(options: Options) -> list[Command]:
     """Give the commands of the chain, in order; their results go to the folder ``out``."""
-    named = tuple((species or Path(file).stem, file) for species, file in options.maps)
-    options = replace(options, maps=named)
+    options = replace(options, maps=named_by_file(options.maps))
 
     def at(file: str) -> str:
         return str(Path(options.out) / file)
@@ -109,14 +109,33 @@ def commands(options: Options) -> list[Command]:
     ]
 
 
+def named_by_file(maps: Maps) -> Maps:
+    """Name the maps that were given without a species as their files are named."""
+    return tuple((species or Path(file).stem, file) for species, file in maps)
+
+
+def blob_sizes(diameter: tuple[float, float] | None, maps: Maps) -> tuple[float, float]:
+    """Give the sizes of blobs to look for: as said, or the smallest and largest map in whole Å."""
+    from slabkit.arrays.density_maps import map_diameter
+    from slabkit.steps.shared.maps import read_map
+
+    if diameter is not None:
+        return diameter
+    if not maps:
+        raise InputError("say what to look for: --diameter MIN:MAX in Å, or --map NAME=MAP.mrc.")
+    found = []
+    for _, file in maps:
+        density, voxel_size = read_map(file)
+        try:
+            found.append(float(round(map_diameter(density, voxel_size, lowpass=40.0))))
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from error
+    return min(found), max(found)
+
+
 def _picking(options: Options, slabs: str, picks2d: str) -> Command:
     """Give the command that picks: what maps name anyway needs no threshold of its own."""
-    diameter = options.diameter
-    if diameter is None and options.maps:
-        diameter = _diameters(options.maps)
-    if diameter is None:
-        raise InputError("say what to look for: --diameter MIN:MAX in Å, or --map NAME=MAP.mrc.")
-    low, high = diameter
+    low, high = diameter = blob_sizes(options.diameter, options.maps)
     words = ["--diameter", f"{low:g}" if low == high else f"{low:g}:{high:g}"]
     if not options.maps:
         words += ["--target-precision", f"{TARGET_PRECISION:g}"]
@@ -132,49 +151,38 @@ def _picking(options: Options, slabs: str, picks2d: str) -> Command:
     )
 
 
-def _diameters(maps: tuple[tuple[str, str], ...]) -> tuple[float, float]:
-    """Measure the smallest and the largest of the maps, in whole Å."""
-    from slabkit.arrays.density_maps import map_diameter
-    from slabkit.steps.shared.maps import read_map
-
-    found = []
-    for _, file in maps:
-        density, voxel_size = read_map(file)
-        try:
-            found.append(float(round(map_diameter(density, voxel_size, lowpass=40.0))))
-        except InputError as error:
-            raise InputError(f"{file}: {error}") from error
-    return min(found), max(found)
-
-
 def _labels(options: Options, picks: str, minislabs: str, classified: str, labels: str) -> Command:
     """Give the command that says which picks are particles: maps, or else the classes."""
-    if not options.maps:
-        return Command(
-            shlex.join(
-                [
-                    "label",
-                    classified,
-                    "--minislabs",
-                    minislabs,
-                    "--auto",
-                    "--picks",
-                    picks,
-                    "-o",
-                    labels,
-                ]
-            ),
-            label.run,
-            label.Options((classified,), minislabs, labels, auto=True, picks=picks),
-        )
-    words = [part for name, path in options.maps for part in ("--map", f"{name}={path}")]
-    tilts = options.tilt_range
+    if options.maps:
+        return naming(options.maps, options.tilt_range, picks, labels)
+    return Command(
+        shlex.join(
+            [
+                "label",
+                classified,
+                "--minislabs",
+                minislabs,
+                "--auto",
+                "--picks",
+                picks,
+                "-o",
+                labels,
+            ]
+        ),
+        label.run,
+        label.Options((classified,), minislabs, labels, auto=True, picks=picks),
+    )
+
+
+def naming(maps: Maps, tilts: TiltRange, picks: str, labels: str) -> Command:
+    """Give the command that names picks by maps."""
+    words = [part for name, path in maps for part in ("--map", f"{name}={path}")]
     if tilts != DEFAULT_TILT_RANGE:
         words += ["--tilt-range", "none" if tilts is None else f"{tilts[0]:g}:{tilts[1]:g}"]
     return Command(
         shlex.join(["name", picks, *words, "-o", labels]),
         name.run,
-        name.Options(picks, options.maps, labels, tilt_range=tilts),
+        name.Options(picks, maps, labels, tilt_range=tilts),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from slabkit.errors import InputError, warn
 from slabkit.execution.frame import Frame, Work, parameters
-from slabkit.steps.shared.done import DONE, PICKS, read_answer
+from slabkit.steps.shared.done import DONE, NAMES, PICKS, read_answer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,7 @@ class Options:
     out: str
     threshold: float | Literal["auto"] = "auto"
     target_precision: float | None = None
+    names: str | None = None  # the label table of the picks' names
     most_failed: float = 0.1
     failed: str | None = None
 
@@ -36,6 +37,7 @@ def run(options: Options, frame: Frame) -> None:
 
     Lists are read twice, one at a time, so that memory does not grow with their number.
     """
+    from slabkit.formats.tables.atomic import write_pieces
     from slabkit.formats.tables.paths import check_given_once
 
     if not 0 <= options.most_failed <= 1:
@@ -44,15 +46,17 @@ def run(options: Options, frame: Frame) -> None:
         raise InputError("--threshold and --target-precision both say where to cut; give one.")
     check_given_once(options.sources, "tomogram")
     lists, failed = _lists(options.sources)
+    named = _named(lists) if options.names is not None else []
     answers = [Path(one) / DONE for one in options.sources if (Path(one) / DONE).is_file()]
     with frame.work(
         "gather",
         options.out,
-        inputs=[*answers, *lists],
+        inputs=[*answers, *lists, *named],
         parameters={
-            **parameters(options, "sources", "out", "failed"),
+            **parameters(options, "sources", "out", "failed", "names"),
             "sources": sorted(options.sources),
             "failed": options.failed is not None,
+            **({"names": True} if named else {}),
         },
     ) as work:
         if work.finished:
@@ -62,7 +66,12 @@ def run(options: Options, frame: Frame) -> None:
             work.check_free([Path(options.failed)])
             _write_failed(Path(options.failed), failed)
             work.outputs.append(Path(options.failed))
-        _gather(work, lists, options)
+        if options.names is not None:
+            work.check_free([Path(options.names)])
+        threshold = _gather(work, lists, options)
+        if options.names is not None:
+            write_pieces(options.names, _name_rows(named, lists, threshold))
+            work.outputs.append(Path(options.names))
         for name, reason in list(failed.items())[:20]:
             work.note(f"left out: {name}: {reason}")
         work.summary["left_out"] = len(failed)
@@ -86,6 +95,44 @@ def _lists(given: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
     return lists, failed
 
 
+def _named(lists: list[str]) -> list[str]:
+    """Give the tables of names beside the pick lists."""
+    tables = [Path(one).with_name(NAMES) for one in lists]
+    for table in tables:
+        if not table.is_file():
+            raise InputError(
+                f"{table}: is not there; slabkit tomogram --map makes it, so leave --names out, or "
+                "give folders that were made with --map."
+            )
+    return [str(one) for one in tables]
+
+
+def _name_rows(named: list[str], lists: list[str], threshold: float) -> Iterator[bytes]:
+    """Give one label table of the picks that are kept, a tomogram at a time."""
+    from slabkit.formats.tables.native import read_labels
+    from slabkit.formats.tables.star_writing import star_pieces
+    from slabkit.tables import LABELS, empty_table
+
+    first, columns, end = "", empty_table(LABELS), b""
+    for path, listed in zip(named, lists, strict=True):
+        names = read_labels(path)
+        picks = _read(listed).picks
+        kept = picks.loc[picks["slabkitScore"] >= threshold, "slabkitPickId"]
+        names = names[names["slabkitPickId"].isin(kept)]
+        if not len(names):
+            continue
+        if first and [*names.columns] != [*columns.columns]:
+            raise InputError(
+                f"{path}: was made with other maps than {first}; make all with the same ones."
+            )
+        *text, end = star_pieces({LABELS.block: names})
+        yield from text[3 if first else 0 :]
+        first, columns = first or path, names
+    if not first:
+        yield from star_pieces({LABELS.block: columns})
+    yield end
+
+
 def _stop_above(most: float, failed: dict[str, str], count: int) -> None:
     if len(failed) <= most * count and len(failed) < count:
         return
@@ -107,7 +154,8 @@ def _write_failed(path: Path, failed: dict[str, str]) -> None:
     write_text(path, text.getvalue())
 
 
-def _gather(work: Work, lists: list[str], options: Options) -> None:
+def _gather(work: Work, lists: list[str], options: Options) -> float:
+    """Write the picks that reach the threshold, and give it."""
     import numpy as np
     import pandas as pd
 
@@ -154,6 +202,7 @@ def _gather(work: Work, lists: list[str], options: Options) -> None:
         warn(f"no pick reaches the score {threshold:g}; the table is empty.")
     found = int(sum(len(one) for one in scores))
     work.summary.update(tomograms=len(pooled), candidates=found, **counts)
+    return threshold
 
 
 def _read(path: str) -> PickList:

@@ -1,10 +1,13 @@
-"""The chain of one tomogram up to its minislabs: the unit that workflows and job arrays run."""
+"""The chain of one tomogram: the unit that workflows and job arrays run.
+
+It ends with the minislabs; where maps are given, with names, as `slabkit auto` makes them.
+"""
 
 from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,37 +18,55 @@ from slabkit.execution.reporting import StepResult
 from slabkit.formats.picks.context import PickReading
 from slabkit.steps import map as map_picks
 from slabkit.steps import minislab, pick_blob, pick_template, slab
-from slabkit.steps.auto import STEP, Command, run_commands
-from slabkit.steps.shared.done import DONE, PICKS
+from slabkit.steps.auto import STEP, Command, blob_sizes, named_by_file, naming, run_commands
+from slabkit.steps.shared.done import DONE, NAMES, PICKS
 from slabkit.steps.shared.galleries import GalleryOptions, default_sizes
+from slabkit.steps.shared.naming import Maps
 from slabkit.tomogram import Reading
-from slabkit.units import Contrast
+from slabkit.units import DEFAULT_TILT_RANGE, Contrast, TiltRange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# What each command of the chain counts, and what it calls it
+_COUNTS = {
+    "slabs": "slabs",
+    "hits": "picks",
+    "picks": "picks",
+    "minislabs": "minislabs",
+    "named": "accepted",
+}
+
 
 @dataclass(frozen=True)
 class Options:
-    """The options of ``slabkit tomogram``; ``maps``: species and file, instead of blobs."""
+    """The options of ``slabkit tomogram``; ``maps``: species and file."""
 
     tomogram: str
     out: str
     diameter: tuple[float, float] | None = None
-    maps: tuple[tuple[str, str], ...] = ()
+    maps: Maps = ()
+    picker: Literal["blob", "template"] = "blob"
+    tilt_range: TiltRange = DEFAULT_TILT_RANGE  # of the maps
     box: float | None = None  # None, and so the depth: by the largest diameter
     depth: float | None = None
     thickness: float = 300.0
     step: float = STEP
     z_range: tuple[float, float] | Literal["auto"] | None = None
-    # Low: `slabkit gather` cuts, with one threshold for all tomograms
-    threshold: float = 1.0
+    # None: 1, since `slabkit gather` cuts, with one threshold for all tomograms; the picker's own
+    # where maps name the picks
+    threshold: float | None = None
     min_distance: float | None = None
     max_ridge: float | None = None
     mask: tuple[str, ...] = ()
     pixel_size: float | None = None
     contrast: Contrast | None = None
     reading: Reading = Reading()
+
+    @property
+    def names(self) -> bool:
+        """Whether picks are named by maps."""
+        return bool(self.maps) and self.picker == "blob"
 
 
 def commands(options: Options) -> list[Command]:
@@ -55,15 +76,15 @@ def commands(options: Options) -> list[Command]:
         return str(Path(options.out) / name)
 
     slabs, picks2d, picks = at("slabs/slabs.star"), at("picks2d.star"), at(PICKS)
-    if not options.maps and options.diameter is None:
-        raise InputError("say what to look for: --diameter MIN:MAX in Å, or --map NAME=MAP.mrc.")
-    if options.maps and options.diameter is not None:
-        raise InputError("give either --diameter or --map.")
-    if options.maps and (options.box is None or options.depth is None):
-        raise InputError("with --map give --box and --depth too, the same for all tomograms.")
-    box, depth = options.box, options.depth
-    if options.diameter is not None:
-        box, depth = default_sizes(options.diameter[1], box, depth)
+    if options.picker == "template":
+        if not options.maps:
+            raise InputError("--picker template looks for maps: give --map NAME=MAP.mrc.")
+        if options.diameter is not None:
+            raise InputError("--diameter is for blobs; leave it or --picker template out.")
+    else:
+        options = replace(options, maps=named_by_file(options.maps))
+    diameter = blob_sizes(options.diameter, options.maps)
+    box, depth = default_sizes(diameter[1], options.box, options.depth)
     sections = GalleryOptions(box, depth, stack=True, pixel_size=options.pixel_size)
     return [
         Command(
@@ -87,7 +108,7 @@ def commands(options: Options) -> list[Command]:
                 reading=options.reading,
             ),
         ),
-        _picking(options, slabs, picks2d),
+        _picking(options, diameter, slabs, picks2d),
         Command(
             _line(["map", picks2d], picks, slabs=slabs, min_distance=options.min_distance),
             map_picks.run,
@@ -105,28 +126,37 @@ def commands(options: Options) -> list[Command]:
             minislab.run,
             minislab.Options(picks, at("minislabs"), sections, PickReading()),
         ),
+        *([naming(options.maps, options.tilt_range, picks, at(NAMES))] if options.names else []),
     ]
 
 
-def _picking(options: Options, slabs: str, picks2d: str) -> Command:
+def _picking(options: Options, diameter: tuple[float, float], slabs: str, picks2d: str) -> Command:
     shared: dict[str, Any] = {
         name: value
         for name in ("threshold", "min_distance", "max_ridge", "mask")
         if (value := getattr(options, name)) not in (None, ())
     }
     typed: dict[str, Any] = {**shared, "mask": list(options.mask)}
-    if options.maps:
+    if options.picker == "template":
         maps = [f"{name}={path}" if name else path for name, path in options.maps]
-        return Command(
-            _line(["pick", "template", slabs], picks2d, map=maps, **typed),
-            pick_template.run,
-            pick_template.Options(slabs=slabs, out=picks2d, maps=options.maps, **shared),
+        tilts = (
+            {} if options.tilt_range == DEFAULT_TILT_RANGE else {"tilt_range": options.tilt_range}
         )
-    assert options.diameter is not None
+        return Command(
+            _line(["pick", "template", slabs], picks2d, map=maps, **typed, **tilts),
+            pick_template.run,
+            pick_template.Options(
+                slabs=slabs,
+                out=picks2d,
+                maps=options.maps,
+                tilt_range=options.tilt_range,
+                **shared,
+            ),
+        )
     return Command(
-        _line(["pick", "blob", slabs], picks2d, diameter=options.diameter, **typed),
+        _line(["pick", "blob", slabs], picks2d, diameter=diameter, **typed),
         pick_blob.run,
-        pick_blob.Options(slabs=slabs, out=picks2d, diameter=options.diameter, **shared),
+        pick_blob.Options(slabs=slabs, out=picks2d, diameter=diameter, **shared),
     )
 
 
@@ -158,10 +188,12 @@ def run(options: Options, frame: Frame) -> None:
     from slabkit.formats.tables.atomic import write_text
     from slabkit.picking.blob_search import diameter_ladder
 
+    if options.threshold is None and not options.names:
+        options = replace(options, threshold=1.0)
     chain = commands(options)
     if options.diameter is not None:
         diameter_ladder(options.diameter)  # refuses what makes no sense of any tomogram
-    if not options.threshold > 0:
+    if options.threshold is not None and not options.threshold > 0:
         raise InputError(f"--threshold must be above 0, not {options.threshold:g}.")
     done = Path(options.out) / DONE
     with output_lock(done):
@@ -183,7 +215,7 @@ def run(options: Options, frame: Frame) -> None:
     if problem is not None:
         raise problem
     same = before == text.encode() and all(one.status == "skipped" for one in results)
-    summary = {name: told[name] for name in ("slabs", "hits", "picks", "minislabs")}
+    summary = {name: told[name] for name in _COUNTS if name in told}
     frame.result = StepResult(
         "tomogram", "skipped" if same else "done", done, summary, {}, "--overwrite makes it again"
     )
@@ -200,27 +232,24 @@ def _answer(
     from slabkit.execution.records import load_record
     from slabkit.formats.tomograms.names import tomogram_name
 
-    counts = [one.summary for one in results] if problem is None else []
-    slabs, hits, picks, minislabs = counts or [{}] * 4
+    made = [one.summary for one in results] if problem is None else [{}] * len(chain)
     told: dict[str, Any] = {
         "tomogram": tomogram_name(Path(options.tomogram)),
         "file": Path(options.tomogram).as_posix(),
         "status": "done" if problem is None else "failed",
         "error": "" if problem is None else str(problem),
-        "slabs": slabs.get("slabs", 0),
-        "hits": hits.get("picks", 0),
-        "picks": picks.get("picks", 0),
-        "minislabs": minislabs.get("minislabs", 0),
+        **{name: one.get(_COUNTS[name], 0) for name, one in zip(_COUNTS, made, strict=False)},
     }
     # A step that was skipped warned when it was run: its record says of what.
     found = [load_record(one.out) for one in results if one.out is not None]
     records = [one for one in found if one is not None]
     warnings = [text for one in records for text in one.warnings]
+    of_maps = () if options.maps else ("picker", "tilt_range")
     return told | {
         # So that another volume gives another answer
         "volume": [one["hash"] for one in records[0].inputs] if records else [],
         "warnings": list(dict.fromkeys(warnings)),
         "commands": [f"slabkit {command.line}" for command in chain],
         "version": slabkit.__version__,
-        "options": {k: v for k, v in parameters(options, "tomogram", "out").items() if v},
+        "options": {k: v for k, v in parameters(options, "tomogram", "out", *of_maps).items() if v},
     }

@@ -24,6 +24,7 @@ from slabkit.errors import (
 from slabkit.execution.frame import Frame
 from slabkit.execution.reporting import StepResult
 from slabkit.steps.shared.done import read_answer
+from slabkit.steps.shared.naming import Maps
 
 CONFIG, SNAKEFILE, TOMOGRAMS, FOLDERS = "config.yaml", "Snakefile", "tomograms.tsv", "folders.txt"
 CHOICE, CLASSIFIED = "choice.txt", "classes/classified.star"
@@ -43,6 +44,7 @@ class InitOptions:
     dataset: str
     tomograms: tuple[str, ...] = ()
     diameter: tuple[float, float] | None = None
+    maps: Maps = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def init(options: InitOptions, frame: Frame) -> None:
     import importlib.resources
 
     from slabkit.formats.tables.atomic import write_text
+    from slabkit.steps.auto import named_by_file
 
     if not options.tomograms:
         raise InputError("say which tomograms: --tomograms 'data/*.mrc'.")
@@ -88,18 +91,32 @@ def init(options: InitOptions, frame: Frame) -> None:
     patterns = [
         one if os.path.isabs(one) else os.path.relpath(one, folder) for one in options.tomograms
     ]
-    size = "  # diameter and map are not said yet"
+    said = []
     if options.diameter is not None:
         low, high = (f"{end:g}" for end in options.diameter)
-        size = f'  diameter: "{low}:{high}"'
+        said.append(f'  diameter: "{low}:{high}"')
+    if options.maps:
+        maps = [
+            f"{name}={file if os.path.isabs(file) else os.path.relpath(file, folder)}"
+            for name, file in named_by_file(options.maps)
+        ]
+        said.append(f"  map: {json.dumps(maps, ensure_ascii=False)}")
+    by_maps = "  threshold: 0                       # maps decide" if options.maps else ""
+    filled = {
+        "@TOMOGRAMS@": json.dumps(patterns, ensure_ascii=False),
+        "@TOMOGRAM_OPTIONS@": "\n".join(said) or "  # diameter and map are not said yet",
+        "@CUT@": by_maps or "  target-precision: 0.7",
+        "@CHOOSE@": "maps" if options.maps else "classes",
+    }
     data = importlib.resources.files("slabkit") / "workflow"
     for name in named:
         text = (data / name).read_text(encoding="utf-8")
-        text = text.replace("@TOMOGRAMS@", json.dumps(patterns, ensure_ascii=False))
-        write_text(folder / name, text.replace("@TOMOGRAM_OPTIONS@", size))
+        for place, value in filled.items():
+            text = text.replace(place, value)
+        write_text(folder / name, text)
     rows = _tomograms(folder)
     _renew(folder, rows)
-    if options.diameter is None:
+    if not said:
         frame.reporter.note(f"say in {folder / CONFIG} what to look for, diameter or map.")
     frame.reporter.note(f"then: slabkit workflow run {shlex.quote(options.dataset)}")
     _end(

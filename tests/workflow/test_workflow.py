@@ -19,6 +19,7 @@ from workflow_sets import call, configure, contents, rules
 
 import slabkit as package
 from slabkit.formats.tables.native import read_labels, read_native_picks
+from slabkit.formats.volumes.mrc import write_mrc
 
 pytest.importorskip("snakemake", reason="Snakemake is not installed; make test-workflow has it")
 
@@ -99,6 +100,7 @@ def test_two_kills_and_the_same_bytes(begun, finished, tmp_path):
         ({"minislab: {}": "minislab: {png: true}"}, (*CHOSEN[1:], "convert_csv")),
         ({"choose: classes": "choose: auto"}, ("label", "curate", "convert_csv")),
         ({"choose: classes": "choose: model"}, ("predict", "curate", "convert_csv")),
+        ({"choose: classes": "choose: maps"}, ("gather", "minislabs", "curate", "convert_csv")),
         ({"choose: classes": "choose: review"}, ()),
         ({"minutes: 30": "minutes: 60"}, ()),
     ],
@@ -194,3 +196,32 @@ def test_one_run_at_a_time(done):
     with output_lock(done / "set" / "Snakefile"):
         assert "another run" in call("workflow", "run", "set", cwd=done, code=75)
     assert "done" in call("workflow", "status", "set", cwd=done)
+
+
+def test_maps_name_the_picks(tmp_path, tour):
+    """By `init --map` to a named list without a choice, as the commands would."""
+    volume = package.open_tomogram(tour / "tomograms" / "sim_001.mrc")
+    (tmp_path / "data").mkdir()
+    for number, name in enumerate(("t1", "t2")):
+        part = volume.data[slice(24, 72), slice(0, 64), slice(70 * number, 70 * number + 64)]
+        write_mrc(tmp_path / "data" / f"{name}.mrc", part, volume.voxel_size, label=name)
+    ball = np.linalg.norm(np.mgrid[-12:13, -12:13, -12:13], axis=0) < 8
+    for name, density in (("ball", ball), ("half", ball * (np.arange(25) < 12))):
+        write_mrc(tmp_path / f"{name}.mrc", density.astype(np.float32), 10.0, label=name)
+    maps = ("--map", "ball.mrc", "--map", "other=half.mrc")
+    call("workflow", "init", "set", "--tomograms", "data/*.mrc", *maps, cwd=tmp_path)
+    configure(tmp_path, {'  # tilt-range: "-60:60"': '  tilt-range: "-50:50"'})
+    call("workflow", "run", "set", "--jobs", 2, cwd=tmp_path)
+    call("workflow", "status", "set", cwd=tmp_path)
+    for name in ("t1", "t2"):
+        typed = (*maps, "--tilt-range", "-50:50", "-o", f"plain/{name}")
+        call("tomogram", f"data/{name}.mrc", *typed, cwd=tmp_path)
+    found = [read_labels(tmp_path / "plain" / name / "names.star") for name in ("t1", "t2")]
+    names = read_labels(tmp_path / "set" / "labels.star")
+    assert names["slabkitDecision"].tolist() == [
+        one for table in found for one in table["slabkitDecision"]
+    ]
+    assert {"slabkitProbability_ball", "slabkitProbability_other"} <= {*names.columns}
+    kept = read_native_picks(tmp_path / "set" / "curated.star").picks
+    assert len(kept) == (names["slabkitDecision"] == "accepted").sum()
+    assert (tmp_path / "set" / "minislabs" / "minislabs.star").exists()

@@ -19,16 +19,18 @@ SIZES = option(
     "D|MIN:MAX",
     parse=parse_range,
 )
-MAPS = option(
-    "Look for the particle of this density map, as pick template does; any number of times.",
+MAPS_TO_NAME = option(
+    "Name the picks by this density map, as slabkit name does, and pick blobs of the maps' sizes; "
+    "once for each species (without NAME: as the file is named).",
     "[NAME=]MAP.mrc",
     flags="--map",
     parse=named_maps,
     kind=list[str],
 )
 TILT_RANGE = option(
-    "Tilts of the tilt series, about y, for the missing wedge of the maps.",
-    "MIN:MAX|none",
+    "Tilts of the tilt series, about y, for the missing wedge of the maps; FILE: read them from a "
+    ".tlt, .rawtlt or .mdoc, or a STAR file of RELION 5 (tilt series, or tomograms).",
+    "MIN:MAX|none|FILE",
     parse=tilts,
     default="-45:45",
 )

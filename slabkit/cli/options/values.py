@@ -127,14 +127,21 @@ def named_maps(given: list[str], option: str) -> tuple[tuple[str, str], ...]:
 
 
 def tilts(text: str, option: str) -> tuple[float, float] | None:
-    """Read ``MIN:MAX`` in degrees, or ``none``."""
+    """Read ``MIN:MAX`` in degrees, ``none``, or the tilts in a file."""
     if text == "none":
         return None
     parts = text.split(":")
     try:
         low, high = (float(part) for part in parts)
     except ValueError:
-        raise InputError(f"{option} takes MIN:MAX in degrees or none, not {text!r}.") from None
+        if Path(text).exists():
+            from slabkit.formats.tomograms.tilts import read_tilt_range
+
+            return read_tilt_range(text)
+        raise InputError(
+            f"{option} takes MIN:MAX in degrees, none, or a tilt file, and {text!r} is none of "
+            "these."
+        ) from None
     if not -90 < low < high < 90:
         raise InputError(f"{option} takes MIN:MAX in degrees between -90 and 90, not {text!r}.")
     return low, high

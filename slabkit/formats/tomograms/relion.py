@@ -58,7 +58,14 @@ def file_of_set(blocks: Mapping[str, pd.DataFrame], label: str, where: str) -> P
             f"{where}: is RELION's optimisation set, and names not just one {label}; give the file "
             "itself."
         )
-    written = str(block[label].iloc[0])
+    path = file_of_project(str(block[label].iloc[0]), label, where)
+    if _may_be_set(path):
+        raise InputError(f"{where}: names {path} ({label}), which is an optimisation set itself.")
+    return path
+
+
+def file_of_project(written: str, label: str, where: str) -> Path:
+    """Find a file that a table of a RELION project names, relative to the project."""
     found = resolve_path(written, where)
     folders = Path(os.path.abspath(where)).parents
     path = next((p for p in (found, *(folder / written for folder in folders)) if p.exists()), None)
@@ -67,8 +74,6 @@ def file_of_set(blocks: Mapping[str, pd.DataFrame], label: str, where: str) -> P
             f"{where}: names {written} ({label}), which is not there; call slabkit from the folder "
             "of the RELION project, or give that file itself."
         )
-    if _may_be_set(path):
-        raise InputError(f"{where}: names {path} ({label}), which is an optimisation set itself.")
     return path
 
 

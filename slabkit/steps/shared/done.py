@@ -9,6 +9,7 @@ from typing import Any
 from slabkit.errors import InputError
 
 DONE, PICKS, MINISLABS = "done.json", "picks.star", "minislabs/minislabs.star"
+NAMES = "names.star"  # where maps were given
 
 
 def read_answer(folder: Path) -> dict[str, Any]:
