@@ -123,7 +123,7 @@ def test_thresholds_and_empty_tables(slabkit, slabs):
         (("--map", "m.mrc", "--use", "1"), "belong to --templates"),
         (("--map", "=m.mrc"), "--map takes MAP.mrc or NAME=MAP.mrc"),
         (("--map", "none.mrc"), "none.mrc"),
-        (("--map", "m.mrc", "--tilt-range", "45"), "--tilt-range takes MIN:MAX in degrees or none"),
+        (("--map", "m.mrc", "--tilt-range", "45"), "takes MIN:MAX in degrees, none, or a"),
         (("--map", "m.mrc", "--tilt-range", "9:-9"), "between -90 and 90"),
         (("--map", "m.mrc", "--view-step", "0"), "--view-step must be above 0"),
         (("--templates", "c.mrcs", "--angular-step", "-1"), "--angular-step must be above 0"),

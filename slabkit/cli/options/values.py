@@ -10,6 +10,7 @@ from typing import Literal
 
 from slabkit.cli.options.declare import Several, without_unit
 from slabkit.errors import InputError
+from slabkit.steps.shared.maps import tilts_in
 from slabkit.steps.shared.names import species_name
 
 
@@ -135,9 +136,7 @@ def tilts(text: str, option: str) -> tuple[float, float] | None:
         low, high = (float(part) for part in parts)
     except ValueError:
         if Path(text).exists():
-            from slabkit.formats.tomograms.tilts import read_tilt_range
-
-            return read_tilt_range(text)
+            return tilts_in(text)
         raise InputError(
             f"{option} takes MIN:MAX in degrees, none, or a tilt file, and {text!r} is none of "
             "these."

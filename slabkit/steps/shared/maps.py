@@ -1,4 +1,4 @@
-"""Density maps that commands take besides tomograms."""
+"""Density maps that commands take besides tomograms, and the tilts that they are seen with."""
 
 from __future__ import annotations
 
@@ -26,3 +26,10 @@ def read_map(path: str | Path) -> tuple[npt.NDArray[Any], float]:
         ) from error
     depth, height, width = volume.shape
     return volume.data[0:depth, 0:height, 0:width], volume.voxel_size
+
+
+def tilts_in(path: str) -> tuple[float, float]:
+    """Read the lowest and highest tilt in a tilt file."""
+    from slabkit.formats.tomograms.tilts import read_tilt_range
+
+    return read_tilt_range(path)
