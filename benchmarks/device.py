@@ -7,9 +7,9 @@ says so and ends. In under ten minutes on a card, in this order:
 
 - classification and templates on the device and with NumPy: equal classes, poses and picks; the
   largest differences of what is not counted;
-- classification of 100,000 images (40 x 40 pixels) into 100 classes, then of `--images`, if what
-  the first took says that it fits in the time;
+- classification of 100,000 images (40 x 40 pixels) into 100 classes;
 - templates: about 60 views of a map at 36 angles over 100 slabs of 1260 x 1260 pixels;
+- classification of `--images`, if what the first took says that it fits in the time;
 - the card's memory that PyTorch held at most, which has to be below `--memory` (GB).
 
 Images and slabs are made by seed while they are read: references turned, in noise from a pool.
@@ -208,22 +208,7 @@ def main() -> int:
         "none",
         first_seconds=seconds,
     )
-    forecast = seconds * options.images / first
-    left = SECONDS - (time.perf_counter() - begin) - 45
-    if small or forecast > left:
-        add(
-            f"{options.images:,} images into {classes} classes",
-            f"not run: {forecast:.0f} s by the line above",
-            "600 s",
-        )
-    else:
-        seconds = classified(options.images)
-        add(
-            f"{options.images:,} images into {classes} classes",
-            f"{seconds:.0f} s",
-            "600 s",
-            most=seconds,
-        )
+    per_image = seconds / first
     add("memory of classification", peak_gb(backend), f"{memory:g} GB")
     count = 4 if small else 100
     many, table = slabs_of(count, side, density)
@@ -241,6 +226,23 @@ def main() -> int:
     what = f"{len(templates)} views x 36 angles, {count} slabs of {side} x {side}"
     add(what, f"{seconds:.0f} s, {len(found)} picks", "60 s", template_seconds=seconds)
     add("memory of templates", peak_gb(backend), f"{memory:g} GB")
+    forecast = per_image * options.images
+    left = SECONDS - (time.perf_counter() - begin) - 30
+    if small or forecast > left:
+        add(
+            f"{options.images:,} images into {classes} classes",
+            f"not run: {forecast:.0f} s by the line above",
+            "600 s",
+        )
+    else:
+        seconds = classified(options.images)
+        add(
+            f"{options.images:,} images into {classes} classes",
+            f"{seconds:.0f} s",
+            "600 s",
+            most=seconds,
+        )
+    add("memory of the last", peak_gb(backend), f"{memory:g} GB")
     name = device
     if backend.name.startswith("cuda"):
         name = backend.torch.cuda.get_device_name()
