@@ -153,6 +153,18 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
+CARD = "\n## Graphics card\n"
+
+
+def write_page(lines: Sequence[str], card: Sequence[str] = ()) -> None:
+    """Write docs/benchmarks.md; of the page and its last section, keep what is not given."""
+    path = ROOT / "docs" / "benchmarks.md"
+    page, _, section = path.read_text(encoding="utf-8").partition(CARD)
+    page = "\n".join(lines) + "\n" if lines else page
+    section = "\n" + "\n".join(card) + "\n" if card else section
+    path.write_text(page + CARD + section, encoding="utf-8")
+
+
 def report(name: str, lines: Sequence[str], values: dict[str, object]) -> None:
     """Print a result and keep it in benchmarks/results/<name>.json."""
     print(f"== {name} ({platform.processor() or platform.machine()}, {os.cpu_count()} cores)")

@@ -13,12 +13,11 @@ says so and ends. In under ten minutes on a card, in this order:
 - the card's memory that PyTorch held at most, which has to be below `--memory` (GB).
 
 Images and slabs are made by seed while they are read: references turned, in noise from a pool.
-The table is printed as Markdown, with card and commit, for docs/benchmarks.md.
+The table, with card and commit, goes to docs/benchmarks.md if a card ran the full sizes.
 """
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from typing import Any
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from common import ROOT, option_parser, report
+from common import commit, option_parser, report, write_page
 from scipy.ndimage import gaussian_filter, rotate
 
 import slabkit
@@ -42,6 +41,13 @@ SLAB, SLAB_PIXEL, THICKNESS = 1260, 10.0, 300.0
 VIEW_STEP, ANGULAR_STEP = 26.5, 10.0  # about 60 views, 36 angles
 SECONDS = 580.0  # for all of it
 FIRST = 100_000  # images
+
+
+SECTION = """`benchmarks/device.py` compares `classify` and `pick template` on a card with the
+processor, and measures how long they take there and the most memory of the card that PyTorch held:
+images of 40 × 40 pixels, at 60 angles and 29 shifts, 25 iterations; slabs of 1260 × 1260 pixels.
+Reading, preparing and averaging of images on the processor is included.
+"""
 
 
 class Images:
@@ -242,24 +248,21 @@ def main() -> int:
             "600 s",
             most=seconds,
         )
-    add("memory of the last", peak_gb(backend), f"{memory:g} GB")
+    add("memory of that", peak_gb(backend), f"{memory:g} GB")
     name = device
     if backend.name.startswith("cuda"):
         name = backend.torch.cuda.get_device_name()
-    commit = subprocess.run(
-        ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    versions = f"PyTorch {backend.torch.__version__}, slabkit {slabkit.__version__} {commit()}"
     lines = [
-        f"{name}, PyTorch {backend.torch.__version__}, slabkit {slabkit.__version__} {commit}",
+        f"{name}, {available_cores()} cores, {versions}.",
         "",
         "| | found | goal |",
         "|---|---|---|",
         *(f"| {a} | {b} | {c} |" for a, b, c in rows),
     ]
     report("device", lines, values)
+    if backend.name.startswith("cuda") and not small:
+        write_page([], [*SECTION.split("\n"), *lines])
     return 0
 
 

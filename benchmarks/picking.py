@@ -23,7 +23,6 @@ import pandas as pd
 import template_speed
 from common import (
     DATA,
-    ROOT,
     SLABKIT,
     Measurement,
     data_folder,
@@ -31,6 +30,7 @@ from common import (
     peer_python,
     report,
     run_once,
+    write_page,
 )
 from loop import FOLDER as LOOP
 from loop import MAPS, SEED, best_picks, simulate, z_errors
@@ -331,7 +331,7 @@ def main() -> None:
     lines = page(values)
     report("picking", lines, values)
     if not options.small:
-        (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_page(lines)
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 
