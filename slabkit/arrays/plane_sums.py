@@ -1,32 +1,38 @@
-"""Sums of the planes of many boxes: box by box, plane by plane, or by a running total.
+"""Sums of the planes of many boxes, of one width and depth each, from voxels that stay in a file.
 
-A box is read from its file in strips as wide as the volume. Where boxes are many, it is cheaper to
-read the volume once, and to add to each box what each plane has of it: the sums are the same. A box
-of 30 planes costs 30 planes to add up. Where boxes lie close, it is cheaper still to add up all
-planes of the volume once, and to take from that running total, for each box, what there is after
-its last plane less what there was before its first one.
+A few boxes are read from the file one by one. Where they are many, the volume is read once, in
+order, and what costs is no longer a box's planes but two squares cut out of running sums (van Herk
+1992, doi:10.1016/0167-8655(92)90069-C): planes are taken in blocks about as deep as a box, so that
+the whole planes of a box are the last of one block and the first of the next. Of each block the
+planes are added up from its end backwards, which gives the first part of every box that begins in
+it, and from its beginning forwards, which gives the second part of every box that ends in it.
+
+Blocks lie where they lie in the volume, and box by box the same planes are added up in the same
+order: the sum of a box does not depend on which others there are, nor on how it is made.
+Nothing is ever subtracted, so that huge or not finite voxels count only where they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 Corner = tuple[int, int, int]
 Block = npt.NDArray[Any]
 
-_BLOCK_BYTES = 16 << 20
 # Voxels of the volume, read once, that cost as much as a voxel of the boxes' strips.
 _IN_ORDER_COST = 0.25
-# A voxel of the running total costs about as much as two of a box: no copy, but no cache either.
-_RUNNING_COST = 0.5
-# Rounding of the total may be this much of a sum's largest value, far less than float32 shows.
-_SMALLEST_ERROR = 1e-9
+_BAND_BYTES = 48 << 20  # of planes and of sums that are not complete
+_READ_BYTES = 1 << 20
+_FEWEST = 64  # boxes that are not divided further
+_AT_ONCE = 16  # boxes whose squares are cut out at once: they stay in the cache
 
 
 class Voxels(Protocol):
@@ -48,168 +54,255 @@ class Voxels(Protocol):
 
 
 @dataclass(frozen=True)
-class Column:
-    """A box whose planes are to be added up; it is inside the volume."""
+class Columns:
+    """Boxes whose planes are to be added up; all arrays have the shape (boxes,).
 
-    start: Corner  # first voxel ``(z, y, x)``
-    weights: Floats  # shape (z,): 1 for all but the first and the last
-    size: tuple[int, int]  # voxels along y and x
+    Their planes are inside the volume, and some of their rows and columns. Beyond it, its edge
+    voxels are repeated.
+    """
+
+    first: Integers  # first plane
+    end: Integers  # the plane after the last
+    first_weight: Floats  # of the first plane
+    last_weight: Floats  # of the last one, 1 where that is the first; those between have 1
+    top: Integers  # first row
+    left: Integers  # first column
+    side: int  # rows, and columns
+    period: int  # planes of a block: as many as a box has whole ones, or one more
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, rows: Integers) -> Columns:
+        """Give some of them."""
+        values: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        for name, value in values.items():
+            values[name] = value if isinstance(value, int) else value[rows]
+        return Columns(**values)
 
     @property
-    def stop(self) -> Corner:
-        """The voxel after the last."""
-        z, y, x = self.start
-        return z + len(self.weights), y + self.size[0], x + self.size[1]
+    def whole(self) -> tuple[Integers, Integers]:
+        """The first plane that counts wholly, and the one after the last such."""
+        return self.first + (self.first_weight != 1), self.end - (self.last_weight != 1)
 
-    @property
-    def voxels(self) -> int:
-        """How many it has."""
-        return len(self.weights) * self.size[0] * self.size[1]
+    def corners(self, shape: Corner) -> tuple[Corner, Corner]:
+        """Give the part of a volume that holds them."""
+        low = self.first.min(), max(0, self.top.min()), max(0, self.left.min())
+        high = (
+            self.end.max(),
+            min(shape[1], self.top.max() + self.side),
+            min(shape[2], self.left.max() + self.side),
+        )
+        (z, y, x), (end, bottom, right) = map(int, low), map(int, high)
+        return (z, y, x), (end, bottom, right)
 
 
-def sum_columns(voxels: Voxels, columns: Sequence[Column]) -> list[Floats]:
-    """Add up the planes of each box, weighted; float64 images, exact for whole numbers."""
-    if not columns:
+def bands(columns: Columns, voxels: Voxels, jobs: int = 1) -> list[Integers]:
+    """Divide boxes by their rows, so that memory is bounded and there is something for each job."""
+    order = np.lexsort((columns.left, columns.top))
+    if not len(order):
         return []
-    starts, stops = zip(*((c.start, c.stop) for c in columns), strict=True)
-    low = tuple(int(v) for v in np.min(starts, axis=0))
-    high = tuple(int(v) for v in np.max(stops, axis=0))
-    region = np.prod([b - a for a, b in zip(low, high, strict=True)], dtype=float)
-    corner = low[0], low[1], low[2]
-    if region <= _RUNNING_COST * sum(column.voxels for column in columns):
-        sums, doubtful = _running_sums(voxels, columns, corner, high)
-    else:
-        strips = sum(len(c.weights) * c.size[0] * voxels.shape[2] for c in columns)
-        if region > _IN_ORDER_COST * strips:
-            return [sum_column(voxels, column) for column in columns]
-        with np.errstate(invalid="ignore", over="ignore"):
-            sums, doubtful = _sums_in_order(voxels, columns, corner, high)
-    for index in np.flatnonzero(doubtful).tolist():
-        sums[index] = sum_column(voxels, columns[index])
-    return sums
+    waiting, found = [order], []
+    most = len(order) if len(order) < 2 * _FEWEST * jobs else -(-len(order) // jobs)
+    while waiting:
+        rows = waiting.pop()
+        if len(rows) > most or _too_large(columns[rows], voxels):
+            half = len(rows) // 2
+            waiting += [rows[half:], rows[:half]]
+        else:
+            found.append(rows)
+    return found
 
 
-def sum_column(voxels: Voxels, column: Column) -> Floats:
-    """Add up the planes of one box."""
-    block = voxels.read(column.start, column.stop)
-    total = weighted_plane_sum(block, column.weights)
+def _too_large(columns: Columns, voxels: Voxels) -> bool:
+    """Tell whether boxes need too much memory at once, and would need less in two bands."""
+    (_, y, x), (_, bottom, right) = columns.corners(voxels.shape)
+    plane = (bottom - y) * (right - x)
+    planes = plane * (columns.period + 2) * 8
+    sums = _most_open(columns) * columns.side**2 * 8
+    if len(columns) <= _FEWEST or planes + sums <= _BAND_BYTES:
+        return False
+    return sums > _BAND_BYTES // 2 or bottom - y > 2 * columns.side
+
+
+def sum_columns(voxels: Voxels, columns: Columns) -> Iterator[tuple[Integers, Floats]]:
+    """Add up the planes of each box, weighted: which boxes, and their sums, (n, side, side).
+
+    In float64, exact for whole numbers; all boxes once, in any order.
+    """
+    if not len(columns):
+        return
+    low, high = columns.corners(voxels.shape)
+    region = np.prod(np.subtract(high, low), dtype=float)
+    strips = float((columns.end - columns.first).sum()) * columns.side * voxels.shape[2]
+    if region > _IN_ORDER_COST * strips:
+        for row in np.lexsort((columns.left, columns.top, columns.first)):
+            yield np.array([row]), _sum_column(voxels, columns, int(row))[np.newaxis]
+        return
+    with np.errstate(invalid="ignore", over="ignore"):
+        for rows, sums in _sums_in_order(voxels, columns, low, high):
+            if not np.isfinite(sums).all():
+                for row, one in zip(rows.tolist(), sums, strict=True):
+                    if not np.isfinite(one).all():
+                        one[:] = _sum_column(voxels, columns, row)
+            yield rows, sums
+
+
+def _sum_column(voxels: Voxels, columns: Columns, row: int) -> Floats:
+    """Add up the planes of one box, as `_sums_in_order` does."""
+    one = columns[np.array([row])]
+    low, high = one.corners(voxels.shape)
+    block = voxels.read(low, high)
+    total = _sum_of_planes(block, one, voxels.shape[0])
     if not np.isfinite(total).all():  # cheaper to find here than among all voxels
-        total = weighted_plane_sum(voxels.mend(block, column.start), column.weights)
+        total = _sum_of_planes(voxels.mend(block, low), one, voxels.shape[0])
+    y, x = (
+        (int(start[0]) + np.arange(one.side)).clip(a, b - 1) - a
+        for start, a, b in zip((one.top, one.left), low[1:], high[1:], strict=True)
+    )
+    return np.asarray(total[y[:, np.newaxis], x])
+
+
+def _sum_of_planes(block: Block, one: Columns, depth: int) -> Floats:
+    first = int(one.first[0])
+    start, stop = (int(plane[0]) for plane in one.whole)
+    total = np.zeros(block.shape[1:])
+    with np.errstate(invalid="ignore", over="ignore"):
+        if start > first:
+            total += block[0].astype(np.float64) * one.first_weight
+        begin = start
+        while begin < stop:
+            edge = min((begin // one.period + 1) * one.period, depth)
+            planes = block[begin - first : min(stop, edge) - first]
+            part = np.zeros_like(total)
+            for plane in planes[::-1] if begin == start and stop >= edge else planes:
+                part += plane
+            total += part
+            begin = edge
+        if stop < one.end[0]:
+            total += block[-1].astype(np.float64) * one.last_weight
     return total
-
-
-def weighted_plane_sum(planes: Block, weights: Floats) -> Floats:
-    """Add up planes; the weights are 1 but for the first and the last. Exact for whole numbers."""
-    total: Floats
-    if _is_short(planes.dtype):
-        total = np.add.reduce(planes, axis=0, dtype=np.int32).astype(np.float64)
-    else:
-        total = np.add.reduce(planes.astype(np.float64), axis=0)
-    for end in {0, len(weights) - 1}:
-        if weights[end] != 1:
-            total += (weights[end] - 1) * planes[end].astype(np.float64)
-    return total
-
-
-def _is_short(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in "iub" and dtype.itemsize <= 2
 
 
 def _sums_in_order(
-    voxels: Voxels, columns: Sequence[Column], low: Corner, high: Sequence[int]
-) -> tuple[list[Floats], npt.NDArray[np.bool_]]:
-    """Give the sums as `sum_column` does, and which are not finite."""
-    short = _is_short(voxels.dtype)
-    sums: list[Floats] = [np.empty(0)] * len(columns)
-    order = sorted(range(len(columns)), key=lambda index: columns[index].start[0])
-    active: dict[int, tuple[Any, list[Floats]]] = {}  # the sum so far, and what corrects it
-    plane_bytes = (high[1] - low[1]) * (high[2] - low[2]) * voxels.dtype.itemsize
-    step = max(1, _BLOCK_BYTES // plane_bytes)
-    for first in range(low[0], high[0], step):
-        last = min(high[0], first + step)
-        block = voxels.read((first, low[1], low[2]), (last, high[1], high[2]))
-        while order and columns[order[0]].start[0] < last:
-            index = order.pop(0)
-            total = np.zeros(columns[index].size, np.int32 if short else np.float64)
-            active[index] = total, []
-        for index, (total, corrections) in list(active.items()):
-            column = columns[index]
-            (z, y, x), (end, bottom, right) = column.start, column.stop
-            part = block[
-                max(z, first) - first : end - first,
-                y - low[1] : bottom - low[1],
-                x - low[2] : right - low[2],
-            ]
-            if short:
-                total += np.add.reduce(part, axis=0, dtype=np.int32)
-            else:
-                for plane in part:
-                    total += plane
-            for number, plane in {z: part[0], end - 1: part[-1]}.items():
-                weight = column.weights[number - z]
-                if first <= number < last and weight != 1:
-                    corrections.append((weight - 1) * plane.astype(np.float64))
-            if end <= last:
-                sums[index] = total = total.astype(np.float64, copy=False)
-                for correction in corrections:
-                    total += correction
-                del active[index]
-    return sums, np.array([not np.isfinite(one).all() for one in sums])
+    voxels: Voxels, columns: Columns, low: Corner, high: Corner
+) -> Iterator[tuple[Integers, Floats]]:
+    depth, side, period = voxels.shape[0], columns.side, columns.period
+    start, stop = columns.whole
+    begins = start // period * period  # of the block where a box's whole planes begin, and its end
+    ends = np.minimum(begins + period, depth)
+    second = (start == begins) & (stop < ends)  # no part of it is added up backwards
+    odd = (start == stop) | ((start > begins) & (stop < ends)) | (stop > ends + period)
+    for row in np.flatnonzero(odd).tolist():
+        yield np.array([row]), _sum_column(voxels, columns, row)[np.newaxis]
+    opening = _by_plane(start, ~odd)
+    closing = _by_plane(stop - 1, (second | (stop > ends)) & ~odd)
+    top, left, beyond = _frame(columns, low, high)
+    sums_so_far = np.empty((_most_open(columns), side, side))
+    free = np.arange(len(sums_so_far))
+    place = np.zeros(len(columns), dtype=np.int64)  # in the sums so far
+    room = np.empty((_AT_ONCE, side, side))
+    size = [b - a + sum(more) for a, b, more in zip(low[1:], high[1:], beyond, strict=True)]
+    space, total = np.empty((min(period, depth) + 2, *size)), np.empty(size)
+    totals = _squares(total, side)
+
+    def add_part(sums: Floats, rows: Integers, squares: Any, weights: Floats) -> None:
+        """Add the squares of a plane that boxes have in part, to those that have it so."""
+        weight = weights[rows]
+        if (weight != 1).all():
+            part = room[: len(rows)]
+            np.multiply(squares[top[rows], left[rows]], weight[:, np.newaxis, np.newaxis], out=part)
+            sums += part
+        elif (weight != 1).any():
+            chosen = np.flatnonzero(weight != 1)
+            part = sums[chosen]
+            add_part(part, rows[chosen], squares, weights)
+            sums[chosen] = part
+
+    for begin in sorted({z // period * period for z in (*opening, *closing)}):
+        end = min(begin + period, depth)
+        first, last = max(begin - 1, low[0]), min(end + 1, high[0])
+        block = space[: last - first]
+        _read_planes(voxels, (first, *low[1:]), (last, *high[1:]), beyond, block)
+        planes = dict(enumerate(block, first))
+        squares = dict(enumerate(_squares(block, side), first))
+        total[:] = 0
+        for z in range(end - 1, min((z for z in opening if begin <= z < end), default=end) - 1, -1):
+            if z in planes:
+                total += planes[z]
+            for rows in opening.get(z, ()):
+                sums = totals[top[rows], left[rows]]
+                sums[second[rows]] = 0
+                add_part(sums, rows, squares.get(z - 1), columns.first_weight)
+                done = stop[rows] == end
+                if not done.all():
+                    kept = rows[~done]
+                    place[kept], free = free[: len(kept)], free[len(kept) :]
+                    sums_so_far[place[kept]] = sums[~done]
+                if done.any():
+                    rows, sums = rows[done], sums[done]
+                    add_part(sums, rows, squares.get(end), columns.last_weight)
+                    yield rows, sums
+        total[:] = 0
+        for z in range(begin, max((z for z in closing if begin <= z < end), default=begin - 1) + 1):
+            total += planes[z]
+            for rows in closing.get(z, ()):
+                sums = totals[top[rows], left[rows]]
+                sums += sums_so_far[place[rows]]
+                free = np.append(free, place[rows])
+                add_part(sums, rows, squares.get(z + 1), columns.last_weight)
+                yield rows, sums
 
 
-def _running_sums(
-    voxels: Voxels, columns: Sequence[Column], low: Corner, high: Sequence[int]
-) -> tuple[list[Floats], npt.NDArray[np.bool_]]:
-    """Give the sums, and which are inexact: not finite, or small relative to the total."""
-    shape = (high[1] - low[1], high[2] - low[2])
-    total = np.zeros(shape)
-    sums = [np.zeros(column.size) for column in columns]
-    largest = np.zeros(len(columns))
-    places, partial, before, after = _events(columns, low, high[0])
-    step = max(1, _BLOCK_BYTES // (shape[0] * shape[1] * voxels.dtype.itemsize))
-    with np.errstate(invalid="ignore", over="ignore"):
-        for first in range(low[0], high[0], step):
-            last = min(high[0], first + step)
-            block = voxels.read((first, low[1], low[2]), (last, high[1], high[2]))
-            for z, plane in enumerate(block, first - low[0]):
-                for index, weight in partial[z]:
-                    sums[index] += weight * plane[places[index]].astype(np.float64)
-                for index in before[z]:
-                    sums[index] -= total[places[index]]
-                total += plane
-                for index in after[z]:
-                    part = total[places[index]]
-                    sums[index] += part
-                    largest[index] = max(abs(part.max()), abs(part.min()))
-        error = (high[0] - low[0]) * np.finfo(np.float64).eps * largest
-        size = np.array([max(abs(s.max()), abs(s.min())) for s in sums])
-        # Written so that a comparison with NaN leaves the sum untrusted.
-        trusted = np.isfinite(size) & (error <= _SMALLEST_ERROR * size)
-    if voxels.dtype.kind in "iub":
-        trusted[:] = True
-    return sums, ~trusted
+def _squares(planes: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
+    """Give the squares of planes (..., y, x) by their first row and column; nothing is copied."""
+    return sliding_window_view(planes, (side, side), axis=(-2, -1))
 
 
-def _events(
-    columns: Sequence[Column], low: Corner, end: int
-) -> tuple[
-    list[tuple[slice, slice]], list[list[tuple[int, float]]], list[list[int]], list[list[int]]
-]:
-    """List what is to be done at each plane: add part of it; take the total before, and after."""
-    places = []
-    partial: list[list[tuple[int, float]]] = [[] for _ in range(end - low[0])]
-    before: list[list[int]] = [[] for _ in range(end - low[0])]
-    after: list[list[int]] = [[] for _ in range(end - low[0])]
-    for index, column in enumerate(columns):
-        z, y, x = (a - b for a, b in zip(column.start, low, strict=True))
-        places.append((slice(y, y + column.size[0]), slice(x, x + column.size[1])))
-        first, last = z, z + len(column.weights) - 1
-        for plane, weight in {first: column.weights[0], last: column.weights[-1]}.items():
-            if weight != 1:
-                partial[plane].append((index, float(weight)))
-        first += column.weights[0] != 1
-        last -= column.weights[-1] != 1
-        if first <= last:
-            before[first].append(index)
-            after[last].append(index)
-    return places, partial, before, after
+def _by_plane(planes: Integers, chosen: npt.NDArray[np.bool_]) -> dict[int, list[Integers]]:
+    """Sort the chosen boxes by plane, some at a time."""
+    rows = np.flatnonzero(chosen)
+    rows = rows[np.argsort(planes[rows], kind="stable")]
+    found: dict[int, list[Integers]] = {}
+    for one in np.split(rows, np.flatnonzero(np.diff(planes[rows])) + 1):
+        if len(one):
+            parts = [one[at : at + _AT_ONCE] for at in range(0, len(one), _AT_ONCE)]
+            found[int(planes[one[0]])] = parts
+    return found
+
+
+def _frame(
+    columns: Columns, low: Corner, high: Corner
+) -> tuple[Integers, Integers, list[tuple[int, int]]]:
+    """Give the places of boxes in a part of the volume, and how far they reach beyond it."""
+    places, beyond = [], []
+    for start, a, b in zip((columns.top, columns.left), low[1:], high[1:], strict=True):
+        before, after = max(0, a - int(start.min())), max(0, int(start.max()) + columns.side - b)
+        places.append(start - a + before)
+        beyond.append((before, after))
+    return places[0], places[1], beyond
+
+
+def _read_planes(
+    voxels: Voxels, start: Corner, stop: Corner, beyond: list[tuple[int, int]], into: Floats
+) -> None:
+    """Read planes into an array whose rows and columns beyond them repeat those at the edge."""
+    (above, _), (before, _) = beyond
+    (first, y, x), (last, bottom, right) = start, stop
+    end, far = above + bottom - y, before + right - x
+    step = max(1, _READ_BYTES // ((bottom - y) * (right - x) * voxels.dtype.itemsize))
+    for z in range(first, last, step):
+        planes = into[z - first : z - first + step]
+        planes[:, above:end, before:far] = voxels.read(
+            (z, y, x), (min(z + step, last), bottom, right)
+        )
+        planes[:, above:end, :before] = planes[:, above:end, before : before + 1]
+        planes[:, above:end, far:] = planes[:, above:end, far - 1 : far]
+        planes[:, :above] = planes[:, above : above + 1]
+        planes[:, end:] = planes[:, end - 1 : end]
+
+
+def _most_open(columns: Columns) -> int:
+    """Bound the boxes whose sums are not complete at a time: those of two blocks."""
+    count = np.bincount(columns.whole[0] // columns.period)
+    return int((count + np.append(count[1:], 0)).max())

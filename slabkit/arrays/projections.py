@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.plane_sums import Block, Column, Corner, Voxels, sum_columns
+from slabkit.arrays.plane_sums import Block, Columns, Corner, Voxels, bands, sum_columns
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -43,10 +43,14 @@ def interpolation_kernel(distance: Floats) -> Floats:
 
 @functools.cache
 def _kernel_table() -> tuple[Floats, Floats]:
-    from scipy.special import i0
-
     positions = np.arange(_HALF_WIDTH * _STEPS_PER_VOXEL + 1) / _STEPS_PER_VOXEL
-    window = i0(_KAISER_BETA * np.sqrt(1 - (positions / _HALF_WIDTH) ** 2)) / i0(_KAISER_BETA)
+    quarter = _KAISER_BETA**2 / 4 * (1 - (positions / _HALF_WIDTH) ** 2)
+    # The Bessel function I0 by its series: of positive terms, the last below 1e-20 of the sum
+    window, term = np.ones_like(quarter), np.ones_like(quarter)
+    for k in range(1, 33):
+        term *= quarter / k**2
+        window += term
+    window /= window[0]
     values = np.sinc(positions) * window
     values[_STEPS_PER_VOXEL::_STEPS_PER_VOXEL] = 0.0
     return values, np.append(np.diff(values), 0.0)
@@ -82,55 +86,72 @@ def inside_line(positions: Floats, size: int) -> npt.NDArray[np.bool_]:
     return (positions >= -0.5) & (positions < size - 0.5)
 
 
-def resampled(values: Floats, centres: Floats, count: int, step: float, reach: int) -> Floats:
-    """Resample lines of ``2 * reach + 1`` voxels, the second axis of three, to ``count`` pixels.
+def resampled(values: Floats, centres: Floats, count: int, step: float) -> Floats:
+    """Resample lines of voxels, the second axis of three, to ``count`` pixels.
 
-    Centres (n) are of pixel ``count // 2``, less the index of the line's middle voxel.
+    Centres (n) are of pixel ``count // 2``, in voxels from the first of the line (`line_span`).
     """
-    if step == 1:  # the same weights in every row, one voxel further on each
-        first, weights = sampling_taps(centres - count // 2 + reach, step)
-        first = first[:, np.newaxis] + np.arange(count)
-        weights = np.broadcast_to(weights[:, np.newaxis], (*first.shape, weights.shape[-1]))
-    else:
-        first, weights = sampling_taps(line_positions(centres, count, step) + reach, step)
     number, length, other = values.shape
-    first = first + np.arange(number)[:, np.newaxis] * length
-    place = (first[..., np.newaxis] + np.arange(weights.shape[-1])).reshape(number * count, -1)
+    if step == 1:  # the same weights in every row, one voxel further on each
+        first, taps = sampling_taps(centres - count // 2, step)
+        first = first[:, np.newaxis] + np.arange(count)
+        weights = np.broadcast_to(taps[:, np.newaxis], (*first.shape, taps.shape[-1]))
+    else:
+        first, weights = sampling_taps(line_positions(centres, count, step), step)
+    first += np.arange(number)[:, np.newaxis] * length
+    place = _tap_places(first, weights.shape[-1])
     found = _sums(values.reshape(number * length, other), place, weights)
     return found.reshape(number, count, other)
 
 
-def _sums(rows: Floats, place: Integers, weights: Floats) -> Floats:
-    """Add up rows, weighted; places and weights (results, ...). Gives (results, columns).
+def _tap_places(first: Integers, taps: int) -> npt.NDArray[np.int32]:
+    return np.asarray(first[..., np.newaxis] + np.arange(taps), dtype=np.int32)
+
+
+def _sums(rows: Floats, place: npt.NDArray[np.int32], weights: Floats) -> Floats:
+    """Add up rows, weighted; places and weights (..., taps). Gives (results, columns).
 
     A sparse product: plain loops, of one order on every processor, and only over what counts.
     """
     from scipy.sparse import csr_array
 
-    ends = np.arange(len(place) + 1, dtype=np.int32) * (place[0].size if len(place) else 0)
-    parts = weights.ravel(), place.ravel().astype(np.int32), ends
-    return np.asarray(csr_array(parts, shape=(len(place), len(rows))) @ rows)
+    taps = place.shape[-1]
+    ends = np.arange(0, place.size + 1, taps, dtype=np.int32)
+    parts = weights.ravel(), place.ravel(), ends
+    return np.asarray(csr_array(parts, shape=(place.size // taps, len(rows))) @ rows)
 
 
-def line_reach(count: int, step: float) -> int:
-    """Say how many voxels each side of the middle one a line of pixels needs."""
-    return math.ceil(count // 2 * step + kernel_reach(step) + 0.5) + 1
+def line_span(centres: Floats, count: int, step: float) -> tuple[Integers, int]:
+    """Give the first voxel of each line of pixels, and how many voxels a line needs."""
+    if step == 1:
+        first = np.ceil(centres - count // 2 - _HALF_WIDTH)
+        return first.astype(np.int64), count + 2 * _HALF_WIDTH
+    reach = math.ceil(count // 2 * step + kernel_reach(step) + 0.5) + 1
+    return np.floor(centres + 0.5).astype(np.int64) - reach, 2 * reach + 1
 
 
-def plane_weights(centre: float, depth: float, size: int) -> tuple[int, Floats]:
-    """Give the first plane that a depth covers, and how much of it and of each after it."""
-    low, high = max(centre - depth / 2, -0.5), min(centre + depth / 2, size - 0.5)
-    if not high > low:
-        return 0, np.empty(0)
-    first, last = math.floor(low + 0.5), math.ceil(high - 0.5)
-    planes = np.arange(first, last + 1)
-    weights = np.minimum(planes + 0.5, high) - np.maximum(planes - 0.5, low)
-    return first, weights.clip(0.0, None)
+def plane_weights(
+    centres: Floats, depth: float, size: int
+) -> tuple[Integers, Integers, Floats, Floats]:
+    """Give what a depth about each centre covers of so many planes.
+
+    The first plane and the one after the last, the same where there is none; how much of the first
+    and of the last (1 where it is the first) is covered.
+    """
+    low, high = np.maximum(centres - depth / 2, -0.5), np.minimum(centres + depth / 2, size - 0.5)
+    there = high > low
+    low, high = np.where(there, low, 0.0), np.where(there, high, 0.0)
+    first = np.floor(low + 0.5).astype(np.int64)
+    last = np.maximum(np.ceil(high - 0.5).astype(np.int64), first)
+    begins = np.minimum(first + 0.5, high) - np.maximum(first - 0.5, low)
+    ends = np.where(last > first, high - np.maximum(last - 0.5, low), 1.0)
+    return first, np.where(there, last + 1, first), begins.clip(0.0, None), ends.clip(0.0, None)
 
 
 Images = npt.NDArray[np.float32]
 
-_RESAMPLED_AT_ONCE = 128
+_RESAMPLED_AT_ONCE = 64
+_GROUP_BYTES = 24 << 20  # of the images of tilted boxes that are made together
 
 
 @dataclass(frozen=True)
@@ -142,9 +163,26 @@ class BoxShape:
     step_vox: float = 1.0  # distance between pixels, in voxels
 
 
+def box_groups(
+    voxels: Voxels, centres: Floats, box: BoxShape, tilt: float = 0.0, jobs: int = 1
+) -> list[Integers]:
+    """Divide points into groups for `project_boxes`, near each other, so that memory is bounded.
+
+    At least one for each job, where points are many. The images do not depend on it.
+    """
+    if tilt == 0:
+        rows, columns, _ = _columns(voxels, centres, box)
+        groups = [rows[group] for group in bands(columns, voxels, jobs)]
+        outside = np.setdiff1d(np.arange(len(centres)), rows)
+        return [*groups, *([outside] if len(outside) else [])]
+    order = np.lexsort((centres[:, 2], centres[:, 1], centres[:, 0]))
+    size = max(1, _GROUP_BYTES // (box.side_px**2 * 8))
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
 def project_boxes(
     voxels: Voxels, centres: Floats, box: BoxShape, tilt: float = 0.0
-) -> tuple[Images, Floats]:
+) -> Iterator[tuple[Integers, Images, Floats]]:
     """Project the box about each point: the mean along its depth.
 
     Parameters
@@ -157,16 +195,19 @@ def project_boxes(
         Degrees about the y axis, less than 90. With a positive tilt, what is higher in z moves to
         larger x.
 
-    Returns
-    -------
-    images : ndarray of float32, shape (n, y, x)
+    Yields
+    ------
+    rows : ndarray of int64, shape (part,)
+        Which of the points; all of them once, in any order.
+    images : ndarray of float32, shape (part, y, x)
         Pixels outside the volume hold the mean of that image's pixels inside, 0 if there is none.
-    inside_fraction : ndarray of float64, shape (n,)
+    inside_fraction : ndarray of float64, shape (part,)
         Part of the box that is inside the volume, 0 to 1.
     """
     if tilt == 0:
-        return _straight(voxels, centres, box)
-    return _tilted(voxels, centres, box, tilt)
+        yield from _straight(voxels, centres, box)
+    else:
+        yield np.arange(len(centres)), *_tilted(voxels, centres, box, tilt)
 
 
 def project_block(
@@ -224,9 +265,11 @@ def sum_along_rays(
     values = block.transpose(0, 2, 1).reshape(depth * width, height).astype(np.float64)
     # Every ray has taps in every plane, one plane's after another's.
     first += np.arange(planes)[:, np.newaxis] * width
-    place = first[..., np.newaxis] + np.arange(taps)
+    place = _tap_places(first, taps)
     weights *= lengths[..., np.newaxis]
-    return _sums(values, place.transpose(1, 0, 2), weights.transpose(1, 0, 2)).T
+    rays = place.shape[1], planes * taps
+    place = place.transpose(1, 0, 2).reshape(rays)
+    return _sums(values, place, weights.transpose(1, 0, 2).reshape(rays)).T
 
 
 def ray_spacing(step: float, tilt: float) -> float:
@@ -238,61 +281,82 @@ def _sine_cosine(tilt: float) -> tuple[float, float]:
     return math.sin(math.radians(tilt)), math.cos(math.radians(tilt))
 
 
-def _straight(voxels: Voxels, centres: Floats, box: BoxShape) -> tuple[Images, Floats]:
+def _columns(voxels: Voxels, centres: Floats, box: BoxShape) -> tuple[Integers, Columns, Floats]:
+    """Give which boxes touch the volume, what they are of it, and how much of the depth."""
+    ny, nx = voxels.shape[1:]
+    first, end, begins, ends = plane_weights(centres[:, 0], box.depth_vox, voxels.shape[0])
+    # Within reach, before a far position is made an integer
+    reach = (box.side_px + 1) * box.step_vox
+    near = (centres[:, 1:] > -reach) & (centres[:, 1:] < np.array([ny, nx]) + reach)
+    rows = np.flatnonzero((end > first) & near.all(axis=1))
+    (top, side), (left, _) = (
+        line_span(centres[rows, axis], box.side_px, box.step_vox) for axis in (1, 2)
+    )
+    touches = (top > -side) & (top < ny) & (left > -side) & (left < nx)
+    rows, top, left = rows[touches], top[touches], left[touches]
+    first, end, begins, ends = first[rows], end[rows], begins[rows], ends[rows]
+    period = min(max(1, math.floor(box.depth_vox)), voxels.shape[0])
+    columns = Columns(first, end, begins, ends, top, left, side, period)
+    covered = np.where(end - first > 1, begins + (end - first - 2) + ends, begins)
+    return rows, columns, covered
+
+
+def _straight(
+    voxels: Voxels, centres: Floats, box: BoxShape
+) -> Iterator[tuple[Integers, Images, Floats]]:
     """Project along z: sum the planes, then shift and resample the sums in the plane."""
-    nz, ny, nx = voxels.shape
-    side, step = box.side_px, box.step_vox
-    reach = line_reach(side, step)
-    width = 2 * reach + 1
-    middle = np.floor(centres[:, 1:] + 0.5)
-    columns: dict[int, Column] = {}
-    for index, (centre_z, (y, x)) in enumerate(zip(centres[:, 0], middle, strict=True)):
-        first, weights = plane_weights(centre_z, box.depth_vox, nz)
-        if not len(weights) or not _touches((y, x), reach, (ny, nx)):
-            continue
-        top, left = max(0, int(y) - reach), max(0, int(x) - reach)
-        size = min(ny, int(y) + reach + 1) - top, min(nx, int(x) + reach + 1) - left
-        if min(size) > 0:
-            columns[index] = Column((first, top, left), weights, size)
-    totals = dict(zip(columns, sum_columns(voxels, list(columns.values())), strict=True))
-    images = np.empty((len(centres), side, side), dtype=np.float32)
-    fractions = np.empty(len(centres))
-    for start in range(0, len(centres), _RESAMPLED_AT_ONCE):
-        part = slice(start, start + _RESAMPLED_AT_ONCE)
-        sums = np.zeros((len(centres[part]), width, width))
-        depth_inside = np.zeros(len(sums))
-        for row, index in enumerate(range(len(centres))[part]):
-            if index in totals:
-                y, x = middle[index]
-                corner = int(y) - reach, int(x) - reach
-                total = totals.pop(index)
-                depth_inside[row] = columns[index].weights.sum()
-                total /= depth_inside[row]
-                sums[row] = _padded(total, corner, (width, width), (ny, nx))
-        places = centres[part, 1:] - middle[part]
-        down = resampled(sums, places[:, 0], side, step, reach).transpose(0, 2, 1)
-        both = resampled(down, places[:, 1], side, step, reach).transpose(0, 2, 1)
-        positions = line_positions(centres[part, 2], side, step)
-        share = inside_line(positions, nx) * (depth_inside / box.depth_vox)[:, np.newaxis]
-        images[part], fractions[part] = _filled(both, _inside_y(centres[part], box, ny), share)
-    return images, fractions
+    touching, columns, covered = _columns(voxels, centres, box)
+    side, step, nx = box.side_px, box.step_vox, voxels.shape[2]
+    outside = np.setdiff1d(np.arange(len(centres)), touching)
+    if len(outside):
+        yield outside, np.zeros((len(outside), side, side), np.float32), np.zeros(len(outside))
+    corners = np.stack([columns.top, columns.left], axis=1)
+    for chosen, means in _averaged(sum_columns(voxels, columns), covered, columns.side):
+        rows = touching[chosen]
+        places = centres[rows, 1:] - corners[chosen]
+        down = resampled(means, places[:, 0], side, step).transpose(0, 2, 1)
+        both = resampled(down, places[:, 1], side, step).transpose(0, 2, 1)
+        positions = line_positions(centres[rows, 2], side, step)
+        share = inside_line(positions, nx) * (covered[chosen] / box.depth_vox)[:, np.newaxis]
+        yield rows, *_filled(both, _inside_y(centres[rows], box, voxels.shape[1]), share)
+
+
+def _averaged(
+    found: Iterator[tuple[Integers, Floats]], covered: Floats, side: int
+) -> Iterator[tuple[Integers, Floats]]:
+    """Divide sums by the depth that they cover, and gather them to be worked on together."""
+    means = np.empty((_RESAMPLED_AT_ONCE, side, side))
+    gathered: list[Integers] = []
+    count = 0
+    for rows, sums in found:
+        if count + len(rows) > len(means):
+            yield np.concatenate(gathered), means[:count]
+            gathered, count = [], 0
+        depth = covered[rows][:, np.newaxis, np.newaxis]
+        np.divide(sums, depth, out=means[count : count + len(rows)])
+        gathered.append(rows)
+        count += len(rows)
+    if count:
+        yield np.concatenate(gathered), means[:count]
 
 
 def _tilted(voxels: Voxels, centres: Floats, box: BoxShape, tilt: float) -> tuple[Images, Floats]:
     """Project along a tilted direction, then shift and resample along y."""
     nz, ny, nx = voxels.shape
     side, step, depth = box.side_px, box.step_vox, box.depth_vox
-    reach_y = line_reach(side, step)
     reach_z, reach_x = tilted_reach(side, depth, step, tilt)
-    size_y, size_x = 2 * reach_y + 1, 2 * reach_x + 1
+    size_y, size_x = line_span(np.empty(0), side, step)[1], 2 * reach_x + 1
     middle = np.floor(centres + 0.5)
+    places = np.full(len(centres), float(size_y // 2))
     sums = np.zeros((len(centres), size_y, side))
     lengths = np.zeros((len(centres), side))
     spacing = ray_spacing(step, tilt)
     for index, (centre, (z, y, x)) in enumerate(zip(centres, middle, strict=True)):
-        if not _touches((z, y, x), max(reach_z, reach_y, reach_x), (nz, ny, nx)):
+        if not _touches((z, y, x), max(reach_z, size_y, reach_x), (nz, ny, nx)):
             continue
-        low, top, left = int(z) - reach_z, int(y) - reach_y, int(x) - reach_x
+        low, left = int(z) - reach_z, int(x) - reach_x
+        top = int(line_span(centre[1:2], side, step)[0][0])
+        places[index] = centre[1] - top
         stop = (int(z) + reach_z + 1, top + size_y, left + size_x)
         planes = np.arange(max(0, low), min(nz, stop[0]))
         positions, parts = tilted_rays(planes - centre[0], centre[2], nx, side, depth, step, tilt)
@@ -311,7 +375,7 @@ def _tilted(voxels: Voxels, centres: Floats, box: BoxShape, tilt: float) -> tupl
         if total is not None:
             lengths[index] = parts.sum(axis=0)
             np.divide(total, lengths[index], out=sums[index], where=lengths[index] > 0)
-    images = resampled(sums, centres[:, 1] - middle[:, 1], side, step, reach_y)
+    images = resampled(sums, places, side, step)
     return _filled(images, _inside_y(centres, box, ny), lengths / depth)
 
 
@@ -351,10 +415,12 @@ def _filled(
     images: Floats, inside_y: npt.NDArray[np.bool_], share: Floats
 ) -> tuple[Images, Floats]:
     """Fill pixels outside the volume with the mean inside; ``share`` (n, x) of depth is inside."""
+    fraction = np.minimum(inside_y.mean(axis=1) * share.mean(axis=1), 1.0)
+    if inside_y.all() and (share > 0).all():
+        return images.astype(np.float32, order="C"), fraction
     inside = inside_y[:, :, np.newaxis] & (share > 0)[:, np.newaxis, :]
     count = np.count_nonzero(inside, axis=(1, 2))
     total = np.where(inside, images, 0.0).sum(axis=(1, 2))
     mean = np.divide(total, count, out=np.zeros(len(images)), where=count > 0)
     filled = np.where(inside, images, mean[:, np.newaxis, np.newaxis])
-    fraction = inside_y.mean(axis=1) * share.mean(axis=1)
-    return filled.astype(np.float32), np.minimum(fraction, 1.0)
+    return filled.astype(np.float32), fraction

@@ -41,21 +41,25 @@ def normalise_minislabs(
     """
     images = np.asarray(images)
     box = images.shape[-1]
-    outside = outside_circle(box, diameter_px)
+    outside = np.flatnonzero(outside_circle(box, diameter_px))
     result = np.empty(images.shape, dtype=np.float32)
     for start in range(0, len(images), _AT_ONCE):
         part = images[start : start + _AT_ONCE].astype(np.float64).reshape(-1, box * box)
-        background = part[:, outside.ravel()]
-        mean, spread = background.mean(axis=1), background.std(axis=1)
+        background = part.take(outside, axis=1)
+        mean = background.mean(axis=1)
+        background -= mean[:, np.newaxis]
+        background *= background
+        spread = np.sqrt(background.mean(axis=1))
         # Rounding leaves a little variation in an image that has none.
-        smallest = 1e-6 * np.abs(part).max(axis=1, initial=0)
+        smallest = 1e-6 * np.maximum(part.max(axis=1), -part.min(axis=1))
         varied = spread > smallest
         if not varied.all():
             rest = part[~varied]
             mean[~varied], spread[~varied] = rest.mean(axis=1), rest.std(axis=1)
             varied = spread > smallest
         scale = np.divide(sign, spread, out=np.zeros_like(spread), where=varied)
-        part = (part - mean[:, np.newaxis]) * scale[:, np.newaxis]
+        part -= mean[:, np.newaxis]
+        part *= scale[:, np.newaxis]
         part[~varied] = 0.0
         result[start : start + _AT_ONCE] = part.reshape(-1, box, box)
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.parallel import map_in_order
-from slabkit.arrays.projections import BoxShape, project_boxes
+from slabkit.arrays.projections import BoxShape, box_groups, project_boxes
 from slabkit.errors import InputError, warn
 from slabkit.tomogram import Tomogram, TomogramVoxels
 from slabkit.units import Angstrom, length_to_even_voxels, positive_length, voxel_sizes_equal
@@ -23,7 +23,9 @@ Floats = npt.NDArray[np.float64]
 
 _LARGEST_TILT = 75.0
 _BATCH_BYTES = 32 << 20
-_GROUP_BYTES = 24 << 20
+
+Put = Callable[[npt.NDArray[np.int64], int, Images, Floats], None]
+"""Takes images and fractions: of which rows, of which view. Called by several threads."""
 
 
 @dataclass(frozen=True)
@@ -226,26 +228,17 @@ def _batches(
         images = np.empty((len(centres), len(tilts), side, side), dtype=np.float32)
         fractions = np.empty((len(centres), len(tilts)))
 
-        def project(
-            part: tuple[int, npt.NDArray[np.intp]],
-            centres: Floats = centres,
+        def put(
+            rows: npt.NDArray[np.int64],
+            view: int,
+            made: Images,
+            inside: Floats,
             images: Images = images,
             fractions: Floats = fractions,
-        ) -> int:
-            view, group = part
-            voxels = TomogramVoxels(tomogram)
-            images[group, view], fractions[group, view] = project_boxes(
-                voxels, centres[group], box, tilts[view]
-            )
-            return voxels.mended
+        ) -> None:
+            images[rows, view], fractions[rows, view] = made, inside
 
-        groups = [(v, g) for v in range(len(tilts)) for g in _near_each_other(centres, side)]
-        mended = sum(map_in_order(project, groups, jobs, ahead=jobs))
-        if mended:
-            warn(
-                f"{tomogram.label}: NaN or infinite voxels in {mended} minislabs were "
-                f"replaced by {tomogram.fill_value:g}."
-            )
+        _project(tomogram, centres, box, tilts, put, jobs)
         rows = np.arange(start, start + len(centres), dtype=np.int64)
         yield Minislabs(
             images.reshape(-1, side, side),
@@ -255,9 +248,48 @@ def _batches(
         )
 
 
-def _near_each_other(centres: Floats, side_px: int) -> Iterator[npt.NDArray[np.intp]]:
-    """Give indices of picks in groups, by depth, so that a file is read from front to back."""
-    order = np.lexsort((centres[:, 2], centres[:, 1], centres[:, 0]))
-    size = max(1, _GROUP_BYTES // (side_px**2 * 8))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+def project_each(
+    tomogram: Tomogram,
+    picks: pd.DataFrame,
+    put: Put,
+    *,
+    box: Angstrom,
+    depth: Angstrom,
+    tilts: tuple[float, ...],
+    pixel_size: Angstrom,
+    jobs: int,
+) -> None:
+    """Project the box about each pick as `project_minislabs`; ``put`` takes them as they come."""
+    geometry = _box_in(tomogram, box, depth, pixel_size)
+    _project(tomogram, _positions_vox(tomogram, picks), geometry, tilts, put, jobs)
+
+
+def _project(
+    tomogram: Tomogram,
+    centres: Floats,
+    box: BoxShape,
+    tilts: tuple[float, ...],
+    put: Put,
+    jobs: int,
+) -> None:
+    """Project boxes in groups, some groups at a time; says what had to be filled in."""
+
+    def project(part: tuple[int, npt.NDArray[np.int64]]) -> int:
+        view, group = part
+        voxels = TomogramVoxels(tomogram)
+        for rows, images, fractions in project_boxes(voxels, centres[group], box, tilts[view]):
+            put(group[rows], view, images, fractions)
+        return voxels.mended
+
+    shape = TomogramVoxels(tomogram)
+    groups = [
+        (view, group)
+        for view, tilt in enumerate(tilts)
+        for group in box_groups(shape, centres, box, tilt, jobs)
+    ]
+    mended = sum(map_in_order(project, groups, jobs, ahead=jobs))
+    if mended:
+        warn(
+            f"{tomogram.label}: NaN or infinite voxels in {mended} minislabs were "
+            f"replaced by {tomogram.fill_value:g}."
+        )

@@ -349,11 +349,13 @@ class GalleryFiles:
 
         return self.folder / f"{gallery_name(self.set_id, index)}{suffix}"
 
-    def paths(self, galleries: int) -> list[Path]:
-        """Name all files of a number of galleries."""
+    def paths(self, galleries: int, first: int = 0) -> list[Path]:
+        """Name all files of a number of galleries, or of those from one on."""
         options = self.plan.options
         suffixes = [".mrc", *[".mrcs"] * options.stack, *[".png"] * options.png]
-        return [self.path(index, suffix) for index in range(galleries) for suffix in suffixes]
+        return [
+            self.path(index, suffix) for index in range(first, galleries) for suffix in suffixes
+        ]
 
     def write(self, index: int, minislabs: Minislabs, normalised: bool = False) -> None:
         """Write a gallery, and its stack and picture where asked for."""
@@ -408,7 +410,7 @@ class GalleryFiles:
             state = self._state(index)
             if None in state or told["state"] != state:
                 break
-            self.written += self.paths(index + 1)[len(self.written) :]
+            self.written += self.paths(index + 1, index)
             self._rows.append(np.array(told["row"], dtype=np.int64))
             self._tilts.append(np.array(told["tilt"], dtype=float))
             self._fractions.append(np.array(told["inside_fraction"], dtype=float))
@@ -417,8 +419,7 @@ class GalleryFiles:
 
     def _state(self, index: int) -> list[list[int] | None]:
         """Give which files those of a gallery are, their bytes and times."""
-        paths = self.paths(index + 1)[-(len(self.paths(1))) :]
-        states = [file_state(str(path)) for path in paths]
+        states = [file_state(str(path)) for path in self.paths(index + 1, index)]
         return [None if one is None else list(one) for one in states]
 
     def remove(self) -> None:
