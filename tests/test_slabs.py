@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slabkit.arrays import accumulation
 from slabkit.arrays.accumulation import window_starts
-from slabkit.errors import InputError, SlabkitWarning
+from slabkit.errors import InputError, SlabkitWarning, TryAgainError
+from slabkit.formats.volumes.voxels import FileVoxels, FlippedVoxels
 from slabkit.slabs.projection import iterate_slabs, plan_slabs, project_slabs
 from slabkit.tables import SLABS
 from slabkit.tomogram import Tomogram
@@ -255,3 +259,38 @@ def test_padding_is_said_once():
 def test_a_thickness_that_rounding_changes_much_is_said():
     with pytest.warns(SlabkitWarning, match="a slab of 3 Å becomes one of 7.3 Å"):
         plan_slabs(volume(), thickness=3)
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f4", ">i2", "u1", "<f2"])
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_file_is_summed_a_band_of_rows_at_a_time_as_an_array_is(
+    tmp_path, monkeypatch, dtype, flipped
+):
+    monkeypatch.setattr(accumulation, "_BAND_VOXELS", 5 * 14)
+    kept = volume((90, 33, 14), dtype=dtype)
+    (tmp_path / "v").write_bytes(b"head" + kept.data.tobytes())
+    voxels = FileVoxels(str(tmp_path / "v"), kept.shape, kept.data.dtype, 4)
+    if flipped:
+        voxels, kept = FlippedVoxels(voxels), replace(kept, data=kept.data[::-1])
+    for step in (None, 20):
+        plan = plan_slabs(kept, thickness=73, step=step)
+        expected = [image for _, image in iterate_slabs(kept, plan)]
+        for jobs in (1, 3):
+            spare = []
+            for index, image in iterate_slabs(
+                replace(kept, data=voxels), plan, spare=spare, jobs=jobs
+            ):
+                assert image.tobytes() == expected[index].tobytes()
+                spare.append(image)
+
+
+def test_a_file_that_is_cut_off_while_it_is_summed(tmp_path):
+    data = volume((60, 9, 14)).data
+    (tmp_path / "v").write_bytes(data.tobytes()[:-500])
+    tomogram = Tomogram("t", FileVoxels(str(tmp_path / "v"), data.shape, data.dtype, 0), 5.0)
+    with pytest.raises(TryAgainError, match="before its last voxel"):
+        list(iterate_slabs(tomogram, plan_slabs(tomogram), jobs=2))
+    (tmp_path / "v").unlink()
+    gone = replace(tomogram, data=FileVoxels(str(tmp_path / "v"), data.shape, data.dtype, 0))
+    with pytest.raises(InputError, match="its voxels cannot be read"):
+        list(iterate_slabs(gone, plan_slabs(gone), jobs=2))

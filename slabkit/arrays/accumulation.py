@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -61,72 +63,115 @@ def window_starts(
 
 # Rounding of a running total may be this much of a sum's largest value: float32 shows far less.
 _SMALLEST_ERROR = 1e-9
-_BAND_VOXELS = 128 * 1024  # 1 MiB of float64: a band's sum stays in the second-level cache
+_EVERY = 4  # row of a sum that is looked at for that
+_BAND_VOXELS = 64 * 1024  # 512 KiB of float64: a band's sum stays in the second-level cache
+
+
+class RowSource(Protocol):
+    """A volume of which whole rows can be read into an array."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Planes, rows, columns."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the voxels."""
+
+    def read_rows(self, into: npt.NDArray[Any], plane: int, row: int) -> None:
+        """Fill an array (row, x) with the rows of a plane, from one of them on."""
+
+
+class UnreadPlanes:
+    """Planes of a volume that are read a band at a time, into the cache, by whoever sums them."""
+
+    def __init__(self, source: RowSource, first: int, last: int) -> None:
+        self.source, self.first = source, first
+        self.shape = (last - first, *source.shape[1:])
+        self.dtype = source.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
+Event: TypeAlias = tuple[int, int | None, int | None]
+"""A plane, the window that opens before it and the one that closes after it."""
+
+Band: TypeAlias = tuple[float, float, float, float]
+"""Of a window's band: least and greatest value; power of the total before it, and its own."""
+
+Block: TypeAlias = npt.NDArray[Any] | UnreadPlanes
 
 
 @dataclass
 class WindowSum:
-    """The sum over one window."""
+    """The sum over one window, times the factor."""
 
-    total: npt.NDArray[np.float64]  # shape (y, x)
+    image: npt.NDArray[np.float32]  # shape (y, x)
+    least: float  # NaN where there is one
+    greatest: float
     # False where the sum may have lost precision to a far larger running total, or is not finite:
     # then it must be computed again from its planes alone
     trusted: bool = True
 
 
 def sum_windows(
-    chunks: Iterable[tuple[int, npt.NDArray[Any]]],
+    chunks: Iterable[tuple[int, Block]],
     starts: Sequence[int],
     count: int,
     *,
+    factor: float = 1.0,
+    spare: list[npt.NDArray[np.float32]] | None = None,
     jobs: int = 1,
 ) -> Iterator[WindowSum]:
     """Sum the planes of each window, in float64, as the planes stream past.
 
     A running total is kept while windows overlap; a window's sum is the total at its end less the
     total at its start. Windows that do not overlap share no total. A chunk is taken in bands of
-    rows that fit the processor's cache, so that double precision costs little more than reading.
+    rows that fit the processor's cache, so that double precision costs little more than reading;
+    what a window needs at its end is done there and then.
 
     Parameters
     ----------
-    chunks : iterable of (int, ndarray of shape (planes, y, x))
+    chunks : iterable of (int, ndarray of shape (planes, y, x) or `UnreadPlanes`)
         Number of the first plane and the planes, ascending and without gaps from the first
         window's start to the last window's end.
     starts : sequence of int
         First plane of each window, ascending.
     count : int
         Planes in each window.
+    factor : float, optional
+        The sums are multiplied by it, and then rounded to float32.
+    spare : list of ndarray, optional
+        Images that are needed no more are put here by the caller, and used again.
     jobs : int, optional
         Threads; the sums do not depend on it.
 
     Yields
     ------
     WindowSum
-        One a window, in order; its array is used again for another window once the next is asked
-        for. Exact for integers. In memory are only those of
-        windows that overlap one another.
+        One a window, in order. Exact for integers. In memory are only those of windows that
+        overlap one another.
     """
     open_at = {start: index for index, start in enumerate(starts)}
     close_at = {start + count - 1: index for index, start in enumerate(starts)}
-    state = _RunningTotals(starts, count)
+    state = _RunningTotals(starts, count, factor, [] if spare is None else spare)
     closed: list[int] = []
-    running: Iterator[dict[int, float]] = iter(())
+    running: Iterator[dict[int, Band]] = iter(())
     for first, block in chunks:
         end = first + len(block)
         events = [(z, open_at.get(z), close_at.get(z)) for z in range(first, end)]
-        peaks = list(running)
-        state.prepare([index for _, index, _ in events if index is not None], block)
+        done = list(running)
+        state.prepare(events, block)
         work, bands = state.band_work(block, first, events), _bands(block.shape)
         running = map_in_order(work, bands, jobs, ahead=len(bands), background=True)
         # While the threads are at this chunk, the caller gets what the one before completed.
         for index in closed:
-            yield state.finish(index, peaks)
-            state.recycle()
+            yield state.finish(index, done)
         closed = [index for _, _, index in events if index is not None]
-    peaks = list(running)
+    done = list(running)
     for index in closed:
-        yield state.finish(index, peaks)
-        state.recycle()
+        yield state.finish(index, done)
 
 
 def _bands(shape: tuple[int, ...]) -> list[slice]:
@@ -138,89 +183,118 @@ def _bands(shape: tuple[int, ...]) -> list[slice]:
 class _RunningTotals:
     """Running totals of groups of overlapping windows, and what they were at each start."""
 
-    def __init__(self, starts: Sequence[int], count: int) -> None:
-        self.starts, self.count = starts, count
+    def __init__(
+        self,
+        starts: Sequence[int],
+        count: int,
+        factor: float,
+        spare_images: list[npt.NDArray[np.float32]],
+    ) -> None:
+        self.starts, self.count, self.factor = starts, count, factor
         self.group = [0] * len(starts)  # windows that overlap in a chain share a running total
         for index in range(1, len(starts)):
             apart = starts[index] >= starts[index - 1] + count
             self.group[index] = index if apart else self.group[index - 1]
         self.totals: dict[int, npt.NDArray[np.float64]] = {}
         self.at_start: dict[int, npt.NDArray[np.float64]] = {}
-        self.handed_out: npt.NDArray[np.float64] | None = None
+        self.images: dict[int, npt.NDArray[np.float32]] = {}
+        self.spare_images = spare_images
         self.spare: list[npt.NDArray[np.float64]] = []
+        self.local = threading.local()  # what fresh memory would cost more than
 
-    def prepare(self, opened: Iterable[int], block: npt.NDArray[Any]) -> None:
-        for index in opened:
+    def prepare(self, events: Sequence[Event], block: Block) -> None:
+        """Make room for what the windows that open and close in a chunk need."""
+        for _, index, closed in events:
+            if closed is not None:
+                spare = self.spare_images
+                image = spare.pop() if spare else np.empty(block.shape[1:], dtype=np.float32)
+                self.images[closed] = image
+            if index is None:
+                continue
             if self.group[index] == index:
                 self.totals[index] = self._buffer(block)
-                self.totals[index].fill(0)
             else:
                 self.at_start[index] = self._buffer(block)
 
-    def _buffer(self, block: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    def _buffer(self, block: Block) -> npt.NDArray[np.float64]:
         # Fresh memory costs more than what is written to it.
         return self.spare.pop() if self.spare else np.empty(block.shape[1:])
 
-    def recycle(self) -> None:
-        """Take back the array that was handed out last."""
-        if self.handed_out is not None:
-            self.spare.append(self.handed_out)
-            self.handed_out = None
-
     def band_work(
         self,
-        block: npt.NDArray[Any],
+        block: Block,
         first: int,
-        events: Sequence[tuple[int, int | None, int | None]],
-    ) -> Callable[[slice], dict[int, float]]:
-        """Give the work on a band; it gives the power of the running totals of each window."""
+        events: Sequence[Event],
+    ) -> Callable[[slice], dict[int, Band]]:
+        """Give the work on a band; it gives what is known of each window that closes."""
         runs = self._runs(first, len(block), events)
         exact = block.dtype.kind in "iub"
-        for _, _, _, _, closed in runs:
-            if closed is not None and closed in self.totals and self._shared(closed):
-                self.at_start[closed] = self._buffer(block)
 
-        def work(band: slice) -> dict[int, float]:
-            peaks: dict[int, float] = {}
+        def work(band: slice) -> dict[int, Band]:
+            done: dict[int, Band] = {}
             for begin, end, group, opened, closed in runs:
                 total = self.totals[group][band]
                 if opened is not None and opened != group:
                     np.copyto(self.at_start[opened][band], total)
-                planes = block[begin - first : end - first, band]
-                np.add(total, np.add.reduce(planes, axis=0, dtype=np.float64), out=total)
+                before = 0.0 if opened == group else total
+                np.add(before, self._sum(block, begin - first, end - first, band), out=total)
                 if closed is None:
                     continue
-                if closed != group:
-                    start = self.at_start[closed][band]
-                    if not exact:
-                        peaks[closed] = _power(total) + _power(start)
-                    np.subtract(total, start, out=start)
-                elif self._shared(group):
-                    # The first window of a group: its sum is the total itself, which keeps running.
-                    np.copyto(self.at_start[closed][band], total)
-            return peaks
+                own, earlier, power = total, 0.0, 0.0
+                if closed != group:  # else it is the first of its group
+                    own = self.at_start[closed][band]
+                    earlier = 0.0 if exact else _power(own)
+                    np.subtract(total, own, out=own)
+                    power = 0.0 if exact else _EVERY * _power(own[::_EVERY])
+                image = self.images[closed][band]
+                np.multiply(own, self.factor, out=image, casting="same_kind")
+                done[closed] = (float(image.min()), float(image.max()), earlier, power)
+            return done
 
-        return work
+        def quiet_work(band: slice) -> dict[int, Band]:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return work(band)
 
-    def finish(self, index: int, peaks: Sequence[dict[int, float]]) -> WindowSum:
+        return quiet_work
+
+    def _sum(self, block: Block, begin: int, end: int, band: slice) -> npt.NDArray[np.float64]:
+        """Sum some rows of some planes; it is used again for the next sum of this thread."""
+        if isinstance(block, np.ndarray):
+            return np.asarray(np.add.reduce(block[begin:end, band], axis=0, dtype=np.float64))
+        size = (band.stop - band.start, block.shape[2])
+        rows = getattr(self.local, "rows", None)
+        if rows is None or rows.shape != size:
+            rows = self.local.rows = np.empty(size, block.dtype)
+            self.local.total = np.empty(size)
+        total: npt.NDArray[np.float64] = self.local.total
+        for plane in range(begin, end):
+            block.source.read_rows(rows, block.first + plane, band.start)
+            if plane == begin:
+                np.copyto(total, rows)
+            else:
+                np.add(total, rows, out=total)
+        return total
+
+    def finish(self, index: int, done: Sequence[dict[int, Band]]) -> WindowSum:
         """Hand out a window's sum and forget it."""
-        if self.group[index] == index and not self._shared(index):
-            self.handed_out = self.totals.pop(index)
-            return WindowSum(self.handed_out)
-        total = self.handed_out = self.at_start.pop(index)
-        if index + 1 == len(self.starts) or self.group[index + 1] != self.group[index]:
-            self.spare.append(self.totals.pop(self.group[index]))
-        planes = self.starts[index] + self.count - self.starts[self.group[index]]
-        before = np.sqrt(sum(band.get(index, 0.0) for band in peaks))
-        error = planes * np.finfo(np.float64).eps * before
-        # Written so that a comparison with NaN leaves the sum in doubt.
-        return WindowSum(total, bool(error <= _SMALLEST_ERROR * np.sqrt(_power(total))))
-
-    def _shared(self, group: int) -> bool:
-        return group + 1 < len(self.starts) and self.group[group + 1] == group
+        group = self.group[index]
+        if index != group:
+            self.spare.append(self.at_start.pop(index))
+        if index + 1 == len(self.starts) or self.group[index + 1] != group:
+            self.spare.append(self.totals.pop(group))
+        least, greatest, earlier, power = np.array([band[index] for band in done]).T
+        with np.errstate(over="ignore", invalid="ignore"):
+            own, before = np.sqrt(power.sum()), np.sqrt(earlier.sum())
+            # The total at the window's end is no larger than its start and its own sum together.
+            largest = math.sqrt(2) * (before + own) if before != 0 else 0.0
+            planes = self.starts[index] + self.count - self.starts[group]
+            error = planes * np.finfo(np.float64).eps * largest
+            # Written so that a comparison with NaN leaves the sum in doubt.
+            trusted = bool(error <= _SMALLEST_ERROR * own)
+        return WindowSum(self.images.pop(index), float(least.min()), float(greatest.max()), trusted)
 
     def _runs(
-        self, first: int, planes: int, events: Sequence[tuple[int, int | None, int | None]]
+        self, first: int, planes: int, events: Sequence[Event]
     ) -> list[tuple[int, int, int, int | None, int | None]]:
         """Cut the chunk's planes where windows open and close.
 

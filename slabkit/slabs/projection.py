@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.accumulation import sum_windows, window_starts
+from slabkit.arrays.accumulation import UnreadPlanes, WindowSum, sum_windows, window_starts
 from slabkit.errors import InputError, warn
 from slabkit.tables import SLABS, make_table
 from slabkit.tomogram import Tomogram
@@ -175,8 +175,12 @@ def project_slabs(
     """
     plan = plan_slabs(tomogram, thickness=thickness, step=step, cover=cover, z_range=z_range)
     images = np.empty((len(plan.starts), *tomogram.shape[1:]), dtype=np.float32)
-    for index, image in iterate_slabs(tomogram, plan, reduce=reduce, invert=invert, jobs=jobs):
+    spare: list[npt.NDArray[np.float32]] = []
+    for index, image in iterate_slabs(
+        tomogram, plan, reduce=reduce, invert=invert, spare=spare, jobs=jobs
+    ):
         images[index] = image
+        spare.append(image)
     return images, slab_table(tomogram, plan, invert=invert)
 
 
@@ -243,6 +247,7 @@ def iterate_slabs(
     *,
     reduce: Reduction = "mean",
     invert: bool = False,
+    spare: list[npt.NDArray[np.float32]] | None = None,
     jobs: int = 1,
 ) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
     """Project slab after slab, reading each plane once.
@@ -258,6 +263,8 @@ def iterate_slabs(
     reduce : {"mean", "sum"}, optional
     invert : bool, optional
         Multiply by -1.
+    spare : list of ndarray, optional
+        Put images here that are needed no more: they are used again.
     jobs : int, optional
         Threads; the result does not depend on it.
 
@@ -276,13 +283,15 @@ def iterate_slabs(
     if reduce not in ("mean", "sum"):
         raise InputError(f"reduce must be 'mean' or 'sum', not {reduce!r}.")
     factor = (-1.0 if invert else 1.0) / (plan.count_vox if reduce == "mean" else 1)
-    sums = sum_windows(_chunks(tomogram, plan), plan.starts, plan.count_vox, jobs=jobs)
+    chunks = _chunks(tomogram, plan)
+    sums = sum_windows(chunks, plan.starts, plan.count_vox, factor=factor, spare=spare, jobs=jobs)
     blank = 0.0
     for index, window in enumerate(sums):
-        total = window.total if window.trusted else _direct_sum(tomogram, plan, index)
-        image = _finish(tomogram, plan, index, total, factor)
-        blank = max(blank, _blank_part(image))
-        yield index, image
+        if not window.trusted:
+            window = _direct_sum(tomogram, plan, index, factor)
+        _check_image(tomogram, plan, index, window)
+        blank = max(blank, _blank_part(window.image))
+        yield index, window.image
     if _MUCH_BLANK < blank < 1:
         warn(
             f"{tomogram.label}: up to {blank:.0%} of a slab's area is blank (one exact value from "
@@ -305,14 +314,22 @@ def _range_planes(tomogram: Tomogram, z_range: tuple[float, float] | None) -> tu
     return int(chosen[0]), int(chosen[-1]) + 1
 
 
-def _chunks(tomogram: Tomogram, plan: SlabPlan) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+def _chunks(
+    tomogram: Tomogram, plan: SlabPlan
+) -> Iterator[tuple[int, npt.NDArray[Any] | UnreadPlanes]]:
     """Read the planes that lie in slabs, some at a time, in order."""
     _, height, width = tomogram.shape
     plane_bytes = height * width * np.dtype(tomogram.data.dtype).itemsize
     planes = max(1, min(32, _CHUNK_BYTES // plane_bytes))
     first, last = plan.starts[0], plan.starts[-1] + plan.count_vox
+    source: Any = tomogram.data
+    by_rows = hasattr(source, "read_rows") and tomogram.fill_value is None
     for z in range(first, last, planes):
         start, stop = (z, 0, 0), (min(z + planes, last), height, width)
+        if by_rows:
+            source.read_ahead(z, stop[0])
+            yield z, UnreadPlanes(source, z, stop[0])
+            continue
         block = tomogram.read(start, stop)
         if tomogram.fill_value is not None:
             block = tomogram.check_finite(block, start)
@@ -327,25 +344,15 @@ def _blank_part(image: npt.NDArray[np.float32]) -> float:
     return most / sample.size if most >= _FEWEST_BLANK else 0.0
 
 
-def _direct_sum(tomogram: Tomogram, plan: SlabPlan, index: int) -> npt.NDArray[np.float64]:
+def _direct_sum(tomogram: Tomogram, plan: SlabPlan, index: int, factor: float) -> WindowSum:
     """Sum a slab from its own planes; for the rare one that a running total cannot give."""
     only = SlabPlan((plan.starts[index],), plan.count_vox, 0, 0, plan.voxel_size)
-    sums = sum_windows(_chunks(tomogram, only), only.starts, only.count_vox)
-    return next(iter(sums)).total
+    sums = sum_windows(_chunks(tomogram, only), only.starts, only.count_vox, factor=factor)
+    return next(iter(sums))
 
 
-def _finish(
-    tomogram: Tomogram,
-    plan: SlabPlan,
-    index: int,
-    total: npt.NDArray[np.float64],
-    factor: float,
-) -> npt.NDArray[np.float32]:
-    image = np.empty(total.shape, dtype=np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        np.multiply(total, factor, out=image, casting="same_kind")
-    least, greatest = float(image.min()), float(image.max())  # NaN if there is one
-    if not (math.isfinite(least) and math.isfinite(greatest)):
+def _check_image(tomogram: Tomogram, plan: SlabPlan, index: int, window: WindowSum) -> None:
+    if not (math.isfinite(window.least) and math.isfinite(window.greatest)):
         start = plan.starts[index]
         for z in range(start, start + plan.count_vox):
             corner = (z, 0, 0)
@@ -354,6 +361,5 @@ def _finish(
             f"{tomogram.label}: the projection of slab {index} exceeds the range of float32; use "
             "the mean, or scale the volume."
         )
-    if least == greatest:
-        warn(f"{tomogram.label}: slab {index} is constant ({least:g}): blank or padding.")
-    return image
+    if window.least == window.greatest:
+        warn(f"{tomogram.label}: slab {index} is constant ({window.least:g}): blank or padding.")

@@ -156,7 +156,12 @@ def _write_images(
 
     def images() -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
         for index, image in iterate_slabs(
-            tomogram, plan, reduce=options.reduce, invert=options.invert, jobs=frame.workers
+            tomogram,
+            plan,
+            reduce=options.reduce,
+            invert=options.invert,
+            spare=spare,
+            jobs=frame.workers,
         ):
             if sheet is not None:
                 every = max(1, len(image) // 512)
@@ -172,9 +177,11 @@ def _write_images(
             f"{start + plan.count_vox - 1} of {tomogram.name}"
         )
         write_mrc(files[index], image, plan.voxel_size, label=label)
+        spare.append(image)
 
     thumbnails: list[npt.NDArray[np.float32]] = []
     begun: list[Path] = []
+    spare: list[npt.NDArray[np.float32]] = []
     try:
         for _ in map_in_order(write, images(), background=True):
             pass

@@ -6,6 +6,8 @@ can be pickled (another process opens the file again).
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import threading
 import weakref
@@ -84,19 +86,34 @@ class FileVoxels:
         z, y, x = (start for start, _ in bounds)
         box = np.empty([max(0, stop - start) for start, stop in bounds], self.dtype)
         try:
-            file = self._file
-            if file is None:
-                with self._lock:
-                    file = self._file = self._file or self._opened()
+            file = self._file or self._kept_open()
             if box.size:
                 self._fill(box, z, y, x, file)
         except OSError as error:
-            raise InputError(
-                f"{self.path}: its voxels cannot be read ({error.strerror or error}); was the file "
-                "changed or moved after it was opened?"
-            ) from error
+            raise self._unreadable(error) from error
         box.flags.writeable = False
         return box
+
+    def read_rows(self, into: npt.NDArray[Any], plane: int, row: int) -> None:
+        """Fill an array of whole rows (row, x) with those of a plane, from one of them on."""
+        try:
+            file = self._file or self._kept_open()
+            self._read(file, into, (plane * self.shape[1] + row) * self.shape[2])
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def read_ahead(self, first: int, last: int) -> None:
+        """Ask the system to have planes ready, of each of which some rows will be read."""
+        plane = math.prod(self.shape[1:]) * self.dtype.itemsize
+        with contextlib.suppress(OSError, AttributeError):  # reading says what is wrong; macOS
+            file = self._file or self._kept_open()
+            begins = range(file.offset + first * plane, file.offset + last * plane, plane)
+            try:  # asking for what is in memory takes as long as a third of reading it
+                for begin in begins:
+                    os.preadv(file.handle, [bytearray(1)], begin, os.RWF_NOWAIT)
+            except OSError:
+                length = plane * len(begins)
+                os.posix_fadvise(file.handle, begins[0], length, os.POSIX_FADV_WILLNEED)
 
     def _fill(self, box: npt.NDArray[Any], z: int, y: int, x: int, file: OpenFile) -> None:
         """Read a box that begins at z, y, x in as few pieces as are not much larger than it."""
@@ -130,6 +147,17 @@ class FileVoxels:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.Lock()
+
+    def _unreadable(self, error: OSError) -> InputError:
+        return InputError(
+            f"{self.path}: its voxels cannot be read ({error.strerror or error}); was the file "
+            "changed or moved after it was opened?"
+        )
+
+    def _kept_open(self) -> OpenFile:
+        with self._lock:
+            self._file = file = self._file or self._opened()
+        return file
 
     def _opened(self) -> OpenFile:
         file = self._open()
