@@ -93,7 +93,7 @@ def ours(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     def kept(matched: MatchedImage, *arguments: Any) -> Any:
         result = highest_of(matched, *arguments)
         if len(maps) < job["searched"] * len(sets):
-            maps.append(result)
+            maps.append(np.where(result >= arguments[0], result, -2.0))  # right at these peaks
         return result
 
     with (

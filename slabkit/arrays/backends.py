@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from slabkit.arrays.exact import exponentiate, on_grid, times
+from slabkit.arrays.exact import exponentiate, on_grid
 from slabkit.errors import InputError, MissingDependencyError
 
 _COLUMNS = 2000  # that are transformed at a time, so that a processor's cache holds them
@@ -51,6 +51,10 @@ class Backend:
     def columns(self, table: Any, numbers: Any) -> Any:
         """Give some columns of a table."""
         return table.take(numbers, 1)
+
+    def joined(self, *tables: Any, axis: int = 0) -> Any:
+        """Put tables below or (axis 1) beside each other."""
+        return np.concatenate(tables, axis)
 
     def exponentiate(self, array: Any) -> None:
         """Replace an array by its exponential."""
@@ -117,10 +121,13 @@ class Backend:
         return found
 
     def irfft2(self, one: Any, other: Any, shape: Sequence[int]) -> Any:
-        """Give images ``shape`` of the products of half spectra, on the last two axes."""
+        """Give images ``shape`` of the products of half spectra, on the last two axes.
+
+        They differ a little between processors.
+        """
         from scipy.fft import irfft2
 
-        return irfft2(times(one, other), s=shape, overwrite_x=True)
+        return irfft2(one * other, s=shape, overwrite_x=True)
 
     def windows(self, image: Any, side: int) -> Any:
         """Give a view of all squares in an image, by the place of their first pixel."""
@@ -169,6 +176,14 @@ class TorchBackend(Backend):
     def highest(self, array: Any, axis: int) -> Any:
         """Give the maxima along an axis."""
         return array.amax(axis)
+
+    def columns(self, table: Any, numbers: Any) -> Any:
+        """Give some columns of a table."""
+        return table[:, numbers]
+
+    def joined(self, *tables: Any, axis: int = 0) -> Any:
+        """Put tables below or beside each other."""
+        return self.torch.cat(tables, axis)
 
     def absolute(self, array: Any) -> None:
         """Replace an array by its absolute values."""

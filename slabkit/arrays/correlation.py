@@ -5,10 +5,12 @@ at a place is the weighted covariance of the two over the product of their weigh
 deviations (Roseman 2003, Ultramicroscopy 94:225, there with a sharp mask). The image's local mean
 and standard deviation depend on the mask alone, so rotated templates share them.
 
-The image is correlated with the basis of the bank by FFT, tile by tile, and what is left for each
-template is a product of small matrices. The first coordinates hold most of each template;
-the others are used where the bound that the Cauchy-Schwarz inequality sets to them says that the
-coefficient can still reach the floor.
+What is looked for is peaks that reach a floor. First the image is correlated with the few most
+important dimensions of the bank's basis, by FFT, tile by tile. By the inequality of Cauchy and
+Schwarz the other dimensions add to a coefficient no more than the product of the two lengths that
+the first ones leave: most places cannot reach the floor, and the rest are bounded more closely by
+more dimensions, place by place. What may be a peak then is computed by products that are the same
+on every processor; the bounds allow for rounding (`_ROUNDING`).
 
 What takes the time runs on a `Backend`: transforming back, these products, and the highest of them.
 The bank goes there once. What is done once an image stays in NumPy.
@@ -18,24 +20,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import Backend
-from slabkit.arrays.exact import times
-from slabkit.arrays.peaks import parabola
+from slabkit.arrays.exact import product
+from slabkit.arrays.filters import image_moments
+from slabkit.arrays.lanczos import LANCZOS, lanczos_weights, moved_windows, whole_and_part
+from slabkit.arrays.peaks import EIGHT, FOUR, highest_beside, lowest_beside, parabola
 from slabkit.arrays.template_bank import Floats, Singles, TemplateBank
 
 Indices = npt.NDArray[np.int64]
 
 _LARGEST_TILE = 256  # pixels a side
-_LANCZOS = 4  # pixels either way
 _ASIDE = 0.25  # pixels between the places through which a parabola is laid
 _PAIRS = 2**14  # of templates and places
-_CHUNK = 1024  # places that are worked on at a time; they fit in a processor's cache
+_CHUNK = 1024  # places whose templates are compared at a time; they fit in a processor's cache
+_PATCHES = 2**17  # pixels under the mask that are worked on at a time
+_ROUNDING = 1e-5  # of a coefficient, where an image is as strong as it is on the whole
+# How long things take: to transform back, a pixel and dimension; to fetch what is under the mask,
+# a place and pixel; to multiply that, a place, pixel and dimension
+_TRANSFORM, _FETCH, _MULTIPLY = 6.0, 0.6, 0.02
 _DEVICE_BYTES = 32  # of a value that a device makes: spectra, their product, what its FFT takes
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Some more of a bank's dimensions, and what bounds the coefficients by all up to them."""
+
+    dimensions: slice
+    # Which rows of coordinates (the last: the length of the others) count for which templates how
+    # much, as `TemplateMatcher._highest` takes them
+    banks: list[tuple[Any, Any]]
+    tail: float  # the largest length of a template in the others
 
 
 class TemplateMatcher:
@@ -72,18 +92,56 @@ class TemplateMatcher:
         self._valid = [-(-n // count) for n, count in zip(shape, tiles, strict=True)]
         self._sides = [next_fast_len(n + 2 * reach, real=True) for n in self._valid]
         put = self._backend.put
-        self._spectra = put(self._kernel_spectra(bank.kernels))
-        self._kernels = self._backend.operand(bank.kernels.reshape(len(bank.kernels), -1).T)
-        self._coefficients = put(bank.coefficients)
         self._on_processor = type(self._backend) is Backend
-        self._parities: list[tuple[Indices, Any, Any]] = []
-        if bank.odd is not None:
-            pairs = bank.coefficients.reshape(-1, 2, bank.turns // 2, len(bank.odd))
-            half = pairs[:, 0].reshape(-1, len(bank.odd))
-            for odd in (False, True):
-                own = np.flatnonzero(bank.odd == odd)
-                self._parities.append((own, put(own), put(np.ascontiguousarray(half[:, own]))))
-        self._weight_spectrum = self._kernel_spectra(bank.weights[None])[0]
+        flat = bank.kernels.reshape(len(bank.kernels), -1)
+        inside = np.flatnonzero(bank.weights)
+        self._inside, self._flat = put(inside), put(flat.T)
+        self._kernels = self._backend.operand(flat[:, inside].T)
+        self._coefficients = put(bank.coefficients)
+        self._banks, _ = self._rows_and_coefficients(len(flat))
+        starts = (0, *bank.stages)
+        self._stages = [
+            _Stage(slice(start, stop), *self._rows_and_coefficients(stop))
+            for start, stop in zip(starts, bank.stages, strict=False)
+        ]
+        self._spectra: dict[int, Any] = {}
+        self._kernels_by_rows: Any = None
+        # Of the mask, for images that continue as their mirror images; see `slabkit.arrays.filters`
+        line = np.arange(-reach, reach + 1)
+        waves = [np.cos(np.pi / n * np.outer(np.arange(n), line)) for n in shape]
+        self._weight_transfer = product(product(waves[0], bank.weights), waves[1].T)
+
+    def _rows_and_coefficients(self, count: int) -> tuple[list[tuple[Any, Any]], float]:
+        """Give what bounds coefficients by the first dimensions and the length of the others."""
+        bank, put = self.bank, self._backend.put
+        own, others = bank.coefficients[:, :count], bank.coefficients[:, count:]
+        if count < len(bank.kernels):
+            others = np.linalg.norm(others, axis=1, keepdims=True)
+        longest = float(others.max(initial=0.0))
+        if bank.odd is None:
+            return [(slice(None), put(np.concatenate([own, others], axis=1)))], longest
+        # Half a turn changes the sign of odd coordinates only, and the better half has the higher
+        # sum: the even part and the size of the odd one.
+        first = np.arange(len(own)).reshape(-1, 2, bank.turns // 2)[:, 0].ravel()
+        own, others = own[first], others[first]
+        even, odd = np.flatnonzero(~bank.odd[:count]), np.flatnonzero(bank.odd[:count])
+        both = np.concatenate([own[:, even], others], axis=1)
+        even = np.append(even, np.arange(count, count + others.shape[1]))
+        return [(put(even), put(both)), (put(odd), put(own[:, odd]))], longest
+
+    def _by_rows(self) -> Any:
+        """Give the kernels, ready to be added up to those of templates."""
+        if self._kernels_by_rows is None:
+            kernels = self.bank.kernels.reshape(len(self.bank.kernels), -1)
+            self._kernels_by_rows = self._backend.operand(kernels)
+        return self._kernels_by_rows
+
+    def _spectra_of(self, dimensions: slice) -> Any:
+        """Give the conjugate spectra of some kernels; made when they are first asked for."""
+        if dimensions.start not in self._spectra:
+            spectra = self._kernel_spectra(self.bank.kernels[dimensions])
+            self._spectra[dimensions.start] = self._backend.put(spectra)
+        return self._spectra[dimensions.start]
 
     def _kernel_spectra(self, kernels: npt.NDArray[np.floating]) -> npt.NDArray[np.complexfloating]:
         from scipy.fft import rfft2
@@ -96,67 +154,40 @@ class TemplateMatcher:
         step = on_processor if self._on_processor else on_device
         return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
-    def image(self, image: Singles) -> MatchedImage:
-        """Prepare a finite image of float32, shape (y, x)."""
-        from scipy.fft import irfft2, rfft2
+    def image(self, image: Singles, moments: tuple[Floats, Floats] | None = None) -> MatchedImage:
+        """Prepare a finite image of float32, shape (y, x); ``moments``: its `image_moments`."""
+        from scipy.fft import idctn
 
-        reach = self.bank.reach_px
-        padded = _mirrored(image, reach)
-        spectra, variance = [], np.empty(self.shape)
-        for rows, columns, tile in self._tiles(padded):
-            spectra.append(rfft2(tile, s=self._sides))
-            height, width = rows.stop - rows.start, columns.stop - columns.start
-            double = tile.astype(np.float64)
-            mean, square = (
-                irfft2(times(rfft2(part, s=self._sides), self._weight_spectrum), s=self._sides)
-                for part in (double, double**2)
-            )
-            variance[rows, columns] = (square - mean**2)[:height, :width]
+        mean, square = (
+            idctn(spectrum * self._weight_transfer, norm="ortho", overwrite_x=True)
+            for spectrum in moments or image_moments(image)
+        )
+        variance = square - mean**2
         middle = float(np.median(variance))
         # Rounding leaves a little variance in a constant surround, which must not be divided by.
         smallest = max(1e-6 * float(variance.max()), 1e-30)
         deviation = np.sqrt(np.maximum(variance + self._softening**2 * middle, smallest))
-        return MatchedImage(self, padded, spectra, deviation.astype(np.float32))
+        # Again and again, should it be small
+        padded = np.pad(image, self.bank.reach_px, mode="symmetric")
+        rms = math.sqrt(float(np.einsum("ij,ij->", image, image, dtype=np.float64)) / image.size)
+        strength = np.sqrt(np.maximum(square, 0)) + rms
+        return MatchedImage(
+            self,
+            padded,
+            deviation.astype(np.float32),
+            np.maximum(variance / deviation**2, 0).astype(np.float32),
+            (_ROUNDING * (1 + strength / deviation)).astype(np.float32),
+        )
 
-    def _highest_bounded(self, planes: Any, floor: Singles) -> Singles:
-        """Give the highest coefficients of a tile by its coordinates, (dimensions, y, x)."""
-        bank, backend, first = self.bank, self._backend, self.bank.first
-        count, *shape = planes.shape
-        coordinates = planes.reshape(count, -1)
-        floor = floor.ravel()
-        # No coefficient exceeds the length of the coordinates.
-        length = np.sqrt(backend.get(backend.sum_of_products(coordinates, coordinates, 0)))
-        places = np.flatnonzero(length + np.float32(1e-5) >= floor)
-        if first < count and len(places):
-            some = coordinates if len(places) == len(floor) else coordinates[:, backend.put(places)]
-            bound = backend.get(self._highest(some[:first]))
-            others = some[first:]
-            rest = np.sqrt(backend.get(backend.sum_of_products(others, others, 0)))
-            bound += np.float32(bank.tail) * rest + np.float32(1e-5)
-            places = places[bound >= floor[places]]
-        if len(places) < len(floor):
-            places = _with_neighbours(places, shape)
-        result = np.full(coordinates.shape[1], -2.0, dtype=np.float32)
-        some = coordinates[:, backend.put(places)]
-        result[places] = backend.get(self._highest(some, exact=self._on_processor))
-        return result.reshape(shape)
+    def _highest(self, coordinates: Any, exact: bool = False, stage: _Stage | None = None) -> Any:
+        """Give the highest product with a template.
 
-    def _highest(self, coordinates: Any, exact: bool = False) -> Any:
-        """Give the highest product with a template, by its first coordinates.
-
+        Or with a stage what no coefficient exceeds, the last row being the length of the others.
         ``exact``, on the processor: the same on every one.
         """
-        used, count = coordinates.shape
+        count = coordinates.shape[1]
         result = self._backend.empty((count,))
-        # Half a turn changes the sign of odd coordinates only, and the better half has the higher
-        # sum: the even part and the size of the odd one.
-        banks = [
-            (own[:kept], coefficients[:, :kept])
-            for kept, own, coefficients in (
-                (int(np.searchsorted(numbers, used)), own, coefficients)
-                for numbers, own, coefficients in self._parities
-            )
-        ] or [(slice(None), self._coefficients[:, :used])]
+        banks = stage.banks if stage else self._banks
         for part in self._chunks(count, len(banks[0][1]), _CHUNK):
             some = (
                 coordinates[:, part].astype(np.float32, copy=False)
@@ -202,11 +233,15 @@ class MatchedImage:
         self,
         matcher: TemplateMatcher,
         padded: Singles,
-        spectra: list[npt.NDArray[np.complex64]],
         deviation: Singles,
+        square: Singles,
+        rounding: Singles,
     ) -> None:
-        self._matcher, self._padded, self._spectra = matcher, padded, spectra
+        self._matcher, self._padded = matcher, padded
         self.deviation = deviation
+        # What is under the mask has this squared length, of which the bank's basis shows a part
+        self._square = square
+        self._rounding = rounding  # how far other sums of products may lie from those of `at`
 
     def highest_at(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Singles:
         """Give the highest coefficients that `at` gives."""
@@ -220,7 +255,7 @@ class MatchedImage:
 
     def _deviation_at(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Singles:
         row, column = (
-            _whole_and_part(place, n)[0]
+            whole_and_part(place, n)[0]
             for place, n in zip((y, x), self.deviation.shape, strict=True)
         )
         return np.asarray(self.deviation[row, column])
@@ -258,68 +293,179 @@ class MatchedImage:
         """Give where, within half a pixel of places, a template correlates best, by parabolas."""
         from scipy.ndimage import map_coordinates
 
-        backend, coefficients = self._matcher._backend, self._matcher._coefficients
+        matcher = self._matcher
+        backend, side = matcher._backend, len(matcher.bank.weights)
         start_y, start_x = (np.asarray(place, dtype=np.float64) for place in (y, x))
-
-        def values(down: float, right: float) -> Floats:
-            places = start_y + down, start_x + right
-            result = np.empty(len(start_y))
-            for part, coordinates in self._coordinates(*places):
-                own = coefficients[backend.put(template[part])]
-                result[part] = backend.get(backend.sum_of_products(coordinates, own, 1))
-            return np.asarray(
-                result / map_coordinates(self.deviation, places, order=1, mode="nearest"),
-                dtype=np.float64,
+        (row, down), (column, right) = (
+            whole_and_part(place, n) for place, n in zip((y, x), self.deviation.shape, strict=True)
+        )
+        tried = [(0.0, 0.0), (-_ASIDE, 0.0), (_ASIDE, 0.0), (0.0, -_ASIDE), (0.0, _ASIDE)]
+        values = np.empty((len(tried), len(row)))
+        for part, patches in self._patches(row, column, LANCZOS + 1, 0):
+            some = patches.shape[0]
+            kernels = backend.product(
+                matcher._coefficients[backend.put(template[part])], matcher._by_rows()
             )
+            # Sums along the rows that the kernel has, for all places along x; one shift along y
+            # serves several along x.
+            moved: dict[float, list[Any]] = {}
+            for number, (below, beside) in enumerate(tried):
+                if below not in moved:
+                    weights = backend.put(lanczos_weights(down[part] + below, LANCZOS + 1))
+                    rows = moved_windows(patches, weights, 1)
+                    if matcher._on_processor:
+                        rows = rows.astype(np.float64)
+                    moved[below] = [
+                        backend.sum_of_products(
+                            kernels, rows[:, :, tap : tap + side].reshape(some, -1), 1
+                        )
+                        for tap in range(rows.shape[2] - side + 1)
+                    ]
+                weights = lanczos_weights(right[part] + beside, LANCZOS + 1)
+                values[number, part] = sum(
+                    weights[:, tap] * backend.get(one) for tap, one in enumerate(moved[below])
+                )
+        for number, (below, beside) in enumerate(tried):
+            places = start_y + below, start_x + beside
+            values[number] /= map_coordinates(self.deviation, places, order=1, mode="nearest")
+        centre, *others = values
+        moves = []
+        for before, after in (others[:2], others[2:]):
+            shift, _, _ = parabola(before, centre, after)
+            moves.append(np.clip(_ASIDE * shift, -0.5, 0.5))
+        return start_y + moves[0], start_x + moves[1]
 
-        centre = values(0, 0)
-        moved = []
-        for down, right in ((_ASIDE, 0.0), (0.0, _ASIDE)):
-            shift, _, _ = parabola(values(-down, -right), centre, values(down, right))
-            moved.append(np.clip(_ASIDE * shift, -0.5, 0.5))
-        return start_y + moved[0], start_x + moved[1]
+    def _patches(
+        self, row: Indices, column: Indices, around: int, values: int
+    ) -> Iterator[tuple[slice, Any]]:
+        """Give what is under the mask and ``around`` it, (places, y, x), by chunks.
+
+        Of each place ``values`` values are made.
+        """
+        matcher = self._matcher
+        backend = matcher._backend
+        wide = len(matcher.bank.weights) + 2 * around
+        continued = np.pad(self._padded, around, mode="edge") if around else self._padded
+        windows = backend.windows(backend.put(continued), wide)
+        for part in matcher._chunks(len(row), max(wide**2, values), _PATCHES // wide**2 + 1):
+            yield part, windows[backend.put(row[part]), backend.put(column[part])]
 
     def _coordinates(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Iterator[tuple[slice, Any]]:
         """Give coordinates in the bank's basis, by chunks of shape (places, dimensions)."""
         matcher = self._matcher
         backend, bank = matcher._backend, matcher.bank
-        side = len(bank.weights)
         (row, down), (column, right) = (
-            _whole_and_part(place, n) for place, n in zip((y, x), self.deviation.shape, strict=True)
+            whole_and_part(place, n) for place, n in zip((y, x), self.deviation.shape, strict=True)
         )
         between = bool(down.any() or right.any())
-        around = _LANCZOS if between else 0
-        wide = side + 2 * around
-        continued = np.pad(self._padded, around, mode="edge")
-        windows = backend.windows(backend.put(continued), wide)
-        values = max(wide**2, len(bank.coefficients))
-        for part in matcher._chunks(len(row), values, _CHUNK):
-            patches = windows[backend.put(row[part]), backend.put(column[part])]
+        around = LANCZOS if between else 0
+        for part, patches in self._patches(row, column, around, len(bank.coefficients)):
             if between:
                 for axis, away in ((1, down[part]), (2, right[part])):
-                    patches = _moved(patches, backend.put(_lanczos_weights(away)), axis)
-            yield part, backend.product(patches.reshape(-1, side * side), matcher._kernels)
+                    patches = moved_windows(patches, backend.put(lanczos_weights(away)), axis)
+            inside = patches.reshape(-1, bank.weights.size)[:, matcher._inside]
+            yield part, backend.product(inside, matcher._kernels)
 
     def highest(self, floor: float | Singles = -np.inf) -> Singles:
         """Give the highest coefficient over all templates at every place, shape (y, x).
 
-        Right wherever it is ``floor`` or more, and next to such a place; elsewhere right or -2.
+        Right at peaks (of eight neighbours) that reach ``floor``, and beside them in row and
+        column; elsewhere it may be lower than right, so that no other place is such a peak. Right
+        everywhere without a floor.
         """
+        floors = np.broadcast_to(np.asarray(floor, dtype=np.float32), self.deviation.shape)
+        if np.isneginf(floors).all():
+            return self.highest_at(*np.indices(floors.shape).reshape(2, -1)).reshape(floors.shape)
+        upper = np.sqrt(self._square) + self._rounding
+        lower = np.full(floors.shape, -2.0, dtype=np.float32)
+        for rows, columns, tile in self._matcher._tiles(self._padded):
+            self._bound((rows, columns), tile, upper, lower, floors)
+        known = np.zeros(floors.shape, dtype=bool)
+
+        def settle(wanted: npt.NDArray[np.bool_]) -> None:
+            places = np.nonzero(wanted & ~known)
+            upper[places] = lower[places] = self.highest_at(*places)
+            known[places] = True
+
+        settle((lower > -2) & (upper >= floors) & (upper >= highest_beside(lower)))
+        peaks = known & (lower >= floors) & (lower >= highest_beside(lower))
+        settle(lowest_beside(peaks, lower, EIGHT) <= upper)
+        peaks &= lower >= highest_beside(lower)
+        settle(lowest_beside(peaks, lower, FOUR) < np.inf)
+        return lower
+
+    def _bound(
+        self,
+        where: tuple[slice, slice],
+        tile: Singles,
+        upper: Singles,
+        lower: Singles,
+        floors: Singles,
+    ) -> None:
+        """Bound the coefficients of a tile, more closely where they still may reach the floor."""
         matcher = self._matcher
-        backend, sides, count = matcher._backend, matcher._sides, len(matcher.bank.kernels)
-        result = np.empty(matcher.shape, dtype=np.float32)
-        floors = np.broadcast_to(np.float32(floor), matcher.shape)
-        pieces = zip(matcher._tiles(self._padded), self._spectra, strict=True)
-        for (rows, columns, _), spectrum in pieces:
-            height, width = rows.stop - rows.start, columns.stop - columns.start
-            spectrum = backend.put(spectrum)
-            planes = backend.empty((count, height, width))
+        backend = matcher._backend
+        row, column = np.nonzero(upper[where] >= floors[where])
+        # Of the places: deviation, squared length, rounding, floor
+        of_places = [
+            each[where][row, column]
+            for each in (self.deviation, self._square, self._rounding, floors)
+        ]
+        known: Any = None
+        for stage in matcher._stages:
+            deviation, square, rounding, floor = of_places
+            highest = np.empty(len(row), dtype=np.float32)
+            kept, left = [], []
+            for part, own in self._coordinates_in_tile(tile, row, column, stage.dimensions):
+                own /= backend.put(deviation[part])
+                if known is not None:
+                    own = backend.joined(known[:, part], own)
+                every = own
+                if stage.tail:
+                    used = backend.get(backend.sum_of_products(own, own, 0))
+                    # Rounding must not hide what is left.
+                    rest = np.sqrt(np.maximum(square[part] - used, 0) + np.float32(1e-6))
+                    every = backend.joined(own, backend.put(rest[None]))
+                highest[part] = backend.get(matcher._highest(every, stage=stage))
+                if stage.tail:
+                    keep = np.flatnonzero(highest[part] + rounding[part] >= floor[part])
+                    kept.append(keep + part.start)
+                    left.append(backend.columns(own, backend.put(keep)))
+            upper[where][row, column] = highest + rounding
+            if not kept:
+                lower[where][row, column] = highest - rounding
+                return
+            keep = np.concatenate(kept)
+            row, column, known = row[keep], column[keep], backend.joined(*left, axis=1)
+            of_places = [each[keep] for each in of_places]
+
+    def _coordinates_in_tile(
+        self, tile: Singles, row: Indices, column: Indices, dimensions: slice
+    ) -> Iterator[tuple[slice, Any]]:
+        """Give some coordinates, times deviations, at places, by chunks: (dimensions, places)."""
+        matcher = self._matcher
+        backend, sides, pixels = matcher._backend, matcher._sides, matcher.bank.weights.size
+        count = dimensions.stop - dimensions.start
+        values = max(pixels, len(matcher.bank.coefficients))
+        chunks = matcher._chunks(len(row), values, min(_CHUNK, _PATCHES // pixels + 1))
+        if count * math.prod(sides) * _TRANSFORM < len(row) * pixels * (_FETCH + _MULTIPLY * count):
+            from scipy.fft import rfft2
+
+            spectrum = backend.put(rfft2(tile, s=sides))
+            spectra = matcher._spectra_of(dimensions)
+            place = backend.put(row * sides[1] + column)
+            found = backend.empty((count, len(row)))
             for part in matcher._chunks(count, math.prod(sides), 1):
-                whole = backend.irfft2(spectrum, matcher._spectra[part], sides)
-                planes[part] = whole[:, :height, :width]
-            planes /= backend.put(self.deviation[rows, columns])
-            result[rows, columns] = matcher._highest_bounded(planes, floors[rows, columns])
-        return result
+                whole = backend.irfft2(spectrum, spectra[part], sides)
+                found[part] = backend.columns(whole.reshape(len(whole), -1), place)
+            for part in chunks:
+                yield part, found[:, part]
+            return
+        kernels = matcher._flat[:, dimensions]
+        windows = backend.windows(backend.put(tile), len(matcher.bank.weights))
+        for part in chunks:
+            patches = windows[backend.put(row[part]), backend.put(column[part])]
+            yield part, (patches.reshape(-1, pixels) @ kernels).T
 
 
 def _settled(
@@ -346,52 +492,3 @@ def _settled(
         ]
         value[some] = parts[0] + (np.abs(parts[1]) if len(parts) > 1 else 0)
     return template, place, value
-
-
-def _with_neighbours(places: Indices, shape: list[int]) -> Indices:
-    """Add the places beside some of a tile: peaks are refined from them.
-
-    And those on the border, which another tile may need.
-    """
-    wanted = np.zeros(math.prod(shape), dtype=bool)
-    wanted[places] = True
-    wanted = wanted.reshape(shape)
-    for axis in (0, 1):
-        into, of = np.moveaxis(wanted, axis, 0), np.moveaxis(wanted.copy(), axis, 0)
-        into[1:] |= of[:-1]
-        into[:-1] |= of[1:]
-        into[[0, -1]] = True
-    return np.flatnonzero(wanted)
-
-
-def _whole_and_part(place: npt.ArrayLike, length: int) -> tuple[Indices, Floats]:
-    """Split places along an axis of ``length`` pixels into the nearest pixel and the rest."""
-    exact = np.asarray(place, dtype=np.float64)
-    whole = np.clip(np.floor(exact + 0.5), 0, length - 1).astype(np.int64)
-    return whole, np.clip(exact - whole, -1, 1)
-
-
-def _lanczos_weights(part: Floats) -> Singles:
-    """Give what each of the pixels about a place counts, as far as it lies from the nearest."""
-    away = np.arange(-_LANCZOS, _LANCZOS + 1) - part[:, None]
-    weights = np.where(np.abs(away) < _LANCZOS, np.sinc(away) * np.sinc(away / _LANCZOS), 0)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-def _moved(windows: Any, weights: Any, axis: int) -> Any:
-    """Interpolate windows along an axis; they lose `_LANCZOS` pixels at either end."""
-    length = windows.shape[axis] - 2 * _LANCZOS
-    total: Any = None
-    for tap in range(2 * _LANCZOS + 1):
-        shifted = windows[(slice(None),) * axis + (slice(tap, tap + length),)]
-        part_of_it = weights[:, tap, None, None] * shifted
-        if total is None:
-            total = part_of_it
-        else:
-            total += part_of_it
-    return total
-
-
-def _mirrored(image: Singles, reach: int) -> Singles:
-    """Continue an image as its mirror image; again and again, should it be small."""
-    return np.pad(image, reach, mode="symmetric")

@@ -66,6 +66,14 @@ def cosine_spectrum(image: Image, binned: tuple[int, int]) -> Image:
     return np.asarray(spectrum * np.float32(scale), dtype=np.float32)
 
 
+def image_moments(image: Image) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Give the cosine spectra of an image and of its square, from which all masks take averages."""
+    from scipy.fft import dctn
+
+    exact = image.astype(np.float64)
+    return dctn(exact, norm="ortho"), dctn(exact**2, norm="ortho")
+
+
 def cropped_spectrum(spectrum: Image, binned: tuple[int, int]) -> Image:
     """Give the spectrum (from `cosine_spectrum`) of the same image on a still coarser grid."""
     if binned == spectrum.shape:

@@ -20,6 +20,12 @@ _NEIGHBOURS = sorted(
     (steps for steps in product((-1, 0, 1), repeat=3) if any(steps)), key=lambda s: np.abs(s).sum()
 )
 
+FOUR = ((0, 1), (0, -1), (1, 0), (-1, 0))
+"""Steps to the neighbours of a pixel in row and column."""
+
+EIGHT = (*FOUR, (1, 1), (1, -1), (-1, 1), (-1, -1))
+"""Steps to all neighbours of a pixel."""
+
 
 @dataclass(frozen=True)
 class Peaks:
@@ -216,4 +222,30 @@ def _elongation(curve_y: Floats, curve_x: Floats, mixed: Floats) -> Floats:
     smaller = middle - spread
     result = np.full(middle.shape, np.inf)
     np.divide(middle + spread, smaller, out=result, where=smaller > 0)
+    return result
+
+
+def highest_beside(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Give the highest of each pixel and its eight neighbours."""
+    for axis in (0, 1):
+        of = np.moveaxis(values, axis, 0)
+        values = values.copy()
+        into = np.moveaxis(values, axis, 0)
+        np.maximum(into[1:], of[:-1], out=into[1:])
+        np.maximum(into[:-1], of[1:], out=into[:-1])
+    return values
+
+
+def lowest_beside(
+    wanted: npt.NDArray[np.bool_],
+    values: npt.NDArray[np.float32],
+    steps: tuple[tuple[int, int], ...],
+) -> npt.NDArray[np.float32]:
+    """Give the lowest of the values of wanted pixels that a pixel is beside; infinite: of none."""
+    rows, columns = np.nonzero(wanted)
+    result = np.full(wanted.shape, np.inf, dtype=np.float32)
+    for down, right in steps:
+        row, column = rows + down, columns + right
+        inside = (row >= 0) & (row < wanted.shape[0]) & (column >= 0) & (column < wanted.shape[1])
+        np.minimum.at(result, (row[inside], column[inside]), values[rows, columns][inside])
     return result

@@ -21,7 +21,7 @@ DEFAULT_TOLERANCE = 0.02
 """Largest error of a coefficient (they lie between -1 and 1) by leaving out dimensions:
 one hundredth of their range. Most are far below it."""
 
-_FIRST_TOLERANCE = 0.1  # of the coordinates that are used everywhere
+_STAGES = (0.3, 0.15)  # largest lengths of what the first and the second coordinates leave out
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ class TemplateBank:
     # Shape (templates, dimensions); coordinates of the templates, of length 1 less what was left
     # out
     coefficients: Singles
-    first: int  # this many dimensions hold every template to `_FIRST_TOLERANCE`
-    tail: float  # largest length of a template in the other dimensions
+    # So many dimensions are used one after the other, the last being all: what the first leave of a
+    # template is no longer than `_STAGES`
+    stages: tuple[int, ...]
     # Largest length of a template in the dimensions left out: the largest error of a coefficient
     residual: float
     # Shape (dimensions,); which dimensions change sign when a template is turned by half a turn
@@ -90,18 +91,17 @@ def compress_templates(
     def enough(limit: float) -> int:
         return min(int(np.count_nonzero(longest > limit)) + 1, len(longest))
 
-    count, first = enough(tolerance), enough(max(_FIRST_TOLERANCE, tolerance))
+    count = enough(tolerance)
+    stages = sorted({count, *(enough(max(limit, tolerance)) for limit in _STAGES)})
     kernels = np.zeros((count, weights.size), dtype=np.float32)
     kernels[:, inside] = directions[:, :count].T * root
     coefficients = coordinates[:, :count].astype(np.float32)
     odd = None if odd is None else odd[:count]
-    tail = float(np.linalg.norm(coefficients[:, first:], axis=1).max(initial=0.0))
     return TemplateBank(
         weights,
         kernels.reshape(count, *weights.shape),
         coefficients,
-        first,
-        tail,
+        tuple(stages),
         float(longest[count - 1]),
         odd,
         turns,

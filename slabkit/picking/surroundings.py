@@ -86,6 +86,32 @@ class Smoothed:
         y, x, _ = self._on_grid(y_px, x_px)
         return MirroredImage(self.image, 1.0).at(y, x)
 
+    def on_lines(self, y_px: Floats, x_px: Floats) -> Floats:
+        """Give what `at` gives where rows and columns of the image (pixels) meet."""
+        y, x, _ = self._on_grid(y_px, x_px)
+        values = self.image.astype(np.float64)
+        for axis, place in ((1, x), (0, y)):
+            whole = np.floor(place).astype(np.int64)
+            part = np.expand_dims(place - whole, 1 - axis)
+            one, other = (
+                values.take(np.clip(whole + step, 0, values.shape[axis] - 1), axis)
+                for step in (0, 1)
+            )
+            values = one + part * (other - one)
+        return values.astype(np.float32).astype(np.float64)
+
+    def highest_near(self, y_px: Floats, x_px: Floats, reach: float) -> Floats:
+        """Give what `at` does not exceed within ``reach`` (pixels) of places, down and across."""
+        from scipy.ndimage import maximum_filter
+
+        y, x, _ = self._on_grid(y_px, x_px)
+        size, nearest = [], []
+        for place, n, m in zip((y, x), self.shape, self.image.shape, strict=True):
+            size.append(2 * math.ceil(0.5 + reach * m / n) + 1)
+            nearest.append(np.clip(np.floor(place + 0.5), 0, m - 1).astype(np.int64))
+        highest = maximum_filter(self.image, size)[nearest[0], nearest[1]]
+        return np.asarray(highest, dtype=np.float64)
+
     def evenness(self, y_px: Floats, x_px: Floats, diameter: Floats) -> Floats:
         """Give `slabkit.arrays.peaks.evenness` at blobs (Å) at places of the image (pixels)."""
         y, x, pixel_size = self._on_grid(y_px, x_px)

@@ -52,7 +52,6 @@ from slabkit.picking.template_search import (
     Whitening,
     in_plane_angles,
     pooled_noise,
-    spread,
 )
 from slabkit.picking.template_views import map_templates
 from slabkit.tables import PICKS2D, empty_table
@@ -334,8 +333,7 @@ def _select_matches(
     pixel_size: float,
 ) -> TemplateMatches:
     """Give the candidates of one image that pass the limits, best first."""
-    middle, deviation = noise.middle[one.set_number], noise.deviation[one.set_number]
-    score = (spread(one.correlation) - middle) / deviation
+    score = noise.score(one.correlation, one.set_number)
     rows = np.flatnonzero(score >= limits.lowest)
     score = score[rows]
     if not limits.correlation_only:

@@ -19,11 +19,13 @@ from slabkit.arrays.filters import (
     cosine_spectrum,
     cropped_spectrum,
     filtered_image,
+    image_moments,
 )
 from slabkit.arrays.padding import without_padding
-from slabkit.arrays.peaks import find_peaks
+from slabkit.arrays.peaks import Peaks, find_peaks
 from slabkit.arrays.template_bank import compress_templates, soft_disc
 from slabkit.errors import InputError
+from slabkit.picking.slab_images import LOWEST_SCORE
 from slabkit.picking.surroundings import SearchGrid, Smoothed, finer_shape, line_filter, rim_filter
 from slabkit.picking.template_images import FALL, Templates, rim_diameters
 from slabkit.units import Contrast, protein_sign
@@ -86,6 +88,11 @@ class Noise:
     contrast_middle: Floats
     contrast_deviation: Floats
 
+    def score(self, correlation: Floats, set_number: int | Indices) -> Floats:
+        """Give coefficients of sets of templates in standard deviations."""
+        middle, deviation = self.middle[set_number], self.deviation[set_number]
+        return np.asarray((spread(np.minimum(correlation, 1.0)) - middle) / deviation)
+
 
 def pooled_noise(sampled: Sequence[SampledImage], sets: int, rims: int) -> Noise:
     """Measure the noise of each set of templates and each rim, over all images."""
@@ -122,6 +129,7 @@ _SOFTENING = 0.5  # see `TemplateMatcher`
 _WHITENING = 0.5  # power of the slabs' amplitudes that is divided by
 _NOISE_SAMPLES = 4096  # an image
 _LOOSE = 0.8  # of the threshold: what a place must be able to reach to be a candidate
+_ROUNDED = 1 - 1e-4
 _RINGS = 64  # of the spectrum
 
 
@@ -257,7 +265,10 @@ class TemplateSearch:
         if spectrum is not None:
             filtered = self._filtered(spectrum)
             rows, columns = self.grid.sample_places(padding, _NOISE_SAMPLES)
-            samples = [each.image(filtered).highest_at(rows, columns) for each in self._matchers]
+            moments = image_moments(filtered)
+            samples = [
+                each.image(filtered, moments).highest_at(rows, columns) for each in self._matchers
+            ]
             places = self.grid.on_image(rows, columns)
             contrasts = [rim(spectrum).at(*places) * unit for rim in self._rims]
         return SampledImage(spectrum, unit, padding, samples, contrasts)
@@ -269,21 +280,28 @@ class TemplateSearch:
         if image.spectrum is None:
             return _joined([], self._rim_diameter, None, 1.0)
         filtered = self._filtered(image.spectrum)
+        moments = image_moments(filtered)
         contrasts = [rim(image.spectrum) for rim in self._rims]
         parts = []
         first = 0
         for number, (one, matcher, rim_of) in enumerate(
             zip(self._templates, self._matchers, self._rim_of, strict=True)
         ):
-            matched = matcher.image(filtered)
+            matched = matcher.image(filtered, moments)
             rims = [] if correlation_only else np.unique(rim_of).tolist()
-            floor = self._floor(noise, number, {rim: contrasts[rim] for rim in rims}, image.unit)
+            own = {rim: contrasts[rim] for rim in rims}
+            standing_out = self._standing_out(noise, own, image.unit) if own else None
+            floor = self._floor(noise, number, standing_out)
             highest = matched.highest(floor)
             peaks = find_peaks(np.stack([highest - 1, highest, highest - 1]), float(floor.min()))
             _, whole_y, whole_x = peaks.whole
             keep = highest[whole_y, whole_x] >= floor[whole_y, whole_x]
             if image.padding is not None:
                 keep &= ~image.padding[self.grid.nearest_pixels(whole_y, whole_x)]
+            score = noise.score(peaks.value, number)
+            most = score if standing_out is None else self._most(standing_out, peaks)
+            lowest = max(self.threshold, LOWEST_SCORE)
+            keep &= (score >= lowest) & (score * np.clip(most, 0, score) >= _ROUNDED * lowest**2)
             best = matched.at(peaks.y[keep], peaks.x[keep])[1]
             peak_y, peak_x = matched.refined(peaks.y[keep], peaks.x[keep], best)
             y_px, x_px = self.grid.on_image(peak_y, peak_x)
@@ -310,9 +328,21 @@ class TemplateSearch:
     def _filtered(self, spectrum: Image) -> Image:
         return filtered_image(cropped_spectrum(spectrum, self.binned), self._transfer)
 
-    def _floor(
-        self, noise: Noise, number: int, contrasts: dict[int, Smoothed], unit: float
-    ) -> Image:
+    def _standing_out(self, noise: Noise, contrasts: dict[int, Smoothed], unit: float) -> Smoothed:
+        """Give the contrast (in standard deviations) at the rim where it is the highest."""
+        each = [
+            (one.image * unit - noise.contrast_middle[rim]) / noise.contrast_deviation[rim]
+            for rim, one in contrasts.items()
+        ]
+        return Smoothed(np.max(each, axis=0).astype(np.float32), self.shape, self.pixel_size)
+
+    def _most(self, standing_out: Smoothed, peaks: Peaks) -> Floats:
+        """Give what the contrasts of peaks do not exceed, wherever they will be refined to."""
+        _, y, x = peaks.whole
+        reach = max(n / m for n, m in zip(self.shape, self.binned, strict=True))
+        return standing_out.highest_near(*self.grid.on_image(y, x), reach)
+
+    def _floor(self, noise: Noise, number: int, standing_out: Smoothed | None) -> Image:
         """Give the coefficients of a set below which a place cannot become a candidate.
 
         A score is no more than the geometric mean of the coefficient's and the contrast's, in
@@ -322,16 +352,9 @@ class TemplateSearch:
 
         lowest = _LOOSE * max(self.threshold, 0.0)
         needed = np.full(self.binned, lowest)
-        if contrasts and lowest > 0:
+        if standing_out is not None and lowest > 0:
             y, x = self.grid.on_image(*(np.arange(n, dtype=np.float64) for n in self.binned))
-            standing_out = [
-                (each.image * unit - noise.contrast_middle[rim]) / noise.contrast_deviation[rim]
-                for rim, each in contrasts.items()
-            ]
-            highest = Smoothed(
-                np.max(standing_out, axis=0).astype(np.float32), self.shape, self.pixel_size
-            )
-            there = highest.at(np.repeat(y, len(x)), np.tile(x, len(y))).reshape(self.binned)
+            there = standing_out.on_lines(y, x)
             there = maximum_filter(there, 3)  # a peak may move by a part of a pixel
             needed = np.maximum(lowest, lowest**2 / np.maximum(there, 1e-6))
         middle, deviation = noise.middle[number], noise.deviation[number]
