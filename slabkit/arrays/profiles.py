@@ -126,7 +126,7 @@ def _fill(chunks: list[_Chunk], read_planes: ReadPlanes, block_planes: int, jobs
     last = max(chunk.last for chunk in chunks)
     for begin in range(first, last, block_planes):
         end = min(begin + block_planes, last)
-        binned = _binned(read_planes(begin, end), {chunk.binning for chunk in chunks})
+        binned = _binned(read_planes(begin, end), {chunk.binning for chunk in chunks}, jobs)
 
         def add(chunk: _Chunk, begin: int = begin, end: int = end, binned: Any = binned) -> None:
             chunk.add(binned[chunk.binning], begin, end)
@@ -135,10 +135,13 @@ def _fill(chunks: list[_Chunk], read_planes: ReadPlanes, block_planes: int, jobs
             pass
 
 
-def _binned(planes: npt.NDArray[Any], binnings: Iterable[int]) -> dict[int, npt.NDArray[Any]]:
-    """Average planes over squares of voxels, of each size asked for.
+def _binned(
+    planes: npt.NDArray[Any], binnings: Iterable[int], jobs: int
+) -> dict[int, npt.NDArray[Any]]:
+    """Average planes over squares of voxels, of each size asked for: ``(y, x, z)``.
 
-    The last rows and columns may be left out.
+    The last rows and columns may be left out. Boxes are cut out of averages along z, at half the
+    cost; as single voxels do not repay it, of these the planes stay as they are.
     """
     depth, height, width = planes.shape
     found = {
@@ -148,13 +151,19 @@ def _binned(planes: npt.NDArray[Any], binnings: Iterable[int]) -> dict[int, npt.
     }
     # Sums of bytes over 11 × 11 voxels are below 2**15; they are exact, and can be summed further.
     short = planes.dtype.itemsize == 1 and max(found, default=0) <= 11
-    for z, plane in enumerate(planes if found else ()):
-        sums = {1: plane.astype(np.int16 if short else np.float32, copy=False)}
+
+    def average(z: int) -> None:
+        sums = {1: planes[z].astype(np.int16 if short else np.float32, copy=False)}
         for binning, averages in sorted(found.items()):
             part = max(one for one in sums if binning % one == 0) if short else 1
             sums[binning] = _summed(sums[part], binning // part, averages.shape[1:])
-            np.divide(sums[binning], binning**2, out=averages[z])
-    return {1: planes, **found}
+            # As float32 first, which is exact: a division of whole numbers is slow.
+            np.divide(sums[binning].astype(np.float32, copy=False), binning**2, out=averages[z])
+
+    for _ in map_in_order(average, range(depth if found else 0), jobs):
+        pass
+    along_z = {n: np.ascontiguousarray(found.pop(n).transpose(1, 2, 0)) for n in list(found)}
+    return {1: planes.transpose(1, 2, 0), **along_z}
 
 
 def _summed(image: npt.NDArray[Any], times: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -214,13 +223,13 @@ class _Chunk:
         self.weights: dict[int, tuple[Any, Singles]] = {}
 
     def add(self, planes: npt.NDArray[Any], begin: int, end: int) -> None:
-        """Take in (binned) planes ``[begin, end)``."""
+        """Take in (binned) planes ``[begin, end)``, as ``(y, x, z)``."""
         half = int(np.ceil((self.kernels.shape[1] - 1) * self.spacing / self.binning)) + 1
         side = 2 * half + 1
         buffer = np.zeros(_BATCH * (end - begin) * side * side, dtype=np.float32)
         corner = np.round(self.centres).astype(np.int64) - half
-        starts = np.clip(corner, 0, planes.shape[1:])
-        stops = np.clip(corner + side, 0, planes.shape[1:])
+        starts = np.clip(corner, 0, planes.shape[:2])
+        stops = np.clip(corner + side, 0, planes.shape[:2])
         for batch, low, high in self.batches:
             if low >= end or high <= begin:
                 continue
@@ -236,7 +245,7 @@ class _Chunk:
             if high <= end:
                 del self.weights[first]
             low, high = max(begin, low), min(end, high)
-            part = planes[low - begin : high - begin]
+            part = planes[:, :, low - begin : high - begin]
             taken = buffer[: len(total) * (high - low) * side * side]
             boxes = taken.reshape(len(total), side, side, high - low)
             for box, (y, x), (y0, x0), (y1, x1) in zip(
@@ -247,8 +256,7 @@ class _Chunk:
                 strict=True,
             ):
                 # What lies outside has no weight; what an earlier box left there is finite.
-                inside = part[:, y0:y1, x0:x1].transpose(1, 2, 0)
-                box[y0 - y : y1 - y, x0 - x : x1 - x] = inside
+                box[y0 - y : y1 - y, x0 - x : x1 - x] = part[y0:y1, x0:x1]
             empty = total < 1e-3
             self.empty[batch] = empty
             found = (weights @ boxes.reshape(-1, high - low)).reshape(*total.shape, -1)
