@@ -232,14 +232,17 @@ def _sums_in_order(
                 total += planes[z]
             for rows in opening.get(z, ()):
                 sums = totals[top[rows], left[rows]]
-                sums[second[rows]] = 0
+                if second[rows].any():
+                    sums[second[rows]] = 0
                 add_part(sums, rows, squares.get(z - 1), columns.first_weight)
-                done = stop[rows] == end
-                if not done.all():
-                    kept = rows[~done]
-                    place[kept], free = free[: len(kept)], free[len(kept) :]
-                    sums_so_far[place[kept]] = sums[~done]
-                if done.any():
+                later = np.flatnonzero(stop[rows] != end)
+                if len(later):
+                    place[rows[later]], free = free[: len(later)], free[len(later) :]
+                    sums_so_far[place[rows[later]]] = (
+                        sums if len(later) == len(rows) else sums[later]
+                    )
+                if len(later) < len(rows):
+                    done = np.flatnonzero(stop[rows] == end)
                     rows, sums = rows[done], sums[done]
                     add_part(sums, rows, squares.get(end), columns.last_weight)
                     yield rows, sums

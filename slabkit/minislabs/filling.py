@@ -209,9 +209,9 @@ class _Images:
         if not self._on_disk:
             return self._memory[rows]
         images = np.empty((len(rows), *self.shape), dtype=np.float32)
-        flat = images.reshape(-1, *self.shape[1:])
-        for image, place in zip(flat, self._place[rows].ravel().tolist(), strict=True):
-            os.preadv(self._file.fileno(), [_bytes_of(image)], place * image.nbytes)
+        size, every, handle = images[0, 0].nbytes, _bytes_of(images), self._file.fileno()
+        for at, place in enumerate(self._place[rows].ravel().tolist()):
+            os.preadv(handle, [every[at * size : (at + 1) * size]], place * size)
         return images
 
 
