@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from slabkit.arrays import accumulation
 from slabkit.arrays.accumulation import window_starts
 from slabkit.errors import InputError, SlabkitWarning, TryAgainError
+from slabkit.formats.volumes.decoded_cache import ChunkedVoxels
 from slabkit.formats.volumes.voxels import FileVoxels, FlippedVoxels
+from slabkit.slabs import projection
 from slabkit.slabs.projection import iterate_slabs, plan_slabs, project_slabs
 from slabkit.tables import SLABS
 from slabkit.tomogram import Tomogram
@@ -294,3 +296,30 @@ def test_a_file_that_is_cut_off_while_it_is_summed(tmp_path):
     gone = replace(tomogram, data=FileVoxels(str(tmp_path / "v"), data.shape, data.dtype, 0))
     with pytest.raises(InputError, match="its voxels cannot be read"):
         list(iterate_slabs(gone, plan_slabs(gone), jobs=2))
+
+
+@pytest.mark.parametrize("block", [(7, 5, 6), (16, 33, 14), (3, 40, 40), (200, 8, 8), (40, 8, 5)])
+@pytest.mark.parametrize("dtype", ["<f4", "<i2"])
+def test_blocks_are_decoded_once_and_summed_as_an_array_is(monkeypatch, block, dtype):
+    kept = volume((90, 33, 14), dtype=dtype)
+    for thickness, step in ((73, None), (73, 20), (200, 150), (400, 100)):
+        decoded = []
+
+        def decode(key, decoded=decoded):
+            decoded.append(key)
+            return kept.data[key]
+
+        plan = plan_slabs(kept, thickness=thickness, step=step)
+        expected = [image.tobytes() for _, image in iterate_slabs(kept, plan)]
+        for jobs in (1, 3):
+            decoded.clear()
+            voxels = ChunkedVoxels("t", kept.shape, block, kept.data.dtype, decode)
+            images = iterate_slabs(replace(kept, data=voxels), plan, jobs=jobs)
+            assert [image.tobytes() for _, image in images] == expected
+            assert len({str(key) for key in decoded}) == len(decoded)
+        # Where the sums of a block's planes would fill the memory, a temporary file is used.
+        monkeypatch.setattr(projection, "_MOST_HELD", 0)
+        assert [one.tobytes() for _, one in iterate_slabs(replace(kept, data=voxels), plan)] == (
+            expected
+        )
+        monkeypatch.undo()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -94,13 +94,68 @@ class UnreadPlanes:
         return self.shape[0]
 
 
+class TileSource(Protocol):
+    """A volume in blocks that are decoded one at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Planes, rows, columns."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the voxels."""
+
+    @property
+    def block_shape(self) -> tuple[int, int, int]:
+        """Planes, rows and columns of a block; those at the far faces are cut off."""
+
+    def tile(self, index: tuple[int, int, int]) -> npt.NDArray[Any]:
+        """Decode a block, by its number along each axis."""
+
+
+class UndecodedPlanes:
+    """Planes of a volume in blocks, of which each is decoded by whoever sums its planes."""
+
+    def __init__(self, source: TileSource, first: int, last: int) -> None:
+        self.source, self.first, self.last = source, first, last
+        self.shape = (last - first, *source.shape[1:])
+        self.dtype = source.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def areas(self) -> list[Area]:
+        """Give what of each plane is in one block."""
+        _, height, width = self.source.shape
+        _, high, wide = self.source.block_shape
+        return [
+            (slice(y, min(y + high, height)), slice(x, min(x + wide, width)))
+            for y in range(0, height, high)
+            for x in range(0, width, wide)
+        ]
+
+    def decoded(self, area: Area) -> npt.NDArray[Any]:
+        """Decode an area of all the planes."""
+        deep, high, wide = self.source.block_shape
+        y, x = area[0].start // high, area[1].start // wide
+        numbers = range(self.first // deep, -(-self.last // deep))
+        parts = [
+            self.source.tile((z, y, x))[max(0, self.first - z * deep) : self.last - z * deep]
+            for z in numbers
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+Area: TypeAlias = tuple[slice, slice]
+"""Rows and columns."""
+
 Event: TypeAlias = tuple[int, int | None, int | None]
 """A plane, the window that opens before it and the one that closes after it."""
 
 Band: TypeAlias = tuple[float, float, float, float]
 """Of a window's band: least and greatest value; power of the total before it, and its own."""
 
-Block: TypeAlias = npt.NDArray[Any] | UnreadPlanes
+Block: TypeAlias = npt.NDArray[Any] | UnreadPlanes | UndecodedPlanes
 
 
 @dataclass
@@ -120,6 +175,7 @@ def sum_windows(
     starts: Sequence[int],
     count: int,
     *,
+    together: int | None = None,
     factor: float = 1.0,
     spare: list[npt.NDArray[np.float32]] | None = None,
     jobs: int = 1,
@@ -133,13 +189,16 @@ def sum_windows(
 
     Parameters
     ----------
-    chunks : iterable of (int, ndarray of shape (planes, y, x) or `UnreadPlanes`)
+    chunks : iterable of (int, ndarray of shape (planes, y, x), `UnreadPlanes`, `UndecodedPlanes`)
         Number of the first plane and the planes, ascending and without gaps from the first
         window's start to the last window's end.
     starts : sequence of int
         First plane of each window, ascending.
     count : int
         Planes in each window.
+    together : int, optional
+        So many planes, from the first window's start on, are added to each other before they are
+        added to a total: chunks of any length then give what chunks of this length give.
     factor : float, optional
         The sums are multiplied by it, and then rounded to float32.
     spare : list of ndarray, optional
@@ -155,7 +214,7 @@ def sum_windows(
     """
     open_at = {start: index for index, start in enumerate(starts)}
     close_at = {start + count - 1: index for index, start in enumerate(starts)}
-    state = _RunningTotals(starts, count, factor, [] if spare is None else spare)
+    state = _RunningTotals(starts, count, together, factor, [] if spare is None else spare)
     closed: list[int] = []
     running: Iterator[dict[int, Band]] = iter(())
     for first, block in chunks:
@@ -163,8 +222,9 @@ def sum_windows(
         events = [(z, open_at.get(z), close_at.get(z)) for z in range(first, end)]
         done = list(running)
         state.prepare(events, block)
-        work, bands = state.band_work(block, first, events), _bands(block.shape)
-        running = map_in_order(work, bands, jobs, ahead=len(bands), background=True)
+        work = state.area_work(block, first, events)
+        areas = block.areas() if isinstance(block, UndecodedPlanes) else _bands(block.shape)
+        running = map_in_order(work, areas, jobs, ahead=len(areas), background=True)
         # While the threads are at this chunk, the caller gets what the one before completed.
         for index in closed:
             yield state.finish(index, done)
@@ -174,10 +234,24 @@ def sum_windows(
         yield state.finish(index, done)
 
 
-def _bands(shape: tuple[int, ...]) -> list[slice]:
+def _bands(shape: tuple[int, ...]) -> list[Area]:
     _, height, width = shape
     rows = max(1, _BAND_VOXELS // width)
-    return [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
+    across = slice(0, width)
+    return [(slice(y, min(y + rows, height)), across) for y in range(0, height, rows)]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Planes that are added to each other, and to the total of a group of windows."""
+
+    begin: int
+    end: int
+    group: int
+    opened: int | None  # the window that opens before them
+    closed: int | None  # the window that closes after them
+    resumed: bool = False  # some were added in the chunk before
+    goes_on: bool = False  # more come in the next chunk
 
 
 class _RunningTotals:
@@ -187,10 +261,14 @@ class _RunningTotals:
         self,
         starts: Sequence[int],
         count: int,
+        together: int | None,
         factor: float,
         spare_images: list[npt.NDArray[np.float32]],
     ) -> None:
-        self.starts, self.count, self.factor = starts, count, factor
+        self.starts, self.count = starts, count
+        self.together, self.factor = together, factor
+        self.pending: npt.NDArray[np.float64] | None = None  # planes added together so far
+        self.resumes = False
         self.group = [0] * len(starts)  # windows that overlap in a chain share a running total
         for index in range(1, len(starts)):
             apart = starts[index] >= starts[index - 1] + count
@@ -220,60 +298,76 @@ class _RunningTotals:
         # Fresh memory costs more than what is written to it.
         return self.spare.pop() if self.spare else np.empty(block.shape[1:])
 
-    def band_work(
-        self,
-        block: Block,
-        first: int,
-        events: Sequence[Event],
-    ) -> Callable[[slice], dict[int, Band]]:
-        """Give the work on a band; it gives what is known of each window that closes."""
+    def area_work(
+        self, block: Block, first: int, events: Sequence[Event]
+    ) -> Callable[[Area], dict[int, Band]]:
+        """Give the work on an area; it gives what is known of each window that closes."""
         runs = self._runs(first, len(block), events)
         exact = block.dtype.kind in "iub"
+        if self.resumes and self.pending is None:
+            self.pending = np.empty(block.shape[1:])
 
-        def work(band: slice) -> dict[int, Band]:
+        def work(area: Area) -> dict[int, Band]:
             done: dict[int, Band] = {}
-            for begin, end, group, opened, closed in runs:
-                total = self.totals[group][band]
-                if opened is not None and opened != group:
-                    np.copyto(self.at_start[opened][band], total)
-                before = 0.0 if opened == group else total
-                np.add(before, self._sum(block, begin - first, end - first, band), out=total)
+            planes = block.decoded(area) if isinstance(block, UndecodedPlanes) else block
+            for run in runs:
+                total, opened, closed = self.totals[run.group][area], run.opened, run.closed
+                if opened is not None and opened != run.group:
+                    np.copyto(self.at_start[opened][area], total)
+                partial = self._sum(planes, run, first, area)
+                if run.goes_on:
+                    assert self.pending is not None
+                    np.copyto(self.pending[area], partial)
+                    if opened == run.group:
+                        total[:] = 0.0
+                    continue
+                np.add(0.0 if opened == run.group else total, partial, out=total)
                 if closed is None:
                     continue
                 own, earlier, power = total, 0.0, 0.0
-                if closed != group:  # else it is the first of its group
-                    own = self.at_start[closed][band]
+                if closed != run.group:  # else it is the first of its group
+                    own = self.at_start[closed][area]
                     earlier = 0.0 if exact else _power(own)
                     np.subtract(total, own, out=own)
                     power = 0.0 if exact else _EVERY * _power(own[::_EVERY])
-                image = self.images[closed][band]
+                image = self.images[closed][area]
                 np.multiply(own, self.factor, out=image, casting="same_kind")
                 done[closed] = (float(image.min()), float(image.max()), earlier, power)
             return done
 
-        def quiet_work(band: slice) -> dict[int, Band]:
+        def quiet_work(area: Area) -> dict[int, Band]:
             with np.errstate(over="ignore", invalid="ignore"):
-                return work(band)
+                return work(area)
 
         return quiet_work
 
-    def _sum(self, block: Block, begin: int, end: int, band: slice) -> npt.NDArray[np.float64]:
-        """Sum some rows of some planes; it is used again for the next sum of this thread."""
-        if isinstance(block, np.ndarray):
-            return np.asarray(np.add.reduce(block[begin:end, band], axis=0, dtype=np.float64))
-        size = (band.stop - band.start, block.shape[2])
+    def _sum(
+        self, planes: npt.NDArray[Any] | UnreadPlanes, run: _Run, first: int, area: Area
+    ) -> npt.NDArray[np.float64]:
+        """Sum an area of the planes of a run; used again for the next sum of this thread."""
+        begin, end = run.begin - first, run.end - first
+        if isinstance(planes, np.ndarray):
+            if planes.shape[1:] != _size_of(area):
+                planes = planes[:, area[0], area[1]]
+            if not run.resumed:
+                return np.asarray(np.add.reduce(planes[begin:end], axis=0, dtype=np.float64))
+            assert self.pending is not None
+            total = self.pending[area]
+            for plane in planes[begin:end]:
+                np.add(total, plane, out=total)
+            return total
         rows = getattr(self.local, "rows", None)
-        if rows is None or rows.shape != size:
-            rows = self.local.rows = np.empty(size, block.dtype)
-            self.local.total = np.empty(size)
-        total: npt.NDArray[np.float64] = self.local.total
+        if rows is None or rows.shape != _size_of(area):
+            rows = self.local.rows = np.empty(_size_of(area), planes.dtype)
+            self.local.total = np.empty(rows.shape)
+        kept: npt.NDArray[np.float64] = self.local.total
         for plane in range(begin, end):
-            block.source.read_rows(rows, block.first + plane, band.start)
+            planes.source.read_rows(rows, planes.first + plane, area[0].start)
             if plane == begin:
-                np.copyto(total, rows)
+                np.copyto(kept, rows)
             else:
-                np.add(total, rows, out=total)
-        return total
+                np.add(kept, rows, out=kept)
+        return kept
 
     def finish(self, index: int, done: Sequence[dict[int, Band]]) -> WindowSum:
         """Hand out a window's sum and forget it."""
@@ -293,33 +387,45 @@ class _RunningTotals:
             trusted = bool(error <= _SMALLEST_ERROR * own)
         return WindowSum(self.images.pop(index), float(least.min()), float(greatest.max()), trusted)
 
-    def _runs(
-        self, first: int, planes: int, events: Sequence[Event]
-    ) -> list[tuple[int, int, int, int | None, int | None]]:
-        """Cut the chunk's planes where windows open and close.
+    def _runs(self, first: int, planes: int, events: Sequence[Event]) -> list[_Run]:
+        """Cut the chunk's planes where windows open and close; those between windows are left out.
 
-        Gives (first plane, plane after the last, group, window that opens before the first, window
-        that closes after the last); planes between windows are left out.
+        Also where ``together`` planes are complete.
         """
+        last = first + planes
         group_of: list[int | None] = [None] * planes
         for index, start in enumerate(self.starts):
-            for z in range(max(start, first), min(start + self.count, first + planes)):
+            for z in range(max(start, first), min(start + self.count, last)):
                 group_of[z - first] = self.group[index]
-        runs: list[tuple[int, int, int, int | None, int | None]] = []
+        runs: list[_Run] = []
         begin, opening = first, None
+        resumed, self.resumes = self.resumes, False
         for z, opened, closed in events:
             if opened is not None:
                 group = group_of[z - 1 - first] if z > begin else None
                 if group is not None:
-                    runs.append((begin, z, group, opening, None))
+                    runs.append(_Run(begin, z, group, opening, None))
                 begin, opening = z, opened
             group = group_of[z - first]
-            if group is not None and (closed is not None or z + 1 == first + planes):
-                runs.append((begin, z + 1, group, opening, closed))
-                begin, opening = z + 1, None
-            elif group is None:
+            if group is None:
                 begin = z + 1
+                continue
+            complete = self._complete(z + 1, last)
+            if closed is not None or z + 1 == last or complete:
+                self.resumes = closed is None and not complete and z + 1 not in self.starts
+                runs.append(_Run(begin, z + 1, group, opening, closed, goes_on=self.resumes))
+                begin, opening = z + 1, None
+        if resumed:
+            runs[0] = replace(runs[0], resumed=True)
         return runs
+
+    def _complete(self, z: int, last: int) -> bool:
+        return z == last if self.together is None else (z - self.starts[0]) % self.together == 0
+
+
+def _size_of(area: Area) -> tuple[int, int]:
+    rows, columns = area
+    return rows.stop - rows.start, columns.stop - columns.start
 
 
 def _power(array: npt.NDArray[np.float64]) -> float:

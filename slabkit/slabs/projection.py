@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.accumulation import UnreadPlanes, WindowSum, sum_windows, window_starts
+from slabkit.arrays.accumulation import (
+    Block,
+    UndecodedPlanes,
+    UnreadPlanes,
+    WindowSum,
+    sum_windows,
+    window_starts,
+)
 from slabkit.errors import InputError, warn
 from slabkit.tables import SLABS, make_table
 from slabkit.tomogram import Tomogram
@@ -30,6 +37,7 @@ Reduction = Literal["mean", "sum"]
 
 _MUCH_BLANK, _FEWEST_BLANK = 0.05, 30  # part of the area; pixels of every sixteenth
 _CHUNK_BYTES = 192 * 2**20
+_MOST_HELD = 2**30  # bytes of sums; else what is decoded goes through a temporary file
 
 
 @dataclass(frozen=True)
@@ -283,8 +291,15 @@ def iterate_slabs(
     if reduce not in ("mean", "sum"):
         raise InputError(f"reduce must be 'mean' or 'sum', not {reduce!r}.")
     factor = (-1.0 if invert else 1.0) / (plan.count_vox if reduce == "mean" else 1)
-    chunks = _chunks(tomogram, plan)
-    sums = sum_windows(chunks, plan.starts, plan.count_vox, factor=factor, spare=spare, jobs=jobs)
+    sums = sum_windows(
+        _chunks(tomogram, plan),
+        plan.starts,
+        plan.count_vox,
+        together=_planes_together(tomogram),
+        factor=factor,
+        spare=spare,
+        jobs=jobs,
+    )
     blank = 0.0
     for index, window in enumerate(sums):
         if not window.trusted:
@@ -314,16 +329,24 @@ def _range_planes(tomogram: Tomogram, z_range: tuple[float, float] | None) -> tu
     return int(chosen[0]), int(chosen[-1]) + 1
 
 
-def _chunks(
-    tomogram: Tomogram, plan: SlabPlan
-) -> Iterator[tuple[int, npt.NDArray[Any] | UnreadPlanes]]:
-    """Read the planes that lie in slabs, some at a time, in order."""
+def _chunks(tomogram: Tomogram, plan: SlabPlan) -> Iterator[tuple[int, Block]]:
+    """Give the planes that lie in slabs, some at a time, in order.
+
+    What is in a file, or in blocks of which each is needed once, is read by who sums it.
+    """
     _, height, width = tomogram.shape
-    plane_bytes = height * width * np.dtype(tomogram.data.dtype).itemsize
-    planes = max(1, min(32, _CHUNK_BYTES // plane_bytes))
+    planes = _planes_together(tomogram)
     first, last = plan.starts[0], plan.starts[-1] + plan.count_vox
     source: Any = tomogram.data
-    by_rows = hasattr(source, "read_rows") and tomogram.fill_value is None
+    mended = tomogram.fill_value is not None
+    if not mended and hasattr(source, "tile"):
+        deep = source.block_shape[0] * max(1, planes // source.block_shape[0])
+        if _fits_memory(plan, deep, height * width):
+            for z in range(first - first % deep, last, deep):
+                begin = max(z, first)
+                yield begin, UndecodedPlanes(source, begin, min(z + deep, last))
+            return
+    by_rows = not mended and hasattr(source, "read_rows")
     for z in range(first, last, planes):
         start, stop = (z, 0, 0), (min(z + planes, last), height, width)
         if by_rows:
@@ -331,9 +354,22 @@ def _chunks(
             yield z, UnreadPlanes(source, z, stop[0])
             continue
         block = tomogram.read(start, stop)
-        if tomogram.fill_value is not None:
+        if mended:
             block = tomogram.check_finite(block, start)
         yield z, block
+
+
+def _planes_together(tomogram: Tomogram) -> int:
+    _, height, width = tomogram.shape
+    plane_bytes = height * width * np.dtype(tomogram.data.dtype).itemsize
+    return max(1, min(32, _CHUNK_BYTES // plane_bytes))
+
+
+def _fits_memory(plan: SlabPlan, deep: int, area: int) -> bool:
+    """Tell whether the sums of the slabs that begin or end within so many planes can be held."""
+    apart = int(np.diff(plan.starts).min()) if len(plan.starts) > 1 else plan.count_vox
+    slabs = min(len(plan.starts), (deep + plan.count_vox) // apart + 1)
+    return slabs * area * (8 + 2 * 4) <= _MOST_HELD
 
 
 def _blank_part(image: npt.NDArray[np.float32]) -> float:
@@ -347,7 +383,10 @@ def _blank_part(image: npt.NDArray[np.float32]) -> float:
 def _direct_sum(tomogram: Tomogram, plan: SlabPlan, index: int, factor: float) -> WindowSum:
     """Sum a slab from its own planes; for the rare one that a running total cannot give."""
     only = SlabPlan((plan.starts[index],), plan.count_vox, 0, 0, plan.voxel_size)
-    sums = sum_windows(_chunks(tomogram, only), only.starts, only.count_vox, factor=factor)
+    together = _planes_together(tomogram)
+    sums = sum_windows(
+        _chunks(tomogram, only), only.starts, only.count_vox, together=together, factor=factor
+    )
     return next(iter(sums))
 
 

@@ -121,26 +121,35 @@ class ChunkedVoxels:
             box[tuple(into)] = block[tuple(out_of)]
         return box
 
+    def tile(self, index: tuple[int, int, int]) -> npt.NDArray[Any]:
+        """Give a block by its number along each axis, for who needs each only once: not kept."""
+        return self._block(index) if index in self._decoded else self._decode_block(index)
+
+    def _bounds(self, index: tuple[int, ...]) -> list[slice]:
+        return [
+            slice(i * edge, min((i + 1) * edge, size))
+            for i, edge, size in zip(index, self.block_shape, self.shape, strict=True)
+        ]
+
+    def _decode_block(self, index: tuple[int, ...]) -> npt.NDArray[Any]:
+        z, y, x = bounds = self._bounds(index)
+        block = np.ascontiguousarray(self._decode((z, y, x)), dtype=self.dtype)
+        shape = tuple(part.stop - part.start for part in bounds)
+        if block.shape != shape:
+            raise FormatError(
+                f"{self.where}: the block at z, y, x = {[part.start for part in bounds]} has the "
+                f"size {block.shape}, not {shape}."
+            )
+        return block
+
     def _block(self, index: tuple[int, ...]) -> npt.NDArray[Any]:
         spool, view = self._opened_spool()
-        starts = [i * edge for i, edge in zip(index, self.block_shape, strict=True)]
-        stops = [
-            min(start + edge, size)
-            for start, edge, size in zip(starts, self.block_shape, self.shape, strict=True)
-        ]
-        shape = tuple(stop - start for start, stop in zip(starts, stops, strict=True))
+        shape = tuple(part.stop - part.start for part in self._bounds(index))
         number = int(np.ravel_multi_index(index, self._counts))
         position = number * self._block_bytes
         with self._locks[number % len(self._locks)]:
             if index not in self._decoded:
-                z, y, x = (slice(a, b) for a, b in zip(starts, stops, strict=True))
-                block = np.ascontiguousarray(self._decode((z, y, x)), dtype=self.dtype)
-                if block.shape != shape:
-                    raise FormatError(
-                        f"{self.where}: the block at z, y, x = {starts} has the size "
-                        f"{block.shape}, not {shape}."
-                    )
-                _write_at(spool, block, position, self.where)
+                _write_at(spool, self._decode_block(index), position, self.where)
                 self._decoded.add(index)
         return np.ndarray(shape, self.dtype, view, position)
 
