@@ -244,7 +244,7 @@ class Elsewhere:
         return np.empty(shape, np.float32).view(self.Array)
 
     def absolute(self, array):
-        np.abs(array, out=array)
+        return np.abs(array)
 
     def sum_of_products(self, one, other, axis):
         return (one * other).sum(axis)

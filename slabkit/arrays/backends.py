@@ -60,9 +60,9 @@ class Backend:
         """Replace an array by its exponential."""
         exponentiate(array)
 
-    def absolute(self, array: Any) -> None:
-        """Replace an array by its absolute values."""
-        np.abs(array, out=array)
+    def absolute(self, array: Any) -> Any:
+        """Give absolute values."""
+        return np.abs(array)
 
     def complex_operand(self, matrix: Any) -> Any:
         """Make a complex NumPy matrix ready to stand on the right of a `complex_product`."""
@@ -185,9 +185,9 @@ class TorchBackend(Backend):
         """Put tables below or beside each other."""
         return self.torch.cat(tables, axis)
 
-    def absolute(self, array: Any) -> None:
-        """Replace an array by its absolute values."""
-        array.abs_()
+    def absolute(self, array: Any) -> Any:
+        """Give absolute values."""
+        return array.abs()
 
     def sum_of_products(self, one: Any, other: Any, axis: int) -> Any:
         """Multiply two tables element by element, and sum along an axis."""

@@ -37,7 +37,7 @@ Indices = npt.NDArray[np.int64]
 
 _LARGEST_TILE = 256  # pixels a side
 _ASIDE = 0.25  # pixels between the places through which a parabola is laid
-_PAIRS = 2**14  # of templates and places
+_NOTHING = 1e-6  # of the softened variance
 _CHUNK = 1024  # places whose templates are compared at a time; they fit in a processor's cache
 _PATCHES = 2**17  # pixels under the mask that are worked on at a time
 _ROUNDING = 1e-5  # of a coefficient, where an image is as strong as it is on the whole
@@ -94,18 +94,15 @@ class TemplateMatcher:
         put = self._backend.put
         self._on_processor = type(self._backend) is Backend
         flat = bank.kernels.reshape(len(bank.kernels), -1)
-        inside = np.flatnonzero(bank.weights)
-        self._inside, self._flat = put(inside), put(flat.T)
-        self._kernels = self._backend.operand(flat[:, inside].T)
-        self._coefficients = put(bank.coefficients)
-        self._banks, _ = self._rows_and_coefficients(len(flat))
+        self._flat, self._coefficients = put(flat.T), put(bank.coefficients)
         starts = (0, *bank.stages)
         self._stages = [
             _Stage(slice(start, stop), *self._rows_and_coefficients(stop))
             for start, stop in zip(starts, bank.stages, strict=False)
         ]
         self._spectra: dict[int, Any] = {}
-        self._kernels_by_rows: Any = None
+        # What to correlate an image with for each template, (templates, pixels)
+        self._templates = put(product(bank.coefficients, flat).astype(np.float32))
         # Of the mask, for images that continue as their mirror images; see `slabkit.arrays.filters`
         line = np.arange(-reach, reach + 1)
         waves = [np.cos(np.pi / n * np.outer(np.arange(n), line)) for n in shape]
@@ -128,13 +125,6 @@ class TemplateMatcher:
         both = np.concatenate([own[:, even], others], axis=1)
         even = np.append(even, np.arange(count, count + others.shape[1]))
         return [(put(even), put(both)), (put(odd), put(own[:, odd]))], longest
-
-    def _by_rows(self) -> Any:
-        """Give the kernels, ready to be added up to those of templates."""
-        if self._kernels_by_rows is None:
-            kernels = self.bank.kernels.reshape(len(self.bank.kernels), -1)
-            self._kernels_by_rows = self._backend.operand(kernels)
-        return self._kernels_by_rows
 
     def _spectra_of(self, dimensions: slice) -> Any:
         """Give the conjugate spectra of some kernels; made when they are first asked for."""
@@ -179,33 +169,48 @@ class TemplateMatcher:
             (_ROUNDING * (1 + strength / deviation)).astype(np.float32),
         )
 
-    def _highest(self, coordinates: Any, exact: bool = False, stage: _Stage | None = None) -> Any:
-        """Give the highest product with a template.
-
-        Or with a stage what no coefficient exceeds, the last row being the length of the others.
-        ``exact``, on the processor: the same on every one.
-        """
+    def _highest(self, coordinates: Any, stage: _Stage) -> Any:
+        """Give what no coefficient exceeds; the last row is the length of the other coordinates."""
         count = coordinates.shape[1]
         result = self._backend.empty((count,))
-        banks = stage.banks if stage else self._banks
-        for part in self._chunks(count, len(banks[0][1]), _CHUNK):
-            some = (
-                coordinates[:, part].astype(np.float32, copy=False)
-                if exact
-                else coordinates[:, part]
-            )
-            products = banks[0][1] @ some[banks[0][0]]
-            for own, of_odd in banks[1:]:
-                others = of_odd @ some[own]
-                self._backend.absolute(others)
-                products += others
-            if exact:
-                _, place, value = _settled(products, coordinates[:, part], banks)
-                result[part] = -np.inf
-                np.maximum.at(result[part], place, value.astype(np.float32))
-            else:
-                result[part] = self._backend.highest(products, 0)
+        for part in self._chunks(count, len(stage.banks[0][1]), _CHUNK):
+            products, _ = self._products(coordinates[:, part], stage)
+            result[part] = self._backend.highest(products, 0)
         return result
+
+    def _products(self, coordinates: Any, stage: _Stage) -> tuple[Any, Any]:
+        """Give products with templates, or the higher of half a turn; and of these the odd part."""
+        (own, coefficients), *odd = stage.banks
+        products, others = coefficients @ coordinates[own], None
+        for own, coefficients in odd:
+            others = coefficients @ coordinates[own]
+            products += self._backend.absolute(others)
+        return products, others
+
+    def _best(self, patches: Singles, margin: Singles) -> tuple[Indices, Floats]:
+        """Give each patch's best template and its product, the same on every processor.
+
+        Linear algebra, which each rounds otherwise (by less than ``margin``), only says which may
+        be the best. Of equal ones the first counts.
+        """
+        products, odd = self._products((patches @ self._flat).T, self._stages[-1])
+        near = np.flatnonzero(products >= products.max(0) - 2 * margin)
+        template, place = np.divmod(near, len(patches))
+        if odd is not None:
+            odd, half = odd.ravel()[near], self.bank.turns // 2
+            template += template // half * half
+            turned = np.flatnonzero(odd <= margin[place])
+            kept = np.flatnonzero(odd >= -margin[place])
+            template = np.concatenate([template[kept], template[turned] + half])
+            place = np.concatenate([place[kept], place[turned]])
+        value = np.empty(len(template))
+        for start in range(0, len(value), step := _PATCHES // patches.shape[1] + 1):
+            some = slice(start, start + step)
+            pair = self._templates[template[some]], patches[place[some]]
+            value[some] = np.einsum("ij,ij->i", *(each.astype(np.float64) for each in pair))
+        order = np.lexsort((template, -value, place))
+        first = order[np.unique(place[order], return_index=True)[1]]
+        return template[first], value[first]
 
     def _tiles(self, padded: Singles) -> list[tuple[slice, slice, Singles]]:
         reach = self.bank.reach_px
@@ -245,20 +250,7 @@ class MatchedImage:
 
     def highest_at(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Singles:
         """Give the highest coefficients that `at` gives."""
-        matcher = self._matcher
-        highest = [
-            matcher._backend.get(matcher._highest(coordinates.T, exact=matcher._on_processor))
-            for _, coordinates in self._coordinates(y, x)
-        ]
-        found: Singles = np.concatenate([np.empty(0, np.float32), *highest])
-        return found / self._deviation_at(y, x)
-
-    def _deviation_at(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Singles:
-        row, column = (
-            whole_and_part(place, n)[0]
-            for place, n in zip((y, x), self.deviation.shape, strict=True)
-        )
-        return np.asarray(self.deviation[row, column])
+        return self.at(y, x)[0]
 
     def at(self, y: npt.ArrayLike, x: npt.ArrayLike) -> tuple[Singles, Indices]:
         """Give the highest coefficient over all templates at places (pixels), and whose it is.
@@ -266,23 +258,30 @@ class MatchedImage:
         Between pixels the image is interpolated (Lanczos), and its standard deviation that of the
         nearest pixel. Of equal templates the first counts.
         """
-        backend = self._matcher._backend
-        deviation = self._deviation_at(y, x)
-        highest = np.empty(len(deviation), dtype=np.float32)
-        template = np.empty(len(deviation), dtype=np.int64)
         matcher = self._matcher
-        for part, coordinates in self._coordinates(y, x):
-            some = coordinates.T
+        backend = matcher._backend
+        (row, down), (column, right) = (
+            whole_and_part(place, n) for place, n in zip((y, x), self.deviation.shape, strict=True)
+        )
+        between = bool(down.any() or right.any())
+        around = LANCZOS if between else 0
+        deviation = self.deviation[row, column]
+        margin = self._rounding[row, column] * deviation
+        # Where nothing stands out, all templates correlate as well.
+        something = self._square[row, column] > _NOTHING
+        highest = np.zeros(len(row), dtype=np.float32)
+        template = np.zeros(len(row), dtype=np.int64)
+        for part, patches in self._patches(row, column, around, len(matcher.bank.coefficients)):
+            if between:
+                for axis, away in ((1, down[part]), (2, right[part])):
+                    patches = moved_windows(patches, backend.put(lanczos_weights(away)), axis)
+            flat = patches.reshape(len(patches), -1)
             if matcher._on_processor:
-                some = some.astype(np.float32)
-            values = matcher._coefficients @ some
-            if matcher._on_processor:
-                bank = [(slice(None), matcher._coefficients)]
-                which, place, value = _settled(values, coordinates.T, bank)
-                order = np.lexsort((which, -value, place))
-                _, first = np.unique(place[order], return_index=True)
-                template[part], highest[part] = which[order][first], value[order][first]
+                some = np.flatnonzero(something[part])
+                best, value = matcher._best(flat[some], margin[part][some])
+                template[part.start + some], highest[part.start + some] = best, value
             else:
+                values = matcher._coefficients @ (flat @ matcher._flat).T
                 template[part] = backend.get(values.argmax(0))
                 highest[part] = backend.get(backend.highest(values, 0))
         return highest / deviation, template
@@ -303,9 +302,9 @@ class MatchedImage:
         values = np.empty((len(tried), len(row)))
         for part, patches in self._patches(row, column, LANCZOS + 1, 0):
             some = patches.shape[0]
-            kernels = backend.product(
-                matcher._coefficients[backend.put(template[part])], matcher._by_rows()
-            )
+            kernels = matcher._templates[backend.put(template[part])]
+            if matcher._on_processor:
+                kernels = kernels.astype(np.float64)
             # Sums along the rows that the kernel has, for all places along x; one shift along y
             # serves several along x.
             moved: dict[float, list[Any]] = {}
@@ -349,22 +348,6 @@ class MatchedImage:
         windows = backend.windows(backend.put(continued), wide)
         for part in matcher._chunks(len(row), max(wide**2, values), _PATCHES // wide**2 + 1):
             yield part, windows[backend.put(row[part]), backend.put(column[part])]
-
-    def _coordinates(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Iterator[tuple[slice, Any]]:
-        """Give coordinates in the bank's basis, by chunks of shape (places, dimensions)."""
-        matcher = self._matcher
-        backend, bank = matcher._backend, matcher.bank
-        (row, down), (column, right) = (
-            whole_and_part(place, n) for place, n in zip((y, x), self.deviation.shape, strict=True)
-        )
-        between = bool(down.any() or right.any())
-        around = LANCZOS if between else 0
-        for part, patches in self._patches(row, column, around, len(bank.coefficients)):
-            if between:
-                for axis, away in ((1, down[part]), (2, right[part])):
-                    patches = moved_windows(patches, backend.put(lanczos_weights(away)), axis)
-            inside = patches.reshape(-1, bank.weights.size)[:, matcher._inside]
-            yield part, backend.product(inside, matcher._kernels)
 
     def highest(self, floor: float | Singles = -np.inf) -> Singles:
         """Give the highest coefficient over all templates at every place, shape (y, x).
@@ -426,7 +409,7 @@ class MatchedImage:
                     # Rounding must not hide what is left.
                     rest = np.sqrt(np.maximum(square[part] - used, 0) + np.float32(1e-6))
                     every = backend.joined(own, backend.put(rest[None]))
-                highest[part] = backend.get(matcher._highest(every, stage=stage))
+                highest[part] = backend.get(matcher._highest(every, stage))
                 if stage.tail:
                     keep = np.flatnonzero(highest[part] + rounding[part] >= floor[part])
                     kept.append(keep + part.start)
@@ -466,29 +449,3 @@ class MatchedImage:
         for part in chunks:
             patches = windows[backend.put(row[part]), backend.put(column[part])]
             yield part, (patches.reshape(-1, pixels) @ kernels).T
-
-
-def _settled(
-    products: Singles, coordinates: npt.NDArray[np.floating], banks: list[tuple[Any, Any]]
-) -> tuple[Indices, Indices, Floats]:
-    """Give templates and places whose products may be a place's highest, and the exact products.
-
-    Every processor's linear algebra rounds otherwise, but by far less than 1e-5 of a length.
-    """
-    length = np.sqrt(np.einsum("ij,ij->j", coordinates, coordinates))
-    near = products >= products.max(0) - 1e-5 * length
-    near[1:, length == 0] = False
-    template, place = np.divmod(np.flatnonzero(near), near.shape[1])
-    value = np.empty(len(template))
-    for start in range(0, len(value), _PAIRS):
-        some = slice(start, start + _PAIRS)
-        parts = [
-            np.einsum(
-                "pk,kp->p",
-                coefficients[template[some]].astype(np.float64),
-                coordinates[own][:, place[some]].astype(np.float64),
-            )
-            for own, coefficients in banks
-        ]
-        value[some] = parts[0] + (np.abs(parts[1]) if len(parts) > 1 else 0)
-    return template, place, value
