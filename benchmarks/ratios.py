@@ -85,6 +85,9 @@ def ratios(results: dict[str, Values]) -> list[Ratio]:
     for task in ("read", "write"):
         one = seconds("tables", f"starfile {task} picks", f"{task} picks", key="processor_seconds")
         rows.append(Ratio(f"{task} a million picks", "starfile", one, 1))
+    for way, name in (("out", "copick project to a table"), ("in", "table to a copick project")):
+        names = [f"{one}, {way}" for one in ("copick", "slabkit")]
+        rows.append(Ratio(name, "copick", seconds("copick_picks", *names), 1))
     relion = value("classification", lambda found: float(found["times_faster_than_relion"]))
     return [*rows, Ratio("classify, 1,000 images", "RELION", relion, 20)]
 
