@@ -81,24 +81,15 @@ def read(source: Source, context: Context) -> ParsedPicks:
 def _points(points: list[Any], where: str) -> tuple[Any, list[str], Any, list[dict[str, Any]]]:
     xyz = np.empty((len(points), 3))
     scores = np.full(len(points), np.nan)
-    rotations: list[str] = []
+    matrices: dict[int, Any] = {}
     others: list[dict[str, Any]] = []
-    moved = 0
     for number, point in enumerate(points):
         place = f"{where}, point {number + 1}"
         if not isinstance(point, dict):
             raise FormatError(f"{place}: is no JSON object.")
         xyz[number] = json_location(point.get("location"), place)
-        rotation = ""
         if point.get("transformation_") is not None:
-            matrix = json_matrix(point["transformation_"], 4, "transformation_", place)
-            if not np.allclose(matrix[3], (0, 0, 0, 1)):
-                raise FormatError(f"{place}: the last row of transformation_ is not 0, 0, 0, 1.")
-            xyz[number] += matrix[:3, 3]
-            moved += bool(matrix[:3, 3].any())
-            if not np.array_equal(matrix[:3, :3], np.eye(3)):
-                rotation = rotation_text(matrix[:3, :3])
-        rotations.append(rotation)
+            matrices[number] = json_matrix(point["transformation_"], 4, "transformation_", place)
         if point.get("score") is not None:
             scores[number] = json_number(point["score"], "score", place)
         other = {key: value for key, value in point.items() if key not in _POINT_KEYS}
@@ -107,6 +98,19 @@ def _points(points: list[Any], where: str) -> tuple[Any, list[str], Any, list[di
         elif not isinstance(other["instance_id"], int):
             raise FormatError(f"{place}: instance_id {other['instance_id']!r} is no whole number.")
         others.append(other)
+    rotations = [""] * len(points)
+    given = np.array(list(matrices), dtype=np.intp)
+    matrix = np.array(list(matrices.values())).reshape(-1, 4, 4)
+    wrong = given[~np.isclose(matrix[:, 3], (0, 0, 0, 1)).all(1)]
+    if len(wrong):
+        raise FormatError(
+            f"{where}, point {wrong[0] + 1}: the last row of transformation_ is not 0, 0, 0, 1."
+        )
+    xyz[given] += matrix[:, :3, 3]
+    moved = np.count_nonzero(matrix[:, :3, 3].any(1))
+    turned = (matrix[:, :3, :3] != np.eye(3)).any((1, 2))
+    for number in given[turned].tolist():
+        rotations[number] = rotation_text(matrices[number][:3, :3])
     if moved:
         warn(
             f"{where}: {moved} of {len(points)} points had a translation in their matrix; it was "

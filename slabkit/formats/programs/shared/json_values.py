@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -42,8 +43,8 @@ def json_number(value: Any, name: str, where: str) -> float:
         try:
             number = float(value)
         except OverflowError:
-            number = np.inf
-        if np.isfinite(number):
+            number = math.inf
+        if math.isfinite(number):
             return number
     raise FormatError(f"{where}: {name} is {shown(value)}; it must be a finite number.")
 
