@@ -364,8 +364,8 @@ class TestManyPicks:
     def both_ways(self, monkeypatch, volume, positions, depth, fill=None):
         tomogram = Tomogram("t", volume, 1.0, fill_value=fill)
         picks = picks_at(positions, 1.0)
-        results = []
-        for in_order, memory, jobs in ((0, 0, 1), (np.inf, 1 << 30, 1), (np.inf, 10_000, 2)):
+        results, inf = [], np.inf
+        for in_order, memory, jobs in ((0, 0, 1), (inf, 1 << 30, 1), (inf, 100_000, 2)):
             monkeypatch.setattr("slabkit.arrays.plane_sums._IN_ORDER_COST", in_order)
             monkeypatch.setattr("slabkit.arrays.plane_sums._BAND_BYTES", memory)
             monkeypatch.setattr("slabkit.arrays.plane_sums._FEWEST", 3)
@@ -393,6 +393,21 @@ class TestManyPicks:
             assert one.inside_fraction[row] == pytest.approx(fraction, abs=1e-9)
             if fraction > 1e-6:
                 np.testing.assert_allclose(one.images[row], image, rtol=1e-5, atol=1e-4)
+
+    def test_wide_planes_are_read_in_parts(self, monkeypatch):
+        source = TestReading.Source(noise((12, 30, 400)))
+        rng = np.random.default_rng(0)
+        picks = picks_at(rng.uniform(-3, np.array(source.shape) + 3, (200, 3)), 1.0)
+        asked = {"box": 12, "depth": 7.5}
+        monkeypatch.setattr("slabkit.arrays.plane_sums._IN_ORDER_COST", 0)
+        alone = stack_minislabs(Tomogram("t", source.array, 1.0), picks, **asked)
+        monkeypatch.setattr("slabkit.arrays.plane_sums._IN_ORDER_COST", np.inf)
+        monkeypatch.setattr("slabkit.arrays.plane_sums._BAND_BYTES", 20_000)
+        monkeypatch.setattr("slabkit.arrays.plane_sums._FEWEST", 3)
+        made = stack_minislabs(Tomogram("t", source, 1.0), picks, **asked)
+        np.testing.assert_array_equal(made.images, alone.images)
+        assert max(source.read) <= 9 * 30 * 200
+        assert len(source.read) < len(picks)
 
     def test_huge_voxels_below_do_not_spoil_the_boxes_above(self, monkeypatch):
         volume = noise((60, 43, 52))

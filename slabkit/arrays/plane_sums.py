@@ -29,7 +29,8 @@ Block = npt.NDArray[Any]
 
 # Voxels of the volume, read once, that cost as much as a voxel of the boxes' strips.
 _IN_ORDER_COST = 0.25
-_BAND_BYTES = 48 << 20  # of planes and of sums that are not complete
+_BAND_BYTES = 48 << 20  # of planes, and of sums that are not complete
+_AGAIN_COST = 3.0  # voxels of planes that cost a fifth of a box's pixel
 _READ_BYTES = 1 << 20
 _FEWEST = 64  # boxes that are not divided further
 _AT_ONCE = 16  # boxes whose squares are cut out at once: they stay in the cache
@@ -98,31 +99,49 @@ class Columns:
 
 
 def bands(columns: Columns, voxels: Voxels, jobs: int = 1) -> list[Integers]:
-    """Divide boxes by their rows, so that memory is bounded and there is something for each job."""
-    order = np.lexsort((columns.left, columns.top))
-    if not len(order):
+    """Divide boxes by their rows, so that memory is bounded and there is something for each job.
+
+    By their columns too where planes are so wide that rows do not do it.
+    """
+    if not len(columns):
         return []
-    waiting, found = [order], []
-    most = len(order) if len(order) < 2 * _FEWEST * jobs else -(-len(order) // jobs)
+    waiting, found = [np.arange(len(columns))], []
+    most = len(columns) if len(columns) < 2 * _FEWEST * jobs else -(-len(columns) // jobs)
     while waiting:
         rows = waiting.pop()
-        if len(rows) > most or _too_large(columns[rows], voxels):
+        axis = _dividing_axis(columns[rows], voxels, len(rows) > most)
+        if axis is None:
+            found.append(rows)
+        else:
+            keys = (columns.left, columns.top)
+            rows = rows[np.lexsort((keys[axis][rows], keys[1 - axis][rows]))]
             half = len(rows) // 2
             waiting += [rows[half:], rows[:half]]
-        else:
-            found.append(rows)
     return found
 
 
-def _too_large(columns: Columns, voxels: Voxels) -> bool:
-    """Tell whether boxes need too much memory at once, and would need less in two bands."""
+def _dividing_axis(columns: Columns, voxels: Voxels, many: bool) -> int | None:
+    """Give the axis, y (0) or x (1), along which to divide boxes that are many or need too much."""
+    if many:
+        return 0
     (_, y, x), (_, bottom, right) = columns.corners(voxels.shape)
-    plane = (bottom - y) * (right - x)
-    planes = plane * (columns.period + 2) * 8
-    sums = _most_open(columns) * columns.side**2 * 8
-    if len(columns) <= _FEWEST or planes + sums <= _BAND_BYTES:
-        return False
-    return sums > _BAND_BYTES // 2 or bottom - y > 2 * columns.side
+    planes, sums = _bytes_needed(columns, voxels)
+    if len(columns) <= _FEWEST or max(planes, sums) <= _BAND_BYTES:
+        return None
+    # Bands overlap by a box; where boxes are dense they cost more than the planes read again.
+    depth = voxels.shape[0]
+    half = (columns.side + (bottom - y - columns.side) // 2) * (right - x) * depth
+    dense = half <= _AGAIN_COST * (len(columns) // 2) * columns.side**2
+    if bottom - y > 2 * columns.side or (sums > _BAND_BYTES and (dense or sums > 8 * _BAND_BYTES)):
+        return 0
+    return 1 if planes > 4 * _BAND_BYTES and right - x > 2 * columns.side else None
+
+
+def _bytes_needed(columns: Columns, voxels: Voxels) -> tuple[int, int]:
+    """Give the bytes of the planes of a block, and of the sums that are not complete."""
+    (_, y, x), (_, bottom, right) = columns.corners(voxels.shape)
+    planes = (bottom - y) * (right - x) * (columns.period + 2)
+    return planes * 8, _most_open(columns) * columns.side**2 * 8
 
 
 def sum_columns(voxels: Voxels, columns: Columns) -> Iterator[tuple[Integers, Floats]]:
@@ -135,7 +154,7 @@ def sum_columns(voxels: Voxels, columns: Columns) -> Iterator[tuple[Integers, Fl
     low, high = columns.corners(voxels.shape)
     region = np.prod(np.subtract(high, low), dtype=float)
     strips = float((columns.end - columns.first).sum()) * columns.side * voxels.shape[2]
-    if region > _IN_ORDER_COST * strips:
+    if region > _IN_ORDER_COST * strips or _bytes_needed(columns, voxels)[0] > 16 * _BAND_BYTES:
         for row in np.lexsort((columns.left, columns.top, columns.first)):
             yield np.array([row]), _sum_column(voxels, columns, int(row))[np.newaxis]
         return
