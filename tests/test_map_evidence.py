@@ -9,6 +9,7 @@ import pytest
 import slabkit
 from slabkit.errors import InputError
 from slabkit.learning import map_evidence as evidence
+from slabkit.learning.map_naming import random_places
 from slabkit.simulation.imaging import image_volume
 from slabkit.simulation.molecules import random_rotation
 
@@ -84,6 +85,19 @@ def test_features_are_the_same_again_and_for_either_contrast(sample: tuple) -> N
     assert (again == values[order]).all()
     other, _ = evidence.map_evidence(bright, picks, maps)
     assert np.allclose(other[:, :2], values[:, :2], atol=2e-3)
+
+
+def test_fits_that_promise_nothing_are_estimated(sample: tuple) -> None:
+    tomogram, picks, names, _, maps = sample
+    chance = evidence.fit_maps(tomogram, random_places(tomogram.shape, VOXEL, 60), maps)
+    places = np.concatenate([picks.to_numpy(), random_places(tomogram.shape, VOXEL, 40)])
+    whole = evidence.fit_maps(tomogram, places, maps).coefficient
+    found = evidence.fit_maps(tomogram, places, maps, 2, chance).coefficient
+    same = found == whole
+    right = np.array([list(PARTS).index(name) for name in names])
+    assert same[np.arange(len(names)), right].all()
+    assert 0.5 < (~same[len(names) :]).mean() < 1
+    assert np.abs(found - whole)[~same].mean() < 0.05
 
 
 def test_outside_and_other_voxels(sample: tuple) -> None:

@@ -49,7 +49,8 @@ def test_species_that_stand_out_are_named(scene: tuple) -> None:
     assert np.flatnonzero(decoy.named).tolist() == list(range(6))
 
 
-def test_a_decoy_that_is_part_of_a_particle_takes_none_of_them(scene: tuple) -> None:
+@pytest.mark.parametrize("decoys", [1, 0])
+def test_a_map_of_a_part_of_a_particle_takes_none_of_them(scene: tuple, decoys: int) -> None:
     fit, at_random, places = scene
     rng = np.random.default_rng(1)
     # A part of map 0: it fits those six well for its own scale, yet not as well as the whole.
@@ -61,8 +62,10 @@ def test_a_decoy_that_is_part_of_a_particle_takes_none_of_them(scene: tuple) -> 
         fits(np.hstack([fit.coefficient, part])),
         fits(np.hstack([at_random.coefficient, chance])),
     )
-    found = name_by_maps(both, random, places, ["t"] * 210, [100, 100, 60], decoys=1)
-    assert np.flatnonzero(found.named).tolist() == list(range(10))
+    found = name_by_maps(both, random, places, ["t"] * 210, [100, 100, 60], decoys=decoys)
+    parts = [] if decoys else [20, 21, 22]
+    assert np.flatnonzero(found.named).tolist() == [*range(10), *parts]
+    assert found.best[:10].tolist() == [0] * 6 + [1] * 4
     assert np.flatnonzero(found.best == 2)[:3].tolist() == [20, 21, 22]
     alone = name_by_maps(fit, at_random, places, ["t"] * 210, [100, 100])
     assert np.allclose(found.probability[:10, :2], alone.probability[:10, :2], atol=1e-6)

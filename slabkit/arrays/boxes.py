@@ -12,7 +12,6 @@ import numpy.typing as npt
 from slabkit.arrays.plane_sums import Voxels
 
 Floats = npt.NDArray[np.float64]
-Taps = tuple[npt.NDArray[np.int64], Floats]
 
 
 def cut_boxes(
@@ -35,19 +34,21 @@ def cut_boxes(
     ndarray of float32, shape (n, *shape)
     """
     boxes = np.empty((len(centres), *shape), dtype=np.float32)
-    for number, centre in enumerate(centres):
-        taps = [
-            _taps(float(place), count, step, size)
-            for place, count, step, size in zip(centre, shape, steps, voxels.shape, strict=True)
-        ]
-        z, y, x = (int(index.min()) for index, _ in taps)
-        last_z, last_y, last_x = (int(index.max()) + 1 for index, _ in taps)
-        block = voxels.read((z, y, x), (last_z, last_y, last_x))
+    lines = [
+        _taps(centres[:, axis], count, steps[axis], voxels.shape[axis])
+        for axis, count in enumerate(shape)
+    ]
+    even = [_strides(index) for index, _ in lines]
+    starts = np.column_stack([index.min(axis=(1, 2)) for index, _ in lines]).tolist()
+    stops = np.column_stack([index.max(axis=(1, 2)) + 1 for index, _ in lines]).tolist()
+    for number, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+        block = voxels.read(tuple(start), tuple(stop))
         if block.dtype.kind == "f" and not np.isfinite(block).all():
-            block = voxels.mend(block, (z, y, x))
+            block = voxels.mend(block, tuple(start))
         found: npt.NDArray[Any] = block.astype(np.float64)
-        for axis, (index, weights) in enumerate(taps):
-            found = _resampled(found, index - index.min(), weights, axis)
+        for axis, (index, weights) in enumerate(lines):
+            taps = index[number] - start[axis], weights[number]
+            found = _resampled(found, *taps, axis, even[axis][number])
         boxes[number] = found
     return boxes
 
@@ -61,27 +62,50 @@ def cut_images(
     if step == 1 and 0 <= first <= size - side:
         inside = slice(first, first + side)
         return images[:, inside, inside].astype(np.float32)
-    index, weights = _taps(float(size // 2), side, step, size)
+    index, weights = (part[0] for part in _taps(np.array([size // 2]), side, step, size))
+    even = _strides(index[np.newaxis])[0]
     found: npt.NDArray[Any] = images.astype(np.float64)
     for axis in (1, 2):
-        found = _resampled(found, index, weights, axis)
+        found = _resampled(found, index, weights, axis, even)
     return found.astype(np.float32)
 
 
-def _taps(centre: float, count: int, step: float, size: int) -> Taps:
-    """Give the voxels, (count, taps), and the weights that make the samples of a line."""
+def _taps(
+    centres: npt.NDArray[Any], count: int, step: float, size: int
+) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Give the voxels, (n, count, taps), and the weights that make the samples of lines."""
     width = max(1.0, step)
-    place = centre + (np.arange(count) - count // 2) * step
+    place = centres[:, np.newaxis] + (np.arange(count) - count // 2) * step
     first = np.floor(place - width).astype(np.int64) + 1
-    index = first[:, np.newaxis] + np.arange(math.ceil(2 * width))
-    weights = np.maximum(1 - np.abs(index - place[:, np.newaxis]) / width, 0)
-    return index.clip(0, size - 1), weights / weights.sum(axis=1, keepdims=True)
+    index = first[..., np.newaxis] + np.arange(math.ceil(2 * width))
+    weights = np.maximum(1 - np.abs(index - place[..., np.newaxis]) / width, 0)
+    return index.clip(0, size - 1), weights / weights.sum(axis=2, keepdims=True)
 
 
-def _resampled(values: Floats, index: npt.NDArray[np.int64], weights: Floats, axis: int) -> Floats:
+def _strides(index: npt.NDArray[np.int64]) -> list[list[int]]:
+    """Give how far the samples of each tap are apart, 0 where they are not even: (n, taps)."""
+    apart = np.diff(index, axis=1)
+    even = (apart == apart[:, :1]).all(axis=1)
+    found: list[list[int]] = np.where(even, apart.max(axis=1, initial=0), 0).tolist()
+    return found
+
+
+def _resampled(
+    values: Floats,
+    index: npt.NDArray[np.int64],
+    weights: Floats,
+    axis: int,
+    strides: list[int],
+) -> Floats:
     shape = [1] * values.ndim
     shape[axis] = len(index)
-    total = np.zeros(1)
-    for tap, weight in zip(index.T, weights.T, strict=True):
-        total = total + values.take(tap, axis) * weight.reshape(shape)
+    total: Floats | None = None
+    for tap, weight, stride in zip(index.T, weights.T, strides, strict=True):
+        if stride:  # a view
+            samples = slice(int(tap[0]), int(tap[-1]) + 1, stride)
+            part = values[(slice(None),) * axis + (samples,)] * weight.reshape(shape)
+        else:
+            part = values.take(tap, axis) * weight.reshape(shape)
+        total = part if total is None else np.add(total, part, out=total)
+    assert total is not None
     return total

@@ -36,17 +36,19 @@ _COMPONENTS = 12  # of each order; of order 0 twice as many
 _FLATTER = 0.25  # components are scaled by their variance to the power of minus this
 _ROTATIONS = 24
 _GRID = float(2**24)  # whole numbers up to this have exact sums of products
-_AT_ONCE = 24  # boxes compared, so that what they share stays in the processor's cache
+_AT_ONCE = 24  # boxes, so that what they share stays in the processor's cache
 
 
 def transform(boxes: npt.NDArray[np.float32]) -> Coefficients:
     """Expand boxes (n, planes, y, x) into (n, orders, planes, rings)."""
     count, planes = boxes.shape[:2]
-    pixels = boxes.reshape(count * planes, SIDE * SIDE).T.astype(np.float64, order="C")
-    waves = (_sampler() @ pixels).reshape(_RINGS, 2, _ORDERS, count, planes)
     found = np.empty((count, _ORDERS, planes, _RINGS), dtype=np.complex64)
-    found.real = waves[:, 0].transpose(2, 1, 3, 0)
-    found.imag = waves[:, 1].transpose(2, 1, 3, 0)
+    for start in range(0, count, _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        pixels = boxes[part].reshape(-1, SIDE * SIDE).T.astype(np.float64, order="C")
+        waves = (_sampler() @ pixels).reshape(_RINGS, 2, _ORDERS, -1, planes)
+        found.real[part] = waves[:, 0].transpose(2, 1, 3, 0)
+        found.imag[part] = waves[:, 1].transpose(2, 1, 3, 0)
     return found
 
 

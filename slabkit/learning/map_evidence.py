@@ -10,7 +10,8 @@ levels nor contrast matter. The best orientation and shift count.
 All orientations are nearly a sum of a few hundred volumes, found by a randomised singular value
 decomposition (Halko, Martinsson, Tropp 2011, doi:10.1137/090771806). The picks are compared with
 these, and the orientations put together from the result: one product of matrices for many picks.
-A search at half the resolution finds the shift first.
+A search at half the resolution finds the shift first. What it says of the whole fit, places taken
+at random tell; where that is little, it is left at that.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.arrays.exact import exp
 from slabkit.arrays.parallel import map_in_order
 from slabkit.errors import InputError
-from slabkit.learning.rotated_maps import Numbers, RotatedMap, rotate_map
+from slabkit.learning.rotated_maps import Numbers, OrientedViews, RotatedMap, rotate_map
 from slabkit.tomogram import Tomogram
 from slabkit.units import protein_sign
 
@@ -41,8 +43,10 @@ EVIDENCE = ("coefficient", "coarse-coefficient", "amplitude", "shift")
 """What is said of each map: the coefficient, that at half the resolution, the density in units of
 the map's, and how far (Å) from the pick the best place is."""
 
-_AT_ONCE = 24  # picks
-_CLIMBS, _FARTHEST = 3, 3  # steps of the fine search, and how far in all from the pick
+_AT_ONCE, _VOXELS_AT_ONCE = 48, 2**23  # picks, and voxels of cubes about them
+_FEWEST = 20  # random places from which on they say what is chance
+_LIKELY = 2.6  # deviations of random places above their median; nothing is named below that
+_CLIMBS, _FARTHEST = 6, 3  # steps of the fine search, and how far in all from the pick
 
 _NEAR = np.array(list(np.ndindex(3, 3, 3))) - 1
 _CROSS = _NEAR[(_NEAR**2).sum(axis=1) <= 1]
@@ -73,11 +77,17 @@ class MapFits:
 
 
 def fit_maps(
-    tomogram: Tomogram, places: Floats, maps: Sequence[RotatedMap], jobs: int = 1
+    tomogram: Tomogram,
+    places: Floats,
+    maps: Sequence[RotatedMap],
+    jobs: int = 1,
+    at_random: MapFits | None = None,
 ) -> MapFits:
     """Fit maps into the tomogram about places, (n, 3), x, y, z in Å; errors as of `map_evidence`.
 
-    The result is the same for any number of ``jobs`` (threads).
+    With fits ``at_random`` places of the same tomogram, a map that fits no better than there at
+    half the resolution is not compared at the full one: its coefficient is estimated, place and
+    orientation are the coarse ones. The result is the same for any number of ``jobs`` (threads).
     """
     for one in maps:
         if abs(one.voxel_size / tomogram.voxel_size - 1) > 1e-3:
@@ -89,22 +99,54 @@ def fit_maps(
     rotation = np.full((len(places), len(maps), 3, 3), np.nan)
     middle = np.floor(places[:, ::-1] / tomogram.voxel_size + 0.5)
     inside = np.flatnonzero(((middle >= 0) & (middle < tomogram.shape)).all(axis=1))
-    # One after the other in z, so that voxels near each other are read together.
-    order = inside[np.lexsort(middle[inside].T[::-1])]
+    # One after the other in y, so that voxels near each other are read together.
+    order = inside[np.lexsort(middle[inside].T[[2, 0, 1]])]
+    chance = None if at_random is None else _Chance.of(at_random)
 
-    def compare(
-        task: tuple[Indices, npt.NDArray[np.float32]],
-    ) -> tuple[Indices, list[tuple[Floats, Indices]]]:
-        return task[0], [_compare(one, task[1]) for one in maps]
+    def compare(task: tuple[Indices, npt.NDArray[np.float32]]) -> tuple[Indices, Floats, Floats]:
+        return task[0], *_compare(maps, task[1], chance)
 
     blocks = _blocks(tomogram, middle.astype(np.int64), order, maps)
-    for rows, found in map_in_order(compare, blocks, jobs):
-        for number, (one, (best, view)) in enumerate(zip(maps, found, strict=True)):
-            values[rows, number] = best
-            rotation[rows, number] = one.fine.rotations[view].transpose(0, 2, 1)
+    for rows, found, turned in map_in_order(compare, blocks, jobs):
+        values[rows], rotation[rows] = found, turned
     moved = middle[:, ::-1] * tomogram.voxel_size - places
     shift = values[:, :, 3:] + moved[:, None]
     return MapFits(values[:, :, 0], values[:, :, 1], values[:, :, 2], shift, rotation)
+
+
+@dataclass(frozen=True, eq=False)
+class _Chance:
+    """What places taken at random say of each map: which coarse coefficients promise nothing."""
+
+    slope: Floats
+    intercept: Floats  # of fine coefficients as of coarse ones, both spread
+    enough: Floats  # spread fine coefficient from which on a fit is worth a closer look
+
+    @classmethod
+    def of(cls, at_random: MapFits) -> _Chance | None:
+        known = np.isfinite(at_random.coefficient).all(axis=1)
+        if known.sum() < _FEWEST:
+            return None
+        fine = spread(at_random.coefficient[known])
+        coarse = spread(at_random.coarse_coefficient[known])
+        away = coarse - coarse.mean(axis=0)
+        slope = (away * fine).sum(axis=0) / np.maximum((away**2).sum(axis=0), 1e-12)
+        intercept = fine.mean(axis=0) - slope * coarse.mean(axis=0)
+        error = (fine - intercept - slope * coarse).std(axis=0)
+        low, half = np.percentile(fine, [16, 50], axis=0)
+        return cls(slope, intercept, half + _LIKELY * (half - low) - error)
+
+    def expected(self, coarse: Floats) -> Floats:
+        """Estimate fine coefficients, spread, from coarse ones (n, maps)."""
+        return np.asarray(self.intercept + self.slope * spread(coarse))
+
+
+def spread(coefficient: Floats) -> Floats:
+    """Give Fisher's transform, whose spread hardly depends on the height."""
+    from scipy.special import log1p
+
+    clipped = np.clip(coefficient, -0.99, 0.99)
+    return np.asarray((log1p(clipped) - log1p(-clipped)) / 2, dtype=np.float64)
 
 
 def map_evidence(
@@ -146,51 +188,105 @@ def _blocks(
     """Cut cubes about picks, protein bright; what is outside of the volume is their mean."""
     half = max((one.side_vox * one.bin_vox + 1) // 2 for one in maps)
     sign = np.float32(protein_sign(tomogram.contrast))
-    size = np.array(tomogram.shape)
-    for first in range(0, len(order), _AT_ONCE):
-        rows = order[first : first + _AT_ONCE]
+    count = min(max(_VOXELS_AT_ONCE // (2 * half) ** 3, 1), _AT_ONCE)
+
+    def read(start: Indices, stop: Indices) -> npt.NDArray[Any]:
+        first = tuple(start.tolist())
+        return tomogram.check_finite(tomogram.read(first, tuple(stop.tolist())), first)
+
+    for first in range(0, len(order), count):
+        rows = order[first : first + count]
+        corner = middle[rows] - half
+        low, high = corner.clip(0), np.minimum(corner + 2 * half, tomogram.shape)
         blocks = np.zeros((len(rows), *(2 * half,) * 3), dtype=np.float32)
-        for block, place in zip(blocks, middle[rows], strict=True):
-            low, high = np.maximum(place - half, 0), np.minimum(place + half, size)
-            start, stop = tuple(low.tolist()), tuple(high.tolist())
-            read = tomogram.check_finite(tomogram.read(start, stop), start).astype(np.float32)
-            read = sign * (read - read.mean(dtype=np.float64).astype(np.float32))
-            (z, y, x), (a, b, c) = low - place + half, high - place + half
-            block[z:a, y:b, x:c] = read
+        start, stop = low.min(axis=0), high.max(axis=0)
+        together = np.prod(stop - start) <= 2 * blocks.size
+        region = read(start, stop) if together else None
+        for block, a, b, c in zip(blocks, corner, low, high, strict=True):
+            inside = block[_box(b - a, c - a)]
+            inside[:] = read(b, c) if region is None else region[_box(b - start, c - start)]
+            inside -= inside.mean(dtype=np.float64).astype(np.float32)
+            inside *= sign
         yield rows, blocks
 
 
-def _compare(one: RotatedMap, blocks: npt.NDArray[np.float32]) -> tuple[Floats, Indices]:
-    """Give of one map for cubes the coefficients, amplitude and shift (n, 6), and the view."""
-    fine, coarse = _cubes(one, blocks)
+def _box(start: Indices, stop: Indices) -> tuple[slice, ...]:
+    return tuple(slice(a, b) for a, b in zip(start.tolist(), stop.tolist(), strict=True))
+
+
+def _compare(
+    maps: Sequence[RotatedMap], blocks: npt.NDArray[np.float32], chance: _Chance | None
+) -> tuple[Floats, Floats]:
+    """Give for cubes coefficients, amplitude and shift (n, maps, 6), and rotations (.., 3, 3)."""
     count = len(blocks)
+    values, rotation = np.empty((count, len(maps), 6)), np.empty((count, len(maps), 3, 3))
     every = np.arange(count)
     around = np.broadcast_to(_AROUND, (count, *_AROUND.shape))
-    best = one.coarse.coefficients(coarse, around)[0].max(axis=2)
-    at = best.argmax(axis=1)
-    guess = np.rint(2 * (_AROUND[at] + _rise(best, at, _AROUND))).astype(np.int64)
+    spectra: dict[tuple[int, int, int], Numbers] = {}
+    coarser: dict[int, npt.NDArray[np.float32]] = {1: blocks}
+    guess = np.empty((count, len(maps), 3))
+    for number, one in enumerate(maps):
+        bins = one.bin_vox * (2 if one.bin_vox == 1 and one.side_vox % 4 == 0 else 1)
+        side = one.side_vox * one.bin_vox // bins
+        for each in (bins, one.bin_vox):
+            if each not in coarser:
+                coarser[each] = _binned(blocks, each)
+        key = bins, side, one.coarse.side
+        if key not in spectra:
+            spectra[key] = _spectrum(_middle(coarser[bins], side), one.coarse.side)
+        cubes = _filtered(one.coarse, spectra[key])
+        found, deviation = one.coarse.coefficients(cubes, around)
+        best = found.max(axis=2)
+        at = best.argmax(axis=1)
+        view = found[every, at].argmax(axis=1)
+        peak = best[every, at]
+        guess[:, number] = 2 * (_AROUND[at] + _rise(best, at, _AROUND))
+        amplitude = peak * deviation[every, at] / one.coarse.length[view]
+        values[:, number, 0] = values[:, number, 1] = peak
+        values[:, number, 2] = amplitude * (one.coarse.side / side) ** 3
+        values[:, number, 3:] = guess[:, number, ::-1] * one.step
+        rotation[:, number] = one.coarse.rotations[view].transpose(0, 2, 1)
+    likely = np.ones((count, len(maps)), dtype=bool)
+    if chance is not None:
+        expected = chance.expected(values[:, :, 1])
+        likely = expected > chance.enough
+        values[:, :, 0] = 1 - 2 / (exp(2 * expected) + 1)  # the inverse of `spread`
+    for number, one in enumerate(maps):
+        rows = np.flatnonzero(likely[:, number])
+        if len(rows):
+            own = _middle(coarser[one.bin_vox], one.side_vox)[rows]
+            cubes = _filtered(one.fine, _spectrum(own, one.fine.side))
+            fits, view = _climb(one, cubes, np.rint(guess[rows, number]).astype(np.int64))
+            values[rows[:, None], number, [0, 2, 3, 4, 5]] = fits
+            rotation[rows, number] = one.fine.rotations[view].transpose(0, 2, 1)
+    return values, rotation
+
+
+def _climb(one: RotatedMap, cubes: Numbers, guess: Indices) -> tuple[Floats, Indices]:
+    """Search place and orientation from a guess of the place, step by step.
+
+    Gives coefficient, amplitude and shift (n, 5), and the view.
+    """
+    count = len(guess)
     along, deviation = np.empty((2, count, len(_CROSS)))
     place, view = np.zeros((2, count), dtype=np.int64)
-    rows = every
+    rows = np.arange(count)
     for climb in range(1, _CLIMBS + 1):
-        found, deviation[rows] = one.fine.coefficients(fine[rows], guess[rows, None] + _CROSS)
-        place[rows], view[rows] = np.divmod(
-            found.reshape(len(rows), -1).argmax(axis=1), found.shape[2]
-        )
-        along[rows] = found[np.arange(len(rows)), :, view[rows]]
+        samples = one.fine.samples(cubes[rows], guess[rows, None] + _CROSS)
+        along[rows], view[rows], deviation[rows] = one.fine.nearest(samples)
+        place[rows] = along[rows].argmax(axis=1)
         ahead = guess[rows] + _CROSS[place[rows]]
         moves = (place[rows] != _STAY) & (np.abs(ahead) < _FARTHEST).all(axis=1)
         rows = rows[moves]
         if climb == _CLIMBS or not len(rows):
             break
         guess[rows] = ahead[moves]
+    every = np.arange(count)
     peak = along[every, place]
-    offset = _rise(along, place, _CROSS)
     amplitude = peak * deviation[every, place] / one.fine.length[view]
     amplitude *= (one.fine.side / one.side_vox) ** 3  # as the grid is coarser
-    shift = (guess + _CROSS[place] + offset)[:, ::-1] * one.step
-    peak = peak + _gain(along, place, _CROSS)
-    return np.column_stack([peak, best[every, at], amplitude, shift]), view
+    shift = (guess + _CROSS[place] + _rise(along, place, _CROSS))[:, ::-1] * one.step
+    return np.column_stack([peak + _gain(along, place, _CROSS), amplitude, shift]), view
 
 
 def _neighbours(values: Floats, at: Indices, shifts: Indices) -> tuple[Floats, Floats, Floats]:
@@ -223,31 +319,46 @@ def _gain(values: Floats, at: Indices, shifts: Indices) -> Floats:
     return np.asarray(np.where(np.isfinite(gain), gain, 0.0).sum(axis=1))
 
 
-def _cubes(one: RotatedMap, blocks: npt.NDArray[np.float32]) -> tuple[Numbers, Numbers]:
-    """Filter cubes and bring them to the two grids of a map."""
+def _binned(blocks: npt.NDArray[np.float32], bins: int) -> npt.NDArray[np.float32]:
+    """Average cubes over so many voxels along each axis; what is left at the borders goes."""
+    side = blocks.shape[1] // 2 // bins * 2
+    found = _middle(blocks, side * bins)
+    found = found.reshape(len(blocks), side, bins, side, bins, side, bins)
+    for axis in (1, 2, 3):  # each is gone once it is added up
+        parts = [found[(slice(None),) * (axis + 1) + (k,)] for k in range(bins)]
+        found = functools.reduce(np.add, parts)
+    found *= np.float32(1 / bins**3)
+    return found
+
+
+def _middle(cubes: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32]:
+    start = cubes.shape[1] // 2 - side // 2
+    inner = slice(start, start + side)
+    return cubes[:, inner, inner, inner]
+
+
+def _spectrum(cubes: npt.NDArray[np.float32], whole: int) -> Numbers:
+    """Transform cubes to their lowest ``whole`` frequencies along each axis."""
     from scipy import fft
 
-    count, bins, side, whole = len(blocks), one.bin_vox, one.side_vox, one.fine.side
-    middle, half = blocks.shape[1] // 2, side * bins // 2
-    inner = slice(middle - half, middle + half)
-    cut = blocks[:, inner, inner, inner]
-    if bins > 1:
-        cut = cut.reshape(count, side, bins, side, bins, side, bins)
-        for axis in (1, 2, 3):  # each is gone once it is added up
-            parts = [cut[(slice(None),) * (axis + 1) + (k,)] for k in range(bins)]
-            cut = functools.reduce(np.add, parts) * np.float32(1 / bins)
-    spectrum = fft.rfft(cut, axis=3)[..., : whole // 2 + 1]
+    side = cubes.shape[1]
+    if side == whole:
+        return np.asarray(fft.rfftn(cubes, axes=(1, 2, 3)))
+    found = fft.rfft(cubes, axis=3)[..., : whole // 2 + 1]
     for axis in (2, 1):
-        spectrum = np.take(fft.fft(spectrum, axis=axis), _lowest(side, whole), axis=axis)
-    results = []
-    for views in (one.fine, one.coarse):
-        kept = _lowest(whole, views.side)
-        part = spectrum[:, kept[:, None], kept, : views.side // 2 + 1]
-        pairs = np.ascontiguousarray(part).view(np.float32).reshape(*part.shape, 2)
-        pairs *= views.transfer[..., None]
-        cubes = fft.irfftn(pairs.view(np.complex64)[..., 0], s=(views.side,) * 3, axes=(1, 2, 3))
-        results.append(cubes.astype(views.root.dtype, copy=False))
-    return results[0], results[1]
+        found = np.take(fft.fft(found, axis=axis), _lowest(side, whole), axis=axis)
+    return np.asarray(found)
+
+
+def _filtered(views: OrientedViews, spectrum: Numbers) -> Numbers:
+    """Filter as the views are; gives cubes on their grid."""
+    from scipy import fft
+
+    passed = np.empty_like(spectrum)
+    np.multiply(spectrum.real, views.transfer, out=passed.real)
+    np.multiply(spectrum.imag, views.transfer, out=passed.imag)
+    found = fft.irfftn(passed, s=(views.side,) * 3, axes=(1, 2, 3), overwrite_x=True)
+    return np.asarray(found, dtype=views.root.dtype)
 
 
 def _lowest(side: int, count: int) -> Indices:

@@ -12,6 +12,7 @@ simulated tomograms (benchmarks/names.py).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from slabkit.arrays.exact import exp
 from slabkit.arrays.neighbours import group_neighbours
 from slabkit.errors import InputError
-from slabkit.learning.map_evidence import MapFits, RotatedMap, fit_maps
+from slabkit.learning.map_evidence import MapFits, RotatedMap, fit_maps, spread
 from slabkit.tables import (
     LABELS,
     MODEL_SOURCE,
@@ -47,6 +48,7 @@ _BEST = 3  # picks of a map that are taken for true ones
 _SURE = 4.0 / 0.6  # deviations of random places above their median where 1 is at least
 HIGHEST = 1.1  # of the scale; beyond, all is as sure
 _INTERCEPT, _SLOPE = -14.3, 21.3
+_PART, _NEARLY = 0.5, 0.3  # of the scale: a part at picks of the whole, and the whole below it
 _APART = 0.5  # diameters of the larger that two particles are apart at least
 
 
@@ -103,6 +105,7 @@ def name_by_maps(
         species = relative[:, :-decoys].argmax(axis=1)[:, None]
         own = np.take_along_axis(fits.coefficient, species, axis=1)
         relative[:, -decoys:][fits.coefficient[:, -decoys:] <= own] = -1.0
+    _leave_parts_out(relative, fits.coefficient, diameters, decoys)
     likelihood = exp(_INTERCEPT + _SLOPE * np.clip(relative, -1, HIGHEST))
     weights = np.column_stack([likelihood, np.ones(len(relative))])
     probability = weights / weights.sum(axis=1, keepdims=True)
@@ -124,6 +127,24 @@ def name_by_maps(
     duplicate[probable] = ~free[probable]
     named = free & (best < len(diameters) - decoys)
     return MapNames(probability, best, named, duplicate)
+
+
+def _leave_parts_out(
+    relative: Floats, coefficient: Floats, diameters: Sequence[float], decoys: int
+) -> None:
+    """Take from maps of parts, on their own scale nearly as good, the picks of the whole.
+
+    A larger map is the whole of a smaller one that fits its best picks too. There the higher
+    coefficient tells: of a part alone, the part's.
+    """
+    best = np.argsort(-relative, axis=0, kind="stable")[:_BEST]
+    species = len(diameters) - decoys
+    for part, whole in itertools.permutations(range(species), 2):
+        alike = diameters[whole] > diameters[part] and len(best)
+        if alike and relative[best[:, whole], part].mean() > _PART:
+            near = relative[:, whole] > relative[:, part] - _NEARLY
+            better = coefficient[:, whole] > coefficient[:, part]
+            relative[near & better, part] = -1.0
 
 
 def check_min_probability(value: float) -> None:
@@ -184,9 +205,9 @@ def name_picks(
         maps = turned
         own = np.flatnonzero(owner == tomogram.name)
         rows.append(own)
-        fits.append(fit_maps(tomogram, everywhere[own], maps, jobs))
         random = random_places(tomogram.shape, tomogram.voxel_size, RANDOM_PLACES)
         at_random.append(fit_maps(tomogram, random, maps, jobs))
+        fits.append(fit_maps(tomogram, everywhere[own], maps, jobs, at_random[-1]))
     if not rows:
         return empty_table(LABELS), 0
     chosen = np.concatenate(rows)
@@ -229,18 +250,10 @@ def name_picks(
     return table, int(found.duplicate.sum())
 
 
-def _spread(coefficient: Floats) -> Floats:
-    """Give Fisher's transform, whose spread hardly depends on the height."""
-    from scipy.special import log1p
-
-    clipped = np.clip(coefficient, -0.99, 0.99)
-    return np.asarray((log1p(clipped) - log1p(-clipped)) / 2, dtype=np.float64)
-
-
 def relative_fits(coefficient: Floats, at_random: Floats) -> Floats:
     """Bring each map's coefficients to the scale from random places (0) to its best picks (1)."""
-    values = _spread(coefficient)
-    known = _spread(at_random[np.isfinite(at_random).all(axis=1)])
+    values = spread(coefficient)
+    known = spread(at_random[np.isfinite(at_random).all(axis=1)])
     low, middle = np.percentile(known, [16, 50], axis=0)
     deviation = np.maximum(middle - low, 1e-3)
     inside = np.asarray(np.isfinite(values).all(axis=1))

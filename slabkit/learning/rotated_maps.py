@@ -5,8 +5,9 @@ See `slabkit.learning.map_evidence`.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,10 +35,13 @@ _BAND = 2.6  # grid steps in the low-pass
 _WIDER = 1.1  # the mask than the particle
 _ROOM = 10.0  # grid steps that what is cut out is wider: shifts of 3, and what the filter reaches
 _FINE_ANGLE, _COARSE_ANGLE = 18.0, 24.0  # degrees between orientations
+_FIRST, _CLOSELY = 64, 3  # volumes of the basis by which orientations are chosen; how many
 _SAME = 0.97  # orientations that correlate so are one, as those of symmetric particles are
-_SHARE, _MOST, _SPARE = 0.99, 300, 40  # of the orientations' variance; volumes of the basis
+_SHARE, _MOST, _SPARE = 0.995, 200, 40  # of the orientations' variance; volumes of the basis
 _ROUND_UP = 0.25  # of a voxel, to a whole number of voxels that can be averaged before all else
-_FINER = 3  # than the grid is a map drawn, from which values are then taken linearly
+_FINER = 6  # than the grid is a map drawn, of which the nearest values are then taken
+_BLUR = 0.19  # grid steps; a tomogram is never as sharp as a map
+_AT_ONCE = 16  # orientations
 _LARGEST_DIAMETER = 1000.0
 _BITS = 12  # of the length of a row; of a column one less, so that sums are below 2**24
 
@@ -92,18 +96,69 @@ class OrientedViews:
 
         Also the cubes' standard deviation under the mask, (n, s).
         """
-        flat = shifts @ np.array([self.side**2, self.side, 1])
-        count, each = flat.shape
-        rows = np.empty((count, each, len(self.places)), dtype=self.root.dtype)
-        for one, cube, offsets in zip(rows, cubes.reshape(count, -1), flat, strict=True):
-            np.take(cube, offsets[:, None] + self.places, out=one)
+        rows = self.samples(cubes, shifts)
+        count, each = rows.shape[:2]
         rows = rows.reshape(count * each, -1)
-        rows *= self.root
-        mean = np.einsum("ij,j->i", rows, self.root)  # the orientations have none
-        deviation = np.sqrt(np.maximum(np.einsum("ij,ij->i", rows, rows) - mean**2, 0))
+        deviation = self.deviations(rows)
         found = self.views.times(self.basis.times(rows))
         found /= np.maximum(deviation, np.finfo(rows.dtype).tiny)[:, None]
         return found.reshape(count, each, -1), deviation.reshape(count, each)
+
+    def samples(self, cubes: Numbers, shifts: Indices) -> Numbers:
+        """Give what of filtered cubes, shifted, is under the mask, weighed: (n, s, voxels)."""
+        flat = shifts @ np.array([self.side**2, self.side, 1])
+        rows = np.empty((*flat.shape, len(self.places)), dtype=self.root.dtype)
+        for one, cube, offsets in zip(rows, cubes.reshape(len(cubes), -1), flat, strict=True):
+            np.take(cube, offsets[:, None] + self.places, out=one)
+        rows *= self.root
+        return rows
+
+    def deviations(self, rows: Numbers) -> Numbers:
+        """Give the standard deviation of each row of `samples`."""
+        mean = np.einsum("...j,j->...", rows, self.root)  # the orientations have none
+        square = np.einsum("...j,...j->...", rows, rows)
+        return np.asarray(np.sqrt(np.maximum(square - mean**2, 0)))
+
+    def nearest(self, samples: Numbers) -> tuple[Numbers, Indices, Numbers]:
+        """Correlate samples (n, s, voxels) with the orientation that is best at one of the shifts.
+
+        Gives the coefficients (n, s), the orientation (n,) and the samples' deviations (n, s).
+        The first volumes of the basis say which few orientations are looked at closely.
+        """
+        count, each = samples.shape[:2]
+        deviation = self.deviations(samples)
+        scale = np.maximum(deviation, np.finfo(samples.dtype).tiny)[..., None]
+        rows = samples.reshape(count * each, -1)
+        near = self._first_views.times(self._first_basis.times(rows)).reshape(count, each, -1)
+        near /= scale
+        near = near.max(axis=1)
+        every = np.arange(count)
+        likely = np.empty((count, min(_CLOSELY, near.shape[1])), dtype=np.int64)
+        for k in range(likely.shape[1]):
+            likely[:, k] = near.argmax(axis=1)
+            near[every, likely[:, k]] = -np.inf
+        turned = self._drawn.times(self._of_basis[likely.ravel()]).reshape(*likely.shape, -1)
+        found = np.einsum("nsj,nkj->nsk", samples, turned) / scale
+        best = found.max(axis=1).argmax(axis=1)
+        return found[every, :, best], likely[every, best], deviation
+
+    @functools.cached_property
+    def _first_basis(self) -> _Operand:
+        return _Operand(self.basis.grid[:, :_FIRST], self.basis.unit[:, :_FIRST])
+
+    @functools.cached_property
+    def _first_views(self) -> _Operand:
+        return _Operand(self.views.grid[:_FIRST], self.views.unit)
+
+    @functools.cached_property
+    def _of_basis(self) -> Numbers:
+        """What of each volume of the basis makes each orientation, (orientations, volumes)."""
+        return np.ascontiguousarray((self.views.grid * self.views.unit).T)
+
+    @functools.cached_property
+    def _drawn(self) -> _Operand:
+        """The basis, (volumes, voxels)."""
+        return _Operand.of(np.ascontiguousarray((self.basis.grid * self.basis.unit).T))
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,25 +273,21 @@ def rotate_map(
     bins = int(step / voxel_size + _ROUND_UP)
     step = max(step, bins * voxel_size)
     side = 4 * math.ceil((_WIDER * diameter / step + _ROOM) / 4)
-    side_vox = _quick_even(side * step / (bins * voxel_size))
-    if side_vox <= side:
-        side_vox = side
+    side_vox = max(side, _quick_length(side * step / (bins * voxel_size)))
     field = side_vox * bins * voxel_size
     views = (
-        _views(volume, density_voxel_size, diameter, n, field / n, tilt_range, angle, kind)
-        for n, angle, kind in (
-            (side, _FINE_ANGLE, np.float32),
-            (side // 2, _COARSE_ANGLE, np.float64),  # where places may be as good as each other
-        )
+        _views(volume, density_voxel_size, diameter, n, field / n, tilt_range, angle)
+        for n, angle in ((side, _FINE_ANGLE), (side // 2, _COARSE_ANGLE))
     )
     return RotatedMap(name, diameter, voxel_size, bins, side_vox, *views)
 
 
-def _quick_even(length: float) -> int:
-    """Give an even number of voxels, at least so many, of which FFTs are quick."""
-    from scipy.fft import next_fast_len
-
-    return 2 * int(next_fast_len(math.ceil(length / 2 - 1e-6), real=True))
+def _quick_length(length: float) -> int:
+    """Give voxels, at least so many and a multiple of four, of which FFTs are quick."""
+    count = 4 * math.ceil(length / 4 - 1e-6)
+    while (3 * 5 * 7) ** 9 * 2**30 % count:
+        count += 4
+    return count
 
 
 def _frequencies(side: int, step: float) -> tuple[npt.NDArray[Any], ...]:
@@ -252,17 +303,19 @@ def _views(
     step: float,
     tilt_range: TiltRange,
     angle: float,
-    kind: type[np.floating[Any]],
 ) -> OrientedViews:
     from scipy import fft, ndimage
 
     volume, voxel_size = coarsened(volume, voxel_size, _BAND * step)
     smooth, blur = low_passed(volume, voxel_size, step)
     spacing = step / _FINER / voxel_size
-    sizes = [math.ceil((n - 1) / spacing) + 1 for n in smooth.shape]
-    grid = np.meshgrid(*(np.arange(n) * spacing for n in sizes), indexing="ij")
-    drawn = ndimage.map_coordinates(smooth, grid, order=3, mode="constant").astype(np.float32)
-    centre = np.array(ndimage.center_of_mass(smooth)) / spacing
+    middle = np.array(ndimage.center_of_mass(smooth))
+    # A cube about the centre of mass in which every turned place is, zero beyond the map.
+    centre = np.full(3, math.ceil(_FINER * (diameter / 2 / step + 2)) + 1)
+    lines = [
+        (np.arange(2 * n + 1) - n) * spacing + at for n, at in zip(centre, middle, strict=True)
+    ]
+    drawn = _interpolated(smooth, lines)
     line = (np.arange(side) - side // 2) * step
     z, y, x = np.meshgrid(line, line, line, indexing="ij")
     away = np.sqrt(x**2 + y**2 + z**2)
@@ -273,22 +326,26 @@ def _views(
     frequency = np.sqrt(fz**2 + fy**2 + fx**2)
     transfer = _transfer(frequency, step, diameter)
     seen = transfer * exp(np.minimum(2 * (np.pi * blur * frequency) ** 2, 3.0))
+    seen *= exp(-((np.pi * _BLUR * step * frequency) ** 2))
     if tilt_range is not None:
         low, high = (np.tan(math.radians(tilt)) * fx for tilt in tilt_range)
         inside = np.minimum(fz - low, high - fz) * (side * step) + 0.5
         seen = seen * np.clip(inside, 0, 1)
-    near = away <= diameter / 2 + 2 * step
-    points = np.stack([x[near], y[near], z[near]])
+    seen = seen.astype(np.float32)
+    near = np.flatnonzero(away <= diameter / 2 + 2 * step)
+    points = np.stack([axis.ravel()[near] for axis in (z, y, x)]) * (_FINER / step)
     rotations = all_rotations(angle)
-    cube = np.zeros((side, side, side), dtype=np.float32)
     turned = np.empty((len(rotations), len(places)), dtype=np.float32)
-    for one, rotation in zip(turned, rotations, strict=True):
-        own = np.einsum("ij,in->jn", rotation.T * (_FINER / step), points) + centre[::-1, None]
-        cube[near] = ndimage.map_coordinates(drawn, own[::-1], order=1, mode="constant")
-        values = fft.rfftn(cube)
-        values.real *= seen
-        values.imag *= seen
-        one[:] = fft.irfftn(values, s=cube.shape).ravel()[places]
+    for first in range(0, len(rotations), _AT_ONCE):
+        part = rotations[first : first + _AT_ONCE, ::-1, ::-1]  # of z, y, x
+        cubes = np.zeros((len(part), side**3), dtype=np.float32)
+        own = np.einsum("kij,jn->kin", part, points) + (centre + 0.5)[:, None]
+        cubes[:, near] = drawn[tuple(own.astype(np.int64).transpose(1, 0, 2))]
+        spectra = fft.rfftn(cubes.reshape(-1, side, side, side), axes=(1, 2, 3))
+        pairs = spectra.view(np.float32).reshape(*spectra.shape, 2)
+        pairs *= seen[..., None]
+        cubes = fft.irfftn(spectra, s=(side,) * 3, axes=(1, 2, 3), overwrite_x=True)
+        turned[first : first + _AT_ONCE] = cubes.reshape(len(part), -1)[:, places]
     turned -= np.einsum("ij,j->i", turned, weight.astype(np.float32))[:, None]
     turned *= np.sqrt(weight).astype(np.float32)
     length = np.sqrt(np.einsum("ij,ij->i", turned, turned, dtype=np.float64))
@@ -299,12 +356,32 @@ def _views(
         side,
         transfer.astype(np.float32),
         places,
-        np.sqrt(weight).astype(kind),
-        _Operand.of(basis.astype(kind)),
-        _Operand.of(np.ascontiguousarray(views[kept].T, dtype=kind)),
+        np.sqrt(weight).astype(np.float32),
+        _Operand.of(basis),
+        _Operand.of(np.ascontiguousarray(views[kept].T)),
         length[kept],
         rotations[kept],
     )
+
+
+def _interpolated(volume: Floats, lines: Sequence[Floats]) -> npt.NDArray[np.float32]:
+    """Interpolate by cubic splines at a grid of places along each axis; nothing is outside."""
+    from scipy import ndimage, sparse
+
+    found = ndimage.spline_filter(volume, order=3, mode="mirror")
+    for places in lines:  # the first axis becomes the last each time
+        size = len(found)
+        index = np.floor(places).astype(np.int64)[:, None] + np.arange(-1, 3)
+        away = np.abs(places[:, None] - index)
+        weight = np.where(away < 1, 4 - 6 * away**2 + 3 * away**3, (2 - away).clip(0) ** 3) / 6
+        weight *= (index >= 0) & (index < size)
+        row = np.arange(len(places)).repeat(4)
+        spline = sparse.csr_array(
+            (weight.ravel(), (row, index.ravel().clip(0, size - 1))), (len(places), size)
+        )
+        rest = found.shape[1:]
+        found = (spline @ found.reshape(size, -1)).reshape(-1, *rest).transpose(1, 2, 0)
+    return np.ascontiguousarray(found, dtype=np.float32)
 
 
 def _transfer(frequency: Floats, step: float, diameter: float) -> Floats:
@@ -325,27 +402,31 @@ def all_rotations(angle: float) -> Floats:
     return np.asarray(np.einsum("pij,vjk->vpik", one, seen).reshape(-1, 3, 3))
 
 
-def _compressed(turned: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
+def _compressed(turned: npt.NDArray[np.float32]) -> tuple[Numbers, Numbers]:
     """Give a basis (voxels, volumes), and the rows of unit length in it (rows, volumes)."""
     count, voxels = turned.shape
     most = min(_MOST + _SPARE, count, voxels)
     random = np.random.Generator(np.random.SFC64(0))
-    spread = product(turned.T, random.standard_normal((count, most)))
+    spread = _quick(turned.T, random.standard_normal((count, most)))
     for again in (True, False):
         values, vectors = eigenvectors(product(spread.T, spread))
         used = values > 1e-12 * values[-1]
         basis = product(spread, vectors[:, used] / np.sqrt(values[used]))
         if again:
-            spread = product(turned.T, product(turned, basis))
-    views = product(turned, basis)
+            spread = _quick(turned.T, _quick(turned, basis))
+    views = _quick(turned, basis)
     values, vectors = eigenvectors(product(views.T, views))
     share = np.cumsum(values[::-1]) / count
     keep = min(int(np.searchsorted(share, _SHARE * share[-1])) + 1, _MOST, len(values))
     chosen = vectors[:, ::-1][:, :keep]
-    return product(basis, chosen), product(views, chosen)
+    return product(basis, chosen).astype(np.float32), product(views, chosen).astype(np.float32)
 
 
-def _distinct(views: Floats) -> Indices:
+def _quick(one: npt.NDArray[np.float32], other: Numbers) -> Numbers:
+    return _Operand.of(other.astype(np.float32)).times(one)
+
+
+def _distinct(views: Numbers) -> Indices:
     """Leave out rows that are nearly the same as one that is kept."""
     size = np.sqrt(np.einsum("ij,ij->i", views, views))[:, None]
     alike = product(views / size, (views / size).T) >= _SAME

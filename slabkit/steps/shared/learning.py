@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from slabkit.tomogram import TomogramRef
 
 _CENTRE = ("slabkitCentreZ", "slabkitCentreY", "slabkitCentreX")
+_LARGEST_READ = 400 * 2**20  # bytes of a tomogram that is held in memory
 _PLANES_OF_LEVEL = 12  # whose grey values are those of their tomogram
 
 
@@ -167,9 +169,9 @@ class Minislabs:
             tomogram = self.volumes[str(name)].open()
             size = tomogram.voxel_size
             random = random_places(tomogram.shape, size, RANDOM_PLACES)
-            places = np.concatenate([centres[rows], random])
-            found = fit_maps(tomogram, places, maps[size], jobs).coefficient
-            values[rows] = relative_fits(found[: len(rows)], found[len(rows) :]).clip(-1, HIGHEST)
+            chance = fit_maps(tomogram, random, maps[size], jobs)
+            found = fit_maps(tomogram, centres[rows], maps[size], jobs, chance).coefficient
+            values[rows] = relative_fits(found, chance.coefficient).clip(-1, HIGHEST)
         return {"maps": (values, [f"fit:{name}" for name in names])}
 
     def boxes(self) -> _VolumeBoxes | _ImageBoxes:
@@ -268,6 +270,8 @@ class _VolumeBoxes:
     ) -> None:
         self._tomograms, self._names, self._centres, self._step = tomograms, names, centres, step
         self._level = {name: _level(tomogram) for name, tomogram in tomograms.items()}
+        self._picks = Counter(names.tolist())
+        self._whole = functools.lru_cache(maxsize=1)(self._read_whole)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -279,7 +283,7 @@ class _VolumeBoxes:
 
         boxes = np.empty((len(numbers), PLANES, SIDE, SIDE), dtype=np.float32)
         for name in dict.fromkeys(self._names[numbers]):
-            tomogram, (mean, scale) = self._tomograms[name], self._level[name]
+            tomogram, (mean, scale) = self._whole(name), self._level[name]
             own = np.flatnonzero(self._names[numbers] == name)
             places = self._centres[numbers[own]] / tomogram.voxel_size
             step = self._step / tomogram.voxel_size
@@ -288,6 +292,20 @@ class _VolumeBoxes:
             )
             boxes[own] = (cut - mean) * scale
         return boxes
+
+    def _read_whole(self, name: str) -> Tomogram:
+        """Read a tomogram of many picks once, if it is not large."""
+        from slabkit.learning.harmonics import PLANES, SIDE
+
+        tomogram = self._tomograms[name]
+        depth, height, width = tomogram.shape
+        rows_of_picks = (
+            self._picks[name] * 2 * PLANES * SIDE * (self._step / tomogram.voxel_size) ** 2
+        )
+        size = depth * height * width * np.dtype(tomogram.data.dtype).itemsize
+        if rows_of_picks < depth * height or size > _LARGEST_READ:
+            return tomogram
+        return replace(tomogram, data=tomogram.read((0, 0, 0), tomogram.shape))
 
 
 def _level(tomogram: Tomogram) -> tuple[np.float32, np.float32]:
