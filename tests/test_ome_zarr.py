@@ -255,9 +255,9 @@ def test_each_chunk_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     decoded: list[Any] = []
     real = ome_zarr._ZarrArray.__call__
 
-    def counted(self: Any, key: Any) -> Any:
+    def counted(self: Any, key: Any, into: Any = None) -> Any:
         decoded.append(tuple(part.start for part in key))
-        return real(self, key)
+        return real(self, key, into)
 
     monkeypatch.setattr(ome_zarr._ZarrArray, "__call__", counted)
     spool = tmp_path / "spool"

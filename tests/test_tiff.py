@@ -210,7 +210,7 @@ def test_each_page_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     decoded: list[int] = []
     real = tiff_module._Pages.__call__
 
-    def counted(self: Any, key: Any) -> Any:
+    def counted(self: Any, key: Any, into: Any = None) -> Any:
         decoded.append(key[0].start)
         return real(self, key)
 

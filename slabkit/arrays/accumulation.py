@@ -110,7 +110,7 @@ class TileSource(Protocol):
         """Planes, rows and columns of a block; those at the far faces are cut off."""
 
     def tile(self, index: tuple[int, int, int]) -> npt.NDArray[Any]:
-        """Decode a block, by its number along each axis."""
+        """Decode a block, by its number along each axis; good until this thread's next one."""
 
 
 class UndecodedPlanes:
@@ -139,11 +139,20 @@ class UndecodedPlanes:
         deep, high, wide = self.source.block_shape
         y, x = area[0].start // high, area[1].start // wide
         numbers = range(self.first // deep, -(-self.last // deep))
-        parts = [
-            self.source.tile((z, y, x))[max(0, self.first - z * deep) : self.last - z * deep]
-            for z in numbers
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if len(numbers) == 1:
+            return self._part(numbers[0], y, x)
+        size = (len(self), *_size_of(area))
+        planes = np.empty(size, self.dtype)
+        end = 0
+        for z in numbers:
+            part = self._part(z, y, x)
+            planes[end : end + len(part)] = part
+            end += len(part)
+        return planes
+
+    def _part(self, z: int, y: int, x: int) -> npt.NDArray[Any]:
+        begin = z * self.source.block_shape[0]
+        return self.source.tile((z, y, x))[max(0, self.first - begin) : self.last - begin]
 
 
 Area: TypeAlias = tuple[slice, slice]

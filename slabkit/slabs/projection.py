@@ -332,14 +332,15 @@ def _range_planes(tomogram: Tomogram, z_range: tuple[float, float] | None) -> tu
 def _chunks(tomogram: Tomogram, plan: SlabPlan) -> Iterator[tuple[int, Block]]:
     """Give the planes that lie in slabs, some at a time, in order.
 
-    What is in a file, or in blocks of which each is needed once, is read by who sums it.
+    What is in a file, or in blocks that are parts of planes, is read by who sums it.
     """
     _, height, width = tomogram.shape
     planes = _planes_together(tomogram)
     first, last = plan.starts[0], plan.starts[-1] + plan.count_vox
     source: Any = tomogram.data
     mended = tomogram.fill_value is not None
-    if not mended and hasattr(source, "tile"):
+    edges = source.block_shape[1:] if hasattr(source, "tile") and not mended else ()
+    if any(edge < side for edge, side in zip(edges, (height, width), strict=False)):
         deep = source.block_shape[0] * max(1, planes // source.block_shape[0])
         if _fits_memory(plan, deep, height * width):
             for z in range(first - first % deep, last, deep):

@@ -142,12 +142,15 @@ class _ZarrArray:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
-    def __call__(self, key: Slices) -> npt.NDArray[Any]:
+    def __call__(self, key: Slices, into: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         try:
             array = self._opened()
             selection: list[int | slice] = [0] * len(array.shape)
             for axis, part in zip(self.spatial, key, strict=True):
                 selection[axis] = part
+            if into is not None and self.spatial == (0, 1, 2) == tuple(range(len(array.shape))):
+                array.get_basic_selection(tuple(selection), out=_buffer(into))
+                return into
             return np.asarray(array[tuple(selection)])
         except Exception as error:  # stores and codecs raise what they like
             begin = ", ".join(str(part.start) for part in key)
@@ -197,6 +200,15 @@ class _ZarrArray:
                 else:
                     self._array = self.folder.open_array()
             return self._array
+
+
+def _buffer(array: npt.NDArray[Any]) -> Any:
+    """Give what zarr of this version reads into."""
+    try:
+        from zarr.buffer.cpu import NDBuffer
+    except ImportError:  # zarr 2
+        return array
+    return NDBuffer.from_numpy_array(array)
 
 
 def _zarr_version(where: str) -> str:

@@ -144,7 +144,7 @@ class _Pages:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
-    def __call__(self, key: Slices) -> npt.NDArray[Any]:
+    def __call__(self, key: Slices, into: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         import tifffile
 
         with self._lock:
