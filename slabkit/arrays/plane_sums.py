@@ -169,38 +169,52 @@ def sum_columns(voxels: Voxels, columns: Columns) -> Iterator[tuple[Integers, Fl
 
 def _sum_column(voxels: Voxels, columns: Columns, row: int) -> Floats:
     """Add up the planes of one box, as `_sums_in_order` does."""
-    one = columns[np.array([row])]
-    low, high = one.corners(voxels.shape)
-    block = voxels.read(low, high)
-    total = _sum_of_planes(block, one, voxels.shape[0])
+    side = columns.side
+    first, end, top, left = (
+        int(one[row]) for one in (columns.first, columns.end, columns.top, columns.left)
+    )
+    depth, ny, nx = voxels.shape
+    low = first, max(0, top), max(0, left)
+    block = voxels.read(low, (end, min(ny, top + side), min(nx, left + side)))
+    total = _sum_of_planes(block, columns, row, depth)
     if not np.isfinite(total).all():  # cheaper to find here than among all voxels
-        total = _sum_of_planes(voxels.mend(block, low), one, voxels.shape[0])
+        total = _sum_of_planes(voxels.mend(block, low), columns, row, depth)
+    if total.shape == (side, side):
+        return total
     y, x = (
-        (int(start[0]) + np.arange(one.side)).clip(a, b - 1) - a
-        for start, a, b in zip((one.top, one.left), low[1:], high[1:], strict=True)
+        (start + np.arange(side) - at).clip(0, size - 1)
+        for start, at, size in zip((top, left), low[1:], total.shape, strict=True)
     )
     return np.asarray(total[y[:, np.newaxis], x])
 
 
-def _sum_of_planes(block: Block, one: Columns, depth: int) -> Floats:
-    first = int(one.first[0])
-    start, stop = (int(plane[0]) for plane in one.whole)
+def _sum_of_planes(block: Block, columns: Columns, row: int, depth: int) -> Floats:
+    first, end, period = int(columns.first[row]), int(columns.end[row]), columns.period
+    weights = float(columns.first_weight[row]), float(columns.last_weight[row])
+    start, stop = first + (weights[0] != 1), end - (weights[1] != 1)
     total = np.zeros(block.shape[1:])
     with np.errstate(invalid="ignore", over="ignore"):
         if start > first:
-            total += block[0].astype(np.float64) * one.first_weight
+            total += block[0].astype(np.float64) * weights[0]
         begin = start
         while begin < stop:
-            edge = min((begin // one.period + 1) * one.period, depth)
+            edge = min((begin // period + 1) * period, depth)
             planes = block[begin - first : min(stop, edge) - first]
-            part = np.zeros_like(total)
-            for plane in planes[::-1] if begin == start and stop >= edge else planes:
-                part += plane
-            total += part
+            total += _one_by_one(planes[::-1] if begin == start and stop >= edge else planes)
             begin = edge
-        if stop < one.end[0]:
-            total += block[-1].astype(np.float64) * one.last_weight
+        if stop < end:
+            total += block[-1].astype(np.float64) * weights[1]
     return total
+
+
+def _one_by_one(planes: Block) -> Floats:
+    """Add up planes in their order."""
+    exact = np.ascontiguousarray(planes, dtype=np.float64)
+    if exact[0].size > 1:
+        return np.asarray(np.add.reduce(exact, axis=0))
+    return np.asarray(
+        np.cumsum(exact, axis=0)[-1]
+    )  # NumPy adds up a line of numbers in another order
 
 
 def _sums_in_order(
