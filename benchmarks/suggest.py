@@ -2,9 +2,10 @@
 
 Simulated tomograms, picked, classified in 2D; a person who is always right labels twelve minislabs
 at a time, either those that `slabkit.suggest_labels` says or some at random, and the same rule
-(classes and scores with the labels so far) decides about all others. F4 is that of the decisions
-about the candidates: what the picker did not find is no matter of labelling. Several seeds, other
-tomograms each.
+(classes and scores with the labels so far) decides about all others: from what class quality and
+score say beforehand, as `slabkit suggest` does, or without. F4 is that of the decisions about the
+candidates: what the picker did not find is no matter of labelling. Several seeds, other tomograms
+each.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pandas as pd
 from common import option_parser, report
 
 import slabkit
+from slabkit.labels import particle_probability
 
 BATCH, BETA = 12, 4.0
 GOALS = (0.85, 0.9, 0.95)
@@ -42,8 +44,12 @@ def candidates(seed: int, tomograms: int) -> tuple[pd.DataFrame, np.ndarray]:
     settings = slabkit.ClassificationSettings(classes=max(8, len(stack) // 15), seed=seed)
     result = slabkit.classify_images(stack, 10.0, settings)
     classes = result.class_number.astype(str)
-    columns = ["slabkitPickId", "slabkitTomogram", "slabkitScore"]
-    return picks[columns].assign(slabkitClass=classes), np.concatenate(right)
+    quality = np.concatenate([[np.nan], result.quality])[result.class_number]
+    table = picks[["slabkitPickId", "slabkitTomogram", "slabkitScore"]].assign(
+        slabkitClass=classes,
+        slabkitProbability=particle_probability(quality, picks["slabkitScore"].to_numpy()),
+    )
+    return table, np.concatenate(right)
 
 
 def curve(table: pd.DataFrame, right: np.ndarray, order: list[str] | None) -> list[float]:
@@ -75,7 +81,9 @@ def main() -> None:
     rows, needed = [], []
     for seed in seeds:
         table, right = candidates(seed, tomograms)
+        without = table.drop(columns="slabkitProbability")
         curves = {"suggested": [curve(table, right, None)]}
+        curves["without quality"] = [curve(without, right, None)]
         curves["random"] = [
             curve(table, right, table["slabkitPickId"].sample(frac=1, random_state=s).tolist())
             for s in range(5)
@@ -97,12 +105,14 @@ def main() -> None:
     mean = np.mean(needed, axis=0)
     lines, values = [], {"rows": rows}
     for index, goal in enumerate(GOALS):
-        suggested, at_random = mean[2 * index : 2 * index + 2]
+        suggested, without, at_random = mean[3 * index : 3 * index + 3]
         lines.append(
-            f"F4 {goal:g}: {suggested:.0f} labels suggested, {at_random:.0f} at random "
-            f"({suggested / at_random:.2f}; mean of {len(rows)} data sets)"
+            f"F4 {goal:g}: {suggested:.0f} labels suggested, {without:.0f} suggested without "
+            f"quality, {at_random:.0f} at random (mean of {len(rows)} data sets)"
         )
-        values[f"F4 {goal:g}"] = {"suggested": suggested, "random": at_random}
+        values[f"F4 {goal:g}"] = {
+            "suggested": suggested, "without quality": without, "random": at_random,
+        }  # fmt: skip
     report("suggest", lines, values)
 
 

@@ -11,17 +11,21 @@ import pytest
 from curation_tables import NO, OPEN, YES, label_table
 
 from slabkit.arrays.tiling import GalleryLayout
-from slabkit.curation import suggest_labels
+from slabkit.curation import corrected_odds, suggest_labels
+from slabkit.curation.corrected_odds import CorrectedOdds
 from slabkit.curation.suggesting import best_acceptance, label_posterior
 from slabkit.errors import InputError, SlabkitWarning
+from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.tables.native import (
     PickList,
     read_labels,
     read_minislabs,
+    write_labels,
     write_minislabs,
     write_picks,
 )
 from slabkit.formats.volumes.mrc import read_image, write_mrc
+from slabkit.labels import particle_probability
 from slabkit.minislabs.galleries import gallery_set_id, geometry_table, minislab_table
 from slabkit.tables import LABELS, PICKS, TOMOGRAMS, empty_table, make_table
 
@@ -179,6 +183,85 @@ def test_fewer_labels_than_at_random_reach_a_given_f4():
     assert suggested < 0.8 * at_random, needed
 
 
+def beforehand(seed=0, picks=900, classes=24):
+    """The same world, and what is known beforehand: too low by 1, and twice as sure as it is."""
+    table, right = world(seed, picks, classes)
+    score = table.pop("slabkitScore")
+    odds = 2 * (score - 0.5) - 1.8
+    return table.assign(slabkitProbability=1 / (1 + np.exp(-odds))), right
+
+
+def labels_of(rows, right):
+    return label_table(*[(int(row), YES if right[row] else NO) for row in rows])
+
+
+def test_without_labels_the_probability_beforehand_decides():
+    table, _ = beforehand()
+    found = suggest_labels(table, count=20)
+    known = table["slabkitProbability"].to_numpy()
+    decisions = found.decisions.set_index("slabkitPickId").loc[table["slabkitPickId"]]
+    np.testing.assert_allclose(decisions["slabkitScore"], known, atol=1e-12)
+    accepted, expected = best_acceptance(known, 4)
+    assert ((decisions["slabkitDecision"] == YES) == accepted).all()
+    assert found.expected_f_beta == pytest.approx(expected)
+    assert (found.order["slabkitGain"] > 0).all()
+
+
+def test_labels_correct_the_odds_as_a_normal_distribution_of_all_would():
+    table, right = beforehand(1, 200, 9)
+    verdict = np.full(200, -1)
+    rows = np.random.default_rng(0).choice(200, 60, replace=False)
+    verdict[rows] = right[rows]
+    classes = table["slabkitClass"].astype(int).to_numpy()
+    found = CorrectedOdds.learn(table["slabkitProbability"].to_numpy(), classes, verdict)
+    # Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, section 3.4.
+    prior = np.log(table["slabkitProbability"] / (1 - table["slabkitProbability"])).to_numpy()
+    along = (prior - np.median(prior)) / 2
+    shift, slope, own = corrected_odds._SHIFT, corrected_odds._SLOPE, corrected_odds._CLASS
+    kernel = shift**2 + slope**2 * np.outer(along, along)
+    kernel += own**2 * (classes[:, None] == classes)
+    start = prior * np.sqrt(1 + np.pi / 8 * np.diag(kernel))
+    near = kernel[np.ix_(rows, rows)]
+    odds = start[rows]
+    for _ in range(50):
+        share = 1 / (1 + np.exp(-odds))
+        weight = share * (1 - share)
+        side = weight * (odds - start[rows]) + right[rows] - share
+        odds = start[rows] + near @ np.linalg.solve(np.eye(60) + weight[:, None] * near, side)
+    share = 1 / (1 + np.exp(-odds))
+    mean = start + kernel[:, rows] @ (right[rows] - share)
+    inside = np.linalg.inv(near + np.diag(1 / (share * (1 - share))))
+    covariance = kernel - kernel[:, rows] @ inside @ kernel[rows]
+    every = np.arange(200)
+    np.testing.assert_allclose(found.mean, mean, atol=1e-4)
+    np.testing.assert_allclose(found.known.covariance(every, every), covariance, atol=1e-4)
+    np.testing.assert_allclose(found.known.variance(every), np.diag(covariance), atol=1e-4)
+
+
+def test_a_label_tells_most_of_its_class_and_something_of_all():
+    table = candidates([1] * 20 + [2] * 20).assign(slabkitProbability=0.3)
+    none = suggest_labels(table, count=1).decisions["slabkitScore"].to_numpy()
+    labels = label_table(*[(i, NO) for i in range(6)])
+    found = suggest_labels(table, labels, count=20).decisions
+    after = found.set_index("slabkitPickId")["slabkitScore"]
+    assert after["p10"] < after["p30"] < none[0] - 0.05
+
+
+def test_probabilities_of_other_order_and_missing_ones():
+    table, right = beforehand()
+    table.loc[5:9, "slabkitProbability"] = np.nan
+    labels = labels_of(range(0, 60, 2), right)
+    first = suggest_labels(table, labels, count=30)
+    shuffled = table.sample(frac=1, random_state=3, ignore_index=True)
+    again = suggest_labels(shuffled, labels, count=30)
+    pd.testing.assert_frame_equal(first.order, again.order)
+    assert first.decisions["slabkitScore"].between(0, 1).sum() == 870
+    with pytest.raises(InputError, match="slabkitProbability: needs values from 0 to 1"):
+        suggest_labels(table.assign(slabkitProbability=1.5))
+    with pytest.raises(InputError, match="slabkitProbability: needs values from 0 to 1"):
+        suggest_labels(table.assign(slabkitProbability=np.nan))
+
+
 def test_refusals_and_warnings():
     table = candidates([1, 1, 2])
     with pytest.raises(InputError, match="neither classes nor scores"):
@@ -266,6 +349,49 @@ def test_command(slabkit, project):
     slabkit("curate", "p.star", "all.star", "-o", "c.star")
     by_score = slabkit("suggest", "m.star", "--picks", "p.star", "-n", 3, "-o", "s.star", "--json")
     assert json.loads(by_score.stdout)["suggested"] == 3
+
+
+def test_command_with_class_quality_and_scores(slabkit, project):
+    # Both tell: class 1 is good and its picks have low scores, class 2 is poor.
+    listed = read_picks(project / "p.star")
+    scored = listed.picks.assign(
+        slabkitScore=[9.0, 8.0, 2.0, 2.0, 9.0, 2.0, 1.0, 1.0, 1.0, 1.0],
+        slabkitScoreKind="blob-rims",
+    )
+    write_picks(project / "blobs.star", PickList(scored, listed.tomograms))
+    qualities = "data_classes\n\nloop_\n_rlnClassNumber #1\n_slabkitQuality #2\n1 0.8\n{} 0.1\n"
+    (project / "classes.star").write_text(qualities.format(2))
+    ask = ("suggest", "m.star", "--classified", "classified.star", "--picks", "blobs.star", "-n", 3)
+    slabkit(*ask, "-o", "next.star", "--decide", "all.star")
+    decided = read_labels(project / "all.star").set_index("slabkitPickId")
+    names = [f"p{i}" for i in range(10)]
+    quality = np.array([0.8] * 4 + [0.1] * 6)
+    expected = particle_probability(quality, scored["slabkitScore"].to_numpy())
+    np.testing.assert_allclose(decided.loc[names, "slabkitScore"], expected, atol=1e-6)
+    accepted = decided.index[decided["slabkitDecision"] == YES]
+    assert set(accepted) >= {"p0", "p1"}
+    assert not set(accepted) & {"p6", "p7", "p8", "p9"}
+    # Without the list its quality alone tells; qualities of other classes are not used, as is said.
+    slabkit(*ask[:4], "-o", "by_class.star", "--decide", "by_class_all.star", "--beta", "1")
+    decided = read_labels(project / "by_class_all.star").set_index("slabkitPickId")
+    np.testing.assert_allclose(decided.loc[names, "slabkitScore"], quality, atol=1e-6)
+    (project / "classes.star").write_text(qualities.format(3))
+    said = slabkit(*ask, "-o", "other.star", "--decide", "other_all.star").stderr
+    assert "classes.star: is of another classification" in " ".join(said.split())
+    assert (read_labels(project / "other_all.star")["slabkitScore"] == 0.5).all()
+
+
+def test_no_minislabs_are_an_empty_result(slabkit, project):
+    table, geometry = read_minislabs(project / "m.star")
+    write_minislabs(project / "none.star", table.iloc[:0], geometry)
+    rows = label_table((0, YES)).assign(slabkitProbability_a=0.9, slabkitProbability_none=0.1)
+    write_labels(project / "predicted.star", rows)
+    done = slabkit(
+        "suggest", "none.star", "--predicted", "predicted.star", "-o", "x.star", "--json"
+    )
+    assert json.loads(done.stdout)["suggested"] == 0
+    assert "only 0 minislabs" in " ".join(done.stderr.split())
+    assert not len(read_minislabs(project / "x.star")[0])
 
 
 def test_command_refusals(slabkit, project):

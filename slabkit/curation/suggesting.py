@@ -1,7 +1,8 @@
 """What to label next: the minislabs of which a label changes the pick list most.
 
-A class is a coin of unknown bias: its share of accepted picks has a Beta distribution, which the
-labels of its members narrow. Before there are any, its mean is that of all classes. Where picks
+Where it is known beforehand how likely picks are particles, labels correct it (`corrected_odds`).
+Else a class is a coin of unknown bias: its share of accepted picks has a Beta distribution, which
+the labels of its members narrow. Before there are any, its mean is that of all classes. Where picks
 have scores, a class is split by them into cells, and a cell starts from the share of its class,
 moved by what picks of such scores do in all classes (on the scale of log odds).
 """
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.exact import exp, log
+from slabkit.curation.corrected_odds import CorrectedOdds
 from slabkit.errors import InputError, warn
 from slabkit.tables import LABELS, empty_table, make_table, require_unique, validate_table
 
@@ -72,18 +74,23 @@ def suggest_labels(
 ) -> Suggestion:
     """Say which minislabs to show a person next, and what follows from the labels so far.
 
-    The share of accepted picks in a class (split by score, where there are scores) has a Beta
-    distribution, narrowed by labels. The list that is accepted is the one with the largest expected
-    F-beta, so that a class is accepted from a certain share t on. A label is worth more the more
-    picks its class has, the less sure it is on which side of t the share lies, and the fewer labels
-    it has already; and it settles the pick itself. Within a class, picks are taken from all over
-    the range of scores (or of tomograms).
+    Where candidates have a probability beforehand, say of class quality and score, labels shift the
+    odds of all, stretch them, and move those of their class. The list that is accepted is the one
+    with the largest expected F-beta, so that picks are accepted from a certain probability t on.
+    Asked first are those of which a decision without a label loses most.
+
+    Without, the share of accepted picks in a class (split by score, where there are scores) has a
+    Beta distribution, narrowed by labels. A label is worth more the more picks its class has, the
+    less sure it is on which side of t the share lies, and the fewer labels it has already; and it
+    settles the pick itself. Within a class, picks are taken from all over the range of scores (or
+    of tomograms).
 
     Parameters
     ----------
     candidates : DataFrame
         One row a pick: ``slabkitPickId``, and ``slabkitClass`` or ``slabkitScore`` or both;
-        ``slabkitTomogram`` where known.
+        ``slabkitTomogram`` where known. ``slabkitProbability`` where it is known how likely each
+        pick is a particle (NaN: the mean of the others); scores are not looked at then.
     labels : DataFrame, optional
         Columns of `slabkit.tables.LABELS`, oldest first; the last verdict on a pick counts, and
         undecided is no verdict.
@@ -95,7 +102,8 @@ def suggest_labels(
     Raises
     ------
     InputError
-        There are neither classes nor scores, a pick is listed twice, or a number is not positive.
+        There are neither classes nor scores, a pick is listed twice, a probability is not from 0 to
+        1, or a number is not positive.
 
     Warns
     -----
@@ -107,23 +115,52 @@ def suggest_labels(
     if not (np.isfinite(beta) and beta > 0):
         raise InputError(f"beta must be a positive number, not {beta!r}.")
     given = empty_table(LABELS) if labels is None else labels
-    posterior = label_posterior(candidates, given)
-    labelled = int((posterior.verdict >= 0).sum())
+    if "slabkitProbability" in candidates.columns and len(candidates):
+        odds, by_id, verdict = _corrected(candidates, given)
+        probability = np.empty(len(candidates))
+        probability[by_id] = odds.probability
+        probability = np.where(verdict < 0, probability, verdict)
+        accepted, expected = best_acceptance(probability, beta)
+        rows, gains = odds.choose(verdict[by_id] < 0, expected / (1 + beta**2), count)
+        rows = by_id[rows]
+    else:
+        posterior = label_posterior(candidates, given)
+        probability, verdict = posterior.probability, posterior.verdict
+        accepted, expected = best_acceptance(probability, beta)
+        rows, gains = _choose(candidates, posterior, expected / (1 + beta**2), count)
+    labelled = int((verdict >= 0).sum())
     if len(given) and not labelled:
         warn(f"none of the {len(given)} labels decides one of the {len(candidates)} minislabs.")
-    accepted, expected = best_acceptance(posterior.probability, beta)
-    rows, gains = _choose(candidates, posterior, expected / (1 + beta**2), count)
     if not len(rows) and len(candidates):
         warn("all minislabs have labels; none is suggested.")
     elif len(rows) < count:
         warn(f"only {len(rows)} minislabs have no label yet, and {count} were to be suggested.")
     order = candidates.iloc[rows].assign(
         slabkitSuggestion=np.arange(1, len(rows) + 1),
-        slabkitProbability=posterior.probability[rows],
+        slabkitProbability=probability[rows],
         slabkitGain=gains,
     )
-    decisions = _decisions(candidates, given, posterior, accepted)
+    decisions = _decisions(candidates, given, probability, verdict, accepted)
     return Suggestion(order.reset_index(drop=True), decisions, expected, labelled)
+
+
+def _corrected(
+    candidates: pd.DataFrame, labels: pd.DataFrame
+) -> tuple[CorrectedOdds, Indices, Indices]:
+    """Correct probabilities by labels: odds by pick id, the rows in that order, and verdicts."""
+    require_unique(candidates, "slabkitPickId", "candidates")
+    prior = candidates["slabkitProbability"].to_numpy(dtype=np.float64)
+    known = np.isfinite(prior)
+    if not known.any() or not ((prior[known] >= 0) & (prior[known] <= 1)).all():
+        raise InputError("slabkitProbability: needs values from 0 to 1.")
+    prior = np.where(known, prior, prior[known].mean())
+    classes = np.zeros(len(prior), dtype=np.int64)
+    if "slabkitClass" in candidates.columns:
+        classes = candidates["slabkitClass"].factorize(sort=True)[0].astype(np.int64)
+    verdict = _verdicts(candidates, labels)
+    ids = candidates["slabkitPickId"].to_numpy(dtype=object).astype(str)
+    by_id = np.argsort(ids, kind="stable")
+    return CorrectedOdds.learn(prior[by_id], classes[by_id], verdict[by_id]), by_id, verdict
 
 
 def _choose(
@@ -200,8 +237,9 @@ def _spread(count: int) -> Indices:
 def _decisions(
     candidates: pd.DataFrame,
     labels: pd.DataFrame,
-    posterior: Posterior,
-    accepted: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    probability: Floats,
+    verdict: Indices,
+    accepted: npt.NDArray[np.bool_],
 ) -> pd.DataFrame:
     import pandas as pd
 
@@ -210,7 +248,7 @@ def _decisions(
         labels["slabkitPickId"].isin(set(ids)) & (labels["slabkitDecision"] != "undecided")
     ]
     given = given.drop_duplicates("slabkitPickId", keep="last")
-    open_ = posterior.verdict < 0
+    open_ = verdict < 0
     if not open_.any():
         return make_table(LABELS, {name: given[name] for name in given.columns})
     classes = candidates["slabkitClass"] if "slabkitClass" in candidates.columns else ""
@@ -220,7 +258,7 @@ def _decisions(
             "slabkitPickId": ids[open_].to_numpy(),
             "slabkitDecision": np.where(accepted[open_], "accepted", "rejected"),
             "slabkitClass": classes if isinstance(classes, str) else classes[open_].to_numpy(),
-            "slabkitScore": posterior.probability[open_],
+            "slabkitScore": probability[open_],
             "slabkitScoreKind": "probability",
             "slabkitSource": "propagated",
             "slabkitRound": "propagated",

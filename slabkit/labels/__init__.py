@@ -1,6 +1,6 @@
 """Results of other programs and of people on minislabs, turned into labels of picks."""
 
-from slabkit.labels.deciding import decide_by_quality, parse_classes
+from slabkit.labels.deciding import decide_by_quality, parse_classes, particle_probability
 from slabkit.labels.joining import Join, join_results
 from slabkit.labels.labelling import LabelReport, label_minislabs
 
@@ -11,4 +11,5 @@ __all__ = [
     "join_results",
     "label_minislabs",
     "parse_classes",
+    "particle_probability",
 ]

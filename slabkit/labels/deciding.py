@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # The logarithm of the odds that a pick is a particle: a constant, and what the odds of its class's
 # quality and its score count.
 _ODDS = {"blob": (-4.32, 0.83, 2.08), "template": (-11.25, 0.58, 6.31)}
+_FAINT = 0.02  # no quality alone says more
 _SURE = 0.1  # no class says more: a particle that stands out in a poor class stays
 
 _CLASS_PROBABILITY = "rlnMaxValueProbDistribution"
@@ -110,14 +111,28 @@ def decide_by_quality(
         )
     good = own.map(lambda name: quality.get(name, np.nan)).to_numpy(dtype=float)
     if scores is not None:
-        share = np.clip(good, _SURE, 1 - _SURE)
         score = results["slabkitPickId"].map(scores).to_numpy(dtype=float)
-        start, of_quality, of_score = _ODDS[kind]
-        odds = start + of_quality * log(share / (1 - share)) + of_score * log(np.maximum(score, 1))
-        good = 1 / (1 + exp(-odds))
+        good = particle_probability(good, score, kind)
     decisions = np.where(good >= least, "accepted", "rejected").astype(object)
     decisions[np.isnan(good)] = "undecided"
     return results.assign(slabkitDecision=decisions)
+
+
+def particle_probability(
+    quality: npt.NDArray[np.float64],
+    score: npt.NDArray[np.float64] | None = None,
+    kind: Literal["blob", "template"] = "blob",
+) -> npt.NDArray[np.float64]:
+    """Give the probability that picks are particles, by class quality and, if there are, scores.
+
+    Scores are in standard deviations of noise.
+    """
+    if score is None:
+        return np.clip(quality, _FAINT, 1 - _FAINT)
+    share = np.clip(quality, _SURE, 1 - _SURE)
+    start, of_quality, of_score = _ODDS[kind]
+    odds = start + of_quality * log(share / (1 - share)) + of_score * log(np.maximum(score, 1))
+    return np.asarray(1 / (1 + exp(-odds)), dtype=np.float64)
 
 
 def probabilities(results: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -11,7 +11,7 @@ from slabkit.errors import InputError, warn
 from slabkit.execution.frame import Frame, Work, parameters
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from typing import Literal, TypeAlias
 
     import numpy as np
     import numpy.typing as npt
@@ -77,6 +77,9 @@ def run(options: Options, frame: Frame) -> None:
         from slabkit.formats.models import model_files
 
         inputs += map(str, model_files(options.model))
+    qualities = _qualities(options.classified)
+    if qualities is not None:
+        inputs.append(str(qualities))
     with frame.work(
         "suggest",
         options.out,
@@ -101,14 +104,18 @@ def run(options: Options, frame: Frame) -> None:
         candidates = upright[["slabkitPickId", "slabkitTomogram"]].copy()
         if options.classified is not None:
             candidates["slabkitClass"] = _classes(candidates, table, geometry, options.classified)
+        kind = None
         if options.picks is not None:
-            candidates["slabkitScore"] = _scores(candidates, options.picks)
+            candidates["slabkitScore"], kind = _scores(candidates, options.picks)
+        beforehand = _beforehand(candidates, qualities, kind)
+        if beforehand is not None:
+            candidates["slabkitProbability"] = beforehand
         tables = [read_any_labels(name) for name in options.labels]
         known = pd.concat(tables, ignore_index=True) if tables else empty_table(LABELS)
         result = None
-        if options.classified is not None or options.picks is not None:
+        if options.classified is not None or options.picks is not None or not len(candidates):
             result = suggest_labels(candidates, known, count=options.number, beta=options.beta)
-        if options.model is not None or options.predicted is not None:
+        if len(candidates) and (options.model is not None or options.predicted is not None):
             result = _by_probability(candidates, known, result, options, frame)
         assert result is not None
         _write(work, upright, geometry, result, options)
@@ -260,15 +267,50 @@ def _classes(
     return [classes.get(name, "") for name in candidates["slabkitPickId"]]
 
 
-def _scores(candidates: pd.DataFrame, picks: str) -> list[float]:
-    """Give each candidate its score in a pick list, NaN for none."""
+def _qualities(classified: str | None) -> Path | None:
+    """Give the table of classes that `slabkit classify` writes next to its result."""
+    beside = None if classified is None else Path(classified).with_name("classes.star")
+    return beside if beside is not None and beside.is_file() else None
+
+
+def _scores(
+    candidates: pd.DataFrame, picks: str
+) -> tuple[list[float], Literal["blob", "template"] | None]:
+    """Give each candidate its score in a pick list, NaN for none; and of which kind all are."""
     from slabkit.steps.shared.pick_lists import read_plainly
 
     table = read_plainly(picks, check_bounds=False).picks
     scores = dict(zip(table["slabkitPickId"], table["slabkitScore"], strict=True))
     if len(candidates) and not set(scores) & set(candidates["slabkitPickId"]):
         raise InputError(f"{picks}: has none of the picks of the minislabs.")
-    return [scores.get(name, float("nan")) for name in candidates["slabkitPickId"]]
+    kinds = set(table["slabkitScoreKind"])
+    kind: Literal["blob", "template"] | None = "template" if kinds == {"template"} else None
+    if kinds and all(one.startswith("blob-") for one in kinds):
+        kind = "blob"
+    return [scores.get(name, float("nan")) for name in candidates["slabkitPickId"]], kind
+
+
+def _beforehand(
+    candidates: pd.DataFrame, qualities: Path | None, kind: Literal["blob", "template"] | None
+) -> npt.NDArray[np.float64] | None:
+    """Give the probability of each to be a particle by class quality, and by score if of a kind.
+
+    As `label --auto --picks` does; None where no quality is known.
+    """
+    import numpy as np
+
+    from slabkit.formats.tables.classification import read_classes
+    from slabkit.labels import particle_probability
+
+    known = {} if qualities is None else read_classes(qualities)
+    if qualities is None or not set(candidates["slabkitClass"]) & set(known):
+        return None
+    if set(candidates["slabkitClass"]) - {"", "0"} - set(known):
+        warn(f"{qualities}: is of another classification; the quality of classes is not used.")
+        return None
+    quality = candidates["slabkitClass"].map(known).to_numpy(dtype=np.float64)
+    score = candidates["slabkitScore"].to_numpy(dtype=np.float64) if kind else None
+    return particle_probability(quality, score, kind or "blob")
 
 
 def _write(
