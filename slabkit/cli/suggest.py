@@ -18,8 +18,8 @@ suggest = command(
     out=common.OUT_TABLE,
     classified=option(
         "Classes of the minislabs: classified.star of slabkit classify, or RELION's or "
-        "CryoSPARC's result. The quality of slabkit's classes (classes.star beside it), with scores "
-        "of slabkit's pickers, says what is likely before any label.",
+        "CryoSPARC's result. The quality of slabkit's classes (classes.star beside it), with "
+        "scores of slabkit's pickers, says what is likely before any label.",
         "STAR",
     ),
     picks=option("The pick list, for its scores.", "PICKS"),
