@@ -403,17 +403,21 @@ class MatchedImage:
                 own /= backend.put(deviation[part])
                 if known is not None:
                     own = backend.joined(known[:, part], own)
-                every = own
-                if stage.tail:
-                    used = backend.get(backend.sum_of_products(own, own, 0))
-                    # Rounding must not hide what is left.
-                    rest = np.sqrt(np.maximum(square[part] - used, 0) + np.float32(1e-6))
-                    every = backend.joined(own, backend.put(rest[None]))
-                highest[part] = backend.get(matcher._highest(every, stage))
-                if stage.tail:
-                    keep = np.flatnonzero(highest[part] + rounding[part] >= floor[part])
-                    kept.append(keep + part.start)
-                    left.append(backend.columns(own, backend.put(keep)))
+                if not stage.tail:
+                    highest[part] = backend.get(matcher._highest(own, stage))
+                    continue
+                used = backend.get(backend.sum_of_products(own, own, 0))
+                # Rounding must not hide what is left.
+                rest = np.sqrt(np.maximum(square[part] - used, 0) + np.float32(1e-6))
+                most, least = np.sqrt(used) + stage.tail * rest, floor[part] - rounding[part]
+                some = np.flatnonzero(most >= least)
+                own = backend.columns(own, backend.put(some))
+                every = backend.joined(own, backend.put(rest[None, some]))
+                most[some] = backend.get(matcher._highest(every, stage))
+                highest[part] = most
+                keep = np.flatnonzero(most[some] >= least[some])
+                kept.append(some[keep] + part.start)
+                left.append(backend.columns(own, backend.put(keep)))
             upper[where][row, column] = highest + rounding
             if not kept:
                 lower[where][row, column] = highest - rounding
