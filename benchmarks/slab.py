@@ -59,9 +59,9 @@ def main() -> None:
 
     lines = [f"{name}: peak anonymous memory {m.anonymous_mb:.0f} MB" for name, m in result.items()]
     lines += [
-        f"slab / cat: {ratio('slab, four', 'cat, four'):.2f} (goal: at most 1.5)",
+        f"slab / cat: {ratio('slab, four', 'cat, four'):.2f} (goal: at most 1.3)",
         f"--step 75 / no overlap: {ratio('slab --step 75, four', 'slab, four'):.2f} "
-        "(goal: at most 1.5)",
+        "(goal: at most 1.3)",
     ]
     if peer is not None:
         faster = ratio("slabpick make_slabs, one", "slab, one")
