@@ -365,16 +365,19 @@ class TestManyPicks:
         tomogram = Tomogram("t", volume, 1.0, fill_value=fill)
         picks = picks_at(positions, 1.0)
         results, inf = [], np.inf
-        for in_order, memory, jobs in ((0, 0, 1), (inf, 1 << 30, 1), (inf, 100_000, 2)):
+        for in_order, running, memory, jobs in (
+            (0, 0, 0, 1), (inf, inf, 1 << 30, 1), (inf, inf, 100_000, 2), (inf, 0, 1 << 30, 1),
+        ):  # fmt: skip
             monkeypatch.setattr("slabkit.arrays.plane_sums._IN_ORDER_COST", in_order)
+            monkeypatch.setattr("slabkit.arrays.plane_sums._RUNNING_COST", running)
             monkeypatch.setattr("slabkit.arrays.plane_sums._BAND_BYTES", memory)
             monkeypatch.setattr("slabkit.arrays.plane_sums._FEWEST", 3)
             results.append(stack_minislabs(tomogram, picks, box=12, depth=depth, jobs=jobs))
-        alone, whole, banded = results
-        for other in (whole, banded):
+        alone, *others = results
+        for other in others:
             np.testing.assert_array_equal(other.images, alone.images)
             np.testing.assert_array_equal(other.inside_fraction, alone.inside_fraction)
-        return alone, whole
+        return alone, other
 
     @given(
         depth=st.floats(0.2, 50),

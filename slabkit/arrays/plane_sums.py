@@ -1,14 +1,15 @@
 """Sums of the planes of many boxes, of one width and depth each, from voxels that stay in a file.
 
-A few boxes are read from the file one by one. Where they are many, the volume is read once, in
-order, and what costs is no longer a box's planes but two squares cut out of running sums (van Herk
-1992, doi:10.1016/0167-8655(92)90069-C): planes are taken in blocks about as deep as a box, so that
-the whole planes of a box are the last of one block and the first of the next. Of each block the
-planes are added up from its end backwards, which gives the first part of every box that begins in
-it, and from its beginning forwards, which gives the second part of every box that ends in it.
+A few boxes are read from the file one by one. Where they are more, the volume is read once, in
+order, a block of planes at a time. Where they lie close, what costs is no longer a box's planes but
+two squares cut out of running sums (van Herk 1992, doi:10.1016/0167-8655(92)90069-C): a block is
+about as deep as a box, so that the whole planes of a box are the last of one block and the first of
+the next. Of each block the planes are added up from its end backwards, which gives the first part
+of every box that begins in it, and from its beginning forwards, which gives the second part of
+every box that ends in it.
 
-Blocks lie where they lie in the volume, and box by box the same planes are added up in the same
-order: the sum of a box does not depend on which others there are, nor on how it is made.
+Blocks lie where they lie in the volume, and in all three ways the same planes are added up in the
+same order: the sum of a box does not depend on which others there are, nor on how it is made.
 Nothing is ever subtracted, so that huge or not finite voxels count only where they are.
 """
 
@@ -29,6 +30,8 @@ Block = npt.NDArray[Any]
 
 # Voxels of the volume, read once, that cost as much as a voxel of the boxes' strips.
 _IN_ORDER_COST = 0.25
+# Voxels of the volume, added to running sums, that cost as much as a voxel of the boxes.
+_RUNNING_COST = 0.5
 _BAND_BYTES = 48 << 20  # of planes, and of sums that are not complete
 _AGAIN_COST = 3.0  # voxels of planes that cost a fifth of a box's pixel
 _READ_BYTES = 1 << 20
@@ -158,8 +161,10 @@ def sum_columns(voxels: Voxels, columns: Columns) -> Iterator[tuple[Integers, Fl
         for row in np.lexsort((columns.left, columns.top, columns.first)):
             yield np.array([row]), _sum_column(voxels, columns, int(row))[np.newaxis]
         return
+    of_boxes = float((columns.end - columns.first).sum()) * columns.side**2
+    running = region <= _RUNNING_COST * of_boxes
     with np.errstate(invalid="ignore", over="ignore"):
-        for rows, sums in _sums_in_order(voxels, columns, low, high):
+        for rows, sums in _sums_in_order(voxels, columns, low, high, running):
             if not np.isfinite(sums).all():
                 for row, one in zip(rows.tolist(), sums, strict=True):
                     if not np.isfinite(one).all():
@@ -209,6 +214,8 @@ def _sum_of_planes(block: Block, columns: Columns, row: int, depth: int) -> Floa
 
 def _one_by_one(planes: Block) -> Floats:
     """Add up planes in their order."""
+    if planes.dtype.kind in "iub" and planes.dtype.itemsize <= 2:  # exact in whatever order
+        return np.asarray(np.add.reduce(planes, axis=0, dtype=np.int32), dtype=np.float64)
     exact = np.ascontiguousarray(planes, dtype=np.float64)
     if exact[0].size > 1:
         return np.asarray(np.add.reduce(exact, axis=0))
@@ -218,8 +225,9 @@ def _one_by_one(planes: Block) -> Floats:
 
 
 def _sums_in_order(
-    voxels: Voxels, columns: Columns, low: Corner, high: Corner
+    voxels: Voxels, columns: Columns, low: Corner, high: Corner, running: bool
 ) -> Iterator[tuple[Integers, Floats]]:
+    """Give the sums as the planes pass: out of running sums, or each of its box's own planes."""
     depth, side, period = voxels.shape[0], columns.side, columns.period
     start, stop = columns.whole
     begins = start // period * period  # of the block where a box's whole planes begin, and its end
@@ -236,8 +244,16 @@ def _sums_in_order(
     place = np.zeros(len(columns), dtype=np.int64)  # in the sums so far
     room = np.empty((_AT_ONCE, side, side))
     size = [b - a + sum(more) for a, b, more in zip(low[1:], high[1:], beyond, strict=True)]
-    space, total = np.empty((min(period, depth) + 2, *size)), np.empty(size)
+    kept = np.float64 if running else voxels.dtype
+    space, total = np.empty((min(period, depth) + 2, *size), kept), np.empty(size)
     totals = _squares(total, side)
+
+    def sums_of(rows: Integers, planes: Block) -> Floats:
+        """Add up the planes of some boxes: as the running sum has done, or now."""
+        if running:
+            return np.asarray(totals[top[rows], left[rows]])
+        corners = zip(top[rows].tolist(), left[rows].tolist(), strict=True)
+        return np.stack([_one_by_one(planes[:, y : y + side, x : x + side]) for y, x in corners])
 
     def add_part(sums: Floats, rows: Integers, squares: Any, weights: Floats) -> None:
         """Add the squares of a plane that boxes have in part, to those that have it so."""
@@ -261,10 +277,10 @@ def _sums_in_order(
         squares = dict(enumerate(_squares(block, side), first))
         total[:] = 0
         for z in range(end - 1, min((z for z in opening if begin <= z < end), default=end) - 1, -1):
-            if z in planes:
+            if running and z in planes:
                 total += planes[z]
             for rows in opening.get(z, ()):
-                sums = totals[top[rows], left[rows]]
+                sums = sums_of(rows, block[z - first : end - first][::-1])
                 if second[rows].any():
                     sums[second[rows]] = 0
                 add_part(sums, rows, squares.get(z - 1), columns.first_weight)
@@ -281,9 +297,10 @@ def _sums_in_order(
                     yield rows, sums
         total[:] = 0
         for z in range(begin, max((z for z in closing if begin <= z < end), default=begin - 1) + 1):
-            total += planes[z]
+            if running:
+                total += planes[z]
             for rows in closing.get(z, ()):
-                sums = totals[top[rows], left[rows]]
+                sums = sums_of(rows, block[begin - first : z + 1 - first])
                 sums += sums_so_far[place[rows]]
                 free = np.append(free, place[rows])
                 add_part(sums, rows, squares.get(z + 1), columns.last_weight)
@@ -320,7 +337,7 @@ def _frame(
 
 
 def _read_planes(
-    voxels: Voxels, start: Corner, stop: Corner, beyond: list[tuple[int, int]], into: Floats
+    voxels: Voxels, start: Corner, stop: Corner, beyond: list[tuple[int, int]], into: Block
 ) -> None:
     """Read planes into an array whose rows and columns beyond them repeat those at the edge."""
     (above, _), (before, _) = beyond
