@@ -17,7 +17,7 @@ from slabkit.errors import FormatError, InputError
 from slabkit.formats.tables.atomic import write_bytes, write_text
 from slabkit.formats.tables.paths import read_bytes
 
-_FORMAT = "slabkit model 2"
+_FORMAT = "slabkit model 3"
 _LARGEST = 1 << 30  # bytes
 _REAL = ("f2", "f4", "f8", "i1", "i2", "i4", "i8")
 
