@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from curation_tables import NO, OPEN, YES, label_table, pick_table
 
 from slabkit.arrays.boxes import cut_boxes, cut_images
 from slabkit.curation import curate_picks
-from slabkit.errors import FormatError, InputError, SlabkitWarning
+from slabkit.errors import FormatError, InputError, MissingDependencyError, SlabkitWarning
 from slabkit.formats.models import read_model, write_model
 from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.tables.native import read_labels, read_minislabs, read_native_picks
@@ -237,6 +238,18 @@ def test_too_few_labels_are_said(learned):
         model = learn_species(held, few, tomograms, kind={}).model
     assert model.classes == ["ball", "hand", "none"]
     assert model.thresholds[1] == 1
+
+
+def test_a_network_needs_pytorch(learned, slabkit, monkeypatch, tmp_path):
+    _, boxes, names, tomograms = learned
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(
+        MissingDependencyError, match=r"--network needs PyTorch, .* leave --network"
+    ):
+        learn_species(Held(boxes), names, tomograms, kind={}, network=True)
+    learn = ("learn", "--minislabs", "m.star", "--labels", "l.star", "-o", "m", "--device", "cuda")
+    said = slabkit(*learn, cwd=tmp_path, code=2)
+    assert "--device trains a network: give --network too" in said.stderr
 
 
 def test_a_label_is_worth_what_it_may_change():

@@ -34,6 +34,11 @@ learn = command(
     ),
     tilt_range=picking.TILT_RANGE,
     images_only=option("Look at the minislabs' images and not at volumes."),
+    network=option(
+        "Also train small convolutional networks, by PyTorch (extra gpu): minutes more, of use "
+        "where there are no maps. predict needs no PyTorch."
+    ),
+    device=common.DEVICE,
     beta=option("Recall counts this many times as much as precision."),
     seed=option("Draws examples, where labels are many.", min=0),
     **common.FRAME_WITH_JOBS,

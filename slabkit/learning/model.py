@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.parallel import map_in_order
 from slabkit.errors import InputError, warn
+from slabkit.learning.boxes import Boxes, Indices, batches
 from slabkit.learning.harmonics import Components, Descriptions, similarities, transform
 from slabkit.learning.judging import (
     NONE,
@@ -23,11 +23,12 @@ from slabkit.learning.judging import (
     judge,
     named,
 )
+from slabkit.learning.network import Network
+from slabkit.learning.opinions import mixed, opinions, train_folds, training_backend
 from slabkit.learning.regression import Codes, Floats, fit_regression, logits_of
 from slabkit.learning.rotated_maps import RotatedMap
 from slabkit.learning.scaling import relative_scores, weighed
 
-Indices = npt.NDArray[np.intp]
 KeptMap = tuple[npt.NDArray[np.float32], float]
 Block = tuple[npt.NDArray[np.float32], list[str]]
 Further = Callable[[npt.NDArray[np.bool_]], Mapping[str, Block]]
@@ -37,21 +38,11 @@ _STRENGTH, _STRENGTH_OF_SCORES = 1.0, 4.0  # `C` of the two regressions
 _TAUGHT = 2000  # labels of a class that the regression is fitted to, at most
 _EXAMPLES, _EXAMPLES_OF_NONE = 60, 300  # of each species, and of none, to compare with
 _SAMPLE = 3000  # minislabs whose components are found
-_BATCH = 256
 _SEEN = 200  # minislabs without a label of a tomogram, at most
 _FOLDS = 5
 _ALONE = 12  # tomograms, each of which is left out alone where it costs little
 _FEWEST = 3  # labels of a species that is named
 _CERTAIN = 0.995  # probability of none, from boxes alone, from which on nothing further is asked
-
-
-class Boxes(Protocol):
-    """Boxes of minislabs, protein bright, as `slabkit.learning.harmonics` samples them."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, numbers: Indices) -> npt.NDArray[np.float32]:
-        """Read boxes by number, shape (n, planes, y, x)."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +76,10 @@ class Model:
     first : (ndarray of float64, ndarray of float64), optional
         ``second`` and ``calibration`` without the further features, which are only asked for where
         these leave a doubt that there is nothing; None where there are no further features.
+    networks : sequence of Network
+        One a fold; the mean of what they say is weighed against all else.
+    mixing : ndarray of float64, shape (tomograms, classes + 2), optional
+        Calibration of the two together; None where there are no networks.
     """
 
     classes: list[str]
@@ -100,6 +95,8 @@ class Model:
     maps: Mapping[str, KeptMap] = field(default_factory=dict)
     first: tuple[Floats, Floats] | None = None
     rotated: Sequence[RotatedMap] = ()
+    networks: Sequence[Network] = ()
+    mixing: Floats | None = None
 
     def __repr__(self) -> str:
         return f"<Model {self.id} of {', '.join(self.classes[:-1])}>"
@@ -110,6 +107,8 @@ class Model:
         digest = hashlib.blake2b(digest_size=4)
         parts = [self.weights, self.usual, self.second, self.calibration, self.thresholds]
         parts += [self.examples.size, *(self.first or ())]
+        parts += [part for one in self.networks for part in one.arrays.values()]
+        parts += [] if self.mixing is None else [self.mixing]
         for part in [*parts, *(density for density, _ in self.maps.values())]:
             digest.update(np.ascontiguousarray(part).tobytes())
         digest.update(repr((self.classes, sorted(self.kind.items()))).encode())
@@ -147,6 +146,8 @@ def learn_species(
     kind: Mapping[str, Any],
     further: Further | None = None,
     maps: Mapping[str, KeptMap] | None = None,
+    network: bool = False,
+    device: str = "cpu",
     beta: float = 4.0,
     seed: int = 0,
     jobs: int = 1,
@@ -170,6 +171,10 @@ def learn_species(
         0.
     maps : mapping of str to (ndarray of float32, float), optional
         Density maps that they were made with, to be kept with the model.
+    network : bool, optional
+        Also train small convolutional networks, by PyTorch; `predict_species` does without it.
+    device : str, optional
+        That trains it, as PyTorch names it.
     beta : float, optional
         Thresholds are those of the best expected F-beta.
     seed : int, optional
@@ -180,7 +185,10 @@ def learn_species(
     Raises
     ------
     InputError
-        There are no labels of a species, or none of what is no particle.
+        There are no labels of a species, or none of what is no particle, or the device cannot be
+        used.
+    MissingDependencyError
+        A network is asked for, and PyTorch is not installed.
 
     Warns
     -----
@@ -188,6 +196,7 @@ def learn_species(
         A species has too few labels to be named, or all labels are of one tomogram.
     """
     rows, codes, classes = _labelled(species)
+    backend = training_backend(device) if network else None
     every = np.concatenate([rows, _others(species, tomograms)])
     told = np.concatenate([codes, np.full(len(every) - len(rows), -1)])
     names = [tomograms[row] for row in every]
@@ -200,9 +209,10 @@ def learn_species(
     features = similarities(described, examples).astype(np.float64)
     weights, logits = _taught(features, told, len(classes), groups, chosen, jobs, progress)
     scaled, usual = relative_scores(logits, owner)
+    count = len(rows)
+    folds = groups[:count]
     if 1 < len(set(names)) <= _ALONE:  # this is quick
         groups = owner
-    count = len(rows)
     logits, scaled, groups, owner = logits[:count], scaled[:count], groups[:count], owner[:count]
 
     def judged(values: Floats) -> tuple[Floats, Floats, Floats]:
@@ -217,6 +227,17 @@ def learn_species(
         doubtful[rows] = probability[:, -1] < _CERTAIN
         columns, values = _columns(further(doubtful), rows)
         second, calibration, probability = judged(values)
+    networks: list[Network] = []
+    mixing = None
+    if backend is not None:
+        asked = probability[:, -1] < _CERTAIN
+        used = _thinned(np.flatnonzero(asked | (codes < len(classes) - 1)), codes)
+        networks, opinion = train_folds(
+            backend, boxes, rows, codes, len(classes), folds, asked, used, seed, jobs, progress
+        )
+        together = mixed(probability, opinion)
+        mixing = fit_calibration(together, codes, owner)
+        probability = calibrated(together, mixing)
     thresholds = best_thresholds(probability, beta)
     thresholds[np.bincount(codes, minlength=len(classes))[:-1] < _FEWEST] = 1.0
     model = Model(
@@ -232,6 +253,8 @@ def learn_species(
         columns,
         dict(maps or {}),
         first,
+        networks=networks,
+        mixing=mixing,
     )
     expected = judge(probability, codes, classes, thresholds, beta, seed)
     return Learned(model, expected, rows, codes, probability)
@@ -278,7 +301,7 @@ def predict_species(
         return logits_of(similarities(described, model.examples), model.weights)
 
     parts = [np.zeros((0, len(model.classes)))]
-    for part in map_in_order(score, _batches(np.arange(len(boxes))), jobs):
+    for part in map_in_order(score, batches(np.arange(len(boxes))), jobs):
         parts.append(part)
         progress("predicting", sum(map(len, parts)), len(boxes))
     logits = np.concatenate(parts)
@@ -298,6 +321,10 @@ def predict_species(
             )
         told = weighed(logits, scaled, values)
         probability = calibrated(logits_of(told, model.second), model.calibration)
+    if model.mixing is not None:
+        asked = np.flatnonzero(probability[:, -1] < _CERTAIN)
+        opinion = opinions(model.networks, boxes, asked, jobs, progress)
+        probability = calibrated(mixed(probability, opinion), model.mixing)
     return probability, named(probability, model.thresholds)
 
 
@@ -426,7 +453,7 @@ def _components(
     if count > _SAMPLE:
         sample = np.sort(np.random.default_rng(seed).choice(count, _SAMPLE, replace=False))
     found = []
-    for part in map_in_order(lambda n: transform(boxes.read(n)), _batches(sample), jobs):
+    for part in map_in_order(lambda n: transform(boxes.read(n)), batches(sample), jobs):
         found.append(part)
         progress("reading", sum(map(len, found)), len(sample))
     return Components.fit(np.concatenate(found))
@@ -443,7 +470,7 @@ def _described(
         return components.describe(transform(boxes.read(numbers)))
 
     parts = []
-    for part in map_in_order(describe, _batches(rows), jobs):
+    for part in map_in_order(describe, batches(rows), jobs):
         parts.append(part)
         progress("describing", sum(map(len, parts)), len(rows))
     return Descriptions.joined(parts)
@@ -463,8 +490,3 @@ def _columns(blocks: Mapping[str, Block], rows: Indices) -> tuple[list[str], Flo
     columns = [f"{name}/{column}" for name, (_, own) in blocks.items() for column in own]
     values = [np.nan_to_num(values[rows].astype(np.float64)) for values, _ in blocks.values()]
     return columns, np.hstack(values) if values else np.zeros((len(rows), 0))
-
-
-def _batches(numbers: Indices) -> Iterator[Indices]:
-    starts = range(0, len(numbers), _BATCH)
-    return (numbers[a:b] for a, b in itertools.zip_longest(starts, starts[1:]))

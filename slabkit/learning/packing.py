@@ -12,6 +12,8 @@ from slabkit.errors import FormatError
 from slabkit.learning.harmonics import Components, Descriptions
 from slabkit.learning.judging import NONE
 from slabkit.learning.model import Model
+from slabkit.learning.network import PLANES as NETWORK_PLANES
+from slabkit.learning.network import Network
 from slabkit.learning.rotated_maps import pack_rotated, unpack_rotated
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -53,6 +55,11 @@ def pack_model(model: Model) -> tuple[dict[str, Any], Arrays]:
         arrays |= {f"rotated_{number}_{name}": part for name, part in parts}
     if model.first is not None:
         arrays["first_weights"], arrays["first_calibration"] = model.first
+    if model.mixing is not None:
+        arrays["mixing"] = model.mixing
+    for number, network in enumerate(model.networks):
+        parts = network.arrays.items()
+        arrays |= {f"network_{number}_{name}": part for name, part in parts}
     components = model.components
     for scale, (mean, bases, variances, examples) in enumerate(
         zip(
@@ -133,6 +140,13 @@ def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], wher
                 for number, (name, _) in enumerate(description["maps"])
                 if f"rotated_{number}_numbers" in arrays
             ],
+            [
+                Network.from_arrays(_parts(arrays, f"network_{number}_"))
+                for number in range(
+                    sum(name.endswith("_last") for name in _parts(arrays, "network_"))
+                )
+            ],
+            arrays.get("mixing"),
         )
         known = description["id"]
     except (KeyError, TypeError, ValueError) as error:
@@ -148,6 +162,11 @@ def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], wher
         and model.thresholds.shape == (len(classes) - 1,)
         and components.shapes_fit(examples)
     )
+    fits = fits and bool(model.networks) == (model.mixing is not None)
+    fits = fits and (model.mixing is None or model.mixing.shape == model.calibration.shape)
+    for network in model.networks:
+        fits = fits and network.planes == min(components.planes, NETWORK_PLANES)
+        fits = fits and network.last.shape[1] == len(classes)
     if model.first is not None:
         first, calibration = model.first
         fits = fits and first.shape == (told, len(classes))

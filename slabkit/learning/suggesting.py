@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from slabkit.learning.boxes import Boxes, Indices
 from slabkit.learning.harmonics import similarities, transform
 from slabkit.learning.judging import best_thresholds
-from slabkit.learning.model import Boxes, Indices, Model
+from slabkit.learning.model import Model
 from slabkit.learning.regression import Floats
 
 _CONSIDERED = 6  # times as many as are asked for, of which varied ones are taken

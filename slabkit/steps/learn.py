@@ -34,6 +34,8 @@ class Options:
     maps: tuple[tuple[str, str], ...] = ()
     tilt_range: TiltRange = DEFAULT_TILT_RANGE
     images_only: bool = False
+    network: bool = False
+    device: str = "cpu"
     beta: float = 4.0
     seed: int = 0
 
@@ -54,6 +56,8 @@ def run(options: Options, frame: Frame) -> None:
         raise InputError("--map names a species twice; give one map a species.")
     if options.maps and options.images_only:
         raise InputError("--map is compared with volumes; leave --images-only or the maps out.")
+    if options.device != "cpu" and not options.network:
+        raise InputError("--device trains a network: give --network too, or leave it out.")
     if "-" in (options.minislabs, options.picks, *options.labels):
         raise InputError("learn reads files, not standard input (-).")
     found = Minislabs.find(
@@ -71,8 +75,12 @@ def run(options: Options, frame: Frame) -> None:
             *found.files,
         ],
         parameters={
-            **parameters(options, "minislabs", "labels", "out", "picks", "tomograms"),
+            **parameters(
+                options,
+                *("minislabs", "labels", "out", "picks", "tomograms", "network", "device"),
+            ),
             "maps": names,
+            **({"network": True, "device": options.device} if options.network else {}),
         },
     ) as work:
         if work.finished:
@@ -83,9 +91,12 @@ def run(options: Options, frame: Frame) -> None:
         from slabkit.formats.models import write_model
         from slabkit.formats.tables.atomic import write_text
         from slabkit.learning import learn_species
+        from slabkit.learning.opinions import training_backend
         from slabkit.learning.packing import pack_model
         from slabkit.steps.shared.maps import read_map
 
+        if options.network:
+            training_backend(options.device)  # before the work, not after
         if options.maps and not found.volumes:
             raise InputError(
                 "--map is compared with volumes, and they are not at hand; give --picks or "
@@ -108,6 +119,8 @@ def run(options: Options, frame: Frame) -> None:
                 kind=kind,
                 further=found.further(rotated, frame.workers),
                 maps=kept,
+                network=options.network,
+                device=options.device,
                 beta=options.beta,
                 seed=options.seed,
                 jobs=frame.workers,
@@ -191,10 +204,15 @@ def _page(found: Minislabs, learned: Learned, options: Options) -> str:
         labels=len(learned.rows),
         tomograms=tomograms.nunique(),
         beta=options.beta,
-        seen=str(learned.model.kind["seen"]),
+        seen=_seen(learned),
         name=f"model:{learned.model.id}",
         hardest=(images, captions, ids),
     )
+
+
+def _seen(learned: Learned) -> str:
+    seen = str(learned.model.kind["seen"])
+    return f"{seen} (also by networks)" if learned.model.networks else seen
 
 
 def _report(work: Work, learned: Learned) -> None:
@@ -214,7 +232,7 @@ def _report(work: Work, learned: Learned) -> None:
     )
     work.summary.update(
         model=f"model:{learned.model.id}",
-        seen=learned.model.kind["seen"],
+        seen=_seen(learned),
         labels=len(learned.rows),
         examples=len(learned.model.examples),
         calibration_error=round(learned.expected.calibration_error, 4),

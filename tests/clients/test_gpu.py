@@ -1,4 +1,4 @@
-"""Classification and templates by PyTorch, on the processor, give what NumPy gives.
+"""Classification and templates by PyTorch, on the processor, give what NumPy gives; networks learn.
 
 Templates are also tried on a CUDA card, where PyTorch sees one.
 """
@@ -12,6 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, rotate
+
+from slabkit.errors import FormatError
+from slabkit.formats.models import read_model
+from slabkit.learning import predict_species
+from slabkit.learning.packing import unpack_model
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Topaz brings PyTorch, and what slabkit's arrays need.
@@ -112,3 +117,47 @@ def test_templates_on_a_device_agree_with_numpy(tmp_path: Path, device: str):
                 np.testing.assert_allclose(
                     found, expected, rtol=0, atol=close[name], err_msg=f"{size} {name}"
                 )
+
+
+def test_a_network_is_trained_by_pytorch_and_asked_without_it(tmp_path: Path):
+    random = np.random.default_rng(3)
+    species = np.array(["ball", "pair", "none"] * 30)
+    z, y, x = np.meshgrid(np.arange(3) - 1, *[np.arange(33) - 16] * 2, indexing="ij")
+    boxes = random.normal(0, 0.5, (len(species), 3, 33, 33))
+    for box, name, turn in zip(boxes, species, random.uniform(0, np.pi, len(species)), strict=True):
+        for side in {"ball": [0], "pair": [-5, 5], "none": []}[name]:
+            far = (y - side * np.cos(turn)) ** 2 + (x - side * np.sin(turn)) ** 2 + (2 * z) ** 2
+            box += 2 * np.exp(-far / 18)
+    boxes = boxes.astype(np.float32)
+    tomograms = [f"t{number // 30}" for number in range(len(species))]
+    np.savez(tmp_path / "given.npz", boxes=boxes, species=species, tomograms=tomograms)
+    done = run(tmp_path, "run_network.py", "given.npz", "found.npz")
+    assert done.returncode == 0, done.stderr
+    found = np.load(tmp_path / "found.npz")
+    assert "--device nonsense: PyTorch cannot use it" in str(found["message"])
+    for file in ("model.json", "arrays.npz"):
+        one, two = ((tmp_path / name / file).read_bytes() for name in ("one", "two"))
+        assert one == two  # with one job and with two
+    np.testing.assert_allclose(found["whole"], found["real"], atol=0.3)
+    assert found["real"].std() > 2
+    # Here there need be no PyTorch.
+    model = unpack_model(*read_model(tmp_path / "one"), "one")
+    assert len(model.networks) == 3
+
+    class Held:
+        def __len__(self) -> int:
+            return len(boxes)
+
+        def read(self, numbers: np.ndarray) -> np.ndarray:
+            return boxes[numbers]
+
+    said, _ = predict_species(model, Held())
+    np.testing.assert_array_equal(said, found["said"])
+    order = model.classes
+    assert ([order[k] for k in said.argmax(axis=1)] == species).mean() > 0.95
+    for name in ("held_out", "flat"):  # volumes, images
+        assert ([order[k] for k in found[name].argmax(axis=1)] == species).mean() > 0.9
+    description, arrays = read_model(tmp_path / "one")
+    arrays["network_0_last"] = arrays["network_0_last"] + 1
+    with pytest.raises(FormatError, match="its parts do not fit together"):
+        unpack_model(description, arrays, "one")
