@@ -249,7 +249,7 @@ def test_a_network_needs_pytorch(learned, slabkit, monkeypatch, tmp_path):
         learn_species(Held(boxes), names, tomograms, kind={}, network=True)
     learn = ("learn", "--minislabs", "m.star", "--labels", "l.star", "-o", "m", "--device", "cuda")
     said = slabkit(*learn, cwd=tmp_path, code=2)
-    assert "--device trains a network: give --network too" in said.stderr
+    assert "--device says where --network trains" in said.stderr
 
 
 def test_a_label_is_worth_what_it_may_change():

@@ -73,6 +73,30 @@ def test_the_right_map_in_its_place_and_orientation(sample: tuple) -> None:
     assert angle.max() < 25  # orientations are 18 degrees apart
 
 
+@pytest.mark.parametrize(("voxel_size", "bins"), [(5.0, 4), (10.0, 2), (20.0, 1)])
+def test_places_are_exact_where_voxels_are_averaged(voxel_size: float, bins: int) -> None:
+    parts = np.array([[0, 0, 0], [70, 40, -30], [-60, 70, 20], [30, -80, 60], [-40, -50, -80.0]])
+    parts -= parts.mean(axis=0)
+
+    def drawn(voxel: float, side: int) -> np.ndarray:
+        line = (np.arange(side) - side // 2) * voxel
+        z, y, x = np.meshgrid(line, line, line, indexing="ij")
+        squares = ((z - c) ** 2 + (y - b) ** 2 + (x - a) ** 2 for a, b, c in parts)
+        return np.sum([np.exp(-square / (2 * 35**2)) for square in squares], axis=0)
+
+    one = evidence.rotate_map(drawn(5.0, 100), 5.0, voxel_size, name="a", tilt_range=None)
+    assert one.bin_vox == bins
+    side = round(800 / voxel_size)
+    noise = np.random.default_rng(0).normal(0, 0.02, (side,) * 3)
+    volume = (drawn(voxel_size, side) + noise).astype(np.float32)
+    tomogram = slabkit.Tomogram("t", volume, voxel_size, "bright")
+    away = np.array([[0, 0, 0], [1, 0, 0], [0, -1, 1]]) * voxel_size
+    chance = evidence.fit_maps(tomogram, random_places(volume.shape, voxel_size, 40), [one])
+    for at_random in (None, chance):
+        fits = evidence.fit_maps(tomogram, 400.0 + away, [one], at_random=at_random)
+        assert np.abs(away + fits.shift[:, 0]).max() < 2  # Å; voxels that are compared have 20
+
+
 def test_features_are_the_same_again_and_for_either_contrast(sample: tuple) -> None:
     tomogram, picks, _, _, maps = sample
     values, names = evidence.map_evidence(tomogram, picks, maps)

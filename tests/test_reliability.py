@@ -513,7 +513,10 @@ def test_g6_an_input_cut_off_while_it_is_read(tour, tmp_path, slabkit, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(os, "preadv", cut_off)
         done = slabkit(*words, code=75, cwd=folder)
-    assert "it was cut off after it was opened; try again once it is whole." in done.stderr
+    said = ["it was cut off after it was opened; try again once it is whole."]
+    if line.startswith("conflicts"):  # where another thread opens its volume after that
+        said.append("is truncated: its header announces")
+    assert any(one in done.stderr for one in said)
     assert everything_below(folder) == kept
 
 

@@ -244,7 +244,8 @@ def _compare(
         amplitude = peak * deviation[every, at] / one.coarse.length[view]
         values[:, number, 0] = values[:, number, 1] = peak
         values[:, number, 2] = amplitude * (one.coarse.side / side) ** 3
-        values[:, number, 3:] = guess[:, number, ::-1] * one.step
+        values[:, number, 3:] = guess[:, number, ::-1] * one.step + _off_middle(one, bins)
+        guess[:, number] += (_off_middle(one, bins) - _off_middle(one, one.bin_vox)) / one.step
         rotation[:, number] = one.coarse.rotations[view].transpose(0, 2, 1)
     likely = np.ones((count, len(maps)), dtype=bool)
     if chance is not None:
@@ -257,9 +258,15 @@ def _compare(
             own = _middle(coarser[one.bin_vox], one.side_vox)[rows]
             cubes = _filtered(one.fine, _spectrum(own, one.fine.side))
             fits, view = _climb(one, cubes, np.rint(guess[rows, number]).astype(np.int64))
+            fits[:, 2:] += _off_middle(one, one.bin_vox)
             values[rows[:, None], number, [0, 2, 3, 4, 5]] = fits
             rotation[rows, number] = one.fine.rotations[view].transpose(0, 2, 1)
     return values, rotation
+
+
+def _off_middle(one: RotatedMap, bins: int) -> float:
+    """Say how far (Å) the middle of a cube of averages lies beyond that of the cube's voxels."""
+    return (bins - 1) / 2 * one.voxel_size
 
 
 def _climb(one: RotatedMap, cubes: Numbers, guess: Indices) -> tuple[Floats, Indices]:

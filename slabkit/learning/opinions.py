@@ -10,7 +10,7 @@ import numpy.typing as npt
 from slabkit.arrays.backends import Backend, backend_for
 from slabkit.arrays.exact import log
 from slabkit.arrays.parallel import map_in_order
-from slabkit.errors import MissingDependencyError
+from slabkit.errors import InputError, MissingDependencyError
 from slabkit.learning.boxes import Boxes, Indices, batches
 from slabkit.learning.network import Network, mean_logits, rounded
 from slabkit.learning.regression import Codes, Floats
@@ -53,7 +53,12 @@ def train_folds(
     cut = [rounded(boxes.read(rows[used[part]])) for part in batches(np.arange(len(used)))]
     seen = np.concatenate(cut)
     shown = codes[used] < classes - 1
-    numbers = [k for k in np.unique(folds).tolist() if shown[folds[used] != k].any()]
+    numbers = np.unique(folds).tolist()
+    if not all(shown[folds[used] != k].any() for k in numbers):
+        raise InputError(
+            "--network needs particles in two parts of the labels at least, so that each is judged "
+            "by a network of the other; label particles in another tomogram, or leave it out."
+        )
 
     def train(fold: int) -> Network:
         taught = folds[used] != fold

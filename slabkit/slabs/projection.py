@@ -332,7 +332,7 @@ def _range_planes(tomogram: Tomogram, z_range: tuple[float, float] | None) -> tu
 def _chunks(tomogram: Tomogram, plan: SlabPlan) -> Iterator[tuple[int, Block]]:
     """Give the planes that lie in slabs, some at a time, in order.
 
-    What is in a file, or in blocks that are parts of planes, is read by who sums it.
+    What is in a file, or in blocks that are parts of planes, is read by whoever sums it.
     """
     _, height, width = tomogram.shape
     planes = _planes_together(tomogram)

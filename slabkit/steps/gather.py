@@ -55,8 +55,8 @@ def run(options: Options, frame: Frame) -> None:
         parameters={
             **parameters(options, "sources", "out", "failed", "names"),
             "sources": sorted(options.sources),
-            "failed": options.failed is not None,
-            **({"names": True} if named else {}),
+            "failed": options.failed,
+            **({"names": options.names} if named else {}),
         },
     ) as work:
         if work.finished:

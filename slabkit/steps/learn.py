@@ -57,7 +57,9 @@ def run(options: Options, frame: Frame) -> None:
     if options.maps and options.images_only:
         raise InputError("--map is compared with volumes; leave --images-only or the maps out.")
     if options.device != "cpu" and not options.network:
-        raise InputError("--device trains a network: give --network too, or leave it out.")
+        raise InputError(
+            "--device says where --network trains: give --network, or leave --device out."
+        )
     if "-" in (options.minislabs, options.picks, *options.labels):
         raise InputError("learn reads files, not standard input (-).")
     found = Minislabs.find(

@@ -139,9 +139,9 @@ def _picking(options: Options, diameter: tuple[float, float], slabs: str, picks2
     typed: dict[str, Any] = {**shared, "mask": list(options.mask)}
     if options.picker == "template":
         maps = [f"{name}={path}" if name else path for name, path in options.maps]
-        tilts = (
-            {} if options.tilt_range == DEFAULT_TILT_RANGE else {"tilt_range": options.tilt_range}
-        )
+        tilts: dict[str, Any] = {}
+        if options.tilt_range != DEFAULT_TILT_RANGE:
+            tilts["tilt_range"] = "none" if options.tilt_range is None else options.tilt_range
         return Command(
             _line(["pick", "template", slabs], picks2d, map=maps, **typed, **tilts),
             pick_template.run,

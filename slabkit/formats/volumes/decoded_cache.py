@@ -128,7 +128,7 @@ class ChunkedVoxels:
         return box
 
     def tile(self, index: tuple[int, int, int]) -> npt.NDArray[Any]:
-        """Give a block by its number along each axis, for who needs each only once.
+        """Give a block by its number along each axis, for a caller that needs each only once.
 
         It is good until this thread asks for the next one.
         """

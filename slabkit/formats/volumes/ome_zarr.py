@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import re
@@ -204,11 +205,12 @@ class _ZarrArray:
 
 def _buffer(array: npt.NDArray[Any]) -> Any:
     """Give what zarr of this version reads into."""
-    try:
-        from zarr.buffer.cpu import NDBuffer
-    except ImportError:  # zarr 2
-        return array
-    return NDBuffer.from_numpy_array(array)
+    for module in ("zarr.buffer.cpu", "zarr.core.buffer.cpu"):  # from 3.1 on, and 3.0
+        try:
+            return importlib.import_module(module).NDBuffer.from_numpy_array(array)
+        except ImportError:
+            continue
+    return array  # zarr 2
 
 
 def _zarr_version(where: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -270,8 +270,8 @@ class _VolumeBoxes:
     ) -> None:
         self._tomograms, self._names, self._centres, self._step = tomograms, names, centres, step
         self._level = {name: _level(tomogram) for name, tomogram in tomograms.items()}
-        self._picks = Counter(names.tolist())
-        self._whole = functools.lru_cache(maxsize=1)(self._read_whole)
+        self._lock = threading.Lock()
+        self._held: tuple[str, Tomogram] | None = None
 
     def __len__(self) -> int:
         return len(self._names)
@@ -283,8 +283,8 @@ class _VolumeBoxes:
 
         boxes = np.empty((len(numbers), PLANES, SIDE, SIDE), dtype=np.float32)
         for name in dict.fromkeys(self._names[numbers]):
-            tomogram, (mean, scale) = self._whole(name), self._level[name]
             own = np.flatnonzero(self._names[numbers] == name)
+            tomogram, (mean, scale) = self._read_for(name, len(own)), self._level[name]
             places = self._centres[numbers[own]] / tomogram.voxel_size
             step = self._step / tomogram.voxel_size
             cut = cut_boxes(
@@ -293,19 +293,23 @@ class _VolumeBoxes:
             boxes[own] = (cut - mean) * scale
         return boxes
 
-    def _read_whole(self, name: str) -> Tomogram:
-        """Read a tomogram of many picks once, if it is not large."""
+    def _read_for(self, name: str, boxes: int) -> Tomogram:
+        """Hold a tomogram, the last one, if it is not large and many boxes are cut from it."""
         from slabkit.learning.harmonics import PLANES, SIDE
 
         tomogram = self._tomograms[name]
         depth, height, width = tomogram.shape
-        rows_of_picks = (
-            self._picks[name] * 2 * PLANES * SIDE * (self._step / tomogram.voxel_size) ** 2
-        )
+        rows = boxes * 2 * PLANES * SIDE * (self._step / tomogram.voxel_size) ** 2
         size = depth * height * width * np.dtype(tomogram.data.dtype).itemsize
-        if rows_of_picks < depth * height or size > _LARGEST_READ:
-            return tomogram
-        return replace(tomogram, data=tomogram.read((0, 0, 0), tomogram.shape))
+        with self._lock:  # other threads wait for what is read
+            if self._held is not None and self._held[0] == name:
+                return self._held[1]
+            if rows < depth * height or size > _LARGEST_READ:
+                return tomogram
+            self._held = None
+            whole = replace(tomogram, data=tomogram.read((0, 0, 0), tomogram.shape))
+            self._held = name, whole
+            return whole
 
 
 def _level(tomogram: Tomogram) -> tuple[np.float32, np.float32]:
