@@ -54,6 +54,25 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+def write_copick_project(folder: Path, overlay: str, objects: dict[str, float]) -> Path:
+    """Write what copick knows a project by: where its runs are, and radii (Å) of its objects."""
+    kinds = enumerate(objects.items(), 1)
+    config = {
+        "config_type": "filesystem",
+        "name": "benchmark",
+        "version": "1.0.0",
+        "pickable_objects": [
+            {"name": name, "is_particle": True, "label": label, "radius": radius}
+            for label, (name, radius) in kinds
+        ],
+        "overlay_root": f"local://{folder / overlay}",
+        "overlay_fs_args": {"auto_mkdir": True},
+    }
+    path = folder / "copick.json"
+    path.write_text(json.dumps(config))
+    return path
+
+
 def peer_python(*requirements: str) -> Path | None:
     """Give the Python of an environment with the peers installed, or None where that fails."""
     python = PEERS / "bin" / "python"

@@ -21,6 +21,7 @@ from common import (
     peer_python,
     report,
     scratch_folder,
+    write_copick_project,
 )
 
 KINDS, PICKS = 5, 200
@@ -47,8 +48,8 @@ for (run, species), own in table.groupby(["run", "species"]):
 """
 
 
-def make_project(folder: Path, runs: int) -> None:
-    """Write a project as copick has it on disk."""
+def make_project(folder: Path, runs: int) -> Path:
+    """Write a project as copick has it on disk; gives its JSON file."""
     random = np.random.default_rng(0)
     kinds = [f"kind-{number}" for number in range(KINDS)]
     for number in range(runs):
@@ -67,25 +68,14 @@ def make_project(folder: Path, runs: int) -> None:
             named = {"pickable_object_name": kind, "user_id": "ann", "session_id": "1"}
             content = {**named, "run_name": picks.parent.name, "unit": "angstrom", "points": points}
             (picks / f"ann_1_{kind}.json").write_text(json.dumps(content))
-    config = {
-        "config_type": "filesystem",
-        "name": "benchmark",
-        "version": "1.0.0",
-        "pickable_objects": [
-            {"name": kind, "is_particle": True, "label": n, "radius": 100}
-            for n, kind in enumerate(kinds, 1)
-        ],
-        "overlay_root": f"local://{folder / 'overlay'}",
-        "overlay_fs_args": {"auto_mkdir": True},
-    }
-    (folder / "project.json").write_text(json.dumps(config))
+    return write_copick_project(folder, "overlay", dict.fromkeys(kinds, 100.0))
 
 
 def measure(runs: int) -> dict[str, Measurement]:
     """Run both programs, out of the project and into it."""
     with scratch_folder() as folder:
-        make_project(folder, runs)
-        project, tables = folder / "project.json", (folder / "picks.star", folder / "picks.csv")
+        project = make_project(folder, runs)
+        tables = (folder / "picks.star", folder / "picks.csv")
         where = f"copick:{project}"
 
         def clean_project() -> None:

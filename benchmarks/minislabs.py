@@ -21,6 +21,7 @@ from common import (
     peer_python,
     report,
     scratch_folder,
+    write_copick_project,
 )
 
 from slabkit.formats.tables.native import PickList, write_picks
@@ -62,15 +63,7 @@ def make_inputs(folder: Path, count: int) -> None:
     named = {"pickable_object_name": "particle", "user_id": "user", "session_id": "0"}
     content = {**named, "run_name": NAME, "unit": "angstrom", "points": points}
     (picks / "user_0_particle.json").write_text(json.dumps(content))
-    config = {
-        "config_type": "filesystem",
-        "name": "benchmark",
-        "version": "1.0.0",
-        "pickable_objects": [{"name": "particle", "is_particle": True, "label": 1, "radius": 150}],
-        "overlay_root": f"local://{folder / 'project'}",
-        "overlay_fs_args": {"auto_mkdir": True},
-    }
-    (folder / "copick.json").write_text(json.dumps(config))
+    write_copick_project(folder, "project", {"particle": 150.0})
 
 
 def measure(count: int) -> dict[str, Measurement]:
