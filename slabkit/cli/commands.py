@@ -55,8 +55,8 @@ _COMMANDS = {
     "agree": "Compare what raters say: Cohen's kappa of two, Fleiss' of more, and their "
     "contradictions.",
     "rescue": "Choose picks of which people are to look at minislabs again.",
-    "suggest": "Say which minislabs to show a person next: uncertain ones, from large and "
-    "varied classes.",
+    "suggest": "Say which minislabs to show a person next: those whose labels should improve the "
+    "list most.",
     "review": "Decide minislabs, classes and picks in the browser, alone or as a team.",
     "merge": "Pool pick lists and keep one of the picks that are the same particle.",
     "conflicts": "Find positions that picks of more than one species claim, and make minislabs "
@@ -80,8 +80,8 @@ _COMMANDS = {
     "simulate": "Simulate tomograms of known particles, protein dark, with truth.star and "
     "truth.csv.",
     "info": "Say what a file is: kind, size, voxel size, values, columns and rows, warnings.",
-    "tomogram": "Run the chain on one tomogram up to its minislabs; run again, it goes on where it "
-    "stopped.",
+    "tomogram": "Run the chain on one tomogram up to its minislabs and names; run again, it "
+    "goes on where it stopped.",
     "workflow": "Run the chain over a data set on Snakemake: here, or on a cluster.",
     "workflow init": "Write the files of a data set: config.yaml, Snakefile and profiles.",
     "workflow run": "Run what is not done: snakemake, with a profile.",
