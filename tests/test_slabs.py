@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slabkit.arrays import accumulation
-from slabkit.arrays.accumulation import window_starts
+from slabkit.arrays.accumulation import UnreadPlanes, sum_windows, window_starts
 from slabkit.errors import InputError, SlabkitWarning, TryAgainError
 from slabkit.formats.volumes.decoded_cache import ChunkedVoxels
 from slabkit.formats.volumes.voxels import FileVoxels, FlippedVoxels
@@ -284,6 +285,21 @@ def test_a_file_is_summed_a_band_of_rows_at_a_time_as_an_array_is(
             ):
                 assert image.tobytes() == expected[index].tobytes()
                 spare.append(image)
+
+
+@pytest.mark.parametrize("edges", [(0, 32, 64, 90), (0, 1, 7, 45, 46, 83, 90), range(91)])
+def test_chunks_of_any_length_give_the_same_sums(tmp_path, monkeypatch, edges):
+    monkeypatch.setattr(accumulation, "_BAND_VOXELS", 5 * 14)
+    data = volume((90, 33, 14)).data
+    (tmp_path / "v").write_bytes(data.tobytes())
+    file = FileVoxels(str(tmp_path / "v"), data.shape, data.dtype, 0)
+    for starts in ([0, 25, 50], [3, 15, 27, 60]):  # side by side; a group that overlaps, and one
+        whole = ((z, data[z : z + 32]) for z in range(starts[0], 90, 32))
+        expected = [window.image.tobytes() for window in sum_windows(whole, starts, 25)]
+        for planes in (lambda a, b: data[a:b], lambda a, b: UnreadPlanes(file, a, b)):
+            chunks = [(a, planes(a, b)) for a, b in pairwise(edges)]
+            sums = sum_windows(chunks, starts, 25, together=32, jobs=3)
+            assert [window.image.tobytes() for window in sums] == expected
 
 
 def test_a_file_that_is_cut_off_while_it_is_summed(tmp_path):

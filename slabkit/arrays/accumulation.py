@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -65,6 +68,8 @@ def window_starts(
 _SMALLEST_ERROR = 1e-9
 _EVERY = 4  # row of a sum that is looked at for that
 _BAND_VOXELS = 64 * 1024  # 512 KiB of float64: a band's sum stays in the second-level cache
+_BUFFERS_AT_ONCE = 8
+_CONVERTED = 2048  # numbers NumPy converts at a time: they stay in the first-level cache
 
 
 class RowSource(Protocol):
@@ -78,8 +83,8 @@ class RowSource(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """Type of the voxels."""
 
-    def read_rows(self, into: npt.NDArray[Any], plane: int, row: int) -> None:
-        """Fill an array (row, x) with the rows of a plane, from one of them on."""
+    def row_reader(self, into: npt.NDArray[Any]) -> Callable[[int, int], None]:
+        """Give what fills an array (row, x) with rows of a plane: its number, the first row's."""
 
 
 class UnreadPlanes:
@@ -164,6 +169,8 @@ Event: TypeAlias = tuple[int, int | None, int | None]
 Band: TypeAlias = tuple[float, float, float, float]
 """Of a window's band: least and greatest value; power of the total before it, and its own."""
 
+_Reading: TypeAlias = tuple[npt.NDArray[Any], Callable[[int, int], None], npt.NDArray[np.float64]]
+
 Block: TypeAlias = npt.NDArray[Any] | UnreadPlanes | UndecodedPlanes
 
 
@@ -224,27 +231,32 @@ def sum_windows(
     open_at = {start: index for index, start in enumerate(starts)}
     close_at = {start + count - 1: index for index, start in enumerate(starts)}
     state = _RunningTotals(starts, count, together, factor, [] if spare is None else spare)
-    closed: list[int] = []
-    running: Iterator[dict[int, Band]] = iter(())
-    for first, block in chunks:
-        end = first + len(block)
-        events = [(z, open_at.get(z), close_at.get(z)) for z in range(first, end)]
-        done = list(running)
-        state.prepare(events, block)
-        work = state.area_work(block, first, events)
-        areas = block.areas() if isinstance(block, UndecodedPlanes) else _bands(block.shape)
-        running = map_in_order(work, areas, jobs, ahead=len(areas), background=True)
-        # While the threads are at this chunk, the caller gets what the one before completed.
-        for index in closed:
+    begun: deque[list[int]] = deque()  # of each chunk in work, the windows that close
+    chunks = iter(chunks)
+    opening = next(chunks)
+    sums = [_AreaSums(area, state.buffer(_size_of(area))) for area in _areas(opening[1])]
+
+    def tasks() -> Iterator[Callable[[], dict[int, Band]]]:
+        for first, block in chain([opening], chunks):
+            end = first + len(block)
+            events = [(z, open_at.get(z), close_at.get(z)) for z in range(first, end)]
+            begun.append([index for _, _, index in events if index is not None])
+            work = state.area_work(block, first, events)
+            yield from (partial(work, one) for one in sums)
+
+    # An area of a chunk is begun as soon as that area of the chunk before is done: not earlier,
+    # because it goes on with its sums; but no thread waits for the other areas.
+    running = map_in_order(lambda task: task(), tasks(), jobs, ahead=len(sums) - 1, background=True)
+    while done := list(islice(running, len(sums))):
+        for index in begun.popleft():
             yield state.finish(index, done)
-        closed = [index for _, _, index in events if index is not None]
-    done = list(running)
-    for index in closed:
-        yield state.finish(index, done)
 
 
-def _bands(shape: tuple[int, ...]) -> list[Area]:
-    _, height, width = shape
+def _areas(block: Block) -> list[Area]:
+    """Cut planes into what is summed by one thread."""
+    if isinstance(block, UndecodedPlanes):
+        return block.areas()
+    _, height, width = block.shape
     rows = max(1, _BAND_VOXELS // width)
     across = slice(0, width)
     return [(slice(y, min(y + rows, height)), across) for y in range(0, height, rows)]
@@ -263,8 +275,18 @@ class _Run:
     goes_on: bool = False  # more come in the next chunk
 
 
+class _AreaSums:
+    """Running total of an area, and what it was at the start of each window that is open."""
+
+    def __init__(self, area: Area, total: npt.NDArray[np.float64]) -> None:
+        self.area, self.size = area, _size_of(area)
+        self.total = total
+        self.at_start: dict[int, npt.NDArray[np.float64]] = {}
+        self.pending: npt.NDArray[np.float64] | None = None  # planes added together so far
+
+
 class _RunningTotals:
-    """Running totals of groups of overlapping windows, and what they were at each start."""
+    """What the running totals of all areas share; groups of overlapping windows have one each."""
 
     def __init__(
         self,
@@ -276,115 +298,113 @@ class _RunningTotals:
     ) -> None:
         self.starts, self.count = starts, count
         self.together, self.factor = together, factor
-        self.pending: npt.NDArray[np.float64] | None = None  # planes added together so far
         self.resumes = False
         self.group = [0] * len(starts)  # windows that overlap in a chain share a running total
         for index in range(1, len(starts)):
             apart = starts[index] >= starts[index - 1] + count
             self.group[index] = index if apart else self.group[index - 1]
-        self.totals: dict[int, npt.NDArray[np.float64]] = {}
-        self.at_start: dict[int, npt.NDArray[np.float64]] = {}
         self.images: dict[int, npt.NDArray[np.float32]] = {}
         self.spare_images = spare_images
-        self.spare: list[npt.NDArray[np.float64]] = []
-        self.local = threading.local()  # what fresh memory would cost more than
-
-    def prepare(self, events: Sequence[Event], block: Block) -> None:
-        """Make room for what the windows that open and close in a chunk need."""
-        for _, index, closed in events:
-            if closed is not None:
-                spare = self.spare_images
-                image = spare.pop() if spare else np.empty(block.shape[1:], dtype=np.float32)
-                self.images[closed] = image
-            if index is None:
-                continue
-            if self.group[index] == index:
-                self.totals[index] = self._buffer(block)
-            else:
-                self.at_start[index] = self._buffer(block)
-
-    def _buffer(self, block: Block) -> npt.NDArray[np.float64]:
         # Fresh memory costs more than what is written to it.
-        return self.spare.pop() if self.spare else np.empty(block.shape[1:])
+        self.spare: dict[tuple[int, int], list[npt.NDArray[np.float64]]] = {}
+        self.local = threading.local()
+
+    def buffer(self, size: tuple[int, int]) -> npt.NDArray[np.float64]:
+        """Give room for numbers of an area."""
+        spare = self.spare.setdefault(size, [])
+        try:
+            return spare.pop()
+        except IndexError:  # large pieces of memory come sooner
+            first, *others = np.empty((_BUFFERS_AT_ONCE, *size))
+            spare += others
+            return first
 
     def area_work(
         self, block: Block, first: int, events: Sequence[Event]
-    ) -> Callable[[Area], dict[int, Band]]:
+    ) -> Callable[[_AreaSums], dict[int, Band]]:
         """Give the work on an area; it gives what is known of each window that closes."""
         runs = self._runs(first, len(block), events)
         exact = block.dtype.kind in "iub"
-        if self.resumes and self.pending is None:
-            self.pending = np.empty(block.shape[1:])
+        for _, _, index in events:
+            if index is not None:
+                spare = self.spare_images
+                image = spare.pop() if spare else np.empty(block.shape[1:], dtype=np.float32)
+                self.images[index] = image
 
-        def work(area: Area) -> dict[int, Band]:
+        def work(sums: _AreaSums) -> dict[int, Band]:
             done: dict[int, Band] = {}
+            area, total = sums.area, sums.total
             planes = block.decoded(area) if isinstance(block, UndecodedPlanes) else block
             for run in runs:
-                total, opened, closed = self.totals[run.group][area], run.opened, run.closed
+                opened, closed = run.opened, run.closed
                 if opened is not None and opened != run.group:
-                    np.copyto(self.at_start[opened][area], total)
-                partial = self._sum(planes, run, first, area)
+                    sums.at_start[opened] = own = self.buffer(sums.size)
+                    np.copyto(own, total)
+                part = self._sum(planes, run, first, sums)
                 if run.goes_on:
-                    assert self.pending is not None
-                    np.copyto(self.pending[area], partial)
+                    if part is not sums.pending:
+                        sums.pending = part.copy()
                     if opened == run.group:
                         total[:] = 0.0
                     continue
-                np.add(0.0 if opened == run.group else total, partial, out=total)
+                np.add(0.0 if opened == run.group else total, part, out=total)
                 if closed is None:
                     continue
                 own, earlier, power = total, 0.0, 0.0
                 if closed != run.group:  # else it is the first of its group
-                    own = self.at_start[closed][area]
+                    own = sums.at_start.pop(closed)
                     earlier = 0.0 if exact else _power(own)
                     np.subtract(total, own, out=own)
                     power = 0.0 if exact else _EVERY * _power(own[::_EVERY])
                 image = self.images[closed][area]
                 np.multiply(own, self.factor, out=image, casting="same_kind")
+                if own is not total:
+                    self.spare[sums.size].append(own)
                 done[closed] = (float(image.min()), float(image.max()), earlier, power)
             return done
 
-        def quiet_work(area: Area) -> dict[int, Band]:
+        def quiet_work(sums: _AreaSums) -> dict[int, Band]:
             with np.errstate(over="ignore", invalid="ignore"):
-                return work(area)
+                np.setbufsize(_CONVERTED)
+                return work(sums)
 
         return quiet_work
 
     def _sum(
-        self, planes: npt.NDArray[Any] | UnreadPlanes, run: _Run, first: int, area: Area
+        self, planes: npt.NDArray[Any] | UnreadPlanes, run: _Run, first: int, sums: _AreaSums
     ) -> npt.NDArray[np.float64]:
         """Sum an area of the planes of a run; used again for the next sum of this thread."""
         begin, end = run.begin - first, run.end - first
+        total = sums.pending if run.resumed else None
         if isinstance(planes, np.ndarray):
-            if planes.shape[1:] != _size_of(area):
-                planes = planes[:, area[0], area[1]]
-            if not run.resumed:
+            if planes.shape[1:] != sums.size:
+                planes = planes[:, sums.area[0], sums.area[1]]
+            if total is None:
                 return np.asarray(np.add.reduce(planes[begin:end], axis=0, dtype=np.float64))
-            assert self.pending is not None
-            total = self.pending[area]
             for plane in planes[begin:end]:
                 np.add(total, plane, out=total)
             return total
-        rows = getattr(self.local, "rows", None)
-        if rows is None or rows.shape != _size_of(area):
-            rows = self.local.rows = np.empty(_size_of(area), planes.dtype)
-            self.local.total = np.empty(rows.shape)
-        kept: npt.NDArray[np.float64] = self.local.total
-        for plane in range(begin, end):
-            planes.source.read_rows(rows, planes.first + plane, area[0].start)
-            if plane == begin:
-                np.copyto(kept, rows)
+        rows, read, fresh = self._reading(planes, sums.size)
+        for number in range(planes.first + begin, planes.first + end):
+            read(number, sums.area[0].start)
+            if total is None:
+                total = fresh
+                np.copyto(total, rows)
             else:
-                np.add(kept, rows, out=kept)
-        return kept
+                np.add(total, rows, out=total)
+        return np.asarray(total)
+
+    def _reading(self, planes: UnreadPlanes, size: tuple[int, int]) -> _Reading:
+        """Give this thread's rows, what reads into them, and room for their sum."""
+        kept: dict[tuple[int, int], _Reading] = self.local.__dict__.setdefault("kept", {})
+        if size not in kept:
+            rows = np.empty(size, planes.dtype)
+            kept[size] = rows, planes.source.row_reader(rows), np.empty(size)
+        return kept[size]
 
     def finish(self, index: int, done: Sequence[dict[int, Band]]) -> WindowSum:
         """Hand out a window's sum and forget it."""
         group = self.group[index]
-        if index != group:
-            self.spare.append(self.at_start.pop(index))
-        if index + 1 == len(self.starts) or self.group[index + 1] != group:
-            self.spare.append(self.totals.pop(group))
         least, greatest, earlier, power = np.array([band[index] for band in done]).T
         with np.errstate(over="ignore", invalid="ignore"):
             own, before = np.sqrt(power.sum()), np.sqrt(earlier.sum())

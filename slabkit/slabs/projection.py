@@ -347,7 +347,7 @@ def _chunks(tomogram: Tomogram, plan: SlabPlan) -> Iterator[tuple[int, Block]]:
                 begin = max(z, first)
                 yield begin, UndecodedPlanes(source, begin, min(z + deep, last))
             return
-    by_rows = not mended and hasattr(source, "read_rows")
+    by_rows = not mended and hasattr(source, "row_reader")
     for z in range(first, last, planes):
         start, stop = (z, 0, 0), (min(z + planes, last), height, width)
         if by_rows:
@@ -376,7 +376,7 @@ def _fits_memory(plan: SlabPlan, deep: int, area: int) -> bool:
 def _blank_part(image: npt.NDArray[np.float32]) -> float:
     """Give the largest part of an image that has exactly the value of one of its corners."""
     corners = {float(image[y, x]) for y in (0, -1) for x in (0, -1)}
-    sample = image[::4, ::4]
+    sample = image[::4, ::4].copy()
     most = max(int(np.count_nonzero(sample == np.float32(value))) for value in corners)
     return most / sample.size if most >= _FEWEST_BLANK else 0.0
 

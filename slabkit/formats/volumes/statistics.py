@@ -25,6 +25,7 @@ class RunningStatistics:
         self.greatest = -math.inf
         self.mean = 0.0
         self._squares = 0.0  # sum of squared deviations from the mean
+        self._room = np.empty(_CHUNK)  # fresh memory for each chunk would take as long as the rest
 
     def add(self, values: npt.NDArray[Any]) -> None:
         """Add the values of an array of real numbers of any shape."""
@@ -45,7 +46,8 @@ class RunningStatistics:
     def _add_chunk(self, values: npt.NDArray[Any]) -> None:
         # About a value of their own, sums of squares lose nothing to a large mean.
         near = float(values[0])
-        deviations = np.subtract(values, near, dtype=np.float64)
+        deviations = self._room[: values.size]
+        np.subtract(values, near, out=deviations, dtype=np.float64)
         offset = float(deviations.sum()) / values.size
         np.multiply(deviations, deviations, out=deviations)  # a dot product would wake BLAS threads
         squares = float(deviations.sum()) - values.size * offset * offset
