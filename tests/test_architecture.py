@@ -208,6 +208,22 @@ def test_a_command_imports_no_other_command():
     assert done.stdout.splitlines()[-1] == "['map']"
 
 
+def test_tools_that_scipy_passes_on_are_loaded_when_used():
+    script = (
+        "import sys, slabkit.cli.main as m; sys.argv = ['slabkit', '--version']\n"
+        "try: m.main()\nexcept SystemExit: pass\n"
+        "import numpy, scipy.fft\n"
+        "tools = {'numpy.f2py.crackfortran', 'unittest'}\n"
+        "print(sorted(tools & set(sys.modules)))\n"
+        "numpy.f2py.run_main, numpy.testing.assert_equal\n"
+        "print(sorted(tools & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[1:] == ["[]", "['numpy.f2py.crackfortran', 'unittest']"]
+
+
 def test_every_public_name_is_there_and_documented():
     import slabkit
 

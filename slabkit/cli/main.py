@@ -1,12 +1,30 @@
 """Where the `slabkit` command begins: light, so that Ctrl-C is answered from the first moment."""
 
+from __future__ import annotations
+
+import atexit
+import gc
 import os
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_WHEN_USED = ("numpy.f2py", "numpy.testing")
+_OBJECTS = 200_000  # more than what a command imports is made of
+
+# What is left at the end goes with the process; to look for rings in it takes a tenth of a second.
+atexit.register(gc.freeze)
 
 
 def main() -> None:
     """Run the command line; every foreseen error ends in one sentence and a code of the README."""
     _open_standard_streams()
+    # Modules make many objects and no garbage: looking for it takes a tenth of a second too.
+    gc.set_threshold(_OBJECTS, 10, 10)
+    if _WhenUsed not in sys.meta_path:
+        sys.meta_path.insert(0, _WhenUsed)
     try:
         from slabkit.cli.commands import run
 
@@ -16,6 +34,26 @@ def main() -> None:
         sys.stderr.flush()
         os._exit(130)  # sys.exit would end with the signal: Python remembers it
     sys.exit(code)
+
+
+class _WhenUsed:
+    """Finds some modules such that they are loaded when they are first used.
+
+    SciPy imports all names of NumPy, and so the compiler of Fortran and the tools for tests.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        """Find a module, as an import does."""
+        if name not in _WHEN_USED:
+            return None
+        from importlib.machinery import PathFinder
+        from importlib.util import LazyLoader
+
+        spec = PathFinder.find_spec(name, path)
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
 
 
 def _open_standard_streams() -> None:
