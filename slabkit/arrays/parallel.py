@@ -34,7 +34,7 @@ def map_in_order(
     *,
     ahead: int | None = None,
     background: bool = False,
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Apply a function to items in threads; the results come in the order of the items.
 
     Parameters
@@ -53,7 +53,7 @@ def map_in_order(
         this call, and closing the iterator waits for what is in work.
     """
     if jobs <= 1 and not background:
-        return map(function, items)
+        return (function(item) for item in items)
     jobs = max(1, jobs)
     results = _in_threads(function, iter(items), jobs, jobs if ahead is None else ahead)
     next(results)  # starts the first items

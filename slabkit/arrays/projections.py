@@ -30,6 +30,7 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 _HALF_WIDTH, _KAISER_BETA, _STEPS_PER_VOXEL = 8, 7.0, 1024
+_RESAMPLED_AT_ONCE = 64
 
 
 def interpolation_kernel(distance: Floats) -> Floats:
@@ -94,14 +95,24 @@ def resampled(values: Floats, centres: Floats, count: int, step: float) -> Float
     number, length, other = values.shape
     if step == 1:  # the same weights in every row, one voxel further on each
         first, taps = sampling_taps(centres - count // 2, step)
-        first = first[:, np.newaxis] + np.arange(count)
-        weights = np.broadcast_to(taps[:, np.newaxis], (*first.shape, taps.shape[-1]))
+        # The last voxel is never nearer than the kernel is long
+        weights = np.repeat(taps[:, :-1], count, axis=0).reshape(number, count, -1)
+        many = -(-number // _RESAMPLED_AT_ONCE) * _RESAMPLED_AT_ONCE
+        place = _line_places(many, length, count, weights.shape[-1])[:number]
+        if first.any():
+            place = place + np.asarray(first, dtype=np.int32)[:, np.newaxis, np.newaxis]
     else:
         first, weights = sampling_taps(line_positions(centres, count, step), step)
-    first += np.arange(number)[:, np.newaxis] * length
-    place = _tap_places(first, weights.shape[-1])
+        first += np.arange(number)[:, np.newaxis] * length
+        place = _tap_places(first, weights.shape[-1])
     found = _sums(values.reshape(number * length, other), place, weights)
     return found.reshape(number, count, other)
+
+
+@functools.lru_cache(maxsize=2)
+def _line_places(number: int, length: int, count: int, taps: int) -> npt.NDArray[np.int32]:
+    """Give which voxels each pixel of lines is made of: its first is the line's of that number."""
+    return _tap_places(np.arange(count) + np.arange(number)[:, np.newaxis] * length, taps)
 
 
 def _tap_places(first: Integers, taps: int) -> npt.NDArray[np.int32]:
@@ -150,7 +161,6 @@ def plane_weights(
 
 Images = npt.NDArray[np.float32]
 
-_RESAMPLED_AT_ONCE = 64
 _GROUP_BYTES = 24 << 20  # of the images of tilted boxes that are made together
 
 

@@ -9,11 +9,13 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from slabkit.errors import InputError, SlabkitError, write_error
 
+_UMASK = threading.Lock()  # it is the process's, and only read by setting it
 _RANDOM = re.compile(r"[a-z0-9_]{8}")  # what tempfile puts into names
 
 
@@ -56,8 +58,9 @@ def atomic_path(target: str | os.PathLike[str], sync: bool = True) -> Iterator[P
         yield temporary
         if sync:
             _sync(temporary)
-        mask = os.umask(0)
-        os.umask(mask)
+        with _UMASK:
+            mask = os.umask(0)
+            os.umask(mask)
         temporary.chmod(0o666 & ~mask)
         os.replace(temporary, target)
     except OSError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slabkit.formats.tables.native import PickList
-    from slabkit.minislabs import Minislabs
+    from slabkit.minislabs import FilledGallery, Minislabs
     from slabkit.minislabs.galleries import GalleryLayout
 
 
@@ -230,6 +231,7 @@ def _fill(
     volumes: Mapping[str, TomogramRef],
     plan: GalleryPlan,
 ) -> None:
+    from slabkit.arrays.parallel import map_in_order
     from slabkit.minislabs import fill_galleries
 
     options = plan.options
@@ -254,11 +256,17 @@ def _fill(
         jobs=work.frame.workers,
         skip=skip,
     )
+
+    def write(gallery: FilledGallery) -> FilledGallery:
+        files.write_images(gallery.index, gallery.minislabs)
+        return gallery
+
     try:
-        for gallery in work.track(filled, total=total - skip, what="minislab"):
-            files.write(gallery.index, gallery.minislabs)
-            if total > 1 and len(work.failures) == failed:
-                files.keep(work, gallery.index, gallery.minislabs)
+        # Closed before anything is removed: what is being written is then written
+        with closing(map_in_order(write, files.listed(filled), work.frame.workers)) as written:
+            for gallery in work.track(written, total=total - skip, what="minislab"):
+                if total > 1 and len(work.failures) == failed:
+                    files.keep(work, gallery.index, gallery.minislabs)
     except Exception:
         files.remove()  # nothing half-finished stays; after Ctrl-C the same command goes on
         if work.parts is not None:
@@ -358,7 +366,24 @@ class GalleryFiles:
         ]
 
     def write(self, index: int, minislabs: Minislabs, normalised: bool = False) -> None:
-        """Write a gallery, and its stack and picture where asked for."""
+        """Write a gallery, and its stack and picture where asked for; the next in order."""
+        self._list(index, minislabs)
+        self.write_images(index, minislabs, normalised)
+
+    def listed(self, galleries: Iterator[FilledGallery]) -> Iterator[FilledGallery]:
+        """Note the galleries that are about to be written, in order."""
+        for gallery in galleries:
+            self._list(gallery.index, gallery.minislabs)
+            yield gallery
+
+    def _list(self, index: int, minislabs: Minislabs) -> None:
+        self.written += self.paths(index + 1, index)
+        self._rows.append(minislabs.row)
+        self._tilts.append(minislabs.tilt)
+        self._fractions.append(minislabs.inside_fraction)
+
+    def write_images(self, index: int, minislabs: Minislabs, normalised: bool = False) -> None:
+        """Write the files of a gallery that is listed; several threads may, each its own."""
         from slabkit.formats.volumes.mrc import write_mrc
         from slabkit.minislabs import normalise_minislabs
         from slabkit.units import protein_sign
@@ -373,17 +398,12 @@ class GalleryFiles:
         what = f"slabkit minislab: {len(tiles)} tiles of {plan.layout.tile_px} px"
         path = self.path(index, ".mrc")
         write_mrc(path, gallery, plan.pixel_size, label=what)
-        self.written.append(path)
         if plan.options.stack:
             light = tiles * protein_sign(plan.contrast) + 0.0
             path = self.path(index, ".mrcs")
             write_mrc(path, light, plan.pixel_size, label=f"{what}, light on dark", stack=True)
-            self.written.append(path)
         if plan.options.png:
             self._write_picture(self.path(index, ".png"), gallery, len(tiles))
-        self._rows.append(minislabs.row)
-        self._tilts.append(minislabs.tilt)
-        self._fractions.append(minislabs.inside_fraction)
 
     def _write_picture(self, path: Path, gallery: npt.NDArray[np.float32], tiles: int) -> None:
         from slabkit.formats.tables.atomic import atomic_path
@@ -393,7 +413,6 @@ class GalleryFiles:
         picture = numbered_gallery(gallery, layout.tile_px, border_px=layout.border_px, tiles=tiles)
         with atomic_path(path, sync=False) as temporary:
             temporary.write_bytes(png_bytes(picture))
-        self.written.append(path)
 
     def keep(self, work: Work, index: int, minislabs: Minislabs) -> None:
         """Keep what the table will say of a gallery that is written, should the run be killed."""
