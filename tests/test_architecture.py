@@ -59,6 +59,7 @@ FOREIGN = {
     "starfile": {"formats"},
     "tifffile": {"formats"},
     "zarr": {"formats"},
+    "numcodecs": {"formats"},
     "copick": {"formats"},
     "cryosparc": {"formats"},
     "torch": {"arrays"},

@@ -239,6 +239,48 @@ def test_nested_chunk_keys_of_version_2(tmp_path: Path) -> None:
         open_tomogram(path)
 
 
+def compressors(zarr_format: int) -> dict[str, Any]:
+    if zarr_format == 3:
+        from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
+
+        return {"blosc": BloscCodec(typesize=4), "zstd": ZstdCodec(), "gzip": GzipCodec()}
+    from numcodecs import Blosc, GZip, Zstd
+
+    return {"blosc": Blosc(), "zstd": Zstd(), "gzip": GZip()}
+
+
+@pytest.mark.parametrize("zarr_format", FORMATS)
+@pytest.mark.parametrize("codec", ["blosc", "zstd", "gzip", None])
+def test_usual_codecs_are_decoded_as_zarr_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zarr_format: int, codec: str | None
+) -> None:
+    data = random_volume((12, 20, 30))
+    path = write_ome_zarr(
+        tmp_path / "a.zarr",
+        data,
+        chunks=(5, 9, 16),
+        zarr_format=zarr_format,
+        compressors=compressors(zarr_format)[codec] if codec else None,
+    )
+    tomogram = open_tomogram(path)
+    tile: Any = tomogram.data
+    np.testing.assert_array_equal(tile.tile((2, 2, 1)), data[10:, 18:, 16:])
+    np.testing.assert_array_equal(tile.tile((0, 1, 1)), data[:5, 9:18, 16:])
+    chunk = path / "0" / ("c/1/0/0" if zarr_format == 3 else "1.0.0")
+    encoded = chunk.read_bytes()
+    damaged = [b"", encoded[:15], encoded[:-9]]
+    for content in damaged + (
+        [b"%b\x10%b" % (encoded[:4], encoded[5:])] if codec == "blosc" else []
+    ):
+        chunk.write_bytes(content)
+        with pytest.raises(FormatError, match=r"the chunk at \(5, 0, 0\) of 0 cannot be read"):
+            tile.tile((1, 0, 0))
+    chunk.write_bytes(encoded)
+    if codec != "gzip":
+        monkeypatch.setattr(ome_zarr._ZarrArray, "_opened", None)  # is not needed
+    np.testing.assert_array_equal(tomogram.read((0, 0, 0), data.shape), data)
+
+
 def test_damaged_chunk(tmp_path: Path) -> None:
     path = write_ome_zarr(tmp_path / "a.zarr", random_volume(SHAPE), chunks=(3, 10, 13))
     chunk = path / "0" / "1.0.0"

@@ -93,6 +93,7 @@ def write_ome_zarr(
     outer: Any = None,
     shards: tuple[int, ...] | None = None,
     metadata: dict[str, Any] | None = None,
+    **options: Any,
 ) -> Path:
     """Write an OME-Zarr 0.4 (format 2) or 0.5 (format 3) folder, its metadata by hand."""
     import json
@@ -109,7 +110,7 @@ def write_ome_zarr(
     if outer is not None:
         image["coordinateTransformations"] = outer
     group = zarr.open_group(str(path), mode="w", zarr_format=zarr_format)
-    options: dict[str, Any] = {"shards": shards} if shards else {}
+    options |= {"shards": shards} if shards else {}
     array = group.create_array(
         datasets[0]["path"],
         shape=data.shape,

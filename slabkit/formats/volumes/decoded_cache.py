@@ -30,7 +30,7 @@ class BlockDecoder(Protocol):
     """Reads the block between three slices (z, y, x) and gives it in the volume's type."""
 
     def __call__(self, key: Slices, into: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
-        """Give the block: ``into``, where it is of use, or another array."""
+        """Give the block: in ``into``, flat and as large as any block, or another array."""
 
 
 _PIECE_BYTES = 1 << 22
@@ -150,8 +150,7 @@ class ChunkedVoxels:
     ) -> npt.NDArray[Any]:
         z, y, x = bounds = self._bounds(index)
         shape = tuple(part.stop - part.start for part in bounds)
-        into = None if buffer is None else buffer[: math.prod(shape)].reshape(shape)
-        block = np.ascontiguousarray(self._decode((z, y, x), into), dtype=self.dtype)
+        block = np.asarray(self._decode((z, y, x), buffer), dtype=self.dtype)
         if block.shape != shape:
             raise FormatError(
                 f"{self.where}: the block at z, y, x = {[part.start for part in bounds]} has the "
@@ -233,7 +232,7 @@ def _write_spool(file: IO[bytes], data: bytes, path: str) -> None:
 
 
 def _write_at(file: IO[bytes], block: npt.NDArray[Any], position: int, where: str) -> None:
-    data = memoryview(block.reshape(-1).view(np.uint8).data)
+    data = memoryview(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
     try:
         while data:
             written = os.pwrite(file.fileno(), data, position)
