@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slabkit import read_particle_images
 from slabkit.errors import InputError
 from slabkit.formats.tables.native import read_minislabs, write_minislabs
+from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.minislabs.galleries import (
     GalleryLayout,
     gallery_set_id,
@@ -218,3 +220,18 @@ class TestTables:
             layout_of(geometry.assign(slabkitTileSize="wide"))
         with pytest.raises(InputError, match="galleries block"):
             layout_of(pd.concat([geometry, geometry]))
+
+
+def test_images_of_stacks_in_any_order(tmp_path):
+    stacks = np.random.default_rng(0).normal(size=(2, 300, 4, 4)).astype(np.float32)
+    for name, stack in zip("ab", stacks, strict=True):
+        write_mrc(tmp_path / f"{name}.mrcs", stack, 1.0, label="test", stack=True)
+    rows = [f"{number}@{name}.mrcs" for name in "ba" for number in range(1, 301)]
+    table = ["data_optics\n", "loop_", "_rlnOpticsGroup", "_rlnImagePixelSize", "1 1.0\n"]
+    table += ["data_particles\n", "loop_", "_rlnImageName", "_rlnOpticsGroup"]
+    (tmp_path / "all.star").write_text("\n".join([*table, *(f"{row} 1" for row in rows)]) + "\n")
+    images = read_particle_images(tmp_path / "all.star")
+    every = stacks[::-1].reshape(-1, 4, 4)
+    mixed = np.random.default_rng(1).integers(0, 600, 50)
+    for numbers in (np.arange(600), np.arange(600)[::-1], mixed, mixed[:1], mixed[:0]):
+        np.testing.assert_array_equal(images.read(numbers), every[numbers])

@@ -199,11 +199,15 @@ class GalleryLayout:
                 f"a gallery takes at most {self.tiles} images of {side} × {side} pixels, not an "
                 f"array of shape {images.shape}."
             )
-        tiles = np.zeros((self.tiles, side, side), dtype=np.float32)
-        tiles[: len(images)] = images
-        grid = tiles.reshape(self.rows, self.columns, side, side)  # (row, column, y, x)
-        inner = grid.transpose(0, 2, 1, 3).reshape(self.rows * side, self.columns * side)
-        return np.pad(inner, self.border_px)
+        height, width, border = self.rows * side, self.columns * side, self.border_px
+        gallery = np.zeros((height + 2 * border, width + 2 * border), dtype=np.float32)
+        inner = gallery[border : border + height, border : border + width]
+        grid = inner.reshape(self.rows, side, self.columns, side).transpose(0, 2, 1, 3)
+        full = len(images) // self.columns
+        grid[:full] = images[: full * self.columns].reshape(full, self.columns, side, side)
+        rest = images[full * self.columns :]
+        grid[full : full + 1, : len(rest)] = rest
+        return gallery
 
     def disassemble(self, gallery: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Cut a gallery into its tiles: the inverse of `assemble`.

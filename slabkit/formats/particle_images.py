@@ -24,6 +24,7 @@ from slabkit.units import Contrast, protein_sign, voxel_sizes_equal
 if TYPE_CHECKING:
     import pandas as pd
 
+_AT_ONCE = 256  # images of a stack that are read
 _IMAGE = re.compile(r"(?:(\d+)@)?(.+)")
 
 
@@ -70,14 +71,17 @@ class ParticleImages:
         """Read images by row of the table (from 0), protein bright, shape (n, y, x)."""
         side = self.box_px
         images = np.empty((len(numbers), side, side), dtype=np.float32)
-        by_stack = np.argsort(self._stack[numbers], kind="stable")
-        for place in by_stack:
-            number = numbers[place]
-            section, row, column = self._corner[number]
-            source = self._stacks[self._stack[number]].source
-            part = source[section : section + 1, row : row + side, column : column + side]
-            images[place] = part[0]
-        dark = self._sign[self._stack[numbers]] < 0
+        stack, corner = self._stack[numbers], self._corner[numbers]
+        order = np.lexsort((corner[:, 0], stack))
+        # Images that follow one another in a stack are read at once
+        apart = np.diff(np.column_stack([stack, corner])[order], axis=0) != (0, 1, 0, 0)
+        ends = apart.any(axis=1) | (np.arange(1, len(order)) % _AT_ONCE == 0)
+        for places in np.split(order, np.flatnonzero(ends) + 1) if len(order) else ():
+            section, row, column = corner[places[0]].tolist()
+            images[places] = self._stacks[stack[places[0]]].source[
+                section : section + len(places), row : row + side, column : column + side
+            ]
+        dark = self._sign[stack] < 0
         np.negative(images, out=images, where=dark[:, None, None])
         return images
 
@@ -169,9 +173,9 @@ def _from_stacks(
         )
     side = _one_side(stacks)
     width = max(6, len(str(max(numbers))))
+    named = {path: path_for_table(one) for path, one in found.items()}
     moved = [
-        f"{number:0{width}d}@{path_for_table(found[path])}"
-        for number, path in zip(numbers, paths, strict=True)
+        f"{number:0{width}d}@{named[path]}" for number, path in zip(numbers, paths, strict=True)
     ]
     blocks = blocks | {name: _with_ids(particles.assign(rlnImageName=moved), numbers, paths)}
     corner = np.column_stack([section, np.zeros_like(section), np.zeros_like(section)])

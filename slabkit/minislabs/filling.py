@@ -141,7 +141,10 @@ def fill_galleries(
                 np.repeat(rows + start, len(tilts)),
                 np.tile(np.asarray(tilts, dtype=np.float64), len(rows)),
             )
-            waiting = made[shown:] if waiting is None else waiting.joined(made)
+            if waiting is None:
+                waiting = made[shown:]
+            else:  # mostly a whole gallery was made of what was waiting
+                waiting = waiting.joined(made) if len(waiting) else made
             while len(waiting) >= tiles:
                 yield FilledGallery(gallery, waiting[:tiles])
                 waiting = waiting[tiles:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,7 +231,6 @@ def _fill(
     volumes: Mapping[str, TomogramRef],
     plan: GalleryPlan,
 ) -> None:
-    from slabkit.arrays.parallel import map_in_order
     from slabkit.minislabs import fill_galleries
 
     options = plan.options
@@ -256,14 +255,8 @@ def _fill(
         jobs=work.frame.workers,
         skip=skip,
     )
-
-    def write(gallery: FilledGallery) -> FilledGallery:
-        files.write_images(gallery.index, gallery.minislabs)
-        return gallery
-
     try:
-        # Closed before anything is removed: what is being written is then written
-        with closing(map_in_order(write, files.listed(filled), work.frame.workers)) as written:
+        with closing(files.write_all(filled, work.frame.workers)) as written:
             for gallery in work.track(written, total=total - skip, what="minislab"):
                 if total > 1 and len(work.failures) == failed:
                     files.keep(work, gallery.index, gallery.minislabs)
@@ -368,13 +361,27 @@ class GalleryFiles:
     def write(self, index: int, minislabs: Minislabs, normalised: bool = False) -> None:
         """Write a gallery, and its stack and picture where asked for; the next in order."""
         self._list(index, minislabs)
-        self.write_images(index, minislabs, normalised)
+        self._write(index, minislabs, normalised)
 
-    def listed(self, galleries: Iterator[FilledGallery]) -> Iterator[FilledGallery]:
-        """Note the galleries that are about to be written, in order."""
-        for gallery in galleries:
-            self._list(gallery.index, gallery.minislabs)
-            yield gallery
+    def write_all(
+        self, galleries: Iterable[FilledGallery], jobs: int, normalised: bool = False
+    ) -> Generator[FilledGallery]:
+        """Write galleries in threads, in order; each is given when it is written.
+
+        To be closed, which waits for what is being written, before anything is removed.
+        """
+        from slabkit.arrays.parallel import map_in_order
+
+        def listed() -> Iterator[FilledGallery]:
+            for gallery in galleries:
+                self._list(gallery.index, gallery.minislabs)
+                yield gallery
+
+        def write(gallery: FilledGallery) -> FilledGallery:
+            self._write(gallery.index, gallery.minislabs, normalised)
+            return gallery
+
+        return map_in_order(write, listed(), jobs)
 
     def _list(self, index: int, minislabs: Minislabs) -> None:
         self.written += self.paths(index + 1, index)
@@ -382,8 +389,7 @@ class GalleryFiles:
         self._tilts.append(minislabs.tilt)
         self._fractions.append(minislabs.inside_fraction)
 
-    def write_images(self, index: int, minislabs: Minislabs, normalised: bool = False) -> None:
-        """Write the files of a gallery that is listed; several threads may, each its own."""
+    def _write(self, index: int, minislabs: Minislabs, normalised: bool) -> None:
         from slabkit.formats.volumes.mrc import write_mrc
         from slabkit.minislabs import normalise_minislabs
         from slabkit.units import protein_sign
@@ -394,7 +400,8 @@ class GalleryFiles:
             tiles = normalise_minislabs(
                 tiles, diameter_px=None if diameter is None else diameter / plan.pixel_size
             )
-        gallery = plan.layout.assemble(-tiles if plan.options.invert else tiles) + 0.0  # no -0.0
+        gallery = plan.layout.assemble(-tiles if plan.options.invert else tiles)
+        gallery += 0.0  # no -0.0
         what = f"slabkit minislab: {len(tiles)} tiles of {plan.layout.tile_px} px"
         path = self.path(index, ".mrc")
         write_mrc(path, gallery, plan.pixel_size, label=what)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,7 @@ def write_reused(
     """Write galleries of picks in their order, a gallery at a time; tiles are not made anew."""
     import numpy as np
 
-    from slabkit.minislabs import Minislabs, check_tilts
+    from slabkit.minislabs import FilledGallery, Minislabs, check_tilts
     from slabkit.units import protein_sign
 
     tilts = np.asarray(check_tilts(plan.options.tilts))
@@ -98,8 +99,9 @@ def write_reused(
     total = plan.layout.galleries(len(rows))
     work.check_free(files.paths(total))
     side, sign = plan.layout.tile_px, np.float32(protein_sign(plan.contrast))
-    try:
-        for index in work.track(range(total), total=total, what="minislab"):
+
+    def filled() -> Iterator[FilledGallery]:
+        for index in range(total):
             part = slice(index * plan.layout.tiles, (index + 1) * plan.layout.tiles)
             images = np.empty((len(rows[part]), side, side), dtype=np.float32)
             fraction = np.empty(len(images))
@@ -108,8 +110,13 @@ def write_reused(
                 here = np.flatnonzero(of == name)
                 keys = zip(ids[rows[part][here]], tilt[part][here], strict=True)
                 images[here], fraction[here] = opened(str(name)).read(list(keys))
-            made = Minislabs(images * sign, fraction, rows[part], tilt[part])
-            files.write(index, made, normalised=True)
+            images *= sign
+            yield FilledGallery(index, Minislabs(images, fraction, rows[part], tilt[part]))
+
+    try:
+        with closing(files.write_all(filled(), work.frame.workers, normalised=True)) as written:
+            for _ in work.track(written, total=total, what="minislab"):
+                pass
     except BaseException:
         files.remove()  # nothing half-finished stays
         raise
