@@ -38,8 +38,9 @@ Indices = npt.NDArray[np.int64]
 _LARGEST_TILE = 256  # pixels a side
 _ASIDE = 0.25  # pixels between the places through which a parabola is laid
 _NOTHING = 1e-6  # of the softened variance
-_CHUNK = 1024  # places whose templates are compared at a time; they fit in a processor's cache
-_PATCHES = 2**17  # pixels under the mask that are worked on at a time
+# Places whose templates are compared at a time, and values (pixels under the mask, or products with
+# templates) that are worked on at a time; they fit in a processor's cache
+_PLACES, _PATCHES = 1024, 2**18
 _ROUNDING = 1e-5  # of a coefficient, where an image is as strong as it is on the whole
 # How long things take: to transform back, a pixel and dimension; to fetch what is under the mask,
 # a place and pixel; to multiply that, a place, pixel and dimension
@@ -170,13 +171,9 @@ class TemplateMatcher:
         )
 
     def _highest(self, coordinates: Any, stage: _Stage) -> Any:
-        """Give what no coefficient exceeds; the last row is the length of the other coordinates."""
-        count = coordinates.shape[1]
-        result = self._backend.empty((count,))
-        for part in self._chunks(count, len(stage.banks[0][1]), _CHUNK):
-            products, _ = self._products(coordinates[:, part], stage)
-            result[part] = self._backend.highest(products, 0)
-        return result
+        """Give what no product exceeds; the last row is the length of the other coordinates."""
+        products, _ = self._products(coordinates, stage)
+        return self._backend.highest(products, 0)
 
     def _products(self, coordinates: Any, stage: _Stage) -> tuple[Any, Any]:
         """Give products with templates, or the higher of half a turn; and of these the odd part."""
@@ -207,7 +204,7 @@ class TemplateMatcher:
         for start in range(0, len(value), step := _PATCHES // patches.shape[1] + 1):
             some = slice(start, start + step)
             pair = self._templates[template[some]], patches[place[some]]
-            value[some] = np.einsum("ij,ij->i", *(each.astype(np.float64) for each in pair))
+            value[some] = np.einsum("ij,ij->i", *pair, dtype=np.float64)
         order = np.lexsort((template, -value, place))
         first = order[np.unique(place[order], return_index=True)[1]]
         return template[first], value[first]
@@ -389,42 +386,46 @@ class MatchedImage:
         matcher = self._matcher
         backend = matcher._backend
         row, column = np.nonzero(upper[where] >= floors[where])
-        # Of the places: deviation, squared length, rounding, floor
-        of_places = [
+        deviation, square, rounding, floor = (
             each[where][row, column]
             for each in (self.deviation, self._square, self._rounding, floors)
-        ]
-        known: Any = None
+        )
+        # From here on in the units of the image, as coordinates are.
+        least, square = (floor - rounding) * deviation, square * deviation**2
+        slack = np.float32(1e-6) * deviation**2  # rounding must not hide what is left
+        used = np.zeros(len(row), dtype=np.float32)  # of the squared length, by coordinates known
+        known: Any = backend.empty((0, len(row)))
         for stage in matcher._stages:
-            deviation, square, rounding, floor = of_places
+            count = stage.dimensions.stop
             highest = np.empty(len(row), dtype=np.float32)
             kept, left = [], []
             for part, own in self._coordinates_in_tile(tile, row, column, stage.dimensions):
-                own /= backend.put(deviation[part])
-                if known is not None:
-                    own = backend.joined(known[:, part], own)
+                every = backend.empty((count + bool(stage.tail), own.shape[1]))
+                every[: len(known)] = known[:, part]
+                every[len(known) : count] = own
                 if not stage.tail:
-                    highest[part] = backend.get(matcher._highest(own, stage))
+                    highest[part] = backend.get(matcher._highest(every, stage))
                     continue
-                used = backend.get(backend.sum_of_products(own, own, 0))
-                # Rounding must not hide what is left.
-                rest = np.sqrt(np.maximum(square[part] - used, 0) + np.float32(1e-6))
-                most, least = np.sqrt(used) + stage.tail * rest, floor[part] - rounding[part]
-                some = np.flatnonzero(most >= least)
-                own = backend.columns(own, backend.put(some))
-                every = backend.joined(own, backend.put(rest[None, some]))
+                used[part] += backend.get(backend.sum_of_products(own, own, 0))
+                rest = np.sqrt(np.maximum(square[part] - used[part], 0) + slack[part])
+                every[count] = backend.put(rest)
+                most = np.sqrt(used[part]) + stage.tail * rest
+                some = np.flatnonzero(most >= least[part])
+                every = backend.columns(every, backend.put(some))
                 most[some] = backend.get(matcher._highest(every, stage))
                 highest[part] = most
-                keep = np.flatnonzero(most[some] >= least[some])
+                keep = np.flatnonzero(most[some] >= least[part][some])
                 kept.append(some[keep] + part.start)
-                left.append(backend.columns(own, backend.put(keep)))
-            upper[where][row, column] = highest + rounding
+                left.append(backend.columns(every[:count], backend.put(keep)))
+            upper[where][row, column] = highest / deviation + rounding
             if not kept:
-                lower[where][row, column] = highest - rounding
+                lower[where][row, column] = highest / deviation - rounding
                 return
-            keep = np.concatenate(kept)
-            row, column, known = row[keep], column[keep], backend.joined(*left, axis=1)
-            of_places = [each[keep] for each in of_places]
+            keep, known = np.concatenate(kept), backend.joined(*left, axis=1)
+            row, column, deviation, square, rounding, least, slack, used = (
+                each[keep]
+                for each in (row, column, deviation, square, rounding, least, slack, used)
+            )
 
     def _coordinates_in_tile(
         self, tile: Singles, row: Indices, column: Indices, dimensions: slice
@@ -432,9 +433,9 @@ class MatchedImage:
         """Give some coordinates, times deviations, at places, by chunks: (dimensions, places)."""
         matcher = self._matcher
         backend, sides, pixels = matcher._backend, matcher._sides, matcher.bank.weights.size
-        count = dimensions.stop - dimensions.start
-        values = max(pixels, len(matcher.bank.coefficients))
-        chunks = matcher._chunks(len(row), values, min(_CHUNK, _PATCHES // pixels + 1))
+        count, templates = dimensions.stop - dimensions.start, len(matcher.bank.coefficients)
+        together = min(_PLACES, max(_PATCHES // max(pixels, templates), 1))
+        chunks = matcher._chunks(len(row), max(pixels, templates), together)
         if count * math.prod(sides) * _TRANSFORM < len(row) * pixels * (_FETCH + _MULTIPLY * count):
             from scipy.fft import rfft2
 

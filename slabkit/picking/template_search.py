@@ -338,9 +338,8 @@ class TemplateSearch:
 
     def _most(self, standing_out: Smoothed, peaks: Peaks) -> Floats:
         """Give what the contrasts of peaks do not exceed, wherever they will be refined to."""
-        _, y, x = peaks.whole
-        reach = max(n / m for n, m in zip(self.shape, self.binned, strict=True))
-        return standing_out.highest_near(*self.grid.on_image(y, x), reach)
+        reach = max(n / m for n, m in zip(self.shape, self.binned, strict=True)) / 2
+        return standing_out.highest_near(*self.grid.on_image(peaks.y, peaks.x), reach)
 
     def _floor(self, noise: Noise, number: int, standing_out: Smoothed | None) -> Image:
         """Give the coefficients of a set below which a place cannot become a candidate.
@@ -350,13 +349,14 @@ class TemplateSearch:
         """
         from scipy.ndimage import maximum_filter
 
-        lowest = _LOOSE * max(self.threshold, 0.0)
+        lowest = max(self.threshold, 0.0)
         needed = np.full(self.binned, lowest)
         if standing_out is not None and lowest > 0:
             y, x = self.grid.on_image(*(np.arange(n, dtype=np.float64) for n in self.binned))
             there = standing_out.on_lines(y, x)
             there = maximum_filter(there, 3)  # a peak may move by a part of a pixel
             needed = np.maximum(lowest, lowest**2 / np.maximum(there, 1e-6))
+        needed *= _LOOSE
         middle, deviation = noise.middle[number], noise.deviation[number]
         # The hyperbolic tangent, which undoes `spread`.
         tangent = 1 - 2 / (exp(2 * (middle + needed * deviation)) + 1)
