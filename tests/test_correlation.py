@@ -9,6 +9,8 @@ from scipy import ndimage
 from slabkit.arrays import correlation
 from slabkit.arrays.backends import Backend
 from slabkit.arrays.correlation import TemplateMatcher
+from slabkit.arrays.lanczos import LANCZOS
+from slabkit.arrays.peaks import parabola
 from slabkit.arrays.template_bank import compress_templates, soft_disc
 
 SHAPE = (61, 83)
@@ -230,10 +232,10 @@ class Elsewhere:
         assert isinstance(rows, self.Array)
         return rows @ operand
 
-    def irfft2(self, one, other, shape):
+    def irfft2(self, one, other, shape, rows):
         assert isinstance(one, self.Array)
         self.most_planes = max(self.most_planes, len(other))
-        return Backend().irfft2(one, other, shape).view(self.Array)
+        return Backend().irfft2(one, other, shape, rows).view(self.Array)
 
     def highest(self, array, axis):
         assert isinstance(array, self.Array)
@@ -326,3 +328,42 @@ def test_templates_with_their_half_turns_give_the_same(turns):
     # Not a reflection: one template changed.
     turned[1, 3, 8] += 1
     assert compress_templates(turned, mask, 0.0, turns=turns).odd is None
+
+
+def test_refined_places_are_vertices_of_parabolas_through_interpolated_coefficients(scene):
+    image, templates, mask = scene
+    matcher = TemplateMatcher(SHAPE, compress_templates(templates, mask, 0.0))
+    matched = matcher.image(image)
+    y, x, template = np.array([20.3, 30.0, 0.1]), np.array([40.0, 50.4, 81.7]), np.array([3, 17, 5])
+    padded = np.pad(image.astype(float), 20, mode="symmetric")
+
+    def coefficient(down, right, kernel):
+        taps = np.arange(-12, 13)
+        rows, columns = (np.floor(at + 0.5).astype(int) for at in (down, right))
+        weights = [
+            np.where(abs(away := taps - at) < LANCZOS, np.sinc(away) * np.sinc(away / LANCZOS), 0)
+            for at in (down - rows, right - columns)
+        ]
+        weights = [each / each.sum() for each in weights]
+        whole = padded[rows + 2 : rows + 39, columns + 2 : columns + 39]
+        moved = sum(
+            weights[0][i] * weights[1][j] * whole[i : i + 13, j : j + 13]
+            for i in range(25)
+            for j in range(25)
+        )
+        deviation = ndimage.map_coordinates(
+            matched.deviation, [[down], [right]], order=1, mode="nearest"
+        )
+        return (kernel * moved).sum() / deviation[0]
+
+    found = matched.refined(y, x, template)
+    for n in range(len(y)):
+        kernel = matcher._templates[template[n]].reshape(13, 13).astype(float)
+        for axis, place in enumerate((y, x)):
+            step = 0.25 * np.eye(2)[axis]
+            before, centre, after = (
+                coefficient(*(np.array([y[n], x[n]]) + k * step), kernel) for k in (-1, 0, 1)
+            )
+            moved = 0.25 * parabola(*np.array([[before], [centre], [after]]))[0][0]
+            assert abs(moved) <= correlation.REFINED
+            assert found[axis][n] == pytest.approx(place[n] + moved, abs=2e-4)

@@ -11,7 +11,7 @@ from scipy import ndimage
 from slabkit.arrays.filters import cosine_spectrum
 from slabkit.errors import InputError
 from slabkit.picking import template_search
-from slabkit.picking.surroundings import line_filter, rim_filter
+from slabkit.picking.surroundings import Smoothed, line_filter, rim_filter
 from slabkit.picking.template import (
     TemplateLimits,
     _select_matches,
@@ -228,3 +228,26 @@ def test_contrast_is_read_where_the_particle_is(y, x, pixel, shape):
     assert at[1] == pytest.approx(at[2], abs=0.02 * at[0])
     assert at[3] == pytest.approx(at[4], abs=0.02 * at[0])
     assert max(at[1:]) < 0.8 * at[0]
+
+
+@pytest.mark.parametrize("shape", [(130, 200), (47, 61)])
+def test_nothing_near_is_higher_than_said(shape):
+    """At a grid that is coarser in places and finer in others, and up to the border."""
+    random = np.random.default_rng(5)
+    smoothed = Smoothed(random.normal(size=(60, 70)).astype("f4"), shape, 10.0)
+    y, x = (np.linspace(0, n - 1, 35) for n in shape)
+    places = np.meshgrid(y, x, indexing="ij")
+    for reach in (0.0, 0.7, 2.5):
+        said = smoothed.highest_on_lines(y, x, reach)
+        highest = np.full(said.shape, -np.inf)
+        for _ in range(60):
+            moves = random.choice([-1, 1, 0.5, *random.uniform(-1, 1, 2)], size=(2, *said.shape))
+            places = [
+                np.clip(each + reach * move, 0, n - 1)
+                for each, move, n in zip(
+                    np.meshgrid(y, x, indexing="ij"), moves, shape, strict=True
+                )
+            ]
+            highest = np.maximum(highest, smoothed.at(*places))
+        assert (highest <= said + 1e-6).all()
+        assert (said - highest).mean() < 1.5  # of noise whose standard deviation is 1

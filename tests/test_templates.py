@@ -341,6 +341,19 @@ def test_views_through_slab_and_wedge(thickness):
         assert agreement(whole) < 0.98
 
 
+@pytest.mark.parametrize("tilts", [None, (-40, 40), (-60, 30)])
+def test_half_a_turn_is_a_reflection_unless_the_wedge_is_lopsided(tilts):
+    density, _ = molecule()
+    views = map_templates(
+        density, 5.0, lowpass=30.0, thickness=100.0, view_step=90, tilt_range=tilts
+    )
+    y, x = np.random.default_rng(1).uniform(-60, 60, (2, 50))
+    one = views.drawn(17.0, y, x, np.ones_like)
+    other = views.drawn(197.0, -y, -x, np.ones_like)
+    assert views.half_turn_reflects == (tilts != (-60, 30))
+    assert views.half_turn_reflects == bool(np.abs(one - other).max() < 1e-9 * np.ptp(one))
+
+
 def test_map_finds_its_views():
     density, balls = molecule()
     centre = mass_centre(balls)

@@ -120,14 +120,15 @@ class Backend:
         found *= other_unit
         return found
 
-    def irfft2(self, one: Any, other: Any, shape: Sequence[int]) -> Any:
-        """Give images ``shape`` of the products of half spectra, on the last two axes.
+    def irfft2(self, one: Any, other: Any, shape: Sequence[int], rows: int) -> Any:
+        """Give the first rows of images ``shape`` of the products of half spectra (last two axes).
 
         They differ a little between processors.
         """
-        from scipy.fft import irfft2
+        from scipy.fft import ifft, irfft
 
-        return irfft2(one * other, s=shape, overwrite_x=True)
+        half = ifft(one * other, axis=-2, overwrite_x=True)
+        return irfft(half[..., :rows, :], shape[1], overwrite_x=True)
 
     def windows(self, image: Any, side: int) -> Any:
         """Give a view of all squares in an image, by the place of their first pixel."""
@@ -201,9 +202,9 @@ class TorchBackend(Backend):
         """Multiply matrices."""
         return rows @ operand
 
-    def irfft2(self, one: Any, other: Any, shape: Sequence[int]) -> Any:
-        """Give images of the products of half spectra."""
-        return self.torch.fft.irfft2(one * other, s=tuple(shape))
+    def irfft2(self, one: Any, other: Any, shape: Sequence[int], rows: int) -> Any:
+        """Give the first rows of images of the products of half spectra."""
+        return self.torch.fft.irfft2(one * other, s=tuple(shape))[..., :rows, :]
 
     def windows(self, image: Any, side: int) -> Any:
         """Give a view of all squares in an image."""

@@ -37,10 +37,13 @@ Indices = npt.NDArray[np.int64]
 
 _LARGEST_TILE = 256  # pixels a side
 _ASIDE = 0.25  # pixels between the places through which a parabola is laid
+REFINED = _ASIDE / 2
+"""How far `MatchedImage.refined` moves a place at most, in pixels, down and across."""
 _NOTHING = 1e-6  # of the softened variance
 # Places whose templates are compared at a time, and values (pixels under the mask, or products with
 # templates) that are worked on at a time; they fit in a processor's cache
 _PLACES, _PATCHES = 1024, 2**18
+_MOST = 0.75  # of places: so many are not worth being put apart from the others
 _ROUNDING = 1e-5  # of a coefficient, where an image is as strong as it is on the whole
 # How long things take: to transform back, a pixel and dimension; to fetch what is under the mask,
 # a place and pixel; to multiply that, a place, pixel and dimension
@@ -52,11 +55,15 @@ _DEVICE_BYTES = 32  # of a value that a device makes: spectra, their product, wh
 class _Stage:
     """Some more of a bank's dimensions, and what bounds the coefficients by all up to them."""
 
-    dimensions: slice
-    # Which rows of coordinates (the last: the length of the others) count for which templates how
-    # much, as `TemplateMatcher._highest` takes them
-    banks: list[tuple[Any, Any]]
-    tail: float  # the largest length of a template in the others
+    own: Indices  # which are new; those that change sign with half a turn (odd ones) before others
+    # Where they belong if all odd ones up to here are before all others
+    places: tuple[slice, slice]
+    kernels: Any  # of the new ones, (pixels, dimensions)
+    # What coordinates count for which templates: of the odd ones; of the others and, last, of the
+    # length of what is left
+    odd_coefficients: Any
+    coefficients: Any
+    tail: float  # the largest length of a template in what is left
 
 
 class TemplateMatcher:
@@ -95,12 +102,13 @@ class TemplateMatcher:
         put = self._backend.put
         self._on_processor = type(self._backend) is Backend
         flat = bank.kernels.reshape(len(bank.kernels), -1)
-        self._flat, self._coefficients = put(flat.T), put(bank.coefficients)
         starts = (0, *bank.stages)
         self._stages = [
-            _Stage(slice(start, stop), *self._rows_and_coefficients(stop))
-            for start, stop in zip(starts, bank.stages, strict=False)
+            self._stage(flat, start, stop) for start, stop in zip(starts, bank.stages, strict=False)
         ]
+        all_in_order = self._stage(flat, 0, len(flat))
+        self._flat = all_in_order.kernels
+        self._coefficients = put(bank.coefficients[:, all_in_order.own])
         self._spectra: dict[int, Any] = {}
         # What to correlate an image with for each template, (templates, pixels)
         self._templates = put(product(bank.coefficients, flat).astype(np.float32))
@@ -109,30 +117,36 @@ class TemplateMatcher:
         waves = [np.cos(np.pi / n * np.outer(np.arange(n), line)) for n in shape]
         self._weight_transfer = product(product(waves[0], bank.weights), waves[1].T)
 
-    def _rows_and_coefficients(self, count: int) -> tuple[list[tuple[Any, Any]], float]:
-        """Give what bounds coefficients by the first dimensions and the length of the others."""
+    def _stage(self, flat: Singles, start: int, stop: int) -> _Stage:
         bank, put = self.bank, self._backend.put
-        own, others = bank.coefficients[:, :count], bank.coefficients[:, count:]
-        if count < len(bank.kernels):
+        own, others = bank.coefficients[:, :stop], bank.coefficients[:, stop:]
+        if stop < len(bank.kernels):
             others = np.linalg.norm(others, axis=1, keepdims=True)
         longest = float(others.max(initial=0.0))
-        if bank.odd is None:
-            return [(slice(None), put(np.concatenate([own, others], axis=1)))], longest
-        # Half a turn changes the sign of odd coordinates only, and the better half has the higher
-        # sum: the even part and the size of the odd one.
-        first = np.arange(len(own)).reshape(-1, 2, bank.turns // 2)[:, 0].ravel()
-        own, others = own[first], others[first]
-        even, odd = np.flatnonzero(~bank.odd[:count]), np.flatnonzero(bank.odd[:count])
-        both = np.concatenate([own[:, even], others], axis=1)
-        even = np.append(even, np.arange(count, count + others.shape[1]))
-        return [(put(even), put(both)), (put(odd), put(own[:, odd]))], longest
+        odd = np.zeros(stop, dtype=bool)
+        if bank.odd is not None:
+            # Half a turn changes the sign of odd coordinates only, and the better half has the
+            # higher sum: the even part and the size of the odd one.
+            first = np.arange(len(own)).reshape(-1, 2, bank.turns // 2)[:, 0].ravel()
+            own, others, odd = own[first], others[first], bank.odd[:stop]
+        new = start + np.argsort(~odd[start:], kind="stable")
+        before, count = int(odd[:start].sum()), int(odd.sum())
+        return _Stage(
+            new,
+            (slice(before, count), slice(count + start - before, stop)),
+            put(flat[new].T),
+            put(own[:, odd]),
+            put(np.concatenate([own[:, ~odd], others], axis=1)),
+            longest,
+        )
 
-    def _spectra_of(self, dimensions: slice) -> Any:
-        """Give the conjugate spectra of some kernels; made when they are first asked for."""
-        if dimensions.start not in self._spectra:
-            spectra = self._kernel_spectra(self.bank.kernels[dimensions])
-            self._spectra[dimensions.start] = self._backend.put(spectra)
-        return self._spectra[dimensions.start]
+    def _spectra_of(self, stage: _Stage) -> Any:
+        """Give the conjugate spectra of a stage's kernels; made when they are first asked for."""
+        first = int(stage.own.min())
+        if first not in self._spectra:
+            spectra = self._kernel_spectra(self.bank.kernels[stage.own])
+            self._spectra[first] = self._backend.put(spectra)
+        return self._spectra[first]
 
     def _kernel_spectra(self, kernels: npt.NDArray[np.floating]) -> npt.NDArray[np.complexfloating]:
         from scipy.fft import rfft2
@@ -177,11 +191,12 @@ class TemplateMatcher:
 
     def _products(self, coordinates: Any, stage: _Stage) -> tuple[Any, Any]:
         """Give products with templates, or the higher of half a turn; and of these the odd part."""
-        (own, coefficients), *odd = stage.banks
-        products, others = coefficients @ coordinates[own], None
-        for own, coefficients in odd:
-            others = coefficients @ coordinates[own]
-            products += self._backend.absolute(others)
+        odd = stage.places[0].stop
+        products = stage.coefficients @ coordinates[odd:]
+        if self.bank.odd is None:
+            return products, None
+        others = stage.odd_coefficients @ coordinates[:odd]
+        products += self._backend.absolute(others)
         return products, others
 
     def _best(self, patches: Singles, margin: Singles) -> tuple[Indices, Floats]:
@@ -286,7 +301,7 @@ class MatchedImage:
     def refined(
         self, y: npt.ArrayLike, x: npt.ArrayLike, template: Indices
     ) -> tuple[Floats, Floats]:
-        """Give where, within half a pixel of places, a template correlates best, by parabolas."""
+        """Give where, within `REFINED` of places, a template correlates best, by parabolas."""
         from scipy.ndimage import map_coordinates
 
         matcher = self._matcher
@@ -299,28 +314,31 @@ class MatchedImage:
         values = np.empty((len(tried), len(row)))
         for part, patches in self._patches(row, column, LANCZOS + 1, 0):
             some = patches.shape[0]
-            kernels = matcher._templates[backend.put(template[part])]
+            kernels = matcher._templates[backend.put(template[part])].reshape(some, side, side)
             if matcher._on_processor:
                 kernels = kernels.astype(np.float64)
-            # Sums along the rows that the kernel has, for all places along x; one shift along y
-            # serves several along x.
-            moved: dict[float, list[Any]] = {}
-            for number, (below, beside) in enumerate(tried):
-                if below not in moved:
-                    weights = backend.put(lanczos_weights(down[part] + below, LANCZOS + 1))
-                    rows = moved_windows(patches, weights, 1)
-                    if matcher._on_processor:
-                        rows = rows.astype(np.float64)
-                    moved[below] = [
-                        backend.sum_of_products(
-                            kernels, rows[:, :, tap : tap + side].reshape(some, -1), 1
-                        )
-                        for tap in range(rows.shape[2] - side + 1)
-                    ]
-                weights = lanczos_weights(right[part] + beside, LANCZOS + 1)
-                values[number, part] = sum(
-                    weights[:, tap] * backend.get(one) for tap, one in enumerate(moved[below])
-                )
+            # Moved along one axis once for all; sums for whole pixels along the other serve all
+            # places there.
+            for own, other, numbers in ((down, right, (0, 1, 2)), (right, down, (3, 4))):
+                weights = backend.put(lanczos_weights(other[part]))
+                if own is down:
+                    rows = moved_windows(patches[:, :, 1:-1], weights, 2)
+                else:
+                    rows = moved_windows(patches[:, 1:-1], weights, 1).swapaxes(1, 2)
+                    kernels = kernels.swapaxes(1, 2)
+                if matcher._on_processor:
+                    rows = rows.astype(np.float64)
+                rows, flat = rows.reshape(some, -1), kernels.reshape(some, -1)
+                taps = [
+                    lanczos_weights(own[part] + sum(tried[number]), LANCZOS + 1)
+                    for number in numbers
+                ]
+                found = np.zeros((len(numbers), some))
+                for tap in np.flatnonzero(np.any(taps, axis=(0, 1))).tolist():
+                    moved = rows[:, tap * side : (tap + side) * side]
+                    sums = backend.get(backend.sum_of_products(flat, moved, 1))
+                    found += [each[:, tap] * sums for each in taps]
+                values[numbers, part] = found
         for number, (below, beside) in enumerate(tried):
             places = start_y + below, start_x + beside
             values[number] /= map_coordinates(self.deviation, places, order=1, mode="nearest")
@@ -328,7 +346,7 @@ class MatchedImage:
         moves = []
         for before, after in (others[:2], others[2:]):
             shift, _, _ = parabola(before, centre, after)
-            moves.append(np.clip(_ASIDE * shift, -0.5, 0.5))
+            moves.append(_ASIDE * shift)
         return start_y + moves[0], start_x + moves[1]
 
     def _patches(
@@ -394,63 +412,75 @@ class MatchedImage:
         least, square = (floor - rounding) * deviation, square * deviation**2
         slack = np.float32(1e-6) * deviation**2  # rounding must not hide what is left
         used = np.zeros(len(row), dtype=np.float32)  # of the squared length, by coordinates known
-        known: Any = backend.empty((0, len(row)))
+        known: Any = None
         for stage in matcher._stages:
-            count = stage.dimensions.stop
             highest = np.empty(len(row), dtype=np.float32)
             kept, left = [], []
-            for part, own in self._coordinates_in_tile(tile, row, column, stage.dimensions):
-                every = backend.empty((count + bool(stage.tail), own.shape[1]))
-                every[: len(known)] = known[:, part]
-                every[len(known) : count] = own
+            for part, every in self._coordinates_in_tile(tile, row, column, stage, known):
                 if not stage.tail:
-                    highest[part] = backend.get(matcher._highest(every, stage))
+                    highest[part] = backend.get(matcher._highest(every[:-1], stage))
                     continue
-                used[part] += backend.get(backend.sum_of_products(own, own, 0))
+                for own in stage.places:
+                    used[part] += backend.get(backend.sum_of_products(every[own], every[own], 0))
                 rest = np.sqrt(np.maximum(square[part] - used[part], 0) + slack[part])
-                every[count] = backend.put(rest)
+                every[-1] = backend.put(rest)
                 most = np.sqrt(used[part]) + stage.tail * rest
                 some = np.flatnonzero(most >= least[part])
-                every = backend.columns(every, backend.put(some))
+                if len(some) > _MOST * len(most):
+                    some = np.arange(len(most))
+                else:
+                    every = backend.columns(every, backend.put(some))
                 most[some] = backend.get(matcher._highest(every, stage))
                 highest[part] = most
                 keep = np.flatnonzero(most[some] >= least[part][some])
                 kept.append(some[keep] + part.start)
-                left.append(backend.columns(every[:count], backend.put(keep)))
+                left.append(backend.columns(every[:-1], backend.put(keep)))
             upper[where][row, column] = highest / deviation + rounding
             if not kept:
                 lower[where][row, column] = highest / deviation - rounding
                 return
             keep, known = np.concatenate(kept), backend.joined(*left, axis=1)
-            row, column, deviation, square, rounding, least, slack, used = (
-                each[keep]
-                for each in (row, column, deviation, square, rounding, least, slack, used)
-            )
+            row, column, deviation, square = row[keep], column[keep], deviation[keep], square[keep]
+            rounding, least, slack, used = rounding[keep], least[keep], slack[keep], used[keep]
 
     def _coordinates_in_tile(
-        self, tile: Singles, row: Indices, column: Indices, dimensions: slice
+        self, tile: Singles, row: Indices, column: Indices, stage: _Stage, known: Any
     ) -> Iterator[tuple[slice, Any]]:
-        """Give some coordinates, times deviations, at places, by chunks: (dimensions, places)."""
+        """Give coordinates, times deviations, by chunks of places: (dimensions + 1, places).
+
+        They are those known and a stage's own; the last row is free for what is left.
+        """
         matcher = self._matcher
         backend, sides, pixels = matcher._backend, matcher._sides, matcher.bank.weights.size
-        count, templates = dimensions.stop - dimensions.start, len(matcher.bank.coefficients)
-        together = min(_PLACES, max(_PATCHES // max(pixels, templates), 1))
-        chunks = matcher._chunks(len(row), max(pixels, templates), together)
+        count, templates = len(stage.own), len(matcher.bank.coefficients)
+        odd, even = stage.places
+        odd_count = odd.stop - odd.start
+
+        def joined(own: Any, part: slice) -> Any:
+            every = backend.empty((even.stop + 1, part.stop - part.start))
+            if known is not None:
+                every[: odd.start] = known[: odd.start, part]
+                every[odd.stop : even.start] = known[odd.start :, part]
+            every[odd], every[even] = own[:odd_count], own[odd_count:count]
+            return every
+
         if count * math.prod(sides) * _TRANSFORM < len(row) * pixels * (_FETCH + _MULTIPLY * count):
             from scipy.fft import rfft2
 
             spectrum = backend.put(rfft2(tile, s=sides))
-            spectra = matcher._spectra_of(dimensions)
+            spectra = matcher._spectra_of(stage)
             place = backend.put(row * sides[1] + column)
-            found = backend.empty((count, len(row)))
+            rows = int(row.max()) + 1
+            found = backend.empty((count + 1, len(row)))
             for part in matcher._chunks(count, math.prod(sides), 1):
-                whole = backend.irfft2(spectrum, spectra[part], sides)
+                whole = backend.irfft2(spectrum, spectra[part], sides, rows)
                 found[part] = backend.columns(whole.reshape(len(whole), -1), place)
-            for part in chunks:
-                yield part, found[:, part]
+            together = min(_PLACES, _PATCHES // templates + 1)
+            for part in matcher._chunks(len(row), templates, together):
+                yield part, found[:, part] if known is None else joined(found[:, part], part)
             return
-        kernels = matcher._flat[:, dimensions]
         windows = backend.windows(backend.put(tile), len(matcher.bank.weights))
-        for part in chunks:
+        values = max(pixels, templates)
+        for part in matcher._chunks(len(row), values, min(_PLACES, _PATCHES // values + 1)):
             patches = windows[backend.put(row[part]), backend.put(column[part])]
-            yield part, (patches.reshape(-1, pixels) @ kernels).T
+            yield part, joined((patches.reshape(-1, pixels) @ stage.kernels).T, part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import TypeAlias
 
 import numpy as np
@@ -86,19 +87,18 @@ class Smoothed:
         y, x, _ = self._on_grid(y_px, x_px)
         return MirroredImage(self.image, 1.0).at(y, x)
 
-    def on_lines(self, y_px: Floats, x_px: Floats) -> Floats:
-        """Give what `at` gives where rows and columns of the image (pixels) meet."""
+    def highest_on_lines(self, y_px: Floats, x_px: Floats, reach: float) -> Image:
+        """Give what `at` does not exceed within ``reach`` of where rows and columns meet."""
         y, x, _ = self._on_grid(y_px, x_px)
-        values = self.image.astype(np.float64)
+        highest = self.image
         for axis, place in ((1, x), (0, y)):
-            whole = np.floor(place).astype(np.int64)
-            part = np.expand_dims(place - whole, 1 - axis)
-            one, other = (
-                values.take(np.clip(whole + step, 0, values.shape[axis] - 1), axis)
-                for step in (0, 1)
-            )
-            values = one + part * (other - one)
-        return values.astype(np.float32).astype(np.float64)
+            last = highest.shape[axis] - 1
+            away = reach * (last + 1) / self.shape[axis]
+            first, end = np.floor(place - away).astype(int), np.ceil(place + away).astype(int)
+            steps = range(int((end - first).max()) + 1)
+            each = (highest.take(np.clip(np.minimum(first + k, end), 0, last), axis) for k in steps)
+            highest = reduce(np.maximum, each)
+        return highest
 
     def highest_near(self, y_px: Floats, x_px: Floats, reach: float) -> Floats:
         """Give what `at` does not exceed within ``reach`` (pixels) of places, down and across."""

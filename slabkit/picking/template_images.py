@@ -81,6 +81,11 @@ class Templates:
     def __len__(self) -> int:
         return len(self.coefficients)
 
+    @property
+    def half_turn_reflects(self) -> bool:
+        """Whether half a turn in the plane is a point reflection, as without a lopsided wedge."""
+        return self.tilt_range is None or len(self.kz) == 1 or sum(self.tilt_range) == 0
+
     def drawn(
         self, psi: float, y: Floats, x: Floats, transfer: Callable[[Floats], Floats]
     ) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import Backend
-from slabkit.arrays.correlation import TemplateMatcher
+from slabkit.arrays.correlation import REFINED, TemplateMatcher
 from slabkit.arrays.exact import exp, log
 from slabkit.arrays.filters import (
     angular_frequencies,
@@ -130,6 +130,7 @@ _WHITENING = 0.5  # power of the slabs' amplitudes that is divided by
 _NOISE_SAMPLES = 4096  # an image
 _LOOSE = 0.8  # of the threshold: what a place must be able to reach to be a candidate
 _ROUNDED = 1 - 1e-4
+_CERTAIN = 9.0  # in Fisher's transform: a coefficient of 1, in single precision
 _RINGS = 64  # of the spectrum
 
 
@@ -196,6 +197,8 @@ class TemplateSearch:
         self.angles = in_plane_angles(angular_step)
         self.binned = binned_shape(shape, lowpass / finest)
         self.grid = SearchGrid(shape, self.binned)
+        # Largest side of a pixel of the grid, in pixels of the image
+        self._scale = max(n / m for n, m in zip(shape, self.binned, strict=True))
         self._frequency = angular_frequencies(shape, self.binned, pixel_size) / (2 * np.pi)
         self._templates, self._backend = list(templates), backend
         self._matchers: list[TemplateMatcher] = []
@@ -252,8 +255,12 @@ class TemplateSearch:
             y, x = np.meshgrid(line * pixel_y, line * pixel_x, indexing="ij")
             drawn = np.zeros((len(one), len(self.angles), *mask.shape))
             inside = mask > 0
-            for number, psi in enumerate(self.angles):
+            half = len(self.angles) // 2
+            reflected = one.half_turn_reflects and len(self.angles) % 2 == 0
+            for number, psi in enumerate(self.angles[: half if reflected else None]):
                 drawn[:, number, inside] = one.drawn(psi, y[inside], x[inside], transfer)
+            if reflected:
+                drawn[:, half:] = drawn[:, :half, ::-1, ::-1]
             bank = compress_templates(drawn.reshape(-1, *mask.shape), mask, turns=len(self.angles))
             self._matchers.append(TemplateMatcher(self.binned, bank, _SOFTENING, self._backend))
 
@@ -338,29 +345,30 @@ class TemplateSearch:
 
     def _most(self, standing_out: Smoothed, peaks: Peaks) -> Floats:
         """Give what the contrasts of peaks do not exceed, wherever they will be refined to."""
-        reach = max(n / m for n, m in zip(self.shape, self.binned, strict=True)) / 2
-        return standing_out.highest_near(*self.grid.on_image(peaks.y, peaks.x), reach)
+        places = self.grid.on_image(peaks.y, peaks.x)
+        return standing_out.highest_near(*places, REFINED * self._scale)
 
     def _floor(self, noise: Noise, number: int, standing_out: Smoothed | None) -> Image:
         """Give the coefficients of a set below which a place cannot become a candidate.
 
         A score is no more than the geometric mean of the coefficient's and the contrast's, in
-        standard deviations: where there is little contrast, more correlation is needed.
+        standard deviations: where there is little contrast, more correlation is needed. Between
+        pixels a peak is higher than the highest of them; `_LOOSE` allows for that.
         """
-        from scipy.ndimage import maximum_filter
-
         lowest = max(self.threshold, 0.0)
-        needed = np.full(self.binned, lowest)
+        needed = np.full(self.binned, float(lowest))
         if standing_out is not None and lowest > 0:
             y, x = self.grid.on_image(*(np.arange(n, dtype=np.float64) for n in self.binned))
-            there = standing_out.on_lines(y, x)
-            there = maximum_filter(there, 3)  # a peak may move by a part of a pixel
+            there = standing_out.highest_on_lines(y, x, (0.5 + REFINED) * self._scale)
             needed = np.maximum(lowest, lowest**2 / np.maximum(there, 1e-6))
         needed *= _LOOSE
         middle, deviation = noise.middle[number], noise.deviation[number]
-        # The hyperbolic tangent, which undoes `spread`.
-        tangent = 1 - 2 / (exp(2 * (middle + needed * deviation)) + 1)
-        return np.asarray(tangent, dtype=np.float32)
+        # The hyperbolic tangent, which undoes `spread`; 1 by far most often.
+        height = middle + needed * deviation
+        floor = np.ones(self.binned, dtype=np.float32)
+        some = height < _CERTAIN
+        floor[some] = 1 - 2 / (exp(2 * height[some]) + 1)
+        return floor
 
     def _spectrum(
         self, image: npt.NDArray[Any]
