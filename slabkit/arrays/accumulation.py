@@ -67,7 +67,7 @@ def window_starts(
 # Rounding of a running total may be this much of a sum's largest value: float32 shows far less.
 _SMALLEST_ERROR = 1e-9
 _EVERY = 4  # row of a sum that is looked at for that
-_BAND_VOXELS = 64 * 1024  # 512 KiB of float64: a band's sum stays in the second-level cache
+_BAND_VOXELS = 48 * 1024  # 384 KiB of float64: a band's sum stays in the second-level cache
 _BUFFERS_AT_ONCE = 8
 _CONVERTED = 2048  # numbers NumPy converts at a time: they stay in the first-level cache
 
@@ -333,21 +333,22 @@ class _RunningTotals:
 
         def work(sums: _AreaSums) -> dict[int, Band]:
             done: dict[int, Band] = {}
-            area, total = sums.area, sums.total
+            area = sums.area
             planes = block.decoded(area) if isinstance(block, UndecodedPlanes) else block
             for run in runs:
                 opened, closed = run.opened, run.closed
+                before = total = sums.total
                 if opened is not None and opened != run.group:
-                    sums.at_start[opened] = own = self.buffer(sums.size)
-                    np.copyto(own, total)
+                    sums.at_start[opened] = before
+                    total = sums.total = self.buffer(sums.size)
                 part = self._sum(planes, run, first, sums)
                 if run.goes_on:
                     if part is not sums.pending:
                         sums.pending = part.copy()
-                    if opened == run.group:
-                        total[:] = 0.0
+                    if opened is not None:
+                        np.copyto(total, 0.0 if opened == run.group else before)
                     continue
-                np.add(0.0 if opened == run.group else total, part, out=total)
+                np.add(0.0 if opened == run.group else before, part, out=total)
                 if closed is None:
                     continue
                 own, earlier, power = total, 0.0, 0.0

@@ -160,10 +160,13 @@ def describe_inputs(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, A
     """Describe the inputs of a step as a record holds them."""
     from slabkit.formats.tomograms.relion import files_of_set
 
-    described = []
-    for path in paths:
-        described += [describe_input(one) for one in (path, *files_of_set(path))]
-    return described
+    every = [one for path in paths for one in (path, *files_of_set(path))]
+    if len(every) < 2 or any(is_reference(one) for one in every):
+        return [describe_input(one) for one in every]
+    from slabkit.arrays.parallel import available_cores, map_in_order
+
+    # Samples of large files are far apart: a file system far away takes its time for each.
+    return list(map_in_order(describe_input, every, available_cores()))
 
 
 def describe_input(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -227,8 +230,9 @@ def _denser_hash(file: int, size: int) -> str:
     step, length = _WHOLE_BYTES, _WHOLE_BYTES
     if size > _WHOLE_BYTES:
         step, length = max(1, (size - _PAGE_BYTES) // (_SAMPLED_PAGES - 1)), _PAGE_BYTES
-    for position in range(0, size, step):
-        digest.update(os.pread(file, length, position))
+    for first in range(0, size, 64 * step):  # many at once, or threads wait for one another
+        places = range(first, min(first + 64 * step, size), step)
+        digest.update(b"".join(os.pread(file, length, place) for place in places))
     return digest.hexdigest()
 
 
