@@ -22,6 +22,8 @@ from slabkit.arrays.exact import exp
 
 Image: TypeAlias = npt.NDArray[np.float32]
 
+_AT_ONCE = 8192  # frequencies that fit in a cache
+
 BALL_SIGMA = 0.3010
 """Where the scale-normalised Laplacian of Gaussian answers a projected ball most strongly:
 sigma = 0.3010 diameters (for a flat disc it is 1/sqrt(8) = 0.3536, for a Gaussian its own sigma).
@@ -82,15 +84,21 @@ def cropped_spectrum(spectrum: Image, binned: tuple[int, int]) -> Image:
     return np.asarray(spectrum[: binned[0], : binned[1]] * np.float32(scale), dtype=np.float32)
 
 
-def filtered_image(spectrum: Image, transfer: Image) -> Image:
+def filtered_image(spectrum: Image, transfer: Image, out: Image | None = None) -> Image:
     """Filter a spectrum (from `cosine_spectrum`) and transform back to the coarser grid (y, x).
 
-    ``transfer`` is real and holds the transfer function at `angular_frequencies`.
+    ``transfer`` is real and holds the transfer function at `angular_frequencies`. ``out`` takes the
+    image where it is given.
     """
     from scipy.fft import idctn
 
-    product = spectrum * transfer
-    return np.asarray(idctn(product, type=2, norm="ortho", overwrite_x=True), dtype=np.float32)
+    product = np.multiply(spectrum, transfer, out=out)
+    image = idctn(product, type=2, norm="ortho", overwrite_x=True)
+    if out is None:
+        return np.asarray(image, dtype=np.float32)
+    if not np.may_share_memory(image, out):
+        out[...] = image
+    return out
 
 
 def angular_frequencies(
@@ -135,12 +143,31 @@ def on_image_frequencies(
     values = transfer(np.linspace(0.0, highest, samples), diameter).astype(np.float64)
     if not highest > 0:
         return np.full(q.shape, values[0], dtype=np.float32)
-    place = q * ((samples - 1) / highest)
-    before = np.minimum(place.astype(np.int64), samples - 2)
-    place -= before
-    place *= np.diff(values)[before]
-    place += values[before]
-    return place.astype(np.float32)
+    steps = np.diff(values)
+
+    def interpolated(some: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        place = some * ((samples - 1) / highest)
+        before = np.floor(place)
+        np.minimum(before, samples - 2, out=before)
+        place -= before
+        index = before.astype(np.int64)
+        place *= steps.take(index)
+        place += values.take(index)
+        return place
+
+    return _by_parts(interpolated, q)
+
+
+def _by_parts(
+    function: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+    q: npt.NDArray[np.float64],
+) -> Image:
+    """Apply a function to as many frequencies at a time as fit in a cache."""
+    result = np.empty(q.shape, dtype=np.float32)
+    of, into = q.reshape(-1), result.reshape(-1)
+    for start in range(0, len(of), _AT_ONCE):
+        into[start : start + _AT_ONCE] = function(of[start : start + _AT_ONCE])
+    return result
 
 
 def laplacian_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
@@ -152,8 +179,12 @@ def laplacian_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
     ----------
     .. [1] T. Lindeberg, Int. J. Comput. Vis. 30 (1998) 79-116.
     """
-    square = (BALL_SIGMA * diameter * q) ** 2
-    return np.asarray(square * exp(-square / 2), dtype=np.float32)
+
+    def transfer(some: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        square = (BALL_SIGMA * diameter * some) ** 2
+        return np.asarray(square * exp(-square / 2))
+
+    return _by_parts(transfer, np.asarray(q, dtype=np.float64))
 
 
 def gaussian_transfer(q: npt.NDArray[Any], sigma: float) -> Image:
@@ -167,24 +198,25 @@ def rim_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
     Solid and hollow particles both have a rim, whereas the Laplacian of Gaussian responds weakly to
     a hollow one and strongly to its wall.
     """
-    ring, surround, _ = _ring_parts(q, diameter)
+    ring, surround = _ring_and_surround(q, diameter)
     return np.asarray((ring - surround) * _softening(q, diameter), dtype=np.float32)
 
 
 def shell_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
     """Mean along a hollow particle's wall less the mean of its core and of its surround."""
-    ring, surround, core = _ring_parts(q, diameter)
+    ring, surround = _ring_and_surround(q, diameter)
+    core = _disc(q * (diameter / 2) * CORE_RADIUS)
     return np.asarray((ring - (surround + core) / 2) * _softening(q, diameter), dtype=np.float32)
 
 
-def _ring_parts(q: npt.NDArray[Any], diameter: float) -> tuple[Any, Any, Any]:
-    """Transfer functions of the means along the ring, over the surround and over the core."""
+def _ring_and_surround(q: npt.NDArray[Any], diameter: float) -> tuple[Any, Any]:
+    """Transfer functions of the means along the ring and over the surround."""
     from scipy.special import j0
 
     radius = diameter / 2
     ratio = SURROUND_RADIUS**2
     surround = (ratio * _disc(q * radius * SURROUND_RADIUS) - _disc(q * radius)) / (ratio - 1)
-    return j0(q * radius * RIM_RADIUS), surround, _disc(q * radius * CORE_RADIUS)
+    return j0(q * radius * RIM_RADIUS), surround
 
 
 def _disc(argument: npt.NDArray[Any]) -> npt.NDArray[Any]:

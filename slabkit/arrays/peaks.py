@@ -15,10 +15,10 @@ Voxels = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int6
 
 _PLACES_AT_ONCE = 512
 
-# Steps to the 26 neighbours of a voxel, the nearest first.
-_NEIGHBOURS = sorted(
-    (steps for steps in product((-1, 0, 1), repeat=3) if any(steps)), key=lambda s: np.abs(s).sum()
-)
+# Steps to the 26 neighbours of a voxel.
+_NEIGHBOURS = [
+    (up, down, right) for up, down, right in product((-1, 0, 1), repeat=3) if up or down or right
+]
 
 FOUR = ((0, 1), (0, -1), (1, 0), (-1, 0))
 """Steps to the neighbours of a pixel in row and column."""
@@ -63,10 +63,12 @@ def find_peaks(stack: npt.NDArray[np.float32], floor: float = 0.0) -> Peaks:
     """
     if len(stack) < 3:
         raise ValueError("a stack needs three rungs at least")
-    rung, y, x = _local_maxima(stack, floor)
+    place = _local_maxima(stack, floor)
+    rung, y, x = np.unravel_index(place, stack.shape)
+    values = stack.ravel()
 
     def at(up: int, down: int, right: int) -> Floats:
-        return stack[rung + up, y + down, x + right].astype(np.float64)
+        return values.take(place + _step(stack, (up, down, right))).astype(np.float64)
 
     centre = at(0, 0, 0)
     shift_rung, gain_rung = along_scale(at(-1, 0, 0), centre, at(1, 0, 0))
@@ -139,47 +141,71 @@ def evenness(
     return result
 
 
-def _local_maxima(stack: npt.NDArray[np.float32], floor: float) -> Voxels:
-    """Give the maxima that do not lie on the outermost voxels of any axis, in index order."""
+def _local_maxima(stack: npt.NDArray[np.float32], floor: float) -> npt.NDArray[np.int64]:
+    """Give the indices, ascending, of maxima that are not outermost voxels of any axis."""
     rungs, height, width = stack.shape
     if min(stack.shape) < 3:
-        none = np.zeros(0, dtype=np.int64)
-        return none, none, none
-    # Most voxels are below a neighbour in the row or column: checked for whole images at a time,
-    # whose rows are contiguous.
+        return np.zeros(0, dtype=np.int64)
+    images = stack.reshape(rungs, -1)
     inside = slice(width + 1, height * width - width - 1)
+    around, room = np.empty((3, height * width), np.float32), np.empty(height * width, np.float32)
     found = []
-    for image in stack[1:-1].reshape(rungs - 2, -1):
-        centre = image[inside]
-        high = centre > floor
-        for step in (1, -1, width, -width):
-            high &= centre >= image[inside.start + step : inside.stop + step]
-        found.append(inside.start + np.flatnonzero(high))
-    rung = np.repeat(np.arange(1, rungs - 1), [len(places) for places in found])
+    for rung in range(rungs):
+        _highest_of_nine(images[rung], width, around[rung % 3], room)
+        if rung < 2:
+            continue
+        image, (below, own, above) = images[rung - 1], (around[(rung + k) % 3] for k in (1, 2, 0))
+        place = np.flatnonzero(image[inside] >= own[inside])
+        place += inside.start
+        value = image.take(place)
+        for other in (below, above):
+            stays = np.flatnonzero(value >= other.take(place))
+            place, value = place.take(stays), value.take(stays)
+        place = place[value > floor]
+        column = place % width
+        place = place[(column > 0) & (column < width - 1)]
+        place += (rung - 1) * (height * width)
+        found.append(place)
     place = np.concatenate(found)
-    place += rung * (height * width)
-    column = place % width
-    place = place[(column > 0) & (column < width - 1)]
-    # Of the others each further neighbour leaves fewer.
     values = stack.ravel()
-    value = values[place]
-    tied = np.zeros(len(place), dtype=bool)
-    for up, down, right in _NEIGHBOURS:
-        step = (up * height + down) * width + right
-        beside = values[place + step]
-        stays = value >= beside
-        if step < 0:
-            tied |= value == beside
-        place, value, tied = place[stays], value[stays], tied[stays]
-    # Equal neighbours, as a flat top has them, must give one peak: the first in index order.
+    value = values.take(place)
+    steps = [_step(stack, steps) for steps in _NEIGHBOURS]
+    tied = any((value == values.take(place + step)).any() for step in steps if step < 0)
+    return _first_of_equals(stack, place) if tied else place
+
+
+def _highest_of_nine(
+    image: npt.NDArray[np.float32],
+    width: int,
+    out: npt.NDArray[np.float32],
+    room: npt.NDArray[np.float32],
+) -> None:
+    """Give the highest of each pixel and those around it; no more than filled at the border."""
+    np.maximum(image[:-1], image[1:], out=room[:-1])
+    np.maximum(room[:-2], room[1:-1], out=out[1:-1])
+    out[0], out[-1] = image[0], image[-1]
+    np.maximum(out[:-width], out[width:], out=room[:-width])
+    np.maximum(room[: -2 * width], room[width:-width], out=out[width:-width])
+
+
+def _first_of_equals(
+    stack: npt.NDArray[np.float32], place: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Leave of maxima beside an equal one, as a flat top has them, the first in index order."""
     rung, y, x = np.unravel_index(place, stack.shape)
+    value = stack[rung, y, x]
     keep = np.ones(len(place), dtype=bool)
-    some = np.flatnonzero(tied)
     for up, down, right in _NEIGHBOURS:
-        if len(some) and (up * height + down) * width + right < 0:
-            beside = (rung[some] + up, y[some] + down, x[some] + right)
-            keep[some] &= (stack[beside] != value[some]) | ~_is_highest(stack, beside)
-    return rung[keep], y[keep], x[keep]
+        if _step(stack, (up, down, right)) < 0:
+            some = np.flatnonzero(stack[rung + up, y + down, x + right] == value)
+            keep[some] &= ~_is_highest(stack, (rung[some] + up, y[some] + down, x[some] + right))
+    return place[keep]
+
+
+def _step(stack: npt.NDArray[np.float32], steps: tuple[int, int, int]) -> int:
+    """Give the distance in index order between a voxel and one that is so many steps away."""
+    height, width = int(stack.shape[1]), int(stack.shape[2])
+    return (steps[0] * height + steps[1]) * width + steps[2]
 
 
 def _is_highest(stack: npt.NDArray[np.float32], voxel: Voxels) -> npt.NDArray[np.bool_]:

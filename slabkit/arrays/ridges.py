@@ -8,6 +8,8 @@ continues beyond its border as its mirror image.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -34,10 +36,9 @@ class MirroredImage:
         """
         above, left = np.floor(rows), np.floor(columns)
         down, across = rows - above, columns - left
-        above += self._margin
         above *= self._width
         above += left
-        above += self._margin
+        above += self._margin * (self._width + 1)
         index = above.astype(np.int64)
         top = self._values.take(index)
         index += 1
@@ -135,22 +136,31 @@ def _heights(
     rows, columns = (np.repeat(place[:, None], half, axis=1) for place in (y, x))
     middle = above_sides(rows, columns, sine[:half], cosine[:half])
     height = np.broadcast_to(np.tile(middle, 2), (len(_BENDS), len(y), _DIRECTIONS))
+    rows, columns = np.tile(y, len(_BENDS)), np.tile(x, len(_BENDS))
     # The least value counts, and only where it and another direction's are above 0: all else need
     # not be followed. The farthest value excludes most.
     for away in (radius + distance for distance in sorted(LOOKED_AT, reverse=True)):
-        bend, place, direction = np.nonzero((height > 0) & (_on_both_sides(height) > 0))
+        some = height > 0
+        path = np.flatnonzero(some & _opposite(np.logical_or.reduce(some)))
+        bend_and_place, direction = path // _DIRECTIONS, path % _DIRECTIONS
         # An arc of length s that leaves at an angle a and bends by k an Å ends in the direction
         # a + k s, at the distance sin(k s / 2) / (k / 2) in the direction a + k s / 2.
-        half_turn = _BENDS * away / 2
-        reach = (away * np.sinc(half_turn / np.pi) / pixel_size)[bend, place]
-        turn = np.sin(half_turn)[bend, place], np.cos(half_turn)[bend, place]
-        towards = _turned((sine[direction], cosine[direction]), turn)
-        rows, columns = y[place] + reach * towards[0], x[place] + reach * towards[1]
-        value = above_sides(rows, columns, *_turned(towards, turn))
-        followed = np.zeros_like(height)
-        followed[bend, place, direction] = np.minimum(height[bend, place, direction], value)
+        half_turn = (_BENDS * away / 2).ravel()
+        reach = np.tile(away, len(_BENDS)) * np.sinc(half_turn / np.pi) / pixel_size
+        turn = np.sin(half_turn).take(bend_and_place), np.cos(half_turn).take(bend_and_place)
+        towards = _turned((sine.take(direction), cosine.take(direction)), turn)
+        reach = reach.take(bend_and_place)
+        value = above_sides(
+            rows.take(bend_and_place) + reach * towards[0],
+            columns.take(bend_and_place) + reach * towards[1],
+            *_turned(towards, turn),
+        )
+        followed = np.zeros(height.shape)
+        followed.ravel()[path] = np.minimum(height.ravel().take(path), value)
         height = followed
-    return np.asarray(np.maximum(_on_both_sides(height).max(axis=1), 0.0), dtype=np.float64)
+    highest = height.max(axis=0)
+    both = np.minimum(highest, _opposite(highest)).max(axis=1)
+    return np.asarray(np.maximum(both, 0.0), dtype=np.float64)
 
 
 def _turned(angle: tuple[Floats, Floats], turn: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
@@ -161,11 +171,9 @@ def _turned(angle: tuple[Floats, Floats], turn: tuple[Floats, Floats]) -> tuple[
     )
 
 
-def _on_both_sides(height: Floats) -> Floats:
-    """Give the lower of each direction's height and the highest on the other side of the blob."""
-    highest = height.max(axis=0)
+def _opposite(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Give for each direction, the last axis, the highest value on the other side of the blob."""
     smallest = int(np.ceil(SMALLEST_ANGLE * _DIRECTIONS / 360))
     turns = range(smallest, _DIRECTIONS - smallest + 1)
-    other = (np.arange(_DIRECTIONS) + np.array(turns)[:, None]) % _DIRECTIONS
-    across = highest[:, other].max(axis=1)
-    return np.asarray(np.minimum(highest, across), dtype=np.float64)
+    twice = np.concatenate([values, values], axis=-1)
+    return np.asarray(np.maximum.reduce([twice[..., turn : turn + _DIRECTIONS] for turn in turns]))

@@ -203,7 +203,8 @@ class BlobSearch:
         if not np.ptp(image) > 0:
             return _no_candidates()
         protein = np.empty(self.shape, dtype=np.float32)
-        np.multiply(image - level, self.sign, out=protein, casting="same_kind")
+        np.subtract(image, level, out=protein, dtype=np.float64, casting="same_kind")
+        protein *= np.float32(self.sign)
         protein, padding = without_padding(protein)
         whole = cosine_spectrum(protein, finer_shape(self.binned, self._lines.grid))
         spectrum = cropped_spectrum(whole, self.binned)
@@ -217,13 +218,13 @@ class BlobSearch:
         stacks: dict[int, npt.NDArray[np.float32]] = {}
         for kind, transfers in self._transfers.items():
             # Peaks at the ends of the ladder count; a shell too small to be seen is none.
-            stack = np.full((len(transfers) + 2, *self.binned), -np.inf, dtype=np.float32)
-            stack[0] = np.inf if self._first_rung[kind] else -np.inf
-            for image, transfer in zip(stack[1:-1], transfers, strict=True):
-                image[...] = filtered_image(spectrum, transfer)
+            stack = np.empty((len(transfers) + 2, *self.binned), dtype=np.float32)
+            stack[0], stack[-1] = np.inf if self._first_rung[kind] else -np.inf, -np.inf
+            for room, transfer in zip(stack[1:-1], transfers, strict=True):
+                filtered_image(spectrum, transfer, room)
             stacks[kind] = stack
             if kind != BALL or RIM not in self._transfers:
-                samples[kind] = stack[1:-1].reshape(len(transfers), -1)[:, places].copy()
+                samples[kind] = stack[1:-1].reshape(len(transfers), -1).take(places, axis=1)
         for kind, stack in stacks.items():
             peaks = find_peaks(stack)
             scorer = RIM if kind == BALL and RIM in stacks else kind
