@@ -103,7 +103,8 @@ class Road:
         """Learn a model."""
         model = self.out / name
         told = [word for one in labels for word in ("--labels", one)]
-        self.run("learn", "--minislabs", minislabs, *told, *self.maps, "-o", model)
+        network = ["--network"] if self.options.network else []
+        self.run("learn", "--minislabs", minislabs, *told, *self.maps, *network, "-o", model)
         return model
 
 
@@ -256,6 +257,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--budget", type=int, help="labels in all")
     parser.add_argument("--no-maps", action="store_true", help="leave the maps out")
+    parser.add_argument("--network", action="store_true", help="learn --network")
     parser.add_argument("--diameter", default="100:350", help="of the blobs, Å")
     options = parser.parse_args()
     if options.road in ("labels", "rounds") and options.train is None:

@@ -2,10 +2,10 @@
 
 Simulated tomograms, picked, classified in 2D; a person who is always right labels twelve minislabs
 at a time, either those that `slabkit.suggest_labels` says or some at random, and the same rule
-(classes and scores with the labels so far) decides about all others: from what class quality and
-score say beforehand, as `slabkit suggest` does, or without. F4 is that of the decisions about the
-candidates: what the picker did not find is no matter of labelling. Several seeds, other tomograms
-each.
+decides about all others: from what class quality, score and z confidence say beforehand, as
+`slabkit suggest` does, from what scores and z confidence say, or from classes and scores of which
+nothing is known. F4 is that of the decisions about the candidates: what the picker did not find is
+no matter of labelling. Several seeds, other tomograms each.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 from common import option_parser, report
 
 import slabkit
-from slabkit.labels import particle_probability
+from slabkit.labels import candidate_probability
 
 BATCH, BETA = 12, 4.0
 GOALS = (0.85, 0.9, 0.95)
@@ -45,9 +45,11 @@ def candidates(seed: int, tomograms: int) -> tuple[pd.DataFrame, np.ndarray]:
     result = slabkit.classify_images(stack, 10.0, settings)
     classes = result.class_number.astype(str)
     quality = np.concatenate([[np.nan], result.quality])[result.class_number]
+    score, depth = picks["slabkitScore"].to_numpy(), picks["slabkitZConfidence"].to_numpy()
     table = picks[["slabkitPickId", "slabkitTomogram", "slabkitScore"]].assign(
         slabkitClass=classes,
-        slabkitProbability=particle_probability(quality, picks["slabkitScore"].to_numpy()),
+        slabkitProbability=candidate_probability(quality, score, z_confidence=depth),
+        scoreAlone=candidate_probability(np.full(len(score), np.nan), score, z_confidence=depth),
     )
     return table, np.concatenate(right)
 
@@ -81,9 +83,10 @@ def main() -> None:
     rows, needed = [], []
     for seed in seeds:
         table, right = candidates(seed, tomograms)
-        without = table.drop(columns="slabkitProbability")
         curves = {"suggested": [curve(table, right, None)]}
-        curves["without quality"] = [curve(without, right, None)]
+        alone = table.drop(columns="slabkitClass").assign(slabkitProbability=table["scoreAlone"])
+        curves["by scores alone"] = [curve(alone, right, None)]
+        curves["unknown classes"] = [curve(table.drop(columns="slabkitProbability"), right, None)]
         curves["random"] = [
             curve(table, right, table["slabkitPickId"].sample(frac=1, random_state=s).tolist())
             for s in range(5)
@@ -104,15 +107,11 @@ def main() -> None:
         print(row, flush=True)
     mean = np.mean(needed, axis=0)
     lines, values = [], {"rows": rows}
-    for index, goal in enumerate(GOALS):
-        suggested, without, at_random = mean[3 * index : 3 * index + 3]
-        lines.append(
-            f"F4 {goal:g}: {suggested:.0f} labels suggested, {without:.0f} suggested without "
-            f"quality, {at_random:.0f} at random (mean of {len(rows)} data sets)"
-        )
-        values[f"F4 {goal:g}"] = {
-            "suggested": suggested, "without quality": without, "random": at_random,
-        }  # fmt: skip
+    for goal, numbers in zip(GOALS, mean.reshape(len(GOALS), -1).tolist(), strict=True):
+        own = dict(zip(curves, numbers, strict=True))
+        said = ", ".join(f"{number:.0f} {name}" for name, number in own.items())
+        lines.append(f"F4 {goal:g}: labels: {said} (mean of {len(rows)} data sets)")
+        values[f"F4 {goal:g}"] = own
     report("suggest", lines, values)
 
 

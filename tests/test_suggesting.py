@@ -25,7 +25,7 @@ from slabkit.formats.tables.native import (
     write_picks,
 )
 from slabkit.formats.volumes.mrc import read_image, write_mrc
-from slabkit.labels import particle_probability
+from slabkit.labels import candidate_probability, particle_probability
 from slabkit.minislabs.galleries import gallery_set_id, geometry_table, minislab_table
 from slabkit.tables import LABELS, PICKS, TOMOGRAMS, empty_table, make_table
 
@@ -357,6 +357,7 @@ def test_command_with_class_quality_and_scores(slabkit, project):
     scored = listed.picks.assign(
         slabkitScore=[9.0, 8.0, 2.0, 2.0, 9.0, 2.0, 1.0, 1.0, 1.0, 1.0],
         slabkitScoreKind="blob-rims",
+        slabkitZConfidence=[0.99, 0.43, np.nan, 0.0, 0.9, 0.99, 0.99, 0.7, np.nan, 0.99],
     )
     write_picks(project / "blobs.star", PickList(scored, listed.tomograms))
     qualities = "data_classes\n\nloop_\n_rlnClassNumber #1\n_slabkitQuality #2\n1 0.8\n{} 0.1\n"
@@ -366,19 +367,44 @@ def test_command_with_class_quality_and_scores(slabkit, project):
     decided = read_labels(project / "all.star").set_index("slabkitPickId")
     names = [f"p{i}" for i in range(10)]
     quality = np.array([0.8] * 4 + [0.1] * 6)
-    expected = particle_probability(quality, scored["slabkitScore"].to_numpy())
+    score = scored["slabkitScore"].to_numpy()
+    depth = scored["slabkitZConfidence"].to_numpy()
+    expected = np.maximum(candidate_probability(quality, score, "blob", depth), 1e-4)
     np.testing.assert_allclose(decided.loc[names, "slabkitScore"], expected, atol=1e-6)
     accepted = decided.index[decided["slabkitDecision"] == YES]
     assert set(accepted) >= {"p0", "p1"}
     assert not set(accepted) & {"p6", "p7", "p8", "p9"}
-    # Without the list its quality alone tells; qualities of other classes are not used, as is said.
+    # Without the list its quality alone tells, and without qualities the list; qualities of other
+    # classes are not used, as is said.
     slabkit(*ask[:4], "-o", "by_class.star", "--decide", "by_class_all.star", "--beta", "1")
     decided = read_labels(project / "by_class_all.star").set_index("slabkitPickId")
     np.testing.assert_allclose(decided.loc[names, "slabkitScore"], quality, atol=1e-6)
     (project / "classes.star").write_text(qualities.format(3))
     said = slabkit(*ask, "-o", "other.star", "--decide", "other_all.star").stderr
     assert "classes.star: is of another classification" in " ".join(said.split())
-    assert (read_labels(project / "other_all.star")["slabkitScore"] == 0.5).all()
+    decided = read_labels(project / "other_all.star").set_index("slabkitPickId")
+    expected = candidate_probability(np.full(10, np.nan), score, "blob", depth)
+    expected = np.maximum(expected, 1e-4)
+    np.testing.assert_allclose(decided.loc[names, "slabkitScore"], expected, atol=1e-6)
+
+
+def test_what_is_known_beforehand():
+    score = np.array([2.0, 2.5, 3.0, 4.0, 6.0, 12.0])
+    for kind in ("blob", "template"):
+        for quality in (np.full(6, 0.05), np.full(6, 0.5), np.full(6, np.nan)):
+            assert (np.diff(candidate_probability(quality, score, kind)) > 0).all()
+    quality, middle = np.full(6, 0.5), np.full(6, 0.93)
+    usual, plain = candidate_probability(quality, score), particle_probability(quality, score)
+    above = plain > 0.1
+    np.testing.assert_allclose(usual[above], plain[above])
+    assert (usual[~above] < plain[~above]).all()
+    assert above.tolist() == [False] * 2 + [True] * 4
+    np.testing.assert_allclose(candidate_probability(quality, score, "blob", middle), usual)
+    for depth, sign in ((0.99, 1), (0.5, -1)):
+        given = np.full(6, depth)
+        assert (sign * (candidate_probability(quality, score, "blob", given) - usual) > 0).all()
+        told = candidate_probability(quality, score, "template", given)
+        np.testing.assert_array_equal(told, particle_probability(quality, score, "template"))
 
 
 def test_no_minislabs_are_an_empty_result(slabkit, project):

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _ODDS = {"blob": (-4.32, 0.83, 2.08), "template": (-11.25, 0.58, 6.31)}
 _FAINT = 0.02  # no quality alone says more
 _SURE = 0.1  # no class says more: a particle that stands out in a poor class stays
+# Where all picks count: without quality by score, and by how sure the depth is (more or less than
+# usual); with it the latter too, and odds below the unlikely ones fall faster.
+_ODDS_ALONE = {"blob": (-8.45, 3.48, 6.0), "template": (-12.4, 6.31, 0.0)}
+_OF_DEPTH, _USUAL_DEPTH, _FLAT = 4.0, 0.93, 0.43
+_UNLIKELY, _STEEPER = -2.2, 1.3
 
 _CLASS_PROBABILITY = "rlnMaxValueProbDistribution"
 
@@ -129,10 +134,44 @@ def particle_probability(
     """
     if score is None:
         return np.clip(quality, _FAINT, 1 - _FAINT)
+    return np.asarray(1 / (1 + exp(-_log_odds(quality, score, kind))), dtype=np.float64)
+
+
+def candidate_probability(
+    quality: npt.NDArray[np.float64],
+    score: npt.NDArray[np.float64] | None = None,
+    kind: Literal["blob", "template"] = "blob",
+    z_confidence: npt.NDArray[np.float64] | None = None,
+) -> npt.NDArray[np.float64]:
+    """Give the same for all of a list, also where no quality is known (NaN).
+
+    Of the blobs that `label --auto` does not accept, fewer are particles than a line of log odds
+    says; and particles stand out in z, too (``z_confidence``, NaN where there is none).
+    """
+    if score is None:
+        return particle_probability(quality, None)
+    start, of_score, of_depth = _ODDS_ALONE[kind]
+    alone = start + of_score * log(np.maximum(score, 1))
+    odds = _log_odds(quality, score, kind)
+    if kind == "blob":
+        sure = np.full(len(score), np.nan) if z_confidence is None else z_confidence
+        sure = np.where(np.isnan(sure), _USUAL_DEPTH, np.maximum(sure, _FLAT)) - _USUAL_DEPTH
+        alone = alone + of_depth * sure
+        odds = odds + _OF_DEPTH * sure
+        odds = odds - _STEEPER * np.maximum(_UNLIKELY - odds, 0)
+    odds = np.where(np.isnan(quality), alone, odds)
+    return np.asarray(1 / (1 + exp(-odds)), dtype=np.float64)
+
+
+def _log_odds(
+    quality: npt.NDArray[np.float64],
+    score: npt.NDArray[np.float64],
+    kind: Literal["blob", "template"],
+) -> npt.NDArray[np.float64]:
     share = np.clip(quality, _SURE, 1 - _SURE)
     start, of_quality, of_score = _ODDS[kind]
     odds = start + of_quality * log(share / (1 - share)) + of_score * log(np.maximum(score, 1))
-    return np.asarray(1 / (1 + exp(-odds)), dtype=np.float64)
+    return np.asarray(odds, dtype=np.float64)
 
 
 def probabilities(results: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -104,10 +104,10 @@ def run(options: Options, frame: Frame) -> None:
         candidates = upright[["slabkitPickId", "slabkitTomogram"]].copy()
         if options.classified is not None:
             candidates["slabkitClass"] = _classes(candidates, table, geometry, options.classified)
-        kind = None
+        depths, kind = None, None
         if options.picks is not None:
-            candidates["slabkitScore"], kind = _scores(candidates, options.picks)
-        beforehand = _beforehand(candidates, qualities, kind)
+            candidates["slabkitScore"], depths, kind = _scores(candidates, options.picks)
+        beforehand = _beforehand(candidates, qualities, depths, kind)
         if beforehand is not None:
             candidates["slabkitProbability"] = beforehand
         tables = [read_any_labels(name) for name in options.labels]
@@ -275,42 +275,53 @@ def _qualities(classified: str | None) -> Path | None:
 
 def _scores(
     candidates: pd.DataFrame, picks: str
-) -> tuple[list[float], Literal["blob", "template"] | None]:
-    """Give each candidate its score in a pick list, NaN for none; and of which kind all are."""
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Literal["blob", "template"] | None]:
+    """Give each candidate its score and z confidence in a pick list, and the kind of all scores."""
+    import numpy as np
+
     from slabkit.steps.shared.pick_lists import read_plainly
 
     table = read_plainly(picks, check_bounds=False).picks
-    scores = dict(zip(table["slabkitPickId"], table["slabkitScore"], strict=True))
-    if len(candidates) and not set(scores) & set(candidates["slabkitPickId"]):
+    ids = candidates["slabkitPickId"]
+    if len(ids) and not set(table["slabkitPickId"]) & set(ids):
         raise InputError(f"{picks}: has none of the picks of the minislabs.")
+    own = table.set_index("slabkitPickId")[["slabkitScore", "slabkitZConfidence"]].reindex(ids)
+    score, depth = np.asarray(own, dtype=np.float64).T
     kinds = set(table["slabkitScoreKind"])
     kind: Literal["blob", "template"] | None = "template" if kinds == {"template"} else None
     if kinds and all(one.startswith("blob-") for one in kinds):
         kind = "blob"
-    return [scores.get(name, float("nan")) for name in candidates["slabkitPickId"]], kind
+    if not np.isfinite(score).any():
+        kind = None
+    return score, depth, kind
 
 
 def _beforehand(
-    candidates: pd.DataFrame, qualities: Path | None, kind: Literal["blob", "template"] | None
+    candidates: pd.DataFrame,
+    qualities: Path | None,
+    depths: npt.NDArray[np.float64] | None,
+    kind: Literal["blob", "template"] | None,
 ) -> npt.NDArray[np.float64] | None:
     """Give the probability of each to be a particle by class quality, and by score if of a kind.
 
-    As `label --auto --picks` does; None where no quality is known.
+    None where neither is known.
     """
     import numpy as np
 
     from slabkit.formats.tables.classification import read_classes
-    from slabkit.labels import particle_probability
+    from slabkit.labels import candidate_probability
 
-    known = {} if qualities is None else read_classes(qualities)
-    if qualities is None or not set(candidates["slabkitClass"]) & set(known):
+    quality = np.full(len(candidates), np.nan)
+    if qualities is not None:
+        known = read_classes(qualities)
+        if set(candidates["slabkitClass"]) - {"", "0"} - set(known):
+            warn(f"{qualities}: is of another classification; the quality of classes is not used.")
+        else:
+            quality = candidates["slabkitClass"].map(known).to_numpy(dtype=np.float64)
+    if kind is None and np.isnan(quality).all():
         return None
-    if set(candidates["slabkitClass"]) - {"", "0"} - set(known):
-        warn(f"{qualities}: is of another classification; the quality of classes is not used.")
-        return None
-    quality = candidates["slabkitClass"].map(known).to_numpy(dtype=np.float64)
     score = candidates["slabkitScore"].to_numpy(dtype=np.float64) if kind else None
-    return particle_probability(quality, score, kind or "blob")
+    return candidate_probability(quality, score, kind or "blob", depths)
 
 
 def _write(
