@@ -36,7 +36,7 @@ _BAND_BYTES = 48 << 20  # of planes, and of sums that are not complete
 _AGAIN_COST = 3.0  # voxels of planes that cost a fifth of a box's pixel
 _READ_BYTES = 1 << 20
 _FEWEST = 64  # boxes that are not divided further
-_AT_ONCE = 16  # boxes whose squares are cut out at once: they stay in the cache
+_AT_ONCE = 8  # boxes whose squares are cut out at once: they stay in the cache
 
 
 class Voxels(Protocol):
@@ -242,7 +242,6 @@ def _sums_in_order(
     sums_so_far = np.empty((_most_open(columns), side, side))
     free = np.arange(len(sums_so_far))
     place = np.zeros(len(columns), dtype=np.int64)  # in the sums so far
-    room = np.empty((_AT_ONCE, side, side))
     size = [b - a + sum(more) for a, b, more in zip(low[1:], high[1:], beyond, strict=True)]
     kept = np.float64 if running else voxels.dtype
     space, total = np.empty((min(period, depth) + 2, *size), kept), np.empty(size)
@@ -259,9 +258,10 @@ def _sums_in_order(
         """Add the squares of a plane that boxes have in part, to those that have it so."""
         weight = weights[rows]
         if (weight != 1).all():
-            part = room[: len(rows)]
-            np.multiply(squares[top[rows], left[rows]], weight[:, np.newaxis, np.newaxis], out=part)
-            sums += part
+            part = squares[top[rows], left[rows]].reshape(len(rows), -1)
+            same = part if part.dtype == np.float64 else None
+            part = np.multiply(part, weight[:, np.newaxis], out=same)
+            sums += part.reshape(sums.shape)
         elif (weight != 1).any():
             chosen = np.flatnonzero(weight != 1)
             part = sums[chosen]

@@ -30,7 +30,6 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 _HALF_WIDTH, _KAISER_BETA, _STEPS_PER_VOXEL = 8, 7.0, 1024
-_RESAMPLED_AT_ONCE = 64
 
 
 def interpolation_kernel(distance: Floats) -> Floats:
@@ -93,26 +92,29 @@ def resampled(values: Floats, centres: Floats, count: int, step: float) -> Float
     Centres (n) are of pixel ``count // 2``, in voxels from the first of the line (`line_span`).
     """
     number, length, other = values.shape
-    if step == 1:  # the same weights in every row, one voxel further on each
-        first, taps = sampling_taps(centres - count // 2, step)
-        # The last voxel is never nearer than the kernel is long
-        weights = np.repeat(taps[:, :-1], count, axis=0).reshape(number, count, -1)
-        many = -(-number // _RESAMPLED_AT_ONCE) * _RESAMPLED_AT_ONCE
-        place = _line_places(many, length, count, weights.shape[-1])[:number]
-        if first.any():
-            place = place + np.asarray(first, dtype=np.int32)[:, np.newaxis, np.newaxis]
-    else:
-        first, weights = sampling_taps(line_positions(centres, count, step), step)
-        first += np.arange(number)[:, np.newaxis] * length
-        place = _tap_places(first, weights.shape[-1])
-    found = _sums(values.reshape(number * length, other), place, weights)
+    if step == 1:
+        return _moved(np.ascontiguousarray(values), centres - count // 2, count)
+    first, weights = sampling_taps(line_positions(centres, count, step), step)
+    first += np.arange(number)[:, np.newaxis] * length
+    found = _sums(
+        values.reshape(number * length, other), _tap_places(first, weights.shape[-1]), weights
+    )
     return found.reshape(number, count, other)
 
 
-@functools.lru_cache(maxsize=2)
-def _line_places(number: int, length: int, count: int, taps: int) -> npt.NDArray[np.int32]:
-    """Give which voxels each pixel of lines is made of: its first is the line's of that number."""
-    return _tap_places(np.arange(count) + np.arange(number)[:, np.newaxis] * length, taps)
+def _moved(values: Floats, first: Floats, count: int) -> Floats:
+    """Resample at steps of a voxel; the first pixel is 7 to 8 voxels into a line (`line_span`).
+
+    All rows have the same weights, so each tap takes many rows at once, and `einsum` adds up the
+    taps in their order, in long loops, on every processor.
+    """
+    number, _, other = values.shape
+    weights = interpolation_kernel(np.arange(2 * _HALF_WIDTH) - first[:, np.newaxis])
+    weights /= weights.sum(axis=-1, keepdims=True)
+    shape = number, weights.shape[1], count * other
+    rows = np.lib.stride_tricks.as_strided(values, shape, (*values.strides[:2], values.itemsize))
+    found: Floats = np.einsum("ntk,nt->nk", rows, weights)
+    return found.reshape(number, count, other)
 
 
 def _tap_places(first: Integers, taps: int) -> npt.NDArray[np.int32]:
@@ -161,6 +163,7 @@ def plane_weights(
 
 Images = npt.NDArray[np.float32]
 
+_RESAMPLED_AT_ONCE = 64
 _GROUP_BYTES = 24 << 20  # of the images of tilted boxes that are made together
 
 
