@@ -225,6 +225,48 @@ def test_tools_that_scipy_passes_on_are_loaded_when_used():
     assert done.stdout.splitlines()[1:] == ["[]", "['numpy.f2py.crackfortran', 'unittest']"]
 
 
+def test_commands_import_only_what_they_need(tmp_path):
+    import mrcfile
+    import numpy as np
+
+    from slabkit import read_picks, write_labels
+    from slabkit.tables import LABELS, make_table
+
+    noise = np.random.default_rng(0).integers(-99, 99, (30, 40, 40)).astype(np.int8)
+    with mrcfile.new(tmp_path / "t.mrc", noise) as file:
+        file.voxel_size = 10.0
+    # In such an order that each step imports no less than the one before.
+    steps = {
+        "slab t.mrc -o slabs": "pandas scipy",
+        "pick blob slabs/slabs.star -o hits.star --diameter 100 --threshold 0.5": "scipy.ndimage "
+        "scipy.linalg scipy.sparse scipy.spatial unittest numpy.f2py.crackfortran",
+        "map hits.star --slabs slabs/slabs.star -o picks.star": "scipy.ndimage scipy.optimize "
+        "tifffile slabkit.formats.volumes.ome_zarr slabkit.formats.volumes.tiff xml",
+    }
+    alone = {
+        "convert picks.star picks.csv": "scipy",
+        "curate picks.star labels.star -o kept.star": "scipy",
+    }
+    always = "rich pydantic PIL zarr copick asyncio sqlite3"
+    for lines in (steps, alone):
+        if lines is alone:
+            first = read_picks(tmp_path / "picks.star").picks["slabkitPickId"].head(1)
+            decided = {"slabkitPickId": first, "slabkitDecision": ["accepted"]}
+            write_labels(tmp_path / "labels.star", make_table(LABELS, decided))
+        script = "import sys, slabkit.cli.main as m\n"
+        for line, heavy in lines.items():
+            script += (
+                f"sys.argv = ['slabkit', *{line.split()!r}]\n"
+                "try: m.main()\nexcept SystemExit as stop: assert not stop.code\n"
+                f"found = {heavy.split()!r} + {always.split()!r}\n"
+                "assert not (found := set(found) & set(sys.modules)), found\n"
+            )
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+
+
 def test_every_public_name_is_there_and_documented():
     import slabkit
 

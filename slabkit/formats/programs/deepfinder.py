@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from xml.etree import ElementTree
 
 from slabkit.errors import FormatError
 from slabkit.formats.file_format import FileFormat, ParsedPicks
@@ -58,6 +57,8 @@ def _objects(source: Source) -> list[dict[str, str]]:
     if "<!" in text.replace("<!--", ""):
         # Entities can blow a small file up to gigabytes, and no object list has any.
         raise FormatError(f"{source.where}: has declarations (<!...), which object lists have not.")
+    from xml.etree import ElementTree
+
     try:
         root = ElementTree.fromstring(text.lstrip())
     except (ElementTree.ParseError, ValueError) as error:

@@ -15,8 +15,6 @@ from slabkit.formats.tomograms.names import half_maps, is_reference, tomogram_na
 from slabkit.formats.volumes.decoded_cache import Compression
 from slabkit.formats.volumes.em import HEADER_BYTES, is_em, open_em
 from slabkit.formats.volumes.mrc import open_mrc
-from slabkit.formats.volumes.ome_zarr import open_ome_zarr
-from slabkit.formats.volumes.tiff import open_tiff
 from slabkit.formats.volumes.voxel_size import choose_voxel_size
 from slabkit.formats.volumes.voxels import FileVolume, FlippedVoxels, SummedVoxels
 from slabkit.formats.volumes.zarr_folders import is_zarr, is_zipped_zarr
@@ -199,6 +197,8 @@ def open_volume(path: str | os.PathLike[str], reading: Reading = Reading()) -> F
     kind = file_kind(path)
     axis_order = reading.axis_order
     if kind == "zarr":
+        from slabkit.formats.volumes.ome_zarr import open_ome_zarr
+
         volume = open_ome_zarr(
             path,
             level=reading.level,
@@ -206,6 +206,8 @@ def open_volume(path: str | os.PathLike[str], reading: Reading = Reading()) -> F
             axis_order=axis_order,
         )
     elif kind == "tiff":
+        from slabkit.formats.volumes.tiff import open_tiff
+
         volume = open_tiff(path, axis_order=axis_order)
     elif kind == "em":
         volume = open_em(path, uint8=reading.uint8, axis_order=axis_order)

@@ -7,7 +7,6 @@ import math
 import os
 import threading
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
@@ -182,6 +181,8 @@ def _voxel_sizes(tif: tifffile.TiffFile, where: str) -> tuple[Sizes | None, str]
 
 
 def _ome_sizes(xml: str, where: str) -> tuple[Sizes | None, str]:
+    from xml.etree import ElementTree
+
     try:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:
