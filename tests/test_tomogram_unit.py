@@ -16,6 +16,7 @@ from command_line import run_in_process
 from small_tomograms import NAMES, write_small_tomograms
 
 import slabkit as package
+from slabkit.errors import SlabkitWarning
 from slabkit.execution import parts
 from slabkit.formats.tables.native import read_labels, read_native_picks
 from slabkit.formats.volumes.mrc import write_mrc
@@ -320,6 +321,7 @@ def test_minislabs_do_not_depend_on_jobs(slabkit, six, monkeypatch):
 
 
 LONG = {
+    "slab": "slab data/t1.mrc data/t2.mrc data/t3.mrc data/t4.mrc data/t5.mrc data/t6.mrc -o new",
     "pick": "pick blob slabs/slabs.star -o new.star --diameter 100:350 --threshold 1",
     "map": "map picks2d.star --slabs slabs/slabs.star -o new.star",
     "minislab": "minislab plain.star --stack --tiles 4x5 --tilts 0,9 --box 467 --depth 350 -o new",
@@ -328,6 +330,7 @@ LONG = {
 DIES = """
 import os, signal
 from slabkit.cli.main import main
+from slabkit.errors import SlabkitWarning
 from slabkit.execution import parts
 keep, kept = parts.Parts.keep, []
 def count(self, item, told):
@@ -351,7 +354,8 @@ def test_a_run_over_many_tomograms_that_was_killed_goes_on(slabkit, six, monkeyp
         record.unlink()
     ended = subprocess.run([sys.executable, "-c", DIES, *typed], cwd=six, capture_output=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    assert not (result / "minislabs.star" if name == "minislab" else result).exists()
+    table = {"minislab": result / "minislabs.star", "slab": result / "slabs.star"}
+    assert not table.get(name, result).exists()
     made = []
     keep = parts.Parts.keep
     monkeypatch.setattr(parts, "_WORTH", 0)
@@ -373,6 +377,27 @@ def test_parts_of_other_work_are_not_used(slabkit, six, monkeypatch):
     slabkit(*typed[:-1], 1.5)
     assert len(made) == len(NAMES)
     assert not [path.name for path in six.rglob(".*")]
+
+
+def test_files_of_a_killed_run_count_while_they_are_as_it_left_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "_WORTH", 0)
+    path, said, written = tmp_path / "a.mrc", ["before"], []
+
+    def write():
+        written.append(path.write_text("slab"))
+        said.append("is constant")
+
+    def make():
+        parts.Parts(tmp_path / "slabs.star", "options").files("t", [path], write, said)
+
+    make()
+    with pytest.warns(SlabkitWarning, match="^is constant$") as caught:
+        make()
+    assert (len(caught), len(written)) == (1, 1)
+    for change in (lambda: path.write_text("changed"), path.unlink):
+        change()
+        make()
+    assert len(written) == 3
 
 
 def test_lists_of_files_may_be_in_files(slabkit, six):

@@ -329,9 +329,9 @@ class Work(contextlib.AbstractContextManager["Work"]):
             self.note(f"{self.out}: is as it was before.")
         elif there:
             some = f" and {len(there) - 1} more" if len(there) > 1 else ""
+            then = "goes on" if self.parts and self.parts.count() else "makes all of it"
             self.note(
-                f"kept: {there[0]}{some}, finished; {self.out} is not, and the same command makes "
-                "all of it."
+                f"kept: {there[0]}{some}, finished; {self.out} is not, and the same command {then}."
             )
         elif self.parts and (count := self.parts.count()):
             self.note(f"{self.out}: was not made; kept: what was made for it of {count} tomograms.")

@@ -8,11 +8,12 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import SlabkitError, warn
+from slabkit.execution.files import file_state
 from slabkit.formats.tables.atomic import atomic_path
 
 if TYPE_CHECKING:
@@ -83,6 +84,24 @@ class Parts:
             self.keep(item, kept)
         return table, told
 
+    def files(
+        self, item: str, paths: Sequence[Path], write: Callable[[], None], warnings: list[str]
+    ) -> None:
+        """Write an item's files, unless they are as a run before left them; then warn as it did."""
+        kept = self.find(item)
+        if kept is not None and kept["files"] == _states(paths):
+            for text in kept["warnings"]:
+                warn(text)
+            return
+        began, before = time.monotonic(), len(warnings)
+        write()
+        if time.monotonic() - began >= _WORTH:
+            self.keep(item, {"files": _states(paths), "warnings": warnings[before:]})
+
     def _path(self, item: str) -> Path:
         name = hashlib.blake2b(item.encode(errors="backslashreplace"), digest_size=12).hexdigest()
         return self._folder / f"{name}.json"
+
+
+def _states(paths: Sequence[Path]) -> list[list[int]]:
+    return [list(file_state(str(path)) or ()) for path in paths]

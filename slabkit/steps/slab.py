@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -108,7 +109,8 @@ def _one_tomogram(
     )
     files = [file_inside(folder, slab_name(name, index)) for index in range(len(plan.starts))]
     sheet = file_inside(folder, f"{name}_slabs.png")
-    work.check_free([*files, sheet] if options.png else files)
+    every = [*files, sheet] if options.png else files
+    work.check_free(every)
     slabs = slab_columns(
         tomogram,
         plan,
@@ -117,10 +119,13 @@ def _one_tomogram(
         tomogram_file=path_for_table(str(tomogram.path)),
     )
     format_star({"micrographs": slabs})  # refuses what no table can hold before images are there
-    _write_images(tomogram, plan, files, sheet if options.png else None, options, work.frame)
+    shown = sheet if options.png else None
+    write = partial(_write_images, tomogram, plan, files, shown, options, work.frame)
+    assert work.parts is not None
+    work.parts.files(name, every, write, work.frame.reporter.warnings)
     below, above = (margin * plan.voxel_size for margin in plan.margins_vox)
     row = (name, len(files), plan.count_vox, plan.thickness, below, above)
-    return slabs, row, [*files, sheet] if options.png else files
+    return slabs, row, every
 
 
 def _sample_range(work: Work, tomogram: Tomogram) -> tuple[float, float]:
