@@ -164,6 +164,7 @@ def plane_weights(
 Images = npt.NDArray[np.float32]
 
 _RESAMPLED_AT_ONCE = 64
+_IN_CACHE = 16  # of them that are resampled at once
 _GROUP_BYTES = 24 << 20  # of the images of tilted boxes that are made together
 
 
@@ -327,8 +328,11 @@ def _straight(
     for chosen, means in _averaged(sum_columns(voxels, columns), covered, columns.side):
         rows = touching[chosen]
         places = centres[rows, 1:] - corners[chosen]
-        down = resampled(means, places[:, 0], side, step).transpose(0, 2, 1)
-        both = resampled(down, places[:, 1], side, step).transpose(0, 2, 1)
+        both = np.empty((len(rows), side, side))
+        for at in range(0, len(rows), _IN_CACHE):
+            part = slice(at, at + _IN_CACHE)
+            down = resampled(means[part], places[part, 0], side, step).transpose(0, 2, 1)
+            both[part] = resampled(down, places[part, 1], side, step).transpose(0, 2, 1)
         positions = line_positions(centres[rows, 2], side, step)
         share = inside_line(positions, nx) * (covered[chosen] / box.depth_vox)[:, np.newaxis]
         yield rows, *_filled(both, _inside_y(centres[rows], box, voxels.shape[1]), share)
