@@ -61,10 +61,13 @@ def cosine_spectrum(image: Image, binned: tuple[int, int]) -> Image:
     Best with its mean taken off, for precision. The result, of shape ``binned``, is for
     `filtered_image`.
     """
-    from scipy.fft import dctn
+    from scipy.fft import dct
 
-    spectrum = dctn(image, type=2, norm="ortho")[: binned[0], : binned[1]]
-    scale = np.sqrt(binned[0] * binned[1] / image.size)
+    # Column by column, and what is kept of that row by row.
+    spectrum = dct(image, axis=0, norm="forward", orthogonalize=True)[: binned[0]]
+    spectrum = dct(spectrum, axis=1, norm="backward", orthogonalize=True)[:, : binned[1]]
+    height, width = image.shape
+    scale = np.sqrt(binned[0] * binned[1] / image.size) * np.sqrt(height / width)
     return np.asarray(spectrum * np.float32(scale), dtype=np.float32)
 
 

@@ -200,7 +200,7 @@ class BlobSearch:
     def candidates(self, image: npt.NDArray[Any]) -> Candidates:
         """Find the peaks of one finite image, which is left as it is."""
         level = np.float64(np.mean(image, dtype=np.float64))
-        if not np.ptp(image) > 0:
+        if (image[0] == image[0, 0]).all() and not np.ptp(image) > 0:
             return _no_candidates()
         protein = np.empty(self.shape, dtype=np.float32)
         np.subtract(image, level, out=protein, dtype=np.float64, casting="same_kind")
