@@ -36,7 +36,7 @@ _COMPONENTS = 12  # of each order; of order 0 twice as many
 _FLATTER = 0.25  # components are scaled by their variance to the power of minus this
 _ROTATIONS = 24
 _GRID = float(2**24)  # whole numbers up to this have exact sums of products
-_AT_ONCE = 24  # boxes, so that what they share stays in the processor's cache
+_AT_ONCE, _OTHERS_AT_ONCE = 24, 128  # boxes, so that what they share stays in the cache
 
 
 def transform(boxes: npt.NDArray[np.float32]) -> Coefficients:
@@ -202,26 +202,43 @@ def similarities(ones: Descriptions, others: Descriptions) -> npt.NDArray[np.flo
     Shape (ones, others), 1 at most; the mean over the scales.
     """
     found = np.zeros((len(ones), len(others)))
-    turns = _turns()
+    room = np.empty((2 * 2 * _ORDERS + _ROTATIONS) * _AT_ONCE * _OTHERS_AT_ONCE)
     for one, other in zip(ones.scales, others.scales, strict=True):
-        for start in range(0, len(ones), _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
-            count = len(one[0][part])
-            # The four real products of each order, of which both hands are made.
-            waves = np.empty((2, 2 * _ORDERS, count, len(others)))
-            for order, (a, b) in enumerate(zip(one, other, strict=True)):
-                weight = (1.0 if order == 0 else 2.0) / _GRID
-                real, imaginary = a[part].real * weight, a[part].imag * weight
-                cc, ss = real @ b.real.T, imaginary @ b.imag.T
-                sc, cs = imaginary @ b.real.T, real @ b.imag.T
-                waves[0, order], waves[1, order] = cc + ss, cc - ss
-                waves[0, _ORDERS + order], waves[1, _ORDERS + order] = sc - cs, sc + cs
-            np.rint(waves, out=waves)
-            best = np.full((count * len(others)), -np.inf)
-            for hand in waves.reshape(2, 2 * _ORDERS, -1):
-                np.maximum(best, (turns @ hand).max(axis=0), out=best)
-            found[part] += best.reshape(count, -1) / (_GRID * _GRID * len(ones.scales))
+        weights = [(1.0 if order == 0 else 2.0) / _GRID for order in range(_ORDERS)]
+        mine = [(a.real * weight, a.imag * weight) for a, weight in zip(one, weights, strict=True)]
+        for start in range(0, len(others), _OTHERS_AT_ONCE):
+            columns = slice(start, start + _OTHERS_AT_ONCE)
+            theirs = [part[columns].T for part in other]
+            pairs = [(part.real.copy(), part.imag.copy()) for part in theirs]
+            for first in range(0, len(ones), _AT_ONCE):
+                rows = slice(first, first + _AT_ONCE)
+                own = [(real[rows], imaginary[rows]) for real, imaginary in mine]
+                found[rows, columns] += _at_best_turn(own, pairs, room) / len(ones.scales)
     return found.astype(np.float32)
+
+
+def _at_best_turn(
+    ones: Sequence[tuple[Floats, Floats]], others: Sequence[tuple[Floats, Floats]], room: Floats
+) -> Floats:
+    """Give the largest correlation of few boxes with few others, from each order's two parts."""
+    count, number = len(ones[0][0]), others[0][0].shape[1]
+    size = count * number
+    waves = room[: 4 * _ORDERS * size].reshape(2, 2 * _ORDERS, count, number)
+    turned = room[4 * _ORDERS * size :][: _ROTATIONS * size].reshape(_ROTATIONS, size)
+    # The four real products of each order, of which both hands are made.
+    for order, (one, other) in enumerate(zip(ones, others, strict=True)):
+        cc, ss = one[0] @ other[0], one[1] @ other[1]
+        sc, cs = one[1] @ other[0], one[0] @ other[1]
+        np.add(cc, ss, out=waves[0, order])
+        np.subtract(cc, ss, out=waves[1, order])
+        np.subtract(sc, cs, out=waves[0, _ORDERS + order])
+        np.add(sc, cs, out=waves[1, _ORDERS + order])
+    np.rint(waves, out=waves)
+    best = np.full(size, -np.inf)
+    for hand in waves.reshape(2, 2 * _ORDERS, -1):
+        np.matmul(_turns(), hand, out=turned)
+        np.maximum(best, turned.max(axis=0), out=best)
+    return best.reshape(count, number) / (_GRID * _GRID)
 
 
 @functools.cache
