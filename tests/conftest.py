@@ -10,11 +10,16 @@ from typing import Any
 
 import pytest
 from command_line import TOUR, Done, Run, run_in_process, run_process, run_script
+from hypothesis import HealthCheck, settings
 
 # As the command line does, before a test imports numpy: the matrices are small, and threads that
 # wait for each other would waste processor time.
 for _library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+# How long it takes to draw examples says something of the machine, not of the code.
+settings.register_profile("slabkit", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("slabkit")
 
 ROOT = Path(__file__).resolve().parent.parent
 
