@@ -185,7 +185,7 @@ def radius_px_of(side: int) -> Floats:
 
 _NOISE_IMAGES = 240
 _ANGLES = 48
-_DISCS = (0.08, 0.345, 0.02)  # radii tried, of the box
+_DISCS = (0.08, 0.425, 0.02)  # radii tried, of the box
 _SHELL, _HOLLOW = 0.2, 0.6  # shells: from this radius on; how far they are hollow
 # The logarithm of the odds that a member is a particle.
 _ODDS, _OF_CONTRAST, _OF_LINE, _OF_SUPPORT = 0.55, 2.31, 2.92, 2.10
@@ -273,6 +273,8 @@ def _contrast_and_line(images: Singles) -> tuple[Floats, Floats]:
     best = np.full(len(images), -np.inf)
     for disc in np.arange(*_DISCS) * side:
         around = (radius > 1.1 * disc) & (radius <= max(1.5 * disc, 1.1 * disc + 2.5))
+        if not around.any():  # in a box of few pixels
+            continue
         profile = np.einsum("nra,r->na", polar[:, around], area[around] / area[around].sum())
         sectors = sum(np.roll(profile, turn, axis=1) for turn in range(-4, 4)) / 8
         both = np.minimum(sectors[:, : _ANGLES // 2], sectors[:, _ANGLES // 2 :]).max(axis=1)

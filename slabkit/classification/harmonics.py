@@ -176,6 +176,15 @@ class Shifts:
             total = total + times(self._samples(moved), np.conj(phase))
         return self._coefficients(total)
 
+    def back(self, coefficients: Coefficients, number: npt.NDArray[np.intp]) -> Coefficients:
+        """Shift each image (n, coefficients) back by the shift of its number (n,)."""
+        moved = np.empty_like(coefficients)
+        for one in np.unique(number):
+            own = np.flatnonzero(number == one)
+            samples = self._samples(coefficients[own])
+            moved[own] = self._coefficients(times(samples, np.conj(self._phase[one])))
+        return moved
+
 
 def shift_grid(reach_px: float, step_px: float) -> tuple[Floats, Floats]:
     """Give the shifts (y, x) of a square grid within a circle, the smallest, which is 0, first."""

@@ -3,6 +3,10 @@
 The model is that of Sigworth 1998 (J. Struct. Biol. 122:328) for several references (Scheres et
 al. 2005, J. Mol. Biol. 348:139): each image is one of K references, rotated and shifted, plus
 noise. Classes, rotations and shifts are not decided but weighed by their probability.
+
+A quarter of the classes come from dividing others, as in the growing of codebooks (Linde, Buzo and
+Gray 1980, IEEE Trans. Commun. 28:84): from a random start few images of one kind end in a class
+with others that look a little like them, and stay there.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import Backend
-from slabkit.arrays.exact import exp, log, squared_size, times
+from slabkit.arrays.exact import eigenvectors, exp, log, product, squared_size, times
 from slabkit.classification.expectation import Comparison, Expectation, References
 from slabkit.classification.harmonics import (
     CircularHarmonics,
@@ -27,6 +31,10 @@ from slabkit.classification.harmonics import (
 _COARSE_SHARE = 0.5  # of the iterations
 _COARSE_RINGS = 0.6
 _SETTLED = 3  # iterations at the end in which classes are left alone
+_SPARE = 4  # one of so many classes comes from dividing others
+_MANY, _SPARE_IMAGES = 8, 8  # classes, and images a class, from which on classes are divided
+_DIVIDED = (0.0, 0.12, 0.24)  # of the iterations, after the coarse ones: when
+_FEWEST, _LOOKED_AT = 3, 100  # images of a part; and of a class, by which it is divided
 PRIOR_IMAGES = 1.0  # of zeros, which shrink averages of few images
 _SHARPNESS = 1.0
 
@@ -69,8 +77,9 @@ def fit_mixture(
     number, from 1, and the log-likelihood of an image.
     """
     generator = np.random.default_rng(seed)
-    mixture = _start(images, classes, sampling, generator)
     coarse_iterations = int(_COARSE_SHARE * iterations)
+    more = _divisions(len(images), classes, iterations, coarse_iterations)
+    mixture = _start(images, classes - sum(more.values()), sampling, generator)
     coarse_rings = max(3, round(_COARSE_RINGS * basis.rings))
     coarse = CircularHarmonics(basis.box_px, basis.radius_px, min(coarse_rings, basis.rings))
     columns = np.flatnonzero(basis.ring < coarse.rings)
@@ -96,16 +105,32 @@ def fit_mixture(
         stage, chosen = (first, columns) if iteration < coarse_iterations else (last, None)
         found = _expect(stage, images, mixture, chosen)
         means = _maximise(stage, found, mixture, len(images))
-        if iteration < iterations - _SETTLED:
+        if iteration in more:
+            means = _divide(means, found, stage, images, mixture, chosen, more[iteration])
+        elif iteration < iterations - _SETTLED:
             _reseed(means, found, stage, images, mixture, chosen, generator)
         if chosen is None:
             mixture.references = means
         else:
             # What the coarse basis does not have starts from nothing.
-            mixture.references = np.zeros((classes, len(basis.order)), dtype=np.complex64)
+            mixture.references = np.zeros((len(means), len(basis.order)), np.complex64)
             mixture.references[:, chosen] = means
         progress(iteration + 1, mixture.log_likelihood[-1])
     return mixture, last, _expect(last, images, mixture, None)
+
+
+def _divisions(images: int, classes: int, iterations: int, coarse: int) -> dict[int, int]:
+    """Say after which iterations how many classes are divided."""
+    divides = classes >= _MANY and images >= _SPARE_IMAGES * classes
+    spare = classes // _SPARE if divides else 0
+    last = max(iterations - _SETTLED - 1, 0)
+    found: dict[int, int] = {}
+    for number, part in enumerate(_DIVIDED):
+        count = spare * (number + 1) // len(_DIVIDED) - spare * number // len(_DIVIDED)
+        iteration = min(coarse + round(part * iterations), last)
+        if count:
+            found[iteration] = found.get(iteration, 0) + count
+    return found
 
 
 def _comparison_on(backend: Backend) -> type[Comparison]:
@@ -193,17 +218,64 @@ def _reseed(
         if members[largest] < 2 * fewest or not len(own):
             return
         image = int(own[generator.integers(len(own))])
-        values = np.asarray(images[image] if columns is None else images[image][columns])
-        posed = _posed(values, stage, found.best_rotation[image], found.best_shift[image])
+        posed = _posed(np.array([image]), found, stage, images, columns)[0]
         means[empty] = 0.5 * (means[largest] + posed)
         members[empty] = members[largest] = members[largest] / 2
         mixture.share[empty] = mixture.share[largest] = mixture.share[largest] / 2
 
 
-def _posed(values: Coefficients, stage: Comparison, rotation: int, shift: int) -> Coefficients:
-    angle = 2 * np.pi * rotation / stage.rotations
-    turned = times(values, np.exp(1j * angle * stage.basis.order))
-    sums = np.zeros((1, len(stage.shifts), len(values)), dtype=np.complex64)
-    sums[0, shift] = turned
-    posed: Coefficients = stage.shifts.gather(sums)[0]
-    return posed
+def _divide(
+    means: Coefficients,
+    found: Expectation,
+    stage: Comparison,
+    images: Coefficients,
+    mixture: Mixture,
+    columns: npt.NDArray[np.intp] | None,
+    count: int,
+) -> Coefficients:
+    """Divide classes whose members differ in one way more than in any other; adds references."""
+    divided = []
+    for number in range(len(means)):
+        own = np.flatnonzero(found.best_class == number)[:_LOOKED_AT]
+        if len(own) < 2 * _FEWEST:
+            continue
+        posed = _posed(own, found, stage, images, columns)
+        gap, second = two_kinds(posed * np.sqrt(stage.basis.weight))
+        if min(second.sum(), (~second).sum()) >= _FEWEST:
+            divided.append((gap, number, posed, second))
+    divided.sort(key=lambda one: -one[0])
+    added = np.zeros((count, means.shape[1]), dtype=np.complex64)  # what is left empty is reseeded
+    share = np.full(count, 1 / (len(images) + len(means)))
+    for place, (_, number, posed, second) in enumerate(divided[:count]):
+        added[place] = posed[second].sum(0) / (second.sum() + PRIOR_IMAGES)
+        means[number] = posed[~second].sum(0) / ((~second).sum() + PRIOR_IMAGES)
+        share[place] = mixture.share[number] * second.mean()
+        mixture.share[number] -= share[place]
+    mixture.share = np.append(mixture.share, share)
+    return np.concatenate([means, added])
+
+
+def two_kinds(values: Coefficients) -> tuple[float, npt.NDArray[np.bool_]]:
+    """Part rows along the direction in which they vary most.
+
+    Gives by how much that variance (a sum over rows) exceeds the next direction's, and who is on
+    the one side.
+    """
+    parts = np.concatenate([values.real, values.imag], axis=1).astype(np.float64)
+    parts -= parts.mean(axis=0)
+    power, vectors = eigenvectors(product(parts, parts.T))
+    return float(power[-1] - power[-2]), vectors[:, -1] > 0
+
+
+def _posed(
+    numbers: npt.NDArray[np.intp],
+    found: Expectation,
+    stage: Comparison,
+    images: Coefficients,
+    columns: npt.NDArray[np.intp] | None,
+) -> Coefficients:
+    """Turn and shift images back, as they fit their best references."""
+    values = images[numbers] if columns is None else images[numbers][:, columns]
+    angle = 2 * np.pi * found.best_rotation[numbers] / stage.rotations
+    turned = times(values, np.exp(1j * angle[:, None] * stage.basis.order))
+    return stage.shifts.back(turned.astype(np.complex64), found.best_shift[numbers])
