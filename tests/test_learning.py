@@ -29,7 +29,7 @@ from slabkit.learning.judging import (
 )
 from slabkit.learning.packing import pack_model, unpack_model
 from slabkit.learning.regression import fit_regression, logits_of, softmax
-from slabkit.learning.scaling import relative_scores
+from slabkit.learning.scaling import relative_scores, scores_alone, weighed
 from slabkit.learning.suggesting import choose_by_probability, label_gains
 from slabkit.scoring import match_picks, score_picks
 from slabkit.tables import ROTATION, recorded_labels
@@ -157,6 +157,8 @@ def test_scores_are_relative_to_their_tomogram():
     assert np.delete(both, [*clean, *noisy]).max() < 0.7
     few, _ = relative_scores(logits[6:9], owner[6:9], usual)  # no particle among them
     assert few.max() < 0.5
+    told = weighed(logits, both, np.zeros((180, 0)))
+    np.testing.assert_allclose(logits_of(told, scores_alone(2)), logits, atol=1e-9)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ NONE = "none"
 
 _BINS, _RESAMPLED, _Z = 10, 200, 1.959963984540054
 _PENALTY = 1.0  # on calibration parameters, in labels
+_CLEARLY = 0.9  # of their log loss is much better than others
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,13 @@ def calibrated(logits: Floats, calibration: Floats) -> Floats:
     for row in calibration:
         found += row[0] * softmax(logits * row[1] + row[2:])
     return np.asarray(found / calibration[:, 0].sum())
+
+
+def clearly_better(ones: Floats, others: Floats, codes: Codes) -> bool:
+    """Tell whether the log loss of probabilities is much lower than that of others."""
+    rows = np.arange(len(codes))
+    loss, other = (-float(log(np.maximum(p[rows, codes], 1e-300)).sum()) for p in (ones, others))
+    return loss < _CLEARLY * other
 
 
 def best_thresholds(probability: Floats, beta: float) -> Floats:

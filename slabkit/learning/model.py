@@ -19,6 +19,7 @@ from slabkit.learning.judging import (
     Expectation,
     best_thresholds,
     calibrated,
+    clearly_better,
     fit_calibration,
     judge,
     named,
@@ -27,7 +28,7 @@ from slabkit.learning.network import Network
 from slabkit.learning.opinions import mixed, opinions, train_folds, training_backend
 from slabkit.learning.regression import Codes, Floats, fit_regression, logits_of
 from slabkit.learning.rotated_maps import RotatedMap
-from slabkit.learning.scaling import relative_scores, weighed
+from slabkit.learning.scaling import relative_scores, scores_alone, weighed
 
 KeptMap = tuple[npt.NDArray[np.float32], float]
 Block = tuple[npt.NDArray[np.float32], list[str]]
@@ -219,6 +220,12 @@ def learn_species(
         return _judged(weighed(logits, scaled, values), codes, len(classes), groups, owner)
 
     second, calibration, probability = judged(np.zeros((count, 0)))
+    if further is None:
+        plain = fit_calibration(logits, codes, owner)
+        unweighed = calibrated(logits, plain)
+        # Labels of few tomograms, unlike each other, teach how scores are to be weighed badly.
+        if clearly_better(unweighed, probability, codes):
+            second, calibration, probability = scores_alone(len(classes)), plain, unweighed
     columns: list[str] = []
     first = None
     if further is not None:
