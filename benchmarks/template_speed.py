@@ -31,7 +31,7 @@ SMALL_OPTIONS = {"default": (60.0, 30.0), "coarse": (90.0, 45.0)}
 SAMPLED_WAYS = ("all pixels", "fftconvolve")
 COMPARED = "150 Å"  # the slabs on which the plain ways search
 SEARCHED = 2  # slabs
-GOAL = 10.0
+GOAL = 5.0
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
 
 
