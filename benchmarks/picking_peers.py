@@ -42,10 +42,10 @@ p = json.load(open(sys.argv[1]))
 images, found, seconds = np.load(p["images"]), {}, 0.0
 low, high = p["sigma"]
 for name in images.files:
-    start = time.perf_counter()
+    start = time.process_time()
     blobs = blob_log(images[name], min_sigma=low, max_sigma=high, num_sigma=p["scales"],
                      log_scale=True, threshold=p["threshold"])
-    seconds += time.perf_counter() - start
+    seconds += time.process_time() - start
     rows = []
     for sigma in np.unique(blobs[:, 2]):
         own = blobs[blobs[:, 2] == sigma]
@@ -160,12 +160,13 @@ def relion_hits(slab_file: Path, folder: Path) -> tuple[list[Path], Measurement]
         sum(cost.seconds for cost in costs),
         max(cost.anonymous_mb for cost in costs),
         max(cost.resident_mb for cost in costs),
+        sum(cost.processor_seconds for cost in costs),
     )
     return sorted(folder.rglob("*_log.star")), total
 
 
 def skimage_hits(python: Path, slab_file: Path, out: Path) -> Measurement:
-    """Pick by scikit-image's blob_log into 2D picks; seconds are those of its calls alone."""
+    """Pick by scikit-image's blob_log into 2D picks; its time is that of the calls alone."""
     slabs = read_slabs(slab_file)
     images: dict[str, npt.NDArray[np.float32]] = {}
     for name in dict.fromkeys(slabs["rlnTomoName"]):
@@ -185,7 +186,8 @@ def skimage_hits(python: Path, slab_file: Path, out: Path) -> Measurement:
         x, y, s, score = np.array(rows, dtype=float).reshape(-1, 4).T
         tables.append(hit_table(names[key], x, y, s * DISC * voxel_size, score))
     write_picks2d(out, pd.concat(tables, ignore_index=True))
-    return Measurement(result["seconds"], cost.anonymous_mb, cost.resident_mb)
+    seconds = result["seconds"]
+    return Measurement(seconds, cost.anonymous_mb, cost.resident_mb, seconds)
 
 
 def slabpick_depths(

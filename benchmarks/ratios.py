@@ -106,7 +106,9 @@ def _pickers(picking: Values) -> Iterator[Ratio]:
                 if not {peer, "slabkit blob"} <= pickers.keys() or "pick" not in pickers[peer]:
                     continue
                 found = True
-                times = [pickers[one]["pick"]["seconds"] for one in (peer, "slabkit blob")]
+                times = [
+                    pickers[one]["pick"]["processor_seconds"] for one in (peer, "slabkit blob")
+                ]
                 yield Ratio(f"pick blob, {name}, {step}", peer, times[0] / times[1], goal)
         if not found:
             yield Ratio("pick blob", peer, None, goal)

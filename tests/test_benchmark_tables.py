@@ -33,7 +33,8 @@ def results(folder: Path, **values: object) -> Path:
 def test_ratios_have_goals_and_say_what_is_missing(tmp_path):
     template = {"150 Å": {"ours": 2.0, "plain": 9.0}}
     picker = {
-        name: {"pick": {"seconds": s}} for name, s in (("slabkit blob", 2), ("RELION LoG", 9))
+        name: {"pick": {"processor_seconds": s}}
+        for name, s in (("slabkit blob", 2), ("RELION LoG", 9))
     }
     folder = results(
         tmp_path / "results",
