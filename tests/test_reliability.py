@@ -20,6 +20,7 @@ from killed_runs import check_deaths, contents, deaths, prepare, states_of_death
 from volume_files import random_volume, write_ome_zarr
 
 from slabkit.classification import images
+from slabkit.cli import commands
 from slabkit.errors import FormatError, InputError, TryAgainError
 from slabkit.execution import records
 from slabkit.execution.frame import Frame
@@ -140,6 +141,24 @@ def test_a_signal_cleans_up_and_says_so(tmp_path, number, code, said):
     left = os.listdir(tmp_path / "out") if (tmp_path / "out").exists() else []
     assert not [name for name in left if name.startswith(".")]
     assert "truth.star" not in left
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_where_python_drops_errors_is_not_lost(monkeypatch, capsys, number, code):
+    class Dropper:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+            time.sleep(0)
+
+    def work():
+        Dropper()
+        time.sleep(3)
+        raise AssertionError("the signal was lost")
+
+    monkeypatch.setattr(signal, "default_int_handler", signal.getsignal(signal.SIGINT))
+    monkeypatch.setattr(commands, "_command", lambda: work)
+    assert commands.run() == code
+    assert "unfinished files were removed" in capsys.readouterr().err
 
 
 # Names become file names (G2)

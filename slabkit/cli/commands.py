@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -244,6 +244,31 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise _Interrupted
 
 
+@contextlib.contextmanager
+def _signals_come_again() -> Iterator[None]:
+    """Send a signal again that came where Python drops errors, as while it loads modules."""
+    before = sys.unraisablehook
+
+    def hook(dropped: sys.UnraisableHookArgs) -> None:
+        if not issubclass(dropped.exc_type, _Terminated | _Interrupted):
+            before(dropped)
+            return
+        number = signal.SIGINT
+        if issubclass(dropped.exc_type, _Terminated):
+            number = signal.SIGTERM
+            signal.signal(number, _terminate)
+        # Not at once: here it would be dropped too.
+        again = threading.Timer(0.02, signal.pthread_kill, (threading.get_ident(), number))
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 def run() -> int:
     """Run what `sys.argv` says and give the exit code."""
     # One thread in linear algebra: --jobs is where work runs side by side, and the matrices are
@@ -265,7 +290,8 @@ def run() -> int:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
             before[signal.SIGINT] = signal.signal(signal.SIGINT, _interrupt)
         try:
-            return _run()
+            with _signals_come_again():
+                return _run()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
