@@ -43,7 +43,7 @@ _NOTHING = 1e-6  # of the softened variance
 # Places whose templates are compared at a time, and values (pixels under the mask, or products with
 # templates) that are worked on at a time; they fit in a processor's cache
 _PLACES, _PATCHES = 1024, 2**18
-_MOST = 0.75  # of places: so many are not worth being put apart from the others
+_MOST = 0.75  # of places: where more stay, copying those costs more than keeping all
 _ROUNDING = 1e-5  # of a coefficient, where an image is as strong as it is on the whole
 # How long things take: to transform back, a pixel and dimension; to fetch what is under the mask,
 # a place and pixel; to multiply that, a place, pixel and dimension

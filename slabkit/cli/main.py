@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 _WHEN_USED = ("numpy.f2py", "numpy.testing")
 _OBJECTS = 200_000  # more than what a command imports is made of
 
-# What is left at the end goes with the process; to look for rings in it takes a tenth of a second.
+# What is left at the end goes with the process; searching it for reference cycles takes 0.1 s.
 atexit.register(gc.freeze)
 
 
 def main() -> None:
     """Run the command line; every foreseen error ends in one sentence and a code of the README."""
     _open_standard_streams()
-    # Modules make many objects and no garbage: looking for it takes a tenth of a second too.
+    # Importing makes many objects and no garbage; collecting in the meantime takes 0.1 s, too.
     gc.set_threshold(_OBJECTS, 10, 10)
     if _WhenUsed not in sys.meta_path:
         sys.meta_path.insert(0, _WhenUsed)
@@ -37,9 +37,9 @@ def main() -> None:
 
 
 class _WhenUsed:
-    """Finds some modules such that they are loaded when they are first used.
+    """Finds some modules so that they are loaded when they are first used.
 
-    SciPy imports all names of NumPy, and so the compiler of Fortran and the tools for tests.
+    SciPy imports all names of NumPy, f2py and testing among them, which no command uses.
     """
 
     @staticmethod

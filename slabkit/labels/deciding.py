@@ -143,10 +143,11 @@ def candidate_probability(
     kind: Literal["blob", "template"] = "blob",
     z_confidence: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Give the same for all of a list, also where no quality is known (NaN).
+    """Give the probability that each of a list is a particle, also where quality is NaN: unknown.
 
-    Of the blobs that `label --auto` does not accept, fewer are particles than a line of log odds
-    says; and particles stand out in z, too (``z_confidence``, NaN where there is none).
+    `particle_probability` is for what `label --auto` decides. Of the blobs that it does not accept,
+    fewer are particles than a line of log odds says; and particles stand out in z, too
+    (``z_confidence``, NaN where there is none).
     """
     if score is None:
         return particle_probability(quality, None)

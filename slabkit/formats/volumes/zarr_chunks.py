@@ -70,7 +70,7 @@ class PlainChunks:
             data = data[:encoded]
             size = size if len(data) == encoded else 0
         if size != count * self.dtype.itemsize:
-            raise ValueError(f"it has not the size of {count} voxels: cut short or damaged")
+            raise ValueError(f"its size is not that of {count} voxels: it is cut short or damaged")
         if self.codec != "blosc":
             decoded = np.frombuffer(data, self.dtype).reshape(self.chunks)
             return decoded if self.codec else decoded.copy()
