@@ -185,9 +185,10 @@ def write_page(lines: Sequence[str], card: Sequence[str] = ()) -> None:
 
 
 def report(name: str, lines: Sequence[str], values: dict[str, object]) -> None:
-    """Print a result and keep it in benchmarks/results/<name>.json."""
+    """Print a result and keep it, with its commit, in benchmarks/results/<name>.json."""
     print(f"== {name} ({platform.processor() or platform.machine()}, {os.cpu_count()} cores)")
     for line in lines:
         print(f"   {line}")
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(values, indent=1) + "\n")
+    kept = {"commit": commit(), "arguments": sys.argv[1:], **values}
+    (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")

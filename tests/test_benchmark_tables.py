@@ -75,3 +75,7 @@ def test_what_became_slower_by_more_than_the_noise_is_named(tmp_path):
     assert "goal lost: slab, 4 tomograms" in text
     run("compare.py", old, old)
     run("compare.py", old, results(tmp_path / "none"), code=2)
+
+
+def test_a_benchmark_that_there_is_not_is_refused(tmp_path):
+    run("run.py", "slabs", code=2)
