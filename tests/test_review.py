@@ -254,12 +254,14 @@ def test_a_lease_ends_some_time_after_the_last_decision():
     assert ben_gets(600 + LEASE + 1) == [1, 2, 3, 4, 5]
 
 
-def test_the_probability_of_a_few_picks_does_not_tell_what_others_said():
+@pytest.mark.parametrize("quality", [{}, {"1": 0.7, "2": 0.4}])
+def test_the_probability_of_a_few_picks_does_not_tell_what_others_said(quality):
     ids = [f"t1-{number}" for number in range(40)]
     classes = np.array([1] * 39 + [2], dtype=np.uint16)  # the last is alone in its class
     columns = {"tomogram": np.zeros(40, np.uint32), "class": classes}
     columns["score"] = np.full(40, np.nan, np.float32)
     unused = {"layout": None, "pixel_size": 1.0, "box": 1.0, "depth": 1.0, "set_id": ""}
+    unused["class_quality"] = quality
     listing = Listing(np.array(ids, object), columns, ["t1"], ["", "1", "2"], **unused)
     found = []
     for decision in ("accepted", "rejected"):

@@ -27,6 +27,8 @@ from slabkit.formats.tables.native import (
 from slabkit.formats.volumes.mrc import read_image, write_mrc
 from slabkit.labels import candidate_probability, particle_probability
 from slabkit.minislabs.galleries import gallery_set_id, geometry_table, minislab_table
+from slabkit.review.listing import join_picks, read_listing
+from slabkit.review.ordering import suggested_order
 from slabkit.tables import LABELS, PICKS, TOMOGRAMS, empty_table, make_table
 
 
@@ -374,6 +376,13 @@ def test_command_with_class_quality_and_scores(slabkit, project):
     accepted = decided.index[decided["slabkitDecision"] == YES]
     assert set(accepted) >= {"p0", "p1"}
     assert not set(accepted) & {"p6", "p7", "p8", "p9"}
+    # The review page has the same order.
+    listing = read_listing(str(project / "m.star"), str(project / "classified.star"))
+    join_picks(listing, str(project / "blobs.star"))
+    order, shown, _ = suggested_order(listing, empty_table(LABELS), 4.0)
+    suggested, _ = read_minislabs(project / "next.star")
+    assert listing.ids[order[:3]].tolist() == suggested["slabkitPickId"].tolist()
+    np.testing.assert_allclose(shown, expected, atol=1e-6)
     # Without the list its quality alone tells, and without qualities the list; qualities of other
     # classes are not used, as is said.
     slabkit(*ask[:4], "-o", "by_class.star", "--decide", "by_class_all.star", "--beta", "1")

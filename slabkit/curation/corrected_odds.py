@@ -23,6 +23,7 @@ _SHIFT, _SLOPE, _CLASS = 1.0, 0.5, 0.7  # standard deviations before any label
 _SCALE = 2.0  # of log odds, to which the slope applies
 _EDGE = 1e-4
 _STEPS, _ENOUGH = 40, 1e-9
+_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -89,22 +90,26 @@ class CorrectedOdds:
         """
         rows = np.flatnonzero(open_).astype(np.int64)
         known = self.known.copy()
-        gain = self._stake(known, rows, threshold)
-        fresh = np.ones(len(rows), dtype=bool)
+        # The largest is looked for among blocks' largest: of a million picks much is asked for.
+        gain = np.full((-(-len(rows) // _BLOCK), _BLOCK), -np.inf)
+        gain.reshape(-1)[: len(rows)] = self._stake(known, rows, threshold)
+        most = gain.max(axis=1)
+        seen = np.zeros(gain.shape, dtype=np.int64)  # how many were chosen when it was worth that
         chosen: list[int] = []
         gains: list[float] = []
         while len(chosen) < min(count, len(rows)):
-            best = int(gain.argmax())
-            row = rows[best : best + 1]
-            if not fresh[best]:  # worth less since others were chosen, or the most even so
-                gain[best], fresh[best] = self._stake(known, row, threshold)[0], True
-                continue
-            chosen.append(int(row[0]))
-            gains.append(float(gain[best]))
-            share = self._probability(known, row)
-            known.add(row, share * (1 - share))
-            gain[best] = -np.inf
-            fresh[:] = False
+            block = int(most.argmax())
+            best = block, int(gain[block].argmax())
+            row = rows[block * _BLOCK + best[1]][np.newaxis]
+            if seen[best] < len(chosen):  # worth less since others were chosen, or the most even so
+                gain[best], seen[best] = self._stake(known, row, threshold)[0], len(chosen)
+            else:
+                chosen.append(int(row[0]))
+                gains.append(float(gain[best]))
+                share = self._probability(known, row)
+                known.add(row, share * (1 - share))
+                gain[best] = -np.inf
+            most[block] = gain[block].max()
         return np.array(chosen, dtype=np.int64), np.array(gains, dtype=np.float64)
 
     def _stake(self, known: _Knowledge, rows: Indices, threshold: float) -> Floats:

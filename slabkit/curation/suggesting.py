@@ -288,6 +288,21 @@ class Posterior:
         return np.where(self.verdict < 0, mean, self.verdict)
 
 
+def inferred_probability(candidates: pd.DataFrame, labels: pd.DataFrame) -> tuple[Floats, Indices]:
+    """Infer the probability of each pick as if it had no label itself.
+
+    Gives the group too, numbers from 0, that it shares most of it with: its class or cell.
+    """
+    if "slabkitProbability" in candidates.columns and len(candidates):
+        odds, by_id, _ = _corrected(candidates, labels)
+        probability, group = np.empty(len(candidates)), np.empty(len(candidates), dtype=np.int64)
+        probability[by_id], group[by_id] = odds.probability, odds.known.classes
+        return probability, group
+    posterior = label_posterior(candidates, labels)
+    share = posterior.accepted / (posterior.accepted + posterior.rejected)
+    return share[posterior.cell], posterior.cell
+
+
 def label_posterior(candidates: pd.DataFrame, labels: pd.DataFrame) -> Posterior:
     """Infer how likely picks are to be accepted from their classes (empty for none) and scores."""
     require_unique(candidates, "slabkitPickId", "candidates")

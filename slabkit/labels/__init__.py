@@ -5,6 +5,7 @@ from slabkit.labels.deciding import (
     decide_by_quality,
     parse_classes,
     particle_probability,
+    score_family,
 )
 from slabkit.labels.joining import Join, join_results
 from slabkit.labels.labelling import LabelReport, label_minislabs
@@ -18,4 +19,5 @@ __all__ = [
     "label_minislabs",
     "parse_classes",
     "particle_probability",
+    "score_family",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -135,6 +135,17 @@ def particle_probability(
     if score is None:
         return np.clip(quality, _FAINT, 1 - _FAINT)
     return np.asarray(1 / (1 + exp(-_log_odds(quality, score, kind))), dtype=np.float64)
+
+
+ScoreFamily = Literal["blob", "template"]
+
+
+def score_family(kinds: Iterable[str]) -> ScoreFamily | None:
+    """Give the family that all kinds of scores of a list are of, None if of several."""
+    families = {kind.partition("-")[0] for kind in kinds}
+    if families == {"blob"}:
+        return "blob"
+    return "template" if families == {"template"} else None
 
 
 def candidate_probability(

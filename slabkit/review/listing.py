@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError
+from slabkit.errors import InputError, warn
 from slabkit.units import protein_sign
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from slabkit.arrays.tiling import GalleryLayout
     from slabkit.formats.tables.native import PickList
     from slabkit.formats.volumes.mrc import ImageStack
+    from slabkit.labels.deciding import ScoreFamily
     from slabkit.tomogram import TomogramRef
 
 _SPAN = 5.0  # standard deviations from the mean that 0 and 255 stand for
@@ -50,6 +51,8 @@ class Listing:
     class_quality: Mapping[str, float] = field(default_factory=dict)
     class_species: Mapping[str, str] = field(default_factory=dict)  # of named classes
     scored: str = ""  # the kind of the scores
+    score_family: ScoreFamily | None = None
+    z_confidence: npt.NDArray[np.float64] | None = None
     galleries: list[str] = field(default_factory=list)
     # Gallery, row and column of each tile
     _place: npt.NDArray[np.int32] = field(repr=False, default_factory=lambda: _NOWHERE)
@@ -167,6 +170,9 @@ def read_listing(minislabs: str, classified: str | None) -> Listing:
     if classified is not None:
         class_codes, classes = _classes(table, layout, classified)
         averages, quality, named = _averages(classified)
+        if quality and set(classes) - {"", "0"} - set(quality):
+            warn(f"{classified}: classes.star is of another classification; it is not used.")
+            averages, quality, named = None, {}, {}
     if table["slabkitPickId"].is_unique:
         chosen = np.arange(len(table))
     else:
@@ -264,6 +270,7 @@ def join_picks(listing: Listing, source: str) -> None:
 
     from slabkit.formats.tables.paths import with_paths_from_here
     from slabkit.formats.tomograms.listing import pick_tomograms
+    from slabkit.labels import score_family
     from slabkit.steps.shared.pick_lists import read_plainly
 
     picks = read_plainly(source, check_bounds=False)
@@ -282,6 +289,10 @@ def join_picks(listing: Listing, source: str) -> None:
     listing.picks, listing.pick_rows = picks, rows.astype(np.int64)
     score = picks.picks["slabkitScore"].to_numpy(dtype=np.float32)
     listing.columns["score"] = score[rows]
-    kinds: Sequence[str] = sorted(set(picks.picks["slabkitScoreKind"].unique()) - {""})
+    every = picks.picks["slabkitScoreKind"].unique()
+    if np.isfinite(listing.columns["score"]).any():
+        listing.score_family = score_family(every)
+        listing.z_confidence = picks.picks["slabkitZConfidence"].to_numpy(dtype=np.float64)[rows]
+    kinds: Sequence[str] = sorted(set(every) - {""})
     listing.scored = kinds[0] if len(kinds) == 1 else "several kinds" if kinds else ""
     listing.refs = pick_tomograms(picks, source)

@@ -32,7 +32,8 @@ def suggested_order(
     import pandas as pd
 
     from slabkit.curation import suggest_labels
-    from slabkit.curation.suggesting import label_posterior
+    from slabkit.curation.suggesting import inferred_probability
+    from slabkit.labels import candidate_probability
 
     columns: dict[str, Any] = {"slabkitPickId": listing.ids}
     names = np.array(listing.tomograms, dtype=object)
@@ -41,9 +42,16 @@ def suggested_order(
         columns["slabkitClass"] = np.array(listing.classes, dtype=object)[listing.columns["class"]]
     if np.isfinite(listing.columns["score"]).any():
         columns["slabkitScore"] = listing.columns["score"].astype(np.float64)
+    quality = np.array([listing.class_quality.get(one, np.nan) for one in listing.classes])
+    quality = quality[listing.columns["class"]]
+    if listing.score_family is not None or np.isfinite(quality).any():
+        score = columns["slabkitScore"] if listing.score_family else None
+        columns["slabkitProbability"] = candidate_probability(
+            quality, score, listing.score_family or "blob", listing.z_confidence
+        )
     candidates = pd.DataFrame(columns)
     try:
-        posterior = label_posterior(candidates, labels)
+        probability, group = inferred_probability(candidates, labels)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SlabkitWarning)
             result = suggest_labels(candidates, labels, count=FIRST, beta=beta)
@@ -53,13 +61,10 @@ def suggested_order(
     left = np.ones(len(listing), dtype=bool)
     left[first] = False
     # Of all picks, as if none were decided: nobody is to see in it what others say.
-    share = posterior.accepted / (posterior.accepted + posterior.rejected)
-    few = np.bincount(posterior.cell, minlength=len(share)) < _FEW
+    few = np.bincount(group)[group] < _FEW
     if few.any() and labels["slabkitAuthor"].nunique() > 1:  # it would tell what was said of them
-        own = labels["slabkitPickId"].isin(listing.ids[few[posterior.cell]])
-        without = label_posterior(candidates, labels[~own])
-        share[few] = (without.accepted / (without.accepted + without.rejected))[few]
-    probability = share[posterior.cell]
+        own = labels["slabkitPickId"].isin(listing.ids[few])
+        probability[few] = inferred_probability(candidates, labels[~own])[0][few]
     rest = least_sure_first(probability, result.expected_f_beta / (1 + beta**2), left)
     rest = rest[left[rest]]
     about = {

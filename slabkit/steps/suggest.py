@@ -279,6 +279,7 @@ def _scores(
     """Give each candidate its score and z confidence in a pick list, and the kind of all scores."""
     import numpy as np
 
+    from slabkit.labels import score_family
     from slabkit.steps.shared.pick_lists import read_plainly
 
     table = read_plainly(picks, check_bounds=False).picks
@@ -287,13 +288,8 @@ def _scores(
         raise InputError(f"{picks}: has none of the picks of the minislabs.")
     own = table.set_index("slabkitPickId")[["slabkitScore", "slabkitZConfidence"]].reindex(ids)
     score, depth = np.asarray(own, dtype=np.float64).T
-    kinds = set(table["slabkitScoreKind"])
-    kind: Literal["blob", "template"] | None = "template" if kinds == {"template"} else None
-    if kinds and all(one.startswith("blob-") for one in kinds):
-        kind = "blob"
-    if not np.isfinite(score).any():
-        kind = None
-    return score, depth, kind
+    kind = score_family(table["slabkitScoreKind"].unique())
+    return score, depth, kind if np.isfinite(score).any() else None
 
 
 def _beforehand(
