@@ -12,6 +12,7 @@ import pytest
 from volume_files import random_volume, write_mrc_file
 
 from slabkit.errors import InputError, SlabkitError
+from slabkit.formats.volumes import mrc
 from slabkit.formats.volumes.mrc import open_stack, read_image, write_mrc
 from slabkit.formats.volumes.opening import open_tomogram
 from slabkit.formats.volumes.statistics import RunningStatistics
@@ -128,6 +129,21 @@ def test_statistics_do_not_cancel(tmp_path: Path) -> None:
     assert field(path, 84, "f") == np.float32(image.mean(dtype="f8"))
 
 
+@pytest.mark.parametrize("dtype", ["f4", "i2", "u1", "f2"])
+def test_images_added_together_count_as_one_by_one(dtype: str) -> None:
+    images = np.random.default_rng(0).normal(90, 30, (45, 41, 37)).clip(0, 255).astype(dtype)
+    images[3] = images[3, 0, 0]
+    if np.dtype(dtype).kind == "f":
+        images[30, 2, 3], images[31] = np.inf, np.nan
+    one_by_one, together = RunningStatistics(), RunningStatistics()
+    for image in images:
+        one_by_one.add(image)
+    together.add_each(images[:20])
+    together.add_each(images[20:])
+    for name in ("count", "nonfinite", "least", "greatest", "mean", "deviation"):
+        assert getattr(together, name) == getattr(one_by_one, name)
+
+
 def test_nonfinite_values_are_left_out_of_the_statistics(tmp_path: Path) -> None:
     write_mrc(tmp_path / "a.mrc", np.array([[1, np.nan, 3, np.inf]], "f4"), 1.0, label="")
     assert field(tmp_path / "a.mrc", 76, "3f") == (1.0, 3.0, 2.0)
@@ -161,7 +177,8 @@ def test_a_stack_is_written_whole_or_not_at_all(
         if count == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(RunningStatistics, "add", add)
+    monkeypatch.setattr(mrc, "_WRITTEN_BYTES", 1)
+    monkeypatch.setattr(RunningStatistics, "add_each", add)
     with pytest.raises(KeyboardInterrupt):
         write_mrc(path, 2 * data, 7.3, label=LABEL, stack=True)
     assert path.read_bytes() == before

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from slabkit.errors import InputError
 
-_AT_ONCE = 64
+_AT_ONCE = 32
 
 
 def normalise_minislabs(
@@ -44,14 +44,16 @@ def normalise_minislabs(
     outside = np.flatnonzero(outside_circle(box, diameter_px))
     result = np.empty(images.shape, dtype=np.float32)
     for start in range(0, len(images), _AT_ONCE):
-        part = images[start : start + _AT_ONCE].astype(np.float64).reshape(-1, box * box)
+        given = images[start : start + _AT_ONCE].reshape(-1, box * box)
+        part = given.astype(np.float64)
         background = part.take(outside, axis=1)
         mean = background.mean(axis=1)
         background -= mean[:, np.newaxis]
         background *= background
         spread = np.sqrt(background.mean(axis=1))
         # Rounding leaves a little variation in an image that has none.
-        smallest = 1e-6 * np.maximum(part.max(axis=1), -part.min(axis=1))
+        least, greatest = (found.astype(np.float64) for found in (given.min(1), given.max(1)))
+        smallest = 1e-6 * np.maximum(greatest, -least)
         varied = spread > smallest
         if not varied.all():
             rest = part[~varied]

@@ -28,6 +28,8 @@ from slabkit.formats.volumes.statistics import RunningStatistics
 from slabkit.formats.volumes.voxel_size import shortest_decimal
 from slabkit.formats.volumes.voxels import FileVolume, FileVoxels, check_axis_order, in_axis_order
 
+_WRITTEN_BYTES = 1 << 18  # of images that are converted at once
+
 
 @dataclass(frozen=True)
 class ImageStack:
@@ -212,9 +214,11 @@ def write_mrc(
     statistics = RunningStatistics()
     with atomic_path(path, sync=False) as temporary, temporary.open("wb") as file:
         file.write(bytes(HEADER_BYTES))
-        for image in images:
-            stored = _converted(image, kind.newbyteorder("<"), str(path))
-            statistics.add(stored)
+        at_once = max(1, _WRITTEN_BYTES // images[0].nbytes)
+        for first in range(0, len(images), at_once):
+            part = images[first : first + at_once]
+            stored = _converted(part, kind.newbyteorder("<"), str(path))
+            statistics.add_each(stored)
             file.write(stored.data)
         file.seek(0)
         stated = (0.0, -1.0, -2.0, -1.0)  # the standard's way of saying "not determined"

@@ -39,24 +39,46 @@ class RunningStatistics:
                 if not finite.size:
                     continue
                 chunk, least, greatest = finite, float(finite.min()), float(finite.max())
-            self._add_chunk(chunk)
+            self._add_rows(chunk[np.newaxis])
             self.least = min(self.least, least)
             self.greatest = max(self.greatest, greatest)
 
-    def _add_chunk(self, values: npt.NDArray[Any]) -> None:
+    def add_each(self, images: npt.NDArray[Any]) -> None:
+        """Add images one by one, as `add` would; faster where they are small."""
+        rows = images.reshape(len(images), -1)
+        if not 0 < rows.shape[1] <= _CHUNK:
+            for image in images:
+                self.add(image)
+            return
+        many = _CHUNK // rows.shape[1]
+        for first in range(0, len(rows), many):
+            part = rows[first : first + many]
+            least, greatest = float(part.min()), float(part.max())
+            if not (math.isfinite(least) and math.isfinite(greatest)):
+                for row in part:
+                    self.add(row)
+                continue
+            self._add_rows(part)
+            self.least = min(self.least, least)
+            self.greatest = max(self.greatest, greatest)
+
+    def _add_rows(self, rows: npt.NDArray[Any]) -> None:
+        """Add rows of finite values, one after another."""
         # About a value of their own, sums of squares lose nothing to a large mean.
-        near = float(values[0])
-        deviations = self._room[: values.size]
-        np.subtract(values, near, out=deviations, dtype=np.float64)
-        offset = float(deviations.sum()) / values.size
+        near, size = rows[:, 0].tolist(), rows.shape[1]
+        deviations = self._room[: rows.size].reshape(rows.shape)
+        np.subtract(rows, rows[:, :1], out=deviations, dtype=np.float64)
+        sums = deviations.sum(axis=1).tolist()
         np.multiply(deviations, deviations, out=deviations)  # a dot product would wake BLAS threads
-        squares = float(deviations.sum()) - values.size * offset * offset
-        # Chan, Golub & LeVeque (1983): no difference of large sums
-        total = self.count + values.size
-        shift = near + offset - self.mean
-        self._squares += max(0.0, squares) + shift * shift * self.count * values.size / total
-        self.mean += shift * values.size / total
-        self.count = total
+        for value, total, squares in zip(near, sums, deviations.sum(axis=1).tolist(), strict=True):
+            offset = total / size
+            # Chan, Golub & LeVeque (1983): no difference of large sums
+            count = self.count + size
+            shift = float(value) + offset - self.mean
+            within = max(0.0, squares - size * offset * offset)
+            self._squares += within + shift * shift * self.count * size / count
+            self.mean += shift * size / count
+            self.count = count
 
     @property
     def deviation(self) -> float:
