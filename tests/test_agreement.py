@@ -33,6 +33,12 @@ def test_cohens_kappa_by_hand():
     assert found["slabkitVerdicts"].iloc[-1] == "kim=rejected,lee=accepted"
 
 
+def test_other_species_are_counted_aloud():
+    raters = [label_table((0, YES), (1, YES), slabkitSpecies=name) for name in ("a", "b")]
+    with pytest.warns(SlabkitWarning, match="2 picks are accepted as more than one species"):
+        assert not len(measure_agreement(raters).contradictions)
+
+
 def test_fleiss_kappa_of_the_published_kind():
     # Fourteen raters, ten items, five categories: 0.210 in every textbook.
     counts = [

@@ -136,6 +136,16 @@ def test_rounds_confidence_second_look_and_history(project, slabkit):
     assert [line[5:] for line in copied[-2:]] == [line[5:] for line in told.splitlines()[-2:]]
 
 
+def test_species_spelt_in_two_ways_are_warned_of(project, slabkit):
+    said = "pick_id,decision,species\np0,accepted,apo-ferritin\np1,accepted,Apo_ferritin\n"
+    (project / "said.csv").write_text(said)
+    warning = "'Apo_ferritin', 'apo-ferritin' count as different species; is one meant?"
+    done = slabkit("label", "said.csv", "--minislabs", "minislabs.star", "-o", "said.star")
+    assert f"said.csv: {warning}" in done.stderr.replace("\n", " ")
+    done = slabkit("curate", "picks.star", "said.star", "-o", "x.star")
+    assert f"x.star: {warning}" in done.stderr.replace("\n", " ")
+
+
 def test_agreement_and_contradictions(project, slabkit):
     rounds(slabkit, project)
     report = json.loads(slabkit("agree", "kim.star", "lee.star", "-o", "bad.star", "--json").stdout)

@@ -96,6 +96,23 @@ def test_the_deciding_label_is_carried():
     assert kept["slabkitScore"].tolist() == [1, 1.25, 1.5]  # the picker's own
 
 
+@pytest.mark.parametrize(
+    ("options", "species"),
+    [
+        ({}, "b"),
+        ({"policy": "any"}, "b"),
+        ({"policy": "majority"}, "a"),
+        ({"policy": "weighted", "weights": {"lee": 0.3, "kim": 0.1, "ann": 0.2}}, "b"),
+    ],
+)
+def test_the_species_is_the_latest_or_that_of_most_votes(options, species):
+    said = (("kim", "a"), ("ann", "a"), ("max", ""), ("lee", "b"))
+    tables = [label_table((0, YES), author=who, slabkitSpecies=one) for who, one in said]
+    with pytest.warns(SlabkitWarning, match="1 picks are accepted as more than one species"):
+        kept = curate_picks(pick_table([OPEN]), tables, **options).kept
+    assert kept["slabkitSpecies"].tolist() == [species]
+
+
 def test_species_is_set_on_what_stays_and_is_not_rejected():
     picks = pick_table([OPEN] * 3)
     labels = label_table((0, YES), (1, NO))

@@ -14,7 +14,7 @@ from slabkit.formats.results import read_results
 from slabkit.formats.tables.star_writing import format_star
 from slabkit.labels import label_minislabs, parse_classes
 from slabkit.minislabs.galleries import gallery_set_id, minislab_table
-from slabkit.tables import LABELS
+from slabkit.tables import LABELS, probability_column
 
 LAYOUT = GalleryLayout(40, 16, 15, 0)
 SMALL = GalleryLayout(20, 3, 4, 7)
@@ -289,15 +289,15 @@ def test_predictions_count_by_the_probability_of_their_species(tmp_path):
     rows = {
         "slabkitPickId": [f"p0000{n}" for n in range(4)],
         "slabkitDecision": ["accepted", "accepted", "rejected", "accepted"],
-        "slabkitSpecies": ["a", "b", "none", "none"],
-        "slabkitProbability_a": [0.8, 0.6, 0.1, 0.3],
-        "slabkitProbability_b": [0.1, 0.4, 0.1, 0.5],
+        "slabkitSpecies": ["a b", "a", "none", "none"],
+        probability_column("a b"): [0.8, 0.6, 0.1, 0.3],
+        probability_column("a"): [0.1, 0.4, 0.1, 0.5],
         "slabkitProbability_none": [0.1, 0.0, 0.8, 0.9],
     }
     text = format_star({"labels": rows})
     labels, report = label_text(tmp_path, text, minislabs, "p.star", min_probability=0.5)
     assert list(decisions(labels).values()) == ["accepted", "undecided", "rejected", "accepted"]
-    assert labels["slabkitSpecies"].tolist() == ["a", "", "", ""]
+    assert labels["slabkitSpecies"].tolist() == ["a b", "", "", ""]
     assert dict(report.by_probability)[0.5] == 2
     rows["slabkitSpecies"][0] = "c"
     with pytest.raises(InputError, match="the result has no probability of 'c'"):

@@ -16,7 +16,12 @@ from slabkit.curation import curate_picks
 from slabkit.errors import FormatError, InputError, MissingDependencyError, SlabkitWarning
 from slabkit.formats.models import read_model, write_model
 from slabkit.formats.picks.reading import read_picks
-from slabkit.formats.tables.native import read_labels, read_minislabs, read_native_picks
+from slabkit.formats.tables.native import (
+    read_labels,
+    read_minislabs,
+    read_native_picks,
+    write_labels,
+)
 from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.learning import learn_species, predict_species
 from slabkit.learning.harmonics import PLANES, SIDE, Components, similarities, transform
@@ -32,6 +37,7 @@ from slabkit.learning.regression import fit_regression, logits_of, softmax
 from slabkit.learning.scaling import relative_scores, scores_alone, weighed
 from slabkit.learning.suggesting import choose_by_probability, label_gains
 from slabkit.scoring import match_picks, score_picks
+from slabkit.steps.learn import labelled_species
 from slabkit.tables import ROTATION, recorded_labels
 from slabkit.tomogram import Tomogram, TomogramVoxels
 
@@ -240,6 +246,15 @@ def test_too_few_labels_are_said(learned):
         model = learn_species(held, few, tomograms, kind={}).model
     assert model.classes == ["ball", "hand", "none"]
     assert model.thresholds[1] == 1
+
+
+def test_labels_that_contradict_each_other_are_counted(tmp_path):
+    rows = (0, YES), (0, YES), (1, NO), (1, NO), (2, YES), (2, OPEN)
+    labels = label_table(*rows, slabkitSpecies=["a", "b", "", "a", "b", ""])
+    write_labels(tmp_path / "l.star", labels)
+    table = pd.DataFrame({"slabkitPickId": ["p2", "p0", "p1", "p3"]})
+    with pytest.warns(SlabkitWarning, match="1 picks have labels that contradict each other; the"):
+        assert labelled_species(table, (str(tmp_path / "l.star"),)) == ["b", "b", "none", ""]
 
 
 def test_a_network_needs_pytorch(learned, slabkit, monkeypatch, tmp_path):

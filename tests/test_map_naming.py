@@ -12,9 +12,10 @@ import pytest
 from test_map_evidence import VOXEL, density, sample
 
 import slabkit
-from slabkit.errors import InputError
+from slabkit.errors import InputError, SlabkitWarning
 from slabkit.learning.map_evidence import MapFits
 from slabkit.learning.map_naming import name_by_maps
+from slabkit.steps.shared.maps import read_map
 from slabkit.tables import ROTATION
 
 __all__ = ["sample"]
@@ -139,7 +140,20 @@ def test_name_a_list_with_a_decoy(project: tuple, slabkit) -> None:  # type: ign
     slabkit("convert", "all.star", "all.csv", cwd=folder)
     texts = pd.read_csv(folder / "all.csv", keep_default_na=False)[ROTATION]
     assert ((texts != "") & (texts != "none")).tolist() == arms
+    (folder / "classes.star").write_text("")
+    dark = np.asarray(mrcfile.read(folder / "arm.mrc"))
+    for name, values in (("dark", 0.5 - dark), ("same", np.ones_like(dark))):
+        with mrcfile.new(folder / f"{name}.mrc") as file:
+            file.set_data(values)
+            file.voxel_size = VOXEL
+    with pytest.warns(SlabkitWarning, match="looks inverted"):
+        read_map(folder / "dark.mrc")
+    read_map(folder / "arm.mrc")
+    out = ["-o", "x.star"]
     for words, problem in (
+        (["name", ".", *line[2:], *out], "whose names go into classes.star; leave -o out"),
+        (["name", "picks.star", "--map", "none=arm.mrc", *out], "may not be called none"),
+        (["name", "picks.star", "--map", "a=same.mrc", *out], "is 1 everywhere"),
         (["name", "picks.star", "--map", "arm.mrc", "-o", "x.star"], "say of which species"),
         ([*line, "--map", "ring=ring.mrc", "-o", "x.star"], "twice"),
         ([*line, "--min-probability", "0", "-o", "x.star"], "--min-probability"),

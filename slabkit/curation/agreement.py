@@ -83,7 +83,7 @@ def measure_agreement(
     Warns
     -----
     SlabkitWarning
-        No pick was decided by all raters.
+        No pick was decided by all raters, or raters accept a pick as different species.
     """
     import pandas as pd
 
@@ -118,6 +118,13 @@ def measure_agreement(
     votes = votes[votes["slabkitDecision"] != "undecided"]
     votes = votes.drop_duplicates(["rater", "slabkitPickId"], keep="last")
     verdicts, ids = _matrix(votes, names)
+    named = votes[(votes["slabkitDecision"] == "accepted") & (votes["slabkitSpecies"] != "")]
+    several = int((named.groupby("slabkitPickId")["slabkitSpecies"].nunique() > 1).sum())
+    if several:
+        warn(
+            f"{several} picks are accepted as more than one species; agreement is of accepted and "
+            "rejected alone."
+        )
     if not (verdicts >= 0).all(axis=1).any():
         warn(
             f"no pick was decided by all raters ({', '.join(names)}), so their kappa is not known."

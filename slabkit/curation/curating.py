@@ -19,10 +19,12 @@ from slabkit.curation.votes import (
     confidences,
     decided,
     deciding,
+    of_several_species,
     outcome,
     pool_labels,
     predicted,
     tally,
+    vote_weights,
     with_recorded,
     without_overruling,
 )
@@ -151,7 +153,8 @@ def curate_picks(
     Warns
     -----
     SlabkitWarning
-        Some labels are of unknown picks, labels contradict each other, or nothing is kept.
+        Some labels are of unknown picks, labels contradict each other or name several species, or
+        nothing is kept.
     """
     rule = None if confidence is None else confidence_rule(confidence)
     _check_options(policy, keep, weights, min_confidence)
@@ -189,11 +192,13 @@ def curate_picks(
     accepted, rejected = tally(votes, len(picks))
     contradictory = int(np.logical_or.reduce([_both(group, len(picks)) for group in groups]).sum())
     guess = voted & ~_voted(votes[~predicted(votes)], len(picks))
-    same = same_particle(picks, votes, decision, guess)
+    weight = vote_weights(votes, weights) if policy in ("majority", "weighted") else None
+    several = of_several_species(votes, decision)
+    same = same_particle(picks, deciding(votes, decision, weight), decision, guess)
     doubled = same != np.arange(len(picks))
     decision[doubled] = "rejected"
     curated = picks.assign(slabkitDecision=decision, slabkitConfidence=sure)
-    curated = _carry(curated, votes, decision)
+    curated = _carry(curated, deciding(votes, decision, weight))
     curated["slabkitVotesAccepted"], curated["slabkitVotesRejected"] = accepted, rejected
     stays = np.ones(len(picks), dtype=bool) if keep == "all" else decision == keep
     if species:
@@ -231,7 +236,7 @@ def curate_picks(
     kept = curated[stays].reset_index(drop=True)
     dropped = curated[~stays].assign(slabkitReason=reason[~stays]).reset_index(drop=True)
     funnel = _funnel(reason, stays, sure if rule or min_confidence is not None else None)
-    _warn(len(picks), len(kept), contradictory, unknown, policy, skipped)
+    _warn(len(picks), len(kept), contradictory, unknown, policy, skipped, several)
     return Curation(
         validate_table(kept, PICKS),
         validate_table(dropped, PICKS),
@@ -278,13 +283,10 @@ def _both(votes: pd.DataFrame, count: int) -> npt.NDArray[np.bool_]:
     return (accepted > 0) & (rejected > 0)
 
 
-def _carry(
-    curated: pd.DataFrame, votes: pd.DataFrame, decision: npt.NDArray[np.object_]
-) -> pd.DataFrame:
-    """Take class, score, source, round, species and pose from the latest label that agrees."""
+def _carry(curated: pd.DataFrame, winner: pd.DataFrame) -> pd.DataFrame:
+    """Take class, score, source, round, species and pose from the votes that decided."""
     import pandas as pd
 
-    winner = deciding(votes, decision)
     rows = winner["pick"].to_numpy()
     for target, source, default in (
         ("slabkitClass", "slabkitClass", ""),
@@ -373,7 +375,13 @@ def _funnel(
 
 
 def _warn(
-    picks: int, kept: int, contradictory: int, unknown: int, policy: str, skipped: int
+    picks: int,
+    kept: int,
+    contradictory: int,
+    unknown: int,
+    policy: str,
+    skipped: int,
+    several: int,
 ) -> None:
     if unknown:
         warn(f"{unknown} labels are of picks that are not in the list; ignored.")
@@ -382,6 +390,9 @@ def _warn(
             f"{contradictory} picks have labels that contradict each other; the policy "
             f"{policy!r} decided."
         )
+    if several:
+        most = "most votes say" if policy in ("majority", "weighted") else "the latest label says"
+        warn(f"{several} picks are accepted as more than one species; what {most} counts.")
     if skipped:
         warn(
             f"{skipped} picks have a label of a later round of the confidence and none of the "

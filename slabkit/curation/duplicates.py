@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.neighbours import group_neighbours
-from slabkit.curation.votes import deciding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,21 +19,21 @@ _APART, _BLOBS_APART = 0.5, 0.75
 
 def same_particle(
     picks: pd.DataFrame,
-    votes: pd.DataFrame,
+    winner: pd.DataFrame,
     decision: npt.NDArray[np.object_],
     guess: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.int64]:
     """Give for each pick the row of a better one of its particle; its own where there is none.
 
     Only accepted picks that ``guess`` marks give way, to those of the same name: to what others
-    decided, and to likelier ones. A species is as large as its accepted picks are in the middle;
-    one pick alone may be of a part.
+    decided, and to likelier ones. ``winner`` has the vote on each that decided. A species is as
+    large as its accepted picks are in the middle; one pick alone may be of a part.
     """
     same = np.arange(len(picks))
     rows = np.flatnonzero(decision == "accepted")
     if not guess[rows].any():
         return same
-    label = deciding(votes, decision).set_index("pick").reindex(rows)
+    label = winner.set_index("pick").reindex(rows)
     own = picks.iloc[rows]
     species = label["slabkitSpecies"].fillna("").to_numpy(dtype=object)
     species = np.where(species == "", own["slabkitSpecies"].to_numpy(dtype=object), species)

@@ -97,10 +97,32 @@ def decided(labels: pd.DataFrame) -> pd.DataFrame:
     return labels[labels["slabkitDecision"] != "undecided"].reset_index(drop=True)
 
 
-def deciding(votes: pd.DataFrame, decision: Objects) -> pd.DataFrame:
-    """Give the latest vote on each pick that agrees with what was decided."""
+def deciding(
+    votes: pd.DataFrame, decision: Objects, weight: npt.NDArray[np.float64] | None = None
+) -> pd.DataFrame:
+    """Give the latest vote on each pick that agrees with what was decided.
+
+    With weights, of votes for several species, one for that which weighs most.
+    """
     agrees = votes["slabkitDecision"].to_numpy() == decision[votes["pick"].to_numpy()]
-    return votes[agrees].drop_duplicates("pick", keep="last")
+    agreeing = votes[agrees]
+    if weight is not None:
+        said = np.where(agreeing["slabkitSpecies"] == "", -1.0, weight[agrees])
+        by_species = agreeing.assign(said=said).groupby(["pick", "slabkitSpecies"])["said"]
+        sums = by_species.transform("sum").round(9)  # 0.1 + 0.2 against 0.3
+        agreeing = agreeing[sums == sums.groupby(agreeing["pick"]).transform("max")]
+    return agreeing.drop_duplicates("pick", keep="last")
+
+
+def of_several_species(votes: pd.DataFrame, decision: Objects) -> int:
+    """Count the picks that were accepted and of which votes say more than one species."""
+    pick = votes["pick"].to_numpy()
+    named = votes[
+        (votes["slabkitDecision"] == "accepted")
+        & (votes["slabkitSpecies"] != "")
+        & (decision[pick] == "accepted")
+    ]
+    return int((named.groupby("pick")["slabkitSpecies"].nunique() > 1).sum())
 
 
 def predicted(labels: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -246,7 +246,10 @@ def _places(particles: pd.DataFrame, column: str, count: int, where: str) -> npt
 
 def _open(path: Path, where: str) -> ImageStack:
     if not os.path.isfile(path):
-        raise InputError(f"{where}: names {path}, which is not there.")
+        raise InputError(
+            f"{where}: names {path}, which is not there; call slabkit from the folder where its "
+            "paths begin."
+        )
     return open_stack(path)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from slabkit.arrays.exact import exp, log
 from slabkit.errors import InputError
-from slabkit.tables import DECISIONS, PROBABILITY, require_values
+from slabkit.tables import DECISIONS, PROBABILITY, probability_column, require_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,8 +206,8 @@ def probabilities(results: pd.DataFrame) -> npt.NDArray[np.float64]:
     highest[np.isinf(highest)] = np.nan
     if "slabkitSpecies" not in results.columns:
         return highest
-    place = {name.removeprefix(PROBABILITY): at for at, name in enumerate(predicted)}
-    own = results["slabkitSpecies"].map(place)
+    place = {column: at for at, column in enumerate(predicted)}
+    own = results["slabkitSpecies"].map(lambda name: place.get(probability_column(name)))
     unknown = results["slabkitSpecies"][own.isna() & (results["slabkitSpecies"] != "")]
     if len(unknown):
         raise InputError(

@@ -31,6 +31,7 @@ from slabkit.tables import (
     ROTATION,
     empty_table,
     make_table,
+    probability_column,
     rotation_text,
 )
 from slabkit.tomogram import Tomogram
@@ -243,7 +244,7 @@ def name_picks(
             "slabkitSpecies": np.where(found.named, np.array(names, dtype=object)[best], ""),
             **{f"slabkitCentre{axis}": centre[:, k].round(2) for k, axis in enumerate("XYZ")},
             ROTATION: np.where(found.named, np.array(list(pose), dtype=object), ""),
-            **{f"{PROBABILITY}{name}": known[:, k].round(4) for k, name in enumerate(names)},
+            **{probability_column(name): known[:, k].round(4) for k, name in enumerate(names)},
             f"{PROBABILITY}none": none.round(4),
         },
     )

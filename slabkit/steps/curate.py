@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from slabkit.errors import InputError
 from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.steps.shared.names import warn_of_spellings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +74,7 @@ def run(options: Options, frame: Frame) -> None:
             confidence=options.confidence,
             min_confidence=options.min_confidence,
         )
+        warn_of_spellings(result.kept["slabkitSpecies"], options.out)
         _write(work, result, picks, options)
         funnel = list(zip(result.funnel["step"], result.funnel["picks"].tolist(), strict=True))
         work.table("", ("funnel", "picks"), funnel)

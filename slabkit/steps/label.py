@@ -10,6 +10,7 @@ from slabkit.errors import InputError
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.classify import GOOD_QUALITY
 from slabkit.steps.shared.choice import read_choice
+from slabkit.steps.shared.names import warn_of_spellings
 
 GOOD_PICK = 0.08
 """Picks that are particles with this probability and more are accepted by ``--auto --picks``."""
@@ -151,6 +152,7 @@ def run(options: Options, frame: Frame) -> None:
             author=options.author,
         )
         check_names(labels["slabkitSpecies"].unique(), "species", options.results[0], empty=True)
+        warn_of_spellings(labels["slabkitSpecies"], options.results[0])
         write_labels(options.out, labels)
         _report(work, report)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError, warn
 from slabkit.execution.frame import Frame, Work, parameters
+from slabkit.steps.shared.names import warn_of_spellings
 from slabkit.units import DEFAULT_TILT_RANGE, TiltRange
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def run(options: Options, frame: Frame) -> None:
             )
         if not (found.volumes or options.images_only):
             work.note("the volumes are not at hand: learning from the images alone.")
-        species = _species(found.table, options.labels)
+        species = labelled_species(found.table, options.labels)
         kept = {}
         for name, (_, file) in zip(names, options.maps, strict=True):
             density, voxel_size = read_map(file)
@@ -140,7 +141,7 @@ def run(options: Options, frame: Frame) -> None:
         _report(work, learned)
 
 
-def _species(table: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
+def labelled_species(table: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
     """Give what the labels of people say of each minislab, empty where they say nothing."""
     import pandas as pd
 
@@ -156,6 +157,10 @@ def _species(table: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
             "learned from."
         )
     labels = labels[own & (labels["slabkitDecision"] != "undecided").to_numpy()]
+    said = labels["slabkitSpecies"].where(labels["slabkitDecision"] == "accepted", NONE)
+    several = int((said.groupby(labels["slabkitPickId"]).nunique() > 1).sum())
+    if several:
+        warn(f"{several} picks have labels that contradict each other; the last of each counts.")
     labels = labels.drop_duplicates("slabkitPickId", keep="last")
     here = labels["slabkitPickId"].isin(table["slabkitPickId"])
     if not here.any():
@@ -178,6 +183,7 @@ def _species(table: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
         says = labels["slabkitSpecies"].where(~accepted, PARTICLE).where(accepted, NONE)
     if (labels["slabkitSpecies"][accepted] == NONE).any():
         raise InputError(f"a species may not be called {NONE}: that is what shows no particle.")
+    warn_of_spellings(labels["slabkitSpecies"][accepted], "the labels")
     known = dict(zip(labels["slabkitPickId"], says, strict=True))
     return [known.get(name, "") for name in table["slabkitPickId"]]
 

@@ -120,6 +120,11 @@ def _name_picks(options: Options, out: str, frame: Frame) -> None:
     check_min_probability(options.min_probability)
     if options.depth is not None:
         raise InputError("--depth is that of minislabs; picks are compared in the tomogram.")
+    source = Path(options.classes)
+    if source.name == "classes.star" or (source / "classes.star").is_file():
+        raise InputError(
+            f"{options.classes}: holds classes, whose names go into classes.star; leave -o out."
+        )
     given = PickFiles.given((options.classes,))
     picks = given.read_as_one()
     volumes = pick_tomograms(picks, options.classes, options.tomograms)

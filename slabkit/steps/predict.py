@@ -97,13 +97,13 @@ def label_table(
     import numpy as np
 
     from slabkit.steps.learn import PARTICLE
-    from slabkit.tables import LABELS, MODEL_SOURCE, PROBABILITY, make_table
+    from slabkit.tables import LABELS, MODEL_SOURCE, make_table, probability_column
 
     names = ["" if name == PARTICLE else name for name in model.classes[:-1]] + [""]
     named = code < len(model.classes) - 1
     score = np.where(named, probability[np.arange(len(code)), code], 1 - probability[:, -1])
     columns = {
-        f"{PROBABILITY}{name}": probability[:, k].round(4) for k, name in enumerate(model.classes)
+        probability_column(name): probability[:, k].round(4) for k, name in enumerate(model.classes)
     }
     return make_table(
         LABELS,

@@ -35,6 +35,7 @@ from slabkit.tables.schemas import (
     TOMOGRAMS,
     Column,
     Schema,
+    probability_column,
 )
 from slabkit.tables.validation import (
     block_of,
@@ -85,6 +86,7 @@ __all__ = [
     "parse_real",
     "persons_labels",
     "places_left",
+    "probability_column",
     "recorded_labels",
     "repeated",
     "require_unique",

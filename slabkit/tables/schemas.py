@@ -30,6 +30,11 @@ PROBABILITY = "slabkitProbability_"
 """What columns of labels begin with that say how likely a pick is of a species, or ``none``."""
 
 
+def probability_column(species: str) -> str:
+    """Name the column of a species' probabilities; blanks, at which STAR labels end, are coded."""
+    return PROBABILITY + species.replace(" ", "+20")
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a schema."""

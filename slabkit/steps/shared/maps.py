@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slabkit.errors import InputError
+from slabkit.errors import InputError, warn
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,7 +25,25 @@ def read_map(path: str | Path) -> tuple[npt.NDArray[Any], float]:
             "mrcfile (voxel_size) or IMOD's alterheader do."
         ) from error
     depth, height, width = volume.shape
-    return volume.data[0:depth, 0:height, 0:width], volume.voxel_size
+    density = volume.data[0:depth, 0:height, 0:width]
+    _check_contrast(density, path)
+    return density, volume.voxel_size
+
+
+def _check_contrast(density: npt.NDArray[Any], path: str | Path) -> None:
+    """Refuse a map that is the same everywhere; warn of one whose molecule seems to be dark."""
+    import numpy as np
+
+    low, high = float(density.min()), float(density.max())
+    if low == high:
+        raise InputError(f"{path}: is {low:g} everywhere, and no map of a molecule.")
+    faces = [np.take(density, end, axis).ravel() for axis in range(3) for end in (0, -1)]
+    edge = float(np.median(np.concatenate(faces)))
+    if edge - low > 2 * (high - edge):
+        warn(
+            f"{path}: looks inverted, as it goes from {edge:g} at its faces down to {low:g} and up "
+            f"to {high:g} only; the molecule must be bright (newstack -multadd -1,0 of IMOD)."
+        )
 
 
 def tilts_in(path: str) -> tuple[float, float]:

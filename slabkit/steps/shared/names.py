@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from slabkit.errors import warn
 
 if TYPE_CHECKING:
     from slabkit.execution.frame import Work
@@ -17,6 +20,17 @@ def species_name(name: str, option: str) -> str:
 
         check_names([name], "species", option)
     return name
+
+
+def warn_of_spellings(species: Iterable[str], where: str) -> None:
+    """Warn of species whose names differ only in case, blanks, dashes and underscores."""
+    spelt: dict[str, list[str]] = {}
+    for name in sorted(set(species)):
+        spelt.setdefault(re.sub(r"[\s_-]", "", name).casefold(), []).append(name)
+    for names in spelt.values():
+        if len(names) > 1:
+            listed = ", ".join(map(repr, names))
+            warn(f"{where}: {listed} count as different species; is one meant?")
 
 
 def say_flipped(work: Work, volumes: Iterable[TomogramRef]) -> None:

@@ -26,6 +26,8 @@ def check_maps(maps: Maps, option: str = "--map") -> None:
     for name, file in maps:
         if not name:
             raise InputError(f"{option} {file}: say of which species, as NAME={file}.")
+        if name == "none":
+            raise InputError(f"{option}: a species may not be called none, that is no species.")
         if names.count(name) > 1:
             raise InputError(f"{option} names {name} twice; give one map a species.")
 
