@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+_LARGEST_HELD = 400 * 2**20  # bytes
+
+
 class VoxelSource(Protocol):
     """Anything that reads voxels by three slices: an array, a file, a Zarr array."""
 
@@ -156,6 +159,27 @@ class Tomogram:
                 )
         z, y, x = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
         return np.asarray(self.data[z, y, x])
+
+    def in_memory(self, rows: float) -> Tomogram:
+        """Give the same held in memory, if so many rows are to be read and it is not large.
+
+        Parameters
+        ----------
+        rows : float
+            Along x, in all boxes together.
+
+        Returns
+        -------
+        Tomogram
+            This one where fewer rows than it has are to be read, or where it is over 400 MiB.
+        """
+        import numpy as np
+
+        depth, height, width = self.shape
+        size = depth * height * width * np.dtype(self.data.dtype).itemsize
+        if rows < depth * height or size > _LARGEST_HELD:
+            return self
+        return replace(self, data=self.read((0, 0, 0), self.shape))
 
     def check_finite(
         self, block: npt.NDArray[Any], start: tuple[int, int, int]

@@ -131,3 +131,32 @@ def test_outside_and_other_voxels(sample: tuple) -> None:
     assert np.isfinite(values[1:]).all()
     with pytest.raises(InputError, match="voxels of 10 Å, and t has 5 Å"):
         evidence.fit_maps(slabkit.Tomogram("t", tomogram.data, 5.0), picks.to_numpy(), maps)
+
+
+def test_fits_are_those_of_plain_sums_however_many_at_a_time(
+    sample: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tomogram, picks, _, _, maps = sample
+    whole = evidence.fit_maps(tomogram, picks.to_numpy(), maps)
+    for name, value in (("_AT_ONCE", 3), ("_TOGETHER", 2)):
+        monkeypatch.setattr(evidence, name, value)
+    assert (
+        evidence.fit_maps(tomogram, picks.to_numpy(), maps).coefficient == whole.coefficient
+    ).all()
+    views, rng = maps[0].fine, np.random.default_rng(1)
+    cube = rng.normal(size=(2, *(views.side,) * 3)).astype(np.float32)
+    places = np.array([[0, 1, -2], [2, -1, 0]])
+    shifts = np.array([[0, 0, 0], [0, 0, 1], [-1, 0, 0]])
+    rows = views.samples(cube, places, shifts)
+    for number, place in enumerate(places):
+        for row, shift in zip(rows[number], shifts, strict=True):
+            there = np.roll(cube[number], -(place + shift), axis=(0, 1, 2)).ravel()[views.places]
+            assert (row == there * views.root).all()
+    plain = rows.astype(float) @ views.basis.matrix.astype(float) @ views.views.matrix.astype(float)
+    spread = np.sqrt((rows.astype(float) ** 2).sum(2) - (rows @ views.root.astype(float)) ** 2)
+    plain /= spread[..., None]
+    found, view, deviation = views.nearest(rows)
+    assert np.allclose(deviation, spread, rtol=1e-5)
+    every = np.arange(len(rows))
+    assert np.allclose(found, plain[every, :, view], atol=2e-3)
+    assert (found.max(axis=1) > plain.max(axis=(1, 2)) - 2e-3).all()

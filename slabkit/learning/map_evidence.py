@@ -43,7 +43,8 @@ EVIDENCE = ("coefficient", "coarse-coefficient", "amplitude", "shift")
 """What is said of each map: the coefficient, that at half the resolution, the density in units of
 the map's, and how far (Å) from the pick the best place is."""
 
-_AT_ONCE, _VOXELS_AT_ONCE = 48, 2**23  # picks, and voxels of cubes about them
+_AT_ONCE, _VOXELS_AT_ONCE = 48, 2**22  # picks, and voxels of cubes about them
+_TOGETHER, _VOXELS_TOGETHER = 16, 2**19  # cubes, so that what is done with them stays in the cache
 _FEWEST = 20  # random places from which on they say what is chance
 _LIKELY = 2.6  # deviations of random places above their median; nothing is named below that
 _CLIMBS, _FARTHEST = 6, 3  # steps of the fine search, and how far in all from the pick
@@ -191,8 +192,7 @@ def _blocks(
     count = min(max(_VOXELS_AT_ONCE // (2 * half) ** 3, 1), _AT_ONCE)
 
     def read(start: Indices, stop: Indices) -> npt.NDArray[Any]:
-        first = tuple(start.tolist())
-        return tomogram.check_finite(tomogram.read(first, tuple(stop.tolist())), first)
+        return tomogram.read(tuple(start.tolist()), tuple(stop.tolist()))
 
     for first in range(0, len(order), count):
         rows = order[first : first + count]
@@ -203,10 +203,16 @@ def _blocks(
         together = np.prod(stop - start) <= 2 * blocks.size
         region = read(start, stop) if together else None
         for block, a, b, c in zip(blocks, corner, low, high, strict=True):
+            voxels = read(b, c) if region is None else region[_box(b - start, c - start)]
             inside = block[_box(b - a, c - a)]
-            inside[:] = read(b, c) if region is None else region[_box(b - start, c - start)]
-            inside -= inside.mean(dtype=np.float64).astype(np.float32)
-            inside *= sign
+            inside[:] = voxels
+            mean = inside.mean(dtype=np.float64)
+            if not np.isfinite(mean):
+                inside[:] = tomogram.check_finite(voxels, tuple(b.tolist()))
+                mean = inside.mean(dtype=np.float64)
+            inside -= mean.astype(np.float32)
+            if sign != 1:
+                inside *= sign
         yield rows, blocks
 
 
@@ -221,7 +227,6 @@ def _compare(
     count = len(blocks)
     values, rotation = np.empty((count, len(maps), 6)), np.empty((count, len(maps), 3, 3))
     every = np.arange(count)
-    around = np.broadcast_to(_AROUND, (count, *_AROUND.shape))
     spectra: dict[tuple[int, int, int], Numbers] = {}
     coarser: dict[int, npt.NDArray[np.float32]] = {1: blocks}
     guess = np.empty((count, len(maps), 3))
@@ -233,9 +238,11 @@ def _compare(
                 coarser[each] = _binned(blocks, each)
         key = bins, side, one.coarse.side
         if key not in spectra:
-            spectra[key] = _spectrum(_middle(coarser[bins], side), one.coarse.side)
+            own = _middle(coarser[bins], side)
+            parts = [_spectrum(own[part], one.coarse.side) for part in _parts(count, side)]
+            spectra[key] = np.concatenate(parts)
         cubes = _filtered(one.coarse, spectra[key])
-        found, deviation = one.coarse.coefficients(cubes, around)
+        found, deviation = one.coarse.coefficients(cubes, _AROUND)
         best = found.max(axis=2)
         at = best.argmax(axis=1)
         view = found[every, at].argmax(axis=1)
@@ -255,8 +262,10 @@ def _compare(
     for number, one in enumerate(maps):
         rows = np.flatnonzero(likely[:, number])
         if len(rows):
-            own = _middle(coarser[one.bin_vox], one.side_vox)[rows]
-            cubes = _filtered(one.fine, _spectrum(own, one.fine.side))
+            own = _middle(coarser[one.bin_vox], one.side_vox)
+            cubes = np.empty((len(rows), *(one.fine.side,) * 3), dtype=np.float32)
+            for part in _parts(len(rows), one.side_vox):
+                cubes[part] = _filtered(one.fine, _spectrum(own[rows[part]], one.fine.side))
             fits, view = _climb(one, cubes, np.rint(guess[rows, number]).astype(np.int64))
             fits[:, 2:] += _off_middle(one, one.bin_vox)
             values[rows[:, None], number, [0, 2, 3, 4, 5]] = fits
@@ -279,8 +288,10 @@ def _climb(one: RotatedMap, cubes: Numbers, guess: Indices) -> tuple[Floats, Ind
     place, view = np.zeros((2, count), dtype=np.int64)
     rows = np.arange(count)
     for climb in range(1, _CLIMBS + 1):
-        samples = one.fine.samples(cubes[rows], guess[rows, None] + _CROSS)
-        along[rows], view[rows], deviation[rows] = one.fine.nearest(samples)
+        for first in range(0, len(rows), _TOGETHER):
+            some = rows[first : first + _TOGETHER]
+            samples = one.fine.samples(cubes[some], guess[some], _CROSS)
+            along[some], view[some], deviation[some] = one.fine.nearest(samples)
         place[rows] = along[rows].argmax(axis=1)
         ahead = guess[rows] + _CROSS[place[rows]]
         moves = (place[rows] != _STAY) & (np.abs(ahead) < _FARTHEST).all(axis=1)
@@ -361,11 +372,15 @@ def _filtered(views: OrientedViews, spectrum: Numbers) -> Numbers:
     """Filter as the views are; gives cubes on their grid."""
     from scipy import fft
 
-    passed = np.empty_like(spectrum)
-    np.multiply(spectrum.real, views.transfer, out=passed.real)
-    np.multiply(spectrum.imag, views.transfer, out=passed.imag)
+    passed = (spectrum.view(views.pairs.dtype) * views.pairs).view(spectrum.dtype)
     found = fft.irfftn(passed, s=(views.side,) * 3, axes=(1, 2, 3), overwrite_x=True)
     return np.asarray(found, dtype=views.root.dtype)
+
+
+def _parts(count: int, side: int) -> Iterator[slice]:
+    """Share cubes out, few at a time, so that they stay in the cache while they are transformed."""
+    few = max(1, _VOXELS_TOGETHER // side**3)
+    return (slice(first, first + few) for first in range(0, count, few))
 
 
 def _lowest(side: int, count: int) -> Indices:

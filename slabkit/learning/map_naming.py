@@ -206,6 +206,8 @@ def name_picks(
         maps = turned
         own = np.flatnonzero(owner == tomogram.name)
         rows.append(own)
+        side = max(one.side_vox * one.bin_vox for one in maps)
+        tomogram = tomogram.in_memory(len(own) * side**2)
         random = random_places(tomogram.shape, tomogram.voxel_size, RANDOM_PLACES)
         at_random.append(fit_maps(tomogram, random, maps, jobs))
         fits.append(fit_maps(tomogram, everywhere[own], maps, jobs, at_random[-1]))

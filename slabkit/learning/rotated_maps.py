@@ -22,7 +22,7 @@ from slabkit.arrays.density_maps import (
     view_directions,
     view_matrix,
 )
-from slabkit.arrays.exact import eigenvectors, exp, on_grid, product
+from slabkit.arrays.exact import eigenvectors, exp, product
 from slabkit.errors import InputError
 from slabkit.units import DEFAULT_TILT_RANGE, TiltRange, check_tilt_range, positive_length
 
@@ -50,29 +50,38 @@ _BITS = 12  # of the length of a row; of a column one less, so that sums are bel
 class _Operand:
     """The second matrix of many products, rounded once; see `slabkit.arrays.exact`.
 
-    As float32, products take half the time, and correlations are off by about 1e-4.
+    As float32, products take half the time, and correlations are off by about 1e-4. Columns are
+    whole numbers of a unit each, which is a power of two: products are as exact as of the numbers.
     """
 
-    grid: Numbers
+    matrix: Numbers
     unit: Numbers
 
     @classmethod
     def of(cls, matrix: Numbers) -> _Operand:
-        single = matrix.dtype == np.float32
-        return cls(*(_on_coarse_grid(matrix, -2, _BITS - 1) if single else on_grid(matrix, -2)))
+        grid, unit = _on_coarse_grid(matrix, -2, _BITS - 1)
+        grid *= unit
+        return cls(grid, unit)
 
-    def times(self, rows: Numbers) -> Numbers:
-        single = self.grid.dtype == np.float32
-        left, unit = _on_coarse_grid(rows, -1, _BITS) if single else on_grid(rows, -1)
-        found: Numbers = left @ self.grid
-        found *= unit
-        found *= self.unit
+    def times(
+        self, rows: Numbers, square: Numbers | None = None, divisor: Numbers | None = None
+    ) -> Numbers:
+        """Multiply rows, and divide each; their squared lengths need not be found again."""
+        left, unit = _on_coarse_grid(rows, -1, _BITS, square)
+        found: Numbers = left @ self.matrix
+        if divisor is None:
+            found *= unit
+        else:  # the quotient is that of the product, as units are powers of two
+            found /= divisor[:, None] / unit
         return found
 
 
-def _on_coarse_grid(values: Numbers, axis: int, bits: int) -> tuple[Numbers, Numbers]:
+def _on_coarse_grid(
+    values: Numbers, axis: int, bits: int, square: Numbers | None = None
+) -> tuple[Numbers, Numbers]:
     """Round rows (axis -1) or columns (-2) so that float32 holds sums of their products."""
-    square = np.einsum("ij,ij->i" if axis == -1 else "ij,ij->j", values, values)
+    if square is None:
+        square = np.einsum("ij,ij->i" if axis == -1 else "ij,ij->j", values, values)
     exponent = np.expand_dims(np.frexp(np.sqrt(square))[1], axis).clip(-90, 90) - bits
     grid = values * np.ldexp(np.float32(1), -exponent)
     return np.rint(grid, out=grid), np.ldexp(np.float32(1), exponent)
@@ -92,32 +101,38 @@ class OrientedViews:
     rotations: Floats  # (orientations, 3, 3): from the tomogram's (x, y, z) to the map's
 
     def coefficients(self, cubes: Numbers, shifts: Indices) -> tuple[Numbers, Numbers]:
-        """Correlate filtered cubes (n, side³), shifted (n, s, 3): (n, s, orientations).
+        """Correlate filtered cubes (n, side³), shifted alike (s, 3): (n, s, orientations).
 
         Also the cubes' standard deviation under the mask, (n, s).
         """
-        rows = self.samples(cubes, shifts)
+        rows = self.samples(cubes, np.zeros((len(cubes), 3), dtype=np.int64), shifts)
         count, each = rows.shape[:2]
         rows = rows.reshape(count * each, -1)
-        deviation = self.deviations(rows)
-        found = self.views.times(self.basis.times(rows))
-        found /= np.maximum(deviation, np.finfo(rows.dtype).tiny)[:, None]
+        square, deviation = self.deviations(rows)
+        found = self.views.times(self.basis.times(rows, square), divisor=_positive(deviation))
         return found.reshape(count, each, -1), deviation.reshape(count, each)
 
-    def samples(self, cubes: Numbers, shifts: Indices) -> Numbers:
-        """Give what of filtered cubes, shifted, is under the mask, weighed: (n, s, voxels)."""
-        flat = shifts @ np.array([self.side**2, self.side, 1])
-        rows = np.empty((*flat.shape, len(self.places)), dtype=self.root.dtype)
-        for one, cube, offsets in zip(rows, cubes.reshape(len(cubes), -1), flat, strict=True):
-            np.take(cube, offsets[:, None] + self.places, out=one)
+    def samples(self, cubes: Numbers, places: Indices, shifts: Indices) -> Numbers:
+        """Give what of filtered cubes is under the mask about places (n, 3) and shifts from them.
+
+        Weighed, shape (n, shifts, voxels).
+        """
+        along = np.array([self.side**2, self.side, 1])
+        around = (shifts @ along)[:, None] + self.places
+        first = int(around.min())
+        around -= first
+        rows = np.empty((len(cubes), *around.shape), dtype=self.root.dtype)
+        starts = (places @ along + first).tolist()
+        for one, cube, start in zip(rows, cubes.reshape(len(cubes), -1), starts, strict=True):
+            np.take(cube[start:], around, out=one, mode="clip")  # which needs no buffer
         rows *= self.root
         return rows
 
-    def deviations(self, rows: Numbers) -> Numbers:
-        """Give the standard deviation of each row of `samples`."""
+    def deviations(self, rows: Numbers) -> tuple[Numbers, Numbers]:
+        """Give the squared length and the standard deviation of rows of `samples`."""
         mean = np.einsum("...j,j->...", rows, self.root)  # the orientations have none
         square = np.einsum("...j,...j->...", rows, rows)
-        return np.asarray(np.sqrt(np.maximum(square - mean**2, 0)))
+        return square, np.asarray(np.sqrt(np.maximum(square - mean**2, 0)))
 
     def nearest(self, samples: Numbers) -> tuple[Numbers, Indices, Numbers]:
         """Correlate samples (n, s, voxels) with the orientation that is best at one of the shifts.
@@ -126,39 +141,43 @@ class OrientedViews:
         The first volumes of the basis say which few orientations are looked at closely.
         """
         count, each = samples.shape[:2]
-        deviation = self.deviations(samples)
-        scale = np.maximum(deviation, np.finfo(samples.dtype).tiny)[..., None]
         rows = samples.reshape(count * each, -1)
-        near = self._first_views.times(self._first_basis.times(rows)).reshape(count, each, -1)
-        near /= scale
-        near = near.max(axis=1)
+        square, deviation = self.deviations(rows)
+        scale = _positive(deviation)
+        near = self._first_views.times(self._first_basis.times(rows, square), divisor=scale)
+        near = near.reshape(count, each, -1).max(axis=1)
         every = np.arange(count)
         likely = np.empty((count, min(_CLOSELY, near.shape[1])), dtype=np.int64)
         for k in range(likely.shape[1]):
             likely[:, k] = near.argmax(axis=1)
             near[every, likely[:, k]] = -np.inf
-        turned = self._drawn.times(self._of_basis[likely.ravel()]).reshape(*likely.shape, -1)
-        found = np.einsum("nsj,nkj->nsk", samples, turned) / scale
+        found = np.einsum("nsj,nkj->nsk", samples, self._drawn[likely])
+        found /= scale.reshape(count, each, 1)
         best = found.max(axis=1).argmax(axis=1)
-        return found[every, :, best], likely[every, best], deviation
+        return found[every, :, best], likely[every, best], deviation.reshape(count, each)
+
+    @functools.cached_property
+    def pairs(self) -> npt.NDArray[np.float32]:
+        """The transfer for the two parts of each complex number."""
+        return self.transfer.repeat(2, axis=2)
 
     @functools.cached_property
     def _first_basis(self) -> _Operand:
-        return _Operand(self.basis.grid[:, :_FIRST], self.basis.unit[:, :_FIRST])
+        return _Operand(self.basis.matrix[:, :_FIRST].copy(), self.basis.unit[:, :_FIRST])
 
     @functools.cached_property
     def _first_views(self) -> _Operand:
-        return _Operand(self.views.grid[:_FIRST], self.views.unit)
+        return _Operand(self.views.matrix[:_FIRST], self.views.unit)
 
     @functools.cached_property
-    def _of_basis(self) -> Numbers:
-        """What of each volume of the basis makes each orientation, (orientations, volumes)."""
-        return np.ascontiguousarray((self.views.grid * self.views.unit).T)
+    def _drawn(self) -> Numbers:
+        """The orientations, (orientations, voxels)."""
+        volumes = _Operand.of(np.ascontiguousarray(self.basis.matrix.T))
+        return volumes.times(np.ascontiguousarray(self.views.matrix.T))
 
-    @functools.cached_property
-    def _drawn(self) -> _Operand:
-        """The basis, (volumes, voxels)."""
-        return _Operand.of(np.ascontiguousarray((self.basis.grid * self.basis.unit).T))
+
+def _positive(deviation: Numbers) -> Numbers:
+    return np.maximum(deviation, np.finfo(deviation.dtype).tiny)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,9 +213,9 @@ def pack_rotated(one: RotatedMap) -> dict[str, npt.NDArray[Any]]:
         for name in _PLAIN:
             arrays[f"{level}_{name}"] = getattr(views, name)
         for name in _OPERANDS:
-            grid, unit = getattr(views, name).grid, getattr(views, name).unit
-            small = grid.dtype == np.float32  # whole numbers up to 2**_BITS
-            arrays[f"{level}_{name}"] = grid.astype(np.int16) if small else grid
+            matrix, unit = getattr(views, name).matrix, getattr(views, name).unit
+            grid = matrix / unit  # whole numbers up to 2**_BITS
+            arrays[f"{level}_{name}"] = grid.astype(np.int16)
             arrays[f"{level}_{name}_unit"] = unit
     return arrays
 
@@ -213,12 +232,11 @@ def unpack_rotated(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Rotated
         operands = []
         for part in _OPERANDS:
             grid, unit = arrays[f"{level}_{part}"], arrays[f"{level}_{part}_unit"]
-            grid = grid.astype(np.float32) if grid.dtype == np.int16 else grid
             if grid.ndim != 2 or unit.shape != (1, grid.shape[1]):
                 raise ValueError(level)
-            operands.append(_Operand(grid, unit))
+            operands.append(_Operand(grid * unit, unit))
         inside = len(places) > 0 and places.min() >= 0 and places.max() < side**3
-        size = operands[1].grid.shape
+        size = operands[1].matrix.shape
         if not inside or [transfer.shape, root.shape, length.shape, rotations.shape] != [
             (side, side, side // 2 + 1),
             places.shape,
@@ -226,7 +244,7 @@ def unpack_rotated(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Rotated
             (*size[1:], 3, 3),
         ]:
             raise ValueError(level)
-        if operands[0].grid.shape != (len(places), size[0]):
+        if operands[0].matrix.shape != (len(places), size[0]):
             raise ValueError(level)
         basis, views = operands
         levels.append(OrientedViews(side, transfer, places, root, basis, views, length, rotations))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from slabkit.tomogram import TomogramRef
 
 _CENTRE = ("slabkitCentreZ", "slabkitCentreY", "slabkitCentreX")
-_LARGEST_READ = 400 * 2**20  # bytes of a tomogram that is held in memory
 _PLANES_OF_LEVEL = 12  # whose grey values are those of their tomogram
 
 
@@ -40,6 +39,7 @@ class Minislabs:
     row: npt.NDArray[np.intp]  # of each in the file
     volumes: Mapping[str, TomogramRef] = field(default_factory=dict)  # empty: not at hand
     files: tuple[str, ...] = ()  # that were read besides the table
+    held: _Held = field(default_factory=lambda: _Held(), repr=False, compare=False)
 
     @classmethod
     def find(
@@ -168,6 +168,8 @@ class Minislabs:
                 continue
             tomogram = self.volumes[str(name)].open()
             size = tomogram.voxel_size
+            side = max(one.side_vox * one.bin_vox for one in maps[size])
+            tomogram = self.held.whole(str(name), tomogram, len(rows) * side**2)
             random = random_places(tomogram.shape, size, RANDOM_PLACES)
             chance = fit_maps(tomogram, random, maps[size], jobs)
             found = fit_maps(tomogram, centres[rows], maps[size], jobs, chance).coefficient
@@ -190,7 +192,7 @@ class Minislabs:
         opened = {name: ref.open() for name, ref in self.volumes.items()}
         step = self.box_px * self.pixel_size / STEPS_A_BOX
         names = self.table["slabkitTomogram"].to_numpy(dtype=object)
-        return _VolumeBoxes(opened, names, centres, step)
+        return _VolumeBoxes(opened, names, centres, step, self.held)
 
 
 def _rotate(
@@ -200,6 +202,26 @@ def _rotate(
 
     name, (density, own) = item
     return rotate_map(density, own, voxel_size, name=name, tilt_range=tilts)
+
+
+class _Held:
+    """The last tomogram that much is read from, in memory."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: tuple[str, Tomogram] | None = None
+
+    def whole(self, name: str, tomogram: Tomogram, rows: float) -> Tomogram:
+        """Give a tomogram in memory, if so many rows are worth it; other threads wait for it."""
+        with self._lock:
+            if self._last is not None and self._last[0] == name:
+                return self._last[1]
+            if rows >= tomogram.shape[0] * tomogram.shape[1]:
+                self._last = None
+            held = tomogram.in_memory(rows)
+            if held is not tomogram:
+                self._last = name, held
+            return held
 
 
 def load_model(folder: str) -> Model:
@@ -267,11 +289,11 @@ class _VolumeBoxes:
         names: npt.NDArray[np.object_],
         centres: npt.NDArray[np.float64],
         step: float,
+        held: _Held,
     ) -> None:
         self._tomograms, self._names, self._centres, self._step = tomograms, names, centres, step
         self._level = {name: _level(tomogram) for name, tomogram in tomograms.items()}
-        self._lock = threading.Lock()
-        self._held: tuple[str, Tomogram] | None = None
+        self._held = held
 
     def __len__(self) -> int:
         return len(self._names)
@@ -284,32 +306,15 @@ class _VolumeBoxes:
         boxes = np.empty((len(numbers), PLANES, SIDE, SIDE), dtype=np.float32)
         for name in dict.fromkeys(self._names[numbers]):
             own = np.flatnonzero(self._names[numbers] == name)
-            tomogram, (mean, scale) = self._read_for(name, len(own)), self._level[name]
+            tomogram, (mean, scale) = self._tomograms[name], self._level[name]
             places = self._centres[numbers[own]] / tomogram.voxel_size
             step = self._step / tomogram.voxel_size
+            tomogram = self._held.whole(name, tomogram, len(own) * 2 * PLANES * SIDE * step**2)
             cut = cut_boxes(
                 TomogramVoxels(tomogram), places, (PLANES, SIDE, SIDE), (2 * step, step, step)
             )
             boxes[own] = (cut - mean) * scale
         return boxes
-
-    def _read_for(self, name: str, boxes: int) -> Tomogram:
-        """Hold a tomogram, the last one, if it is not large and many boxes are cut from it."""
-        from slabkit.learning.harmonics import PLANES, SIDE
-
-        tomogram = self._tomograms[name]
-        depth, height, width = tomogram.shape
-        rows = boxes * 2 * PLANES * SIDE * (self._step / tomogram.voxel_size) ** 2
-        size = depth * height * width * np.dtype(tomogram.data.dtype).itemsize
-        with self._lock:  # other threads wait for what is read
-            if self._held is not None and self._held[0] == name:
-                return self._held[1]
-            if rows < depth * height or size > _LARGEST_READ:
-                return tomogram
-            self._held = None
-            whole = replace(tomogram, data=tomogram.read((0, 0, 0), tomogram.shape))
-            self._held = name, whole
-            return whole
 
 
 def _level(tomogram: Tomogram) -> tuple[np.float32, np.float32]:
