@@ -4,6 +4,7 @@
     python benchmarks/names.py --road labels --train DIR --test DIR --map ... --out OUT
     python benchmarks/names.py --road rounds --train DIR --test DIR --budget 600 --out OUT
     python benchmarks/names.py --road list --test DIR --map ... [--train DIR] --out OUT
+    python benchmarks/names.py --road refined --test DIR --map ... --out OUT
 
 Folders hold volumes and `truth.csv` (tomogram, species, x, y, z in Å, 0 = centre of the corner
 voxel). The commands are those that a user would type, and are printed; OUT/curated.star is the
@@ -11,7 +12,8 @@ named list of the test tomograms. Labels are what somebody says who is always ri
 `pick_id,decision,species` that `slabkit label` reads: of all picks of the training tomograms, or of
 `--budget` of them (road `labels`: at random; `rounds`: in three parts, as `slabkit suggest` says).
 Road `list` takes what `pick template` finds and calls what it is at its default threshold, which is
-low, and names it again: by maps, or with `--train` by labels. Its score comes first.
+low, and names it again: by maps, or with `--train` by labels. Its score comes first. Road `refined`
+is `pick template --refine`.
 A truth without rows for a species that a map is given of leaves it out of the mean. Pages in docs/
 come from
 
@@ -73,8 +75,11 @@ class Road:
         self.run("slab", *volumes, "-o", at, "--step", 150)
         slabs = at / "slabs.star"
         hits = self.out / f"{what}2d.star"
+        refine = ["--refine"] if self.options.road == "refined" else []
         how = (
-            ["template", *self.maps] if template else ["blob", "--diameter", self.options.diameter]
+            ["template", *self.maps, *refine]
+            if template
+            else ["blob", "--diameter", self.options.diameter]
         )
         self.run("pick", how[0], slabs, "-o", hits, *how[1:])
         self.run("map", hits, "--slabs", slabs, "-o", table)
@@ -170,6 +175,14 @@ def list_road(road: Road) -> bool:
     return True
 
 
+def refined_road(road: Road) -> bool:
+    """Pick by maps, judged again in three dimensions: the list is named as it is."""
+    if not road.maps:
+        sys.exit("--road refined needs --map NAME=FILE")
+    road.picks("curated", road.options.test, template=True)
+    return True
+
+
 def name(road: Road, picks: Path) -> None:
     """Name picks by maps."""
     names = road.out / "names.star"
@@ -249,7 +262,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    roads = {"maps": maps_road, "labels": labels_road, "rounds": rounds_road, "list": list_road}
+    roads = {
+        "maps": maps_road,
+        "labels": labels_road,
+        "rounds": rounds_road,
+        "list": list_road,
+        "refined": refined_road,
+    }
     parser.add_argument("--road", choices=roads, required=True)
     parser.add_argument("--train", type=Path, help="folder of labelled tomograms")
     parser.add_argument("--test", type=Path, required=True, help="folder of tomograms to name")

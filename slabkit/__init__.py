@@ -61,6 +61,7 @@ __all__ = [
     "recorded_labels",
     "rescue_picks",
     "rotate_map",
+    "score_by_maps",
     "score_curve",
     "score_intervals",
     "score_picks",
@@ -97,7 +98,7 @@ _NAMES = {
     "labels": "label_minislabs",
     "learning": "learn_species predict_species",
     "learning.map_evidence": "map_evidence",
-    "learning.map_naming": "name_picks",
+    "learning.map_naming": "name_picks score_by_maps",
     "learning.rotated_maps": "rotate_map",
     "mapping": "map_picks",
     "merging": "merge_picks",
@@ -173,7 +174,7 @@ if TYPE_CHECKING:
     from slabkit.labels import label_minislabs
     from slabkit.learning import learn_species, predict_species
     from slabkit.learning.map_evidence import map_evidence
-    from slabkit.learning.map_naming import name_picks
+    from slabkit.learning.map_naming import name_picks, score_by_maps
     from slabkit.learning.rotated_maps import rotate_map
     from slabkit.mapping import map_picks
     from slabkit.merging import merge_picks

@@ -13,6 +13,7 @@ from test_map_evidence import VOXEL, density, sample
 
 import slabkit
 from slabkit.errors import InputError, SlabkitWarning
+from slabkit.learning import map_naming, rotated_maps
 from slabkit.learning.map_evidence import MapFits
 from slabkit.learning.map_naming import name_by_maps
 from slabkit.steps.shared.maps import read_map
@@ -164,6 +165,67 @@ def test_name_a_list_with_a_decoy(project: tuple, slabkit) -> None:  # type: ign
 
 
 MAPS = ("--map", "arm=arm.mrc", "--map", "ring=ring.mrc")
+
+
+def test_templates_are_judged_again_in_three_dimensions(
+    project: tuple,
+    sample: tuple,
+    slabkit,  # type: ignore[no-untyped-def]
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, names, turned = project
+    ready = {one.name: one for one in sample[-1]}  # to be quick: turned already, for these tilts
+    monkeypatch.setattr(rotated_maps, "rotate_map", lambda *_, name, **__: ready[name])
+    monkeypatch.setattr(map_naming, "RANDOM_PLACES", 30)
+    slabkit("slab", "t.mrc", "-o", "slabs", "--step", "150", cwd=folder)
+    pick = ["pick", "template", "slabs/slabs.star", "--tilt-range", "-60:60", "--refine"]
+    pick += ["--view-step", "60", "--angular-step", "30"]
+    at = np.array([[x, y, 24] for y in (20, 58) for x in (20, 50, 80, 104)]) * VOXEL
+
+    def found(*words: str) -> pd.DataFrame:
+        slabkit(*pick, *words, "-o", "p.star", "--overwrite", cwd=folder)
+        slabkit(
+            "map", "p.star", "--slabs", "slabs/slabs.star", "-o", "m.star", "--update", cwd=folder
+        )
+        return read_picks(folder / "m.star").picks
+
+    both = found(*MAPS)
+    places = both[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy(dtype=float)
+    away = np.linalg.norm(places[:, None] - at, axis=2)
+    assert away.min(axis=0).max() < VOXEL  # each is found once, in all three dimensions
+    assert len(both) == len(at)
+    which = away.argmin(axis=1)
+    assert both["slabkitSpecies"].tolist() == [names[k] for k in which]
+    assert set(both["slabkitScoreKind"]) == {"template-3d"}
+    pose = np.array([row.split(",") for row in both[ROTATION]], float).reshape(-1, 3, 3)
+    arms = np.flatnonzero(both["slabkitSpecies"] == "arm")  # the ring has symmetry
+    turn = pose[arms] @ turned[which[arms]].transpose(0, 2, 1)
+    angle = np.degrees(np.arccos((np.trace(turn, axis1=1, axis2=2) - 1) / 2))
+    assert angle.max() < 1.5 * 18
+    best = both[both["slabkitSpecies"] == "arm"].iloc[:3]  # the best first
+    lowest = str(best["slabkitScore"].iloc[-1])
+    higher = found(*MAPS[:2], "--decoy", MAPS[3], "--threshold", lowest, "--jobs", "2")
+    for name in ("slabkitSpecies", "slabkitX", "slabkitZ", "slabkitScore", ROTATION):
+        assert higher[name].tolist() == best[name].tolist()
+    (folder / "t.mrc").rename(folder / "elsewhere.mrc")
+    gone = slabkit(*pick, *MAPS, "-o", "x.star", cwd=folder, code=2)
+    assert "t.mrc: the tomogram that the slab table names is not there" in gone.stderr
+    assert not (folder / "x.star").exists()
+
+
+def test_scores_of_places_by_maps(sample: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(map_naming, "RANDOM_PLACES", 30)
+    tomogram, picks, names, _, maps = sample
+    empty = np.array([[350.0, 390, 240], [650, 390, 240], [-900, 390, 240]])
+    places = np.vstack([picks.to_numpy(), empty])
+    found = slabkit.score_by_maps(tomogram, places, maps)
+    assert [maps[k].name for k in found.best[:8]] == names
+    assert found.score[:8].min() > 5 > 3 > found.score[8:10].max()
+    assert np.isnan(found.score[10])
+    decoy = slabkit.score_by_maps(tomogram, places, maps, decoys=1, jobs=2)
+    assert decoy.best[:8].tolist() == found.best[:8].tolist()
+    assert np.array_equal(decoy.score[:8], found.score[:8])
+    assert len(slabkit.score_by_maps(tomogram, places[:0], maps).score) == 0
 
 
 def test_auto_and_tomogram_name_what_maps_show(project: tuple, slabkit) -> None:  # type: ignore[no-untyped-def]

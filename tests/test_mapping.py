@@ -264,6 +264,23 @@ class _Unreadable:
         raise AssertionError("the volume was read")
 
 
+def test_a_z_that_the_picker_knows_is_kept(one_ball):
+    tomogram, slabs = one_ball
+    hits = hits_of(
+        slabs, [(0, 20, 25, 5.0, 160.0), (0, 40, 25, 4.0, 160.0), (0, 60, 25, 3.0, 160.0)]
+    )
+    known = np.array([np.nan, 123.0, 77.0])
+    picks, _ = map_picks(hits.assign(slabkitZ=known), slabs, tomogram)
+    found, _ = map_picks(hits[:1], slabs, tomogram)
+    assert picks["slabkitZ"].tolist() == [found["slabkitZ"][0], 123.0, 77.0]
+    assert picks["slabkitZConfidence"].isna().tolist() == [False, True, True]
+    middle, _ = map_picks(hits.assign(slabkitZ=known), slabs, tomogram, refine_z=False)
+    assert middle["slabkitZ"].tolist()[1:] == [123.0, 77.0]
+    for wrong in (-50.0, 1e5, np.inf, "deep"):
+        with pytest.raises(InputError, match="slabkitZ"):
+            map_picks(hits.assign(slabkitZ=wrong), slabs, tomogram)
+
+
 def test_a_constant_tomogram_gives_the_middle_of_the_slab_and_says_so(one_ball):
     _, slabs = one_ball
     flat = Tomogram("T1", np.full(SHAPE, 7, dtype=np.int16), 7.3)

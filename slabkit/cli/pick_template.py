@@ -66,6 +66,10 @@ template = command(
     correlation_only=option(
         "Score by the correlation alone: neither lines nor a faint place lower it."
     ),
+    refine=option(
+        "Compare what is found with --map once more, in the tomogram, at all orientations: scores, "
+        "species, angles and places are then those of the best fit in three dimensions."
+    ),
     mask=picking.MASK,
     species=option("Name to give to the picks of templates that have none.", parse=species_name),
     contrast=picking.SLAB_CONTRAST,

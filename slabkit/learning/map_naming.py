@@ -8,6 +8,9 @@ the random places, so that a map of which there is no particle names little.
 The probabilities of the species and of "none of them" follow from these by one multinomial logistic
 model for all maps. Its two numbers were fitted on TS_911 to TS_914 of the test data and four
 simulated tomograms (benchmarks/names.py).
+
+A picker wants a score instead: the place on that scale times 6.7. Where the best picks stand out no
+more than that, it is in deviations of the random places.
 """
 
 from __future__ import annotations
@@ -64,6 +67,16 @@ class MapNames:
     duplicate: npt.NDArray[np.bool_]  # (picks,): probable, but a better pick is too close
 
 
+@dataclass(frozen=True, eq=False)
+class MapScores:
+    """What `score_by_maps` says of places: arrays of one row a place, NaN outside of the volume."""
+
+    best: npt.NDArray[np.int64]  # the map that fits best, from 0, those of decoys last
+    score: Floats  # 0: as random places, 6.7: as the best three (if these are that good)
+    place: Floats  # (places, 3): where it fits best, x, y, z in Å
+    rotation: Floats  # (places, 3, 3): from the map's (x, y, z) to the tomogram's
+
+
 def random_places(shape: tuple[int, int, int], voxel_size: float, count: int) -> Floats:
     """Give places in a volume (z, y, x), in Å x, y, z: the same ones each time, (count, 3)."""
     random = np.random.Generator(np.random.SFC64(0))
@@ -99,14 +112,7 @@ def name_by_maps(
         Lowest probability of a species with which a pick is named.
     """
     check_min_probability(min_probability)
-    relative = relative_fits(fits.coefficient, at_random.coefficient)
-    outside = ~np.isfinite(relative).all(axis=1)
-    relative[outside] = -1.0
-    if decoys and len(relative):
-        species = relative[:, :-decoys].argmax(axis=1)[:, None]
-        own = np.take_along_axis(fits.coefficient, species, axis=1)
-        relative[:, -decoys:][fits.coefficient[:, -decoys:] <= own] = -1.0
-    _leave_parts_out(relative, fits.coefficient, diameters, decoys)
+    relative, outside = _compared(fits, at_random, diameters, decoys)
     likelihood = exp(_INTERCEPT + _SLOPE * np.clip(relative, -1, HIGHEST))
     weights = np.column_stack([likelihood, np.ones(len(relative))])
     probability = weights / weights.sum(axis=1, keepdims=True)
@@ -128,6 +134,21 @@ def name_by_maps(
     duplicate[probable] = ~free[probable]
     named = free & (best < len(diameters) - decoys)
     return MapNames(probability, best, named, duplicate)
+
+
+def _compared(
+    fits: MapFits, at_random: MapFits, diameters: Sequence[float], decoys: int
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Give `relative_fits`, -1 where another map has the pick, and which are outside (-1 too)."""
+    relative = relative_fits(fits.coefficient, at_random.coefficient)
+    outside = np.asarray(~np.isfinite(relative).all(axis=1))
+    relative[outside] = -1.0
+    if decoys and len(relative):
+        species = relative[:, :-decoys].argmax(axis=1)[:, None]
+        own = np.take_along_axis(fits.coefficient, species, axis=1)
+        relative[:, -decoys:][fits.coefficient[:, -decoys:] <= own] = -1.0
+    _leave_parts_out(relative, fits.coefficient, diameters, decoys)
+    return relative, outside
 
 
 def _leave_parts_out(
@@ -251,6 +272,54 @@ def name_picks(
         },
     )
     return table, int(found.duplicate.sum())
+
+
+def score_by_maps(
+    tomogram: Tomogram,
+    places: npt.ArrayLike,
+    maps: Sequence[RotatedMap],
+    *,
+    decoys: int = 0,
+    jobs: int = 1,
+) -> MapScores:
+    """Say which density map fits best at each of a tomogram's places, how well, and how it lies.
+
+    Parameters
+    ----------
+    tomogram : Tomogram
+    places : array-like of float, shape (places, 3)
+        x, y, z in Å: all that a picker found, as the best of them set the scale.
+    maps : sequence of RotatedMap
+        Turned for the tomogram's voxel size (`slabkit.rotate_map`).
+    decoys : int, optional
+        So many of the last maps are of what else is there. They are ``best`` only where their
+        coefficient too is higher than that of the best other map.
+    jobs : int, optional
+        Threads; the result is the same for any number.
+
+    Returns
+    -------
+    MapScores
+        ``best`` (the number of the map), ``score``, ``place`` (Å) and ``rotation`` of each place.
+        A score of 0 is that of random places; 6.7 is that of the map's three best places, or 6.7
+        robust standard deviations of the random ones above these, whichever is more.
+
+    Raises
+    ------
+    InputError
+        A map is for another voxel size, or there are NaN or infinite voxels.
+    """
+    given = np.asarray(places, dtype=np.float64).reshape(-1, 3)
+    random = random_places(tomogram.shape, tomogram.voxel_size, RANDOM_PLACES)
+    at_random = fit_maps(tomogram, random, maps, jobs)
+    fits = fit_maps(tomogram, given, maps, jobs, at_random)
+    every = np.arange(len(given))
+    if not len(given):
+        return MapScores(every, np.zeros(0), given, np.zeros((0, 3, 3)))
+    relative, outside = _compared(fits, at_random, [one.diameter for one in maps], decoys)
+    best = relative.argmax(axis=1)
+    score = np.where(outside, np.nan, _SURE * relative[every, best])
+    return MapScores(best, score, given + fits.shift[every, best], fits.rotation[every, best])
 
 
 def relative_fits(coefficient: Floats, at_random: Floats) -> Floats:

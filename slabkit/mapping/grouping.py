@@ -30,7 +30,7 @@ Indices = npt.NDArray[np.int64]
 # of a particle, and parts of particles are smaller still.
 _ONE_SIZE = 1.3
 # Scores that are comparable between species: templates are scored against their own noise.
-_COMPARABLE = "template"
+_COMPARABLE = ("template", "template-3d")
 # A hit of sure depth counts up to three times as much as one with an equal peak in its column.
 _SURE_DEPTH = 0.5
 
@@ -111,14 +111,15 @@ def merge_hits(
 def _beaten(picks: pd.DataFrame, min_distance: float | None) -> npt.NDArray[np.bool_]:
     """Tell which picks by templates have a better-scored one of another species at their place."""
     beaten = np.zeros(len(picks), dtype=bool)
-    rows = np.flatnonzero(picks["slabkitScoreKind"].to_numpy() == _COMPARABLE)
+    rows = np.flatnonzero(picks["slabkitScoreKind"].isin(_COMPARABLE))
     own = picks.iloc[rows]
     if own["slabkitSpecies"].nunique() < 2:
         return beaten
     diameter = own["slabkitDiameter"].to_numpy(dtype=float)
     distance = diameter / 2 if min_distance is None else np.full(len(own), min_distance)
     position = own[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy()
-    better = group_neighbours(position, distance, own["slabkitScore"].to_numpy(dtype=float))
+    kind = own.groupby("slabkitScoreKind").ngroup().to_numpy()
+    better = group_neighbours(position, distance, own["slabkitScore"].to_numpy(dtype=float), kind)
     beaten[rows] = better != np.arange(len(rows))
     return beaten
 

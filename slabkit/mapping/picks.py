@@ -73,7 +73,9 @@ def map_picks(
     """Turn the 2D picks on one tomogram's slabs into 3D picks.
 
     x and y are the pixel coordinates times the voxel size. z is the depth at which a ball or shell
-    of about the particle's diameter fits the tomogram best, within the slab and ``margin`` beyond.
+    of about the particle's diameter fits the tomogram best, within the slab and ``margin`` beyond;
+    or what a column ``slabkitZ`` (Å) says, which `pick template --refine` writes (z confidence is
+    NaN then).
     Hits of one particle in several slabs are merged (`slabkit.mapping.grouping.merge_hits`): those
     about the hit that explains most density, by score, diameter and how sure its depth is, are one,
     and the best-scored of its size represents them with the best score of all. A hit whose search
@@ -124,7 +126,8 @@ def map_picks(
     ------
     InputError
         A micrograph is unknown; slabs and tomogram contradict each other; more than one pick in
-        twenty lies outside its image; a coordinate is not finite; a diameter is needed.
+        twenty lies outside its image; a coordinate is not finite; a diameter is needed; a
+        ``slabkitZ`` is not within the tomogram.
 
     Warns
     -----
@@ -144,20 +147,22 @@ def map_picks(
     slab = slab[within]
     z_start = slabs["slabkitZStart"].to_numpy()[slab]
     z_count = slabs["slabkitZCount"].to_numpy()[slab]
-    if refine_z:
-        depths = refine_depths(
+    z_vox = _known_depths(hits, tomogram, where)
+    depths = slab_middles(z_start, z_count, z_vox)
+    if refine_z and np.isnan(z_vox).any():
+        rows = np.flatnonzero(np.isnan(z_vox))
+        searched = refine_depths(
             tomogram,
-            hits["rlnCoordinateX"].to_numpy(),
-            hits["rlnCoordinateY"].to_numpy(),
-            hits["slabkitDiameter"].to_numpy(),
-            z_start,
-            z_count,
+            hits["rlnCoordinateX"].to_numpy()[rows],
+            hits["rlnCoordinateY"].to_numpy()[rows],
+            hits["slabkitDiameter"].to_numpy()[rows],
+            z_start[rows],
+            z_count[rows],
             contrast,
             margin,
             jobs,
         )
-    else:
-        depths = slab_middles(z_start, z_count)
+        depths = depths.replaced(rows, searched)
     candidates = _candidates(hits, slab, depths, tomogram, single)
     picks, beaten = merge_hits(candidates, min_distance, all_species)
     flags = picks["slabkitFlags"]
@@ -173,6 +178,23 @@ def map_picks(
         near_face=int(flags.str.contains("near-face").sum()),
     )
     return picks, counts
+
+
+def _known_depths(hits: pd.DataFrame, tomogram: Tomogram, where: str) -> npt.NDArray[np.float64]:
+    """Give z, in voxels, of hits whose picker found it in the tomogram; NaN of others."""
+    if "slabkitZ" not in hits.columns:
+        return np.full(len(hits), np.nan)
+    try:
+        z_vox = np.asarray(hits["slabkitZ"], dtype=np.float64) / tomogram.voxel_size
+    except ValueError as error:
+        raise InputError(f"{where}: a slabkitZ is no number.") from error
+    outside = np.isinf(z_vox) | (z_vox < -0.5) | (z_vox > tomogram.shape[0] - 0.5)
+    if outside.any():
+        raise InputError(
+            f"{where}: slabkitZ lies outside of {tomogram.label} in {rows_named(outside)}; leave "
+            "the column out to have z searched."
+        )
+    return z_vox
 
 
 def _with_diameters(

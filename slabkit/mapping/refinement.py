@@ -8,7 +8,7 @@ which prints the table below and checks it on others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -51,12 +51,24 @@ class Depths:
     second_z_vox: Floats
     second_prominence: Floats
 
+    def replaced(self, rows: npt.NDArray[np.int64], others: Depths) -> Depths:
+        """Put others in place of some."""
+        parts = {one.name: getattr(self, one.name).copy() for one in fields(self)}
+        for name, values in parts.items():
+            values[rows] = getattr(others, name)
+        return Depths(**parts)
 
-def slab_middles(z_start: npt.NDArray[np.int64], z_count: npt.NDArray[np.int64]) -> Depths:
-    """Give the middle of each hit's slab (planes) as its depth."""
+
+def slab_middles(
+    z_start: npt.NDArray[np.int64], z_count: npt.NDArray[np.int64], z_vox: Floats | None = None
+) -> Depths:
+    """Give as each hit's depth that known of it, or else the middle of its slab (planes)."""
     none = np.full(len(z_start), np.nan)
     no = np.zeros(len(z_start), dtype=bool)
-    return Depths(z_start + (z_count - 1) / 2, none, no, no, none, none)
+    middle = z_start + (z_count - 1) / 2
+    if z_vox is not None:
+        middle = np.where(np.isnan(z_vox), middle, z_vox)
+    return Depths(middle, none, no, no, none, none)
 
 
 def refine_depths(

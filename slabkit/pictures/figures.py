@@ -161,7 +161,7 @@ def lines_chart(
 
 def score_label(kind: str) -> str:
     """Say on an axis what scores of a kind are, and in what unit."""
-    if kind.startswith("blob-") or kind == "template":
+    if kind.startswith(("blob-", "template")):
         return "score (standard deviations)"
     return f"score ({kind})" if kind else "score"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from slabkit.errors import InputError, OutputExistsError, SlabkitError
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.classify import quality_shown, sheet_of
-from slabkit.steps.shared.maps import read_map
+from slabkit.steps.shared.maps import RotatedMaps
 from slabkit.steps.shared.naming import (
     Maps,
     captions,
@@ -22,7 +22,7 @@ from slabkit.steps.shared.naming import (
     report_names,
     report_tilts,
 )
-from slabkit.units import DEFAULT_TILT_RANGE, TiltRange, positive_length, voxel_sizes_equal
+from slabkit.units import DEFAULT_TILT_RANGE, TiltRange, positive_length
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,7 +157,7 @@ def _labels(
     """Compare the picks of all tomograms with the maps, and name them."""
     from slabkit.learning.map_naming import name_picks
 
-    rotated = _RotatedMaps(options)
+    rotated = RotatedMaps((*options.maps, *options.decoys), options.tilt_range)
 
     def opened() -> Iterator[tuple[Tomogram, list[RotatedMap]]]:
         for name, ref in work.track(volumes.items(), total=len(volumes), what="name"):
@@ -187,30 +187,3 @@ def _labels(
         species={name: {"picks": len(own), "expected": float(own.sum())} for name, own in species},
     )
     return labels
-
-
-class _RotatedMaps:
-    """Turns the maps once for each voxel size of the tomograms."""
-
-    def __init__(self, options: Options) -> None:
-        self._tilt_range = options.tilt_range
-        self._maps = [
-            (name, file, *read_map(file)) for name, file in (*options.maps, *options.decoys)
-        ]
-        self._turned: dict[float, list[RotatedMap]] = {}
-
-    def at(self, voxel_size: float) -> list[RotatedMap]:
-        from slabkit.learning.rotated_maps import rotate_map
-
-        key = next((s for s in self._turned if voxel_sizes_equal(s, voxel_size)), voxel_size)
-        if key not in self._turned:
-            turned = []
-            for name, file, density, own in self._maps:
-                try:
-                    turned.append(
-                        rotate_map(density, own, key, name=name, tilt_range=self._tilt_range)
-                    )
-                except InputError as error:
-                    raise InputError(f"{file}: {error}") from error
-            self._turned[key] = turned
-        return self._turned[key]

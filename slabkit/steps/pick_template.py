@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from slabkit.errors import InputError
 from slabkit.execution.frame import Frame, Work
 from slabkit.steps.shared.maps import read_map
+from slabkit.steps.shared.refined_templates import DEFAULT_THRESHOLD, SCORE_KIND, Refiner
 from slabkit.steps.shared.slab_picking import Find, SlabPicking, pick_on_slabs
 from slabkit.steps.shared.thresholds import choose_threshold
 from slabkit.units import DEFAULT_TILT_RANGE, Contrast, TiltRange
@@ -40,6 +41,7 @@ class Options(SlabPicking):
     tilt_range: TiltRange = DEFAULT_TILT_RANGE
     max_ridge: float = 1.0
     correlation_only: bool = False
+    refine: bool = False
     device: str = "cpu"
     device_memory: float = 4.0  # GB
 
@@ -50,41 +52,53 @@ def run(options: Options, frame: Frame) -> None:
     from slabkit.arrays.density_maps import view_directions
     from slabkit.picking.template import TemplateLimits, default_threshold, pick_templates
     from slabkit.picking.template_search import in_plane_angles
+    from slabkit.picking.thresholds import picks_above
 
     named = tuple((name or options.species, file) for name, file in options.maps)
     options = dataclasses.replace(options, maps=named)
+    lowest = default_threshold(options.correlation_only)
     choice = choose_threshold(
         options.threshold,
         options.target_precision,
         options.labelled,
-        "template",
-        default_threshold(options.correlation_only),
+        SCORE_KIND if options.refine else "template",
+        DEFAULT_THRESHOLD if options.refine else lowest,
     )
+    # What is judged again is found on the slabs as if it were not, with lower thresholds lower.
+    to_find = choice.to_find
+    if options.refine:
+        to_find = lowest if choice.value is None else min(lowest, choice.value)
     if bool(options.templates) == bool(options.maps):
         raise InputError("give either --templates or --map.")
     if options.decoys and not options.maps:
         raise InputError("--decoy competes with the maps of --map.")
+    if options.refine and not options.maps:
+        raise InputError("--refine compares the picks with the maps of --map.")
     if options.maps and (options.use is not None or options.template_pixel_size is not None):
         raise InputError("--use and --template-pixel-size belong to --templates, not to --map.")
     in_plane_angles(options.angular_step)
     view_directions(options.view_step)
-    TemplateLimits(choice.to_find, options.max_per_slab, options.min_distance, options.max_ridge)
+    TemplateLimits(to_find, options.max_per_slab, options.min_distance, options.max_ridge)
 
     def prepare(work: Work) -> Find:
         # That it cannot be used is said before the maps are turned.
         backend_for(options.device, options.device_memory)
         maker = _Maker(options)
+        refiner = _refiner(options, frame.workers) if options.refine else None
 
         def find(images: Iterable[Any], slabs: pd.DataFrame, most: int | None) -> pd.DataFrame:
+            tomogram = refiner.opened(slabs) if refiner else None
             made = maker.made(slabs)
             _say_diameters(work, made)
-            return pick_templates(
+            if refiner:  # what is a decoy, three dimensions tell better
+                made = [dataclasses.replace(one, decoy=False) for one in made]
+            found = pick_templates(
                 images,
                 slabs,
                 templates=made,
                 angular_step=options.angular_step,
-                threshold=choice.to_find,
-                max_per_slab=most,
+                threshold=to_find,
+                max_per_slab=None if refiner else most,
                 min_distance=options.min_distance,
                 max_ridge=options.max_ridge,
                 correlation_only=options.correlation_only,
@@ -93,12 +107,30 @@ def run(options: Options, frame: Frame) -> None:
                 device_memory=options.device_memory,
                 jobs=frame.workers,
             )
+            if refiner is None or tomogram is None:
+                return found
+            refined = refiner.refined(found, slabs, tomogram, made)
+            return picks_above(refined, choice.to_find, most)
 
         return find
 
     files = [path for _, path in (*options.maps, *options.decoys)]
     files += [options.templates] if options.templates else []
-    pick_on_slabs("pick template", options, choice, frame, prepare, files)
+    pick_on_slabs(
+        "pick template", options, choice, frame, prepare, files, with_volumes=options.refine
+    )
+
+
+def _refiner(options: Options, jobs: int) -> Refiner:
+    return Refiner(
+        (*options.maps, *options.decoys),
+        len(options.decoys),
+        tilt_range=options.tilt_range,
+        view_step=options.view_step,
+        contrast=options.contrast,
+        min_distance=options.min_distance,
+        jobs=jobs,
+    )
 
 
 class _Maker:

@@ -40,7 +40,9 @@ _THRESHOLD = (
     "background by a fit to the scores, with the numbers expected. Default: "
 )
 TEMPLATE_THRESHOLD = option(
-    f"{_THRESHOLD}2.5; with --correlation-only 3.", "SD|auto", parse=parse_threshold
+    f"{_THRESHOLD}2.5; with --correlation-only 3, with --refine 4.",
+    "SD|auto",
+    parse=parse_threshold,
 )
 BLOB_THRESHOLD = option(
     f"{_THRESHOLD}2; with --max-ridge inf or --method laplacian 3.",

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError, warn
+from slabkit.units import TiltRange, voxel_sizes_equal
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from slabkit.learning.rotated_maps import RotatedMap
 
 
 def read_map(path: str | Path) -> tuple[npt.NDArray[Any], float]:
@@ -51,3 +54,29 @@ def tilts_in(path: str) -> tuple[float, float]:
     from slabkit.formats.tomograms.tilts import read_tilt_range
 
     return read_tilt_range(path)
+
+
+class RotatedMaps:
+    """Turns maps, (name, file) each, once for each voxel size of tomograms."""
+
+    def __init__(self, maps: tuple[tuple[str, str], ...], tilt_range: TiltRange) -> None:
+        self._tilt_range = tilt_range
+        self._maps = [(name, file, *read_map(file)) for name, file in maps]
+        self._turned: dict[float, list[RotatedMap]] = {}
+
+    def at(self, voxel_size: float) -> list[RotatedMap]:
+        """Give the maps for tomograms of a voxel size (Å)."""
+        from slabkit.learning.rotated_maps import rotate_map
+
+        key = next((s for s in self._turned if voxel_sizes_equal(s, voxel_size)), voxel_size)
+        if key not in self._turned:
+            turned = []
+            for name, file, density, own in self._maps:
+                try:
+                    turned.append(
+                        rotate_map(density, own, key, name=name, tilt_range=self._tilt_range)
+                    )
+                except InputError as error:
+                    raise InputError(f"{file}: {error}") from error
+            self._turned[key] = turned
+        return self._turned[key]

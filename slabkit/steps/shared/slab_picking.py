@@ -52,24 +52,31 @@ def pick_on_slabs(
     frame: Frame,
     prepare: Callable[[Work], Find],
     inputs: Iterable[str] = (),
+    *,
+    with_volumes: bool = False,
 ) -> None:
     """Pick tomogram by tomogram with what ``prepare`` gives, and write the table.
 
-    ``inputs``: further files; ``prepare`` is not called for finished work.
+    ``inputs``: further files; ``with_volumes``: and the slabs' tomograms. ``prepare`` is not called
+    for finished work.
     """
     from slabkit.formats.tables.blocks import read_text
+    from slabkit.formats.tomograms.listing import slab_tomograms
+    from slabkit.formats.tomograms.names import files_read
 
     if options.png and options.out == "-":
         raise InputError("--png writes pictures beside the table; give a file to -o.")
     text = read_text(options.slabs)
     table = parse_slab_table(text, options.slabs)
     masks = find_masks(options.mask, table["rlnTomoName"], table["rlnMicrographName"])
+    volumes = slab_tomograms(table).values() if with_volumes else ()
     with frame.work(
         name,
         options.out,
         inputs=[
             options.slabs,
             *(path for path in slab_paths(table, options.slabs) if os.path.exists(path)),
+            *(path for ref in volumes if not ref.problem for path in files_read(ref)),
             *inputs,
             *(masks.paths if masks else []),
             *([options.labelled] if options.labelled else []),
