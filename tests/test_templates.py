@@ -352,6 +352,8 @@ def test_half_a_turn_is_a_reflection_unless_the_wedge_is_lopsided(tilts):
     other = views.drawn(197.0, -y, -x, np.ones_like)
     assert views.half_turn_reflects == (tilts != (-60, 30))
     assert views.half_turn_reflects == bool(np.abs(one - other).max() < 1e-9 * np.ptp(one))
+    even, odd = views.drawn_parts(17.0, y, x, np.ones_like)
+    np.testing.assert_array_equal(even + odd, views.drawn(17.0, -y, -x, np.ones_like))
 
 
 def test_map_finds_its_views():

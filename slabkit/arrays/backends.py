@@ -5,7 +5,7 @@ NumPy is the reference. PyTorch is imported where it is asked for, and only ther
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,8 +49,8 @@ class Backend:
         return array.max(axis)
 
     def columns(self, table: Any, numbers: Any) -> Any:
-        """Give some columns of a table."""
-        return table.take(numbers, 1)
+        """Give some columns of a table; numbers that it has none for must not be asked for."""
+        return table.take(numbers, 1, mode="clip")  # quicker, as nothing is looked at twice
 
     def joined(self, *tables: Any, axis: int = 0) -> Any:
         """Put tables below or (axis 1) beside each other."""
@@ -120,15 +120,15 @@ class Backend:
         found *= other_unit
         return found
 
-    def irfft2(self, one: Any, other: Any, shape: Sequence[int], rows: int) -> Any:
-        """Give the first rows of images ``shape`` of the products of half spectra (last two axes).
+    def ifft2(self, one: Any, other: Any, rows: int) -> Any:
+        """Give the first rows of complex images of the products of spectra (last two axes).
 
         They differ a little between processors.
         """
-        from scipy.fft import ifft, irfft
+        from scipy.fft import ifft
 
         half = ifft(one * other, axis=-2, overwrite_x=True)
-        return irfft(half[..., :rows, :], shape[1], overwrite_x=True)
+        return ifft(half[..., :rows, :], overwrite_x=True)
 
     def windows(self, image: Any, side: int) -> Any:
         """Give a view of all squares in an image, by the place of their first pixel."""
@@ -202,9 +202,9 @@ class TorchBackend(Backend):
         """Multiply matrices."""
         return rows @ operand
 
-    def irfft2(self, one: Any, other: Any, shape: Sequence[int], rows: int) -> Any:
-        """Give the first rows of images of the products of half spectra."""
-        return self.torch.fft.irfft2(one * other, s=tuple(shape))[..., :rows, :]
+    def ifft2(self, one: Any, other: Any, rows: int) -> Any:
+        """Give the first rows of complex images of the products of spectra."""
+        return self.torch.fft.ifft2(one * other)[..., :rows, :]
 
     def windows(self, image: Any, side: int) -> Any:
         """Give a view of all squares in an image."""

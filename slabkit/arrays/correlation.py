@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.backends import Backend
-from slabkit.arrays.exact import product
+from slabkit.arrays.exact import median, product
 from slabkit.arrays.filters import image_moments
 from slabkit.arrays.lanczos import LANCZOS, lanczos_weights, moved_windows, whole_and_part
 from slabkit.arrays.peaks import EIGHT, FOUR, highest_beside, lowest_beside, parabola
@@ -141,17 +141,24 @@ class TemplateMatcher:
         )
 
     def _spectra_of(self, stage: _Stage) -> Any:
-        """Give the conjugate spectra of a stage's kernels; made when they are first asked for."""
+        """Give the spectra of pairs of a stage's kernels; made when they are first asked for."""
         first = int(stage.own.min())
         if first not in self._spectra:
             spectra = self._kernel_spectra(self.bank.kernels[stage.own])
             self._spectra[first] = self._backend.put(spectra)
         return self._spectra[first]
 
-    def _kernel_spectra(self, kernels: npt.NDArray[np.floating]) -> npt.NDArray[np.complexfloating]:
-        from scipy.fft import rfft2
+    def _kernel_spectra(self, kernels: Singles) -> npt.NDArray[np.complex64]:
+        """Transform kernels such that an image's spectrum times one holds two correlations.
 
-        return np.stack([np.conj(rfft2(kernel, s=self._sides)) for kernel in kernels])
+        They are the real and the imaginary part; two real transforms would take longer.
+        """
+        from scipy.fft import fft
+
+        pairs = kernels[::2].astype(np.complex64)
+        pairs[: len(kernels) // 2].imag = -kernels[1::2]
+        spectra = fft(fft(pairs, self._sides[1]), self._sides[0], axis=-2)
+        return np.asarray(np.conj(spectra), dtype=np.complex64)
 
     def _chunks(self, count: int, values: int, on_processor: int) -> Iterator[slice]:
         """Split items that make ``values`` values each into batches."""
@@ -168,7 +175,7 @@ class TemplateMatcher:
             for spectrum in moments or image_moments(image)
         )
         variance = square - mean**2
-        middle = float(np.median(variance))
+        middle = float(median(variance))
         # Rounding leaves a little variance in a constant surround, which must not be divided by.
         smallest = max(1e-6 * float(variance.max()), 1e-30)
         deviation = np.sqrt(np.maximum(variance + self._softening**2 * middle, smallest))
@@ -465,16 +472,18 @@ class MatchedImage:
             return every
 
         if count * math.prod(sides) * _TRANSFORM < len(row) * pixels * (_FETCH + _MULTIPLY * count):
-            from scipy.fft import rfft2
+            from scipy.fft import fft2
 
-            spectrum = backend.put(rfft2(tile, s=sides))
+            spectrum = backend.put(fft2(tile, s=sides))
             spectra = matcher._spectra_of(stage)
             place = backend.put(row * sides[1] + column)
             rows = int(row.max()) + 1
-            found = backend.empty((count + 1, len(row)))
-            for part in matcher._chunks(count, math.prod(sides), 1):
-                whole = backend.irfft2(spectrum, spectra[part], sides, rows)
-                found[part] = backend.columns(whole.reshape(len(whole), -1), place)
+            found = backend.empty((2 * len(spectra) + 1, len(row)))
+            pairs, found = found[:-1].reshape(-1, 2, len(row)), found[: count + 1]
+            for part in matcher._chunks(len(spectra), math.prod(sides), 1):
+                whole = backend.ifft2(spectrum, spectra[part], rows)
+                values = backend.columns(whole.reshape(len(whole), -1), place)
+                pairs[part, 0], pairs[part, 1] = values.real, values.imag
             together = min(_PLACES, _PATCHES // templates + 1)
             for part in matcher._chunks(len(row), templates, together):
                 yield part, found[:, part] if known is None else joined(found[:, part], part)

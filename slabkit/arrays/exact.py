@@ -149,6 +149,18 @@ def log(values: npt.ArrayLike) -> Any:
     return xlogy(1.0, values)
 
 
+def median(values: npt.NDArray[np.floating[Any]]) -> Any:
+    """Give what ``np.median`` gives of finite numbers, some times as fast: one place is sorted out.
+
+    NumPy's looks for two at once, without vector instructions.
+    """
+    middle = values.size // 2
+    parted = np.partition(values, middle, axis=None)
+    if values.size % 2:
+        return parted[middle]
+    return (parted[:middle].max() + parted[middle]) / 2
+
+
 def norm(vector: Floats) -> float:
     """Give the length of one vector."""
     return math.sqrt(float((vector * vector).sum()))

@@ -33,6 +33,11 @@ def moved_windows(windows: Any, weights: Any, axis: int) -> Any:
     """Interpolate windows along an axis, at the end of which the weights reach."""
     taps = weights.shape[1]
     length = windows.shape[axis] - taps + 1
+    if type(windows) is np.ndarray:  # rows of pixels, which lie together, are added to each other
+        across = np.ascontiguousarray(windows.swapaxes(1, 2)) if axis == 2 else windows
+        shifted = np.lib.stride_tricks.sliding_window_view(across, length, 1)
+        found = np.einsum("ntxy,nt->nyx", shifted, weights)
+        return found.swapaxes(1, 2) if axis == 2 else found
     total: Any = None
     for tap in range(taps):
         shifted = windows[(slice(None),) * axis + (slice(tap, tap + length),)]

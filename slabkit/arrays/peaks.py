@@ -157,11 +157,9 @@ def _local_maxima(stack: npt.NDArray[np.float32], floor: float) -> npt.NDArray[n
         image, (below, own, above) = images[rung - 1], (around[(rung + k) % 3] for k in (1, 2, 0))
         place = np.flatnonzero(image[inside] >= own[inside])
         place += inside.start
-        value = image.take(place)
+        place = place[image.take(place) > floor]
         for other in (below, above):
-            stays = np.flatnonzero(value >= other.take(place))
-            place, value = place.take(stays), value.take(stays)
-        place = place[value > floor]
+            place = place[image.take(place) >= other.take(place)]
         column = place % width
         place = place[(column > 0) & (column < width - 1)]
         place += (rung - 1) * (height * width)

@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slabkit.arrays.checks import checked_image
-from slabkit.arrays.exact import exp, log
+from slabkit.arrays.exact import exp, log, median
 from slabkit.arrays.parallel import map_in_order
 from slabkit.errors import InputError
 from slabkit.picking.blob_search import (
@@ -69,8 +69,6 @@ DEFAULT_MAX_RIDGE = 0.7
 
 _REACH = 0.5  # picks nearer than this share of the larger diameter are one
 _SHELL_REACH = 0.6  # a shell also suppresses the peaks along its own wall
-# Values in a sample, and its share on either side of its median: far more than chance moves it.
-_SAMPLE, _SHARE = 2048, 0.05
 _SMALLEST_NOISE = 1e-3  # of the strongest answer: images without noise have finite scores
 
 
@@ -124,25 +122,6 @@ class BlobLimits(Limits):
         check_max_ridge(self.max_ridge)
 
 
-def exact_median(values: npt.NDArray[np.float32]) -> np.float32:
-    """Give the median of finite values, the mean of the two middle ones of an even number.
-
-    Two values of a sample enclose it almost always, and only what lies between them is sorted
-    (Floyd and Rivest 1975, Commun. ACM 18:165).
-    """
-    count = len(values)
-    sample = np.sort(values[:: count // _SAMPLE + 1])
-    low = sample[int(len(sample) * (0.5 - _SHARE))]
-    high = sample[min(int(len(sample) * (0.5 + _SHARE)), len(sample) - 1)]
-    between = values[(values >= low) & (values <= high)]
-    below = int(np.count_nonzero(values < low))
-    first, last = (count - 1) // 2 - below, count // 2 - below
-    if first < 0 or last >= len(between):
-        return np.float32(np.median(values))
-    between.partition((first, last))
-    return np.float32(np.mean(between[first : last + 1]))
-
-
 class PooledNoise:
     """Median and robust standard deviation of every filter and rung, pooled over images."""
 
@@ -153,13 +132,13 @@ class PooledNoise:
             pooled = np.concatenate([one.samples[kind] for one in found if one.samples], axis=1)
             if pooled.shape[1] == 0:  # all padding
                 pooled = np.zeros((len(pooled), 1), dtype=np.float32)
-            median = np.array([exact_median(rung) for rung in pooled])
-            pooled -= median[:, None]
-            spread = np.array([exact_median(rung) for rung in np.abs(pooled, out=pooled)])
+            middle = np.array([median(rung) for rung in pooled])
+            pooled -= middle[:, None]
+            spread = np.array([median(rung) for rung in np.abs(pooled, out=pooled)])
             answers = [one.response[one.scored_by == kind] for one in found]
             strongest = float(np.concatenate(answers).max(initial=0.0))
             tiny = float(np.finfo(np.float32).tiny)
-            self._median[kind] = median.astype(np.float64)
+            self._median[kind] = middle.astype(np.float64)
             self._deviation[kind] = np.maximum(
                 1.4826 * spread.astype(np.float64), max(_SMALLEST_NOISE * strongest, tiny)
             )
@@ -167,10 +146,10 @@ class PooledNoise:
     def score(self, one: Candidates) -> Floats:
         """Give the weighted answers at one image's candidates in standard deviations."""
         score = np.zeros(len(one.response))
-        for kind, median in self._median.items():
+        for kind, middle in self._median.items():
             rows = one.scored_by == kind
-            rungs = np.arange(len(median)) + one.first_rung.get(kind, 0)
-            centre = np.interp(one.rung[rows], rungs, median)
+            rungs = np.arange(len(middle)) + one.first_rung.get(kind, 0)
+            centre = np.interp(one.rung[rows], rungs, middle)
             deviation = exp(np.interp(one.rung[rows], rungs, log(self._deviation[kind])))
             score[rows] = (one.response[rows] - centre) / deviation
         return score * one.weight

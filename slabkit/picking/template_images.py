@@ -93,16 +93,24 @@ class Templates:
 
         Places are in Å from the centre; ``transfer`` is a radial filter of cycles an Å.
         """
+        even, odd = self.drawn_parts(psi, y, x, transfer)
+        return even - odd
+
+    def drawn_parts(
+        self, psi: float, y: Floats, x: Floats, transfer: Callable[[Floats], Floats]
+    ) -> tuple[Floats, Floats]:
+        """Give what to subtract of each other for `drawn`, and to add for the opposite places."""
         sine, cosine = math.sin(math.radians(psi)), math.cos(math.radians(psi))
-        plane = self._plane(cosine * self.x_frequency + sine * self.y_frequency)
-        plane = plane * transfer(np.hypot(self.y_frequency, self.x_frequency))
+        plane = self.plane(psi) * transfer(np.hypot(self.y_frequency, self.x_frequency))
         own_x, own_y = cosine * x - sine * y, sine * x + cosine * y
         phase = np.outer(self.y_frequency, own_y) + np.outer(self.x_frequency, own_x)
         wave = 2 * np.pi * phase
-        return product(plane.real, np.cos(wave)) - product(plane.imag, np.sin(wave))
+        return product(plane.real, np.cos(wave)), product(plane.imag, np.sin(wave))
 
-    def _plane(self, lab_x_frequency: Floats) -> Coefficients:
-        """Sum the planes as a slab does, the tilt axis being along y."""
+    def plane(self, psi: float) -> Coefficients:
+        """Sum the planes as a slab does in which templates are turned, its tilt axis along y."""
+        sine, cosine = math.sin(math.radians(psi)), math.cos(math.radians(psi))
+        lab_x_frequency = cosine * self.x_frequency + sine * self.y_frequency
         weight = np.repeat(self.plane_weight[:, None], len(lab_x_frequency), axis=1)
         if self.tilt_range is not None and len(self.kz) > 1:
             low, high = (math.tan(math.radians(tilt)) for tilt in self.tilt_range)
@@ -218,15 +226,9 @@ def rim_diameters(templates: Templates) -> Floats:
     images, which may be of several particles, each their own.
     """
     tried = templates.diameter * geometric(0.25, 1.0, _RUNGS)
-    centre = np.zeros(1)
-
-    def answers(diameter: float) -> Floats:
-        def transfer(frequency: Floats) -> Floats:
-            return rim_transfer(2 * np.pi * frequency, RIM_FILTER_DIAMETER * diameter).astype(float)
-
-        return np.asarray(templates.drawn(0.0, centre, centre, transfer)[:, 0])
-
-    answer = np.stack([answers(diameter) for diameter in tried.tolist()])
+    frequency = 2 * np.pi * np.hypot(templates.y_frequency, templates.x_frequency)
+    filters = [rim_transfer(frequency, RIM_FILTER_DIAMETER * one) for one in tried.tolist()]
+    answer = product(filters, templates.plane(0.0).real.T)  # at the centre
     if len(templates.kz) > 1:
         answer[:] = answer.mean(axis=1, keepdims=True)
     best = tried[answer.argmax(axis=0)]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from slabkit.arrays.backends import Backend
 from slabkit.arrays.correlation import REFINED, TemplateMatcher
-from slabkit.arrays.exact import exp, log
+from slabkit.arrays.exact import exp, log, median
 from slabkit.arrays.filters import (
     angular_frequencies,
     binned_shape,
@@ -119,8 +119,8 @@ def spread(correlation: npt.ArrayLike) -> Floats:
 
 
 def _middle_and_deviation(values: Floats) -> tuple[float, float]:
-    middle = float(np.median(values))
-    return middle, 1.4826 * float(np.median(np.abs(values - middle)))
+    middle = float(median(values))
+    return middle, 1.4826 * float(median(np.abs(values - middle)))
 
 
 _MASK = 1.1  # radius of the mask in radii of the particle
@@ -253,14 +253,18 @@ class TemplateSearch:
             mask = soft_disc(reach, radius, _EDGE * radius, (pixel_y, pixel_x))
             line = np.arange(-reach, reach + 1)
             y, x = np.meshgrid(line * pixel_y, line * pixel_x, indexing="ij")
-            drawn = np.zeros((len(one), len(self.angles), *mask.shape))
-            inside = mask > 0
+            drawn = np.zeros((len(one), len(self.angles), mask.size))
+            # Opposite places, (mask.size - 1 - place) of each other, are drawn together
+            inside = np.flatnonzero(mask)[: np.count_nonzero(mask) // 2 + 1]
+            y, x = y.ravel()[inside], x.ravel()[inside]
             half = len(self.angles) // 2
             reflected = one.half_turn_reflects and len(self.angles) % 2 == 0
             for number, psi in enumerate(self.angles[: half if reflected else None]):
-                drawn[:, number, inside] = one.drawn(psi, y[inside], x[inside], transfer)
+                even, odd = one.drawn_parts(psi, y, x, transfer)
+                drawn[:, number, inside] = even - odd
+                drawn[:, number, -1 - inside] = even + odd
             if reflected:
-                drawn[:, half:] = drawn[:, :half, ::-1, ::-1]
+                drawn[:, half:] = drawn[:, :half, ::-1]
             bank = compress_templates(drawn.reshape(-1, *mask.shape), mask, turns=len(self.angles))
             self._matchers.append(TemplateMatcher(self.binned, bank, _SOFTENING, self._backend))
 
