@@ -935,6 +935,13 @@ class TestNames:
         labels = read_labels(tmp_path / "labels.star").set_index("slabkitPickId")
         assert labels.slabkitSpecies.to_dict() == {one: f"kind {k}" for one, k in made.items()}
         slabkit(*label, "--auto", "-o", "auto.star")
+        table = tmp_path / "classes" / "classes.star"
+        fewer = read_star(table)["classes"].assign(slabkitClassSize="1")
+        table.write_text(format_star({"classes": fewer}))
+        for option in ("--species-from-classes", "--auto"):
+            words = (*label[:-1], option, *("--classes", "all")[: 2 * (option != "--auto")])
+            done = slabkit(*words, "-o", "x.star", code=2)
+            assert "they are not of one classification" in done.stderr.replace("\n", " ")
         auto = read_labels(tmp_path / "auto.star").set_index("slabkitPickId")
         yes = auto.slabkitDecision == "accepted"
         assert (auto.slabkitSpecies == labels.slabkitSpecies.where(yes, "")).all()
@@ -983,6 +990,9 @@ class TestNames:
             (("label", "classes/classified.star", "--minislabs", "mini/minislabs.star", "--auto",
               "--species-from-classes", "--species", "a", "-o", "l.star"),
              "--species names what is accepted"),
+            (("label", "classes/classified.star", "--minislabs", "mini/minislabs.star",
+              "--classes", "a=1", "--species-from-classes", "-o", "l.star"),
+             "--classes names the species already"),
         ],
     )  # fmt: skip
     def test_what_cannot_be_named(self, tmp_path, made, slabkit, arguments, said):

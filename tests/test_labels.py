@@ -306,6 +306,31 @@ def test_predictions_count_by_the_probability_of_their_species(tmp_path):
         )
 
 
+def test_predictions_stay_predictions_with_their_poses(tmp_path):
+    rows = {
+        "slabkitPickId": ["p00000", "p00001", "p00002"],
+        "slabkitDecision": ["accepted", "accepted", "rejected"],
+        "slabkitSource": ["model:maps", "kim.csv", "propagated"],
+        "slabkitSpecies": ["a", "none", "none"],
+        "slabkitRotation": ["1,0,0,0,1,0,0,0,1", "none", "none"],
+        "slabkitCentreX": [1.5, np.nan, np.nan],
+        "slabkitProbability_a": [0.8, 0.7, 0.1],
+    }
+    text, minislabs = format_star({"labels": rows}), minislab_rows(3)
+    labels, _ = label_text(tmp_path, text, minislabs, "p.star", min_probability=0.5)
+    assert labels["slabkitSource"].tolist() == ["model:maps", "p.star", "propagated"]
+    assert labels["slabkitRotation"].tolist() == ["1,0,0,0,1,0,0,0,1", "", ""]
+    assert labels["slabkitCentreX"].fillna(0).tolist() == [1.5, 0, 0]
+    labels, _ = label_text(tmp_path, text, minislabs, "p.star", source="checked")
+    assert set(labels["slabkitSource"]) == {"checked"}
+
+
+def test_two_species_on_one_minislab_contradict_each_other(tmp_path):
+    text = "pick_id,decision,species\np00000,accepted,a\np00000,accepted,b\n"
+    with pytest.raises(InputError, match=r"row 1 and .* row 2 contradict each other"):
+        label_text(tmp_path, text, minislab_rows(1))
+
+
 def test_parse_classes():
     present = {"1", "2", "4", "10", "junk"}
     assert parse_classes("1, 2-4,junk", present) == {"1", "2", "4", "junk"}

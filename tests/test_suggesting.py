@@ -331,6 +331,11 @@ def test_command(slabkit, project):
     rows, _ = read_minislabs(project / "next.star")
     assert not set(rows["slabkitPickId"]) & {"p0", "p1", "p2"}
     assert len(read_labels(project / "all.star")) == 10
+    again = slabkit("suggest", "m.star", "--classified", "classified.star", "--labels", "all.star",
+                    "-n", 4, "-o", "again.star", "--json")  # fmt: skip
+    assert "7 labels are predictions, not of people" in again.stderr
+    assert json.loads(again.stdout)["labelled"] == 3
+    assert read_minislabs(project / "again.star")[0].equals(rows)
     # The tiles are those of the picks, in the order suggested, and their labels come back.
     shown, _ = read_minislabs(project / "next" / "minislabs.star")
     assert shown["slabkitPickId"].tolist() == rows["slabkitPickId"].tolist()

@@ -20,7 +20,15 @@ from slabkit.labels.joining import (
     join_results,
     place_of,
 )
-from slabkit.tables import LABELS, MINISLABS, empty_table, make_table, validate_table
+from slabkit.tables import (
+    LABELS,
+    MINISLABS,
+    ROTATION,
+    empty_table,
+    make_table,
+    persons_labels,
+    validate_table,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,7 +154,8 @@ def label_minislabs(
     species : str, optional
         Species of what is accepted; default: what the result says.
     source, round_name, author : str, optional
-        Recorded with each label; the source is otherwise the file's name.
+        Recorded with each label; the source is otherwise that of a prediction, else the file's
+        name.
 
     Returns
     -------
@@ -181,11 +190,15 @@ def label_minislabs(
         _check_selection(results, join, len(minislabs))
     votes, doubly = _one_row_a_minislab(results, decisions, join.tile)
     labels, tied = _combine_views(votes, minislabs, unlisted, views)
-    labels["slabkitSource"] = _sources(labels.pop("source"), results, source)
+    own, named = labels.pop("slabkitSource"), labels.pop("source")
+    predicted = (own != "") & ~persons_labels(labels.assign(slabkitSource=own))
+    labels["slabkitSource"] = _sources(own.where(predicted, named), results, source)
     labels["slabkitRound"], labels["slabkitAuthor"] = round_name, author
     if species:
         labels["slabkitSpecies"] = species
-    labels.loc[labels["slabkitDecision"] != "accepted", "slabkitSpecies"] = ""
+    labels.loc[labels["slabkitDecision"] != "accepted", ["slabkitSpecies", ROTATION]] = ""
+    if ROTATION not in results.columns:
+        labels = labels.drop(columns=ROTATION)
     labels = make_table(LABELS, dict(labels)) if len(labels) else empty_table(LABELS)
     report = _report(results, minislabs, join, len(votes), doubly, labels, tied)
     report = replace(report, improbable=improbable, by_probability=sure)
@@ -261,6 +274,9 @@ def _one_row_a_minislab(
         "slabkitScoreKind": "",
         "slabkitSpecies": "",
         "source": "",
+        "slabkitSource": "",
+        ROTATION: "",
+        **dict.fromkeys(_CENTRE, np.nan),
         "slabkitShiftX": np.nan,
         "slabkitShiftY": np.nan,
     }
@@ -282,7 +298,10 @@ def _one_row_a_minislab(
     of_best = best.loc[rivals["tile"]]
     score, best_score = rivals["slabkitScore"].to_numpy(), of_best["slabkitScore"].to_numpy()
     equal = (score == best_score) | (np.isnan(score) & np.isnan(best_score))
-    differ = (rivals["slabkitDecision"].to_numpy() != of_best["slabkitDecision"].to_numpy()) & equal
+    differ = rivals["slabkitDecision"].to_numpy() != of_best["slabkitDecision"].to_numpy()
+    others = rivals["slabkitSpecies"].to_numpy() != of_best["slabkitSpecies"].to_numpy()
+    differ |= others & (rivals["slabkitDecision"] == "accepted").to_numpy()
+    differ &= equal
     if differ.any():
         at = int(np.flatnonzero(differ)[0])
         rows = sorted(int(table["row"].iloc[at]) for table in (rivals, of_best))
@@ -331,7 +350,8 @@ def _combine_views(
         ["pick", "slabkitScore", "tile"], ascending=[True, False, True], na_position="last"
     ).drop_duplicates("pick")
     named = np.flatnonzero((listed > 0) | (rejected > 0))
-    texts = ["slabkitClass", "slabkitScoreKind", "slabkitSpecies", "source"]
+    texts = ["slabkitClass", "slabkitScoreKind", "slabkitSpecies", "source", "slabkitSource"]
+    texts.append(ROTATION)
     winner = winner.assign(**_centres(winner, minislabs))
     labels = winner.set_index("pick")[["slabkitScore", *texts, *_CENTRE]].reindex(named)
     for name in texts:
@@ -360,8 +380,9 @@ def _centres(votes: pd.DataFrame, minislabs: pd.DataFrame) -> dict[str, npt.NDAr
     tilt = np.deg2rad(view["slabkitTilt"].to_numpy(dtype=np.float64))
     places = (x + along * np.cos(tilt), y + down, z + along * np.sin(tilt))
     unknown = np.isnan(along) | np.isnan(down)
-    return {
-        name: np.where(unknown, np.nan, place) for name, place in zip(_CENTRE, places, strict=True)
+    return {  # a label that is labelled again says it itself
+        name: np.where(unknown, votes[name], place)
+        for name, place in zip(_CENTRE, places, strict=True)
     }
 
 

@@ -97,6 +97,8 @@ def run(options: Options, frame: Frame) -> None:
         raise InputError("--picks takes a file, not standard input (-).")
     if options.species_from_classes and options.species:
         raise InputError("--species names what is accepted; leave --species-from-classes out.")
+    if options.species_from_classes and "=" in (options.classes or ""):
+        raise InputError("--classes names the species already; leave --species-from-classes out.")
     usual = GOOD_QUALITY if options.picks is None else GOOD_PICK
     least = usual if options.quality is None else options.quality
     given = [*options.results, options.minislabs, *([options.picks] if options.picks else [])]
@@ -186,6 +188,7 @@ def _by_quality(
     if "slabkitRepeatShare" in rows.columns:
         unstable = rows["slabkitRepeatShare"].astype(float) < UNSTABLE
         quality |= dict.fromkeys(rows.loc[unstable, "rlnClassNumber"], -1.0)  # whatever is asked
+    _check_one_classification(read, rows, table)
     if options.picks is None:
         return decide_by_quality(read, quality, least), [str(table)]
     if "slabkitPickId" not in read.columns:
@@ -196,13 +199,27 @@ def _by_quality(
 
 def _with_species(results: tuple[str, ...], read: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Give each row the species of its class; and the file that says it."""
-    from slabkit.formats.tables.classification import read_class_names
+    from slabkit.formats.tables.classification import read_class_names, read_class_table
 
     table = _class_table(results, "--species-from-classes", "names")
     species = read_class_names(table)
     if "slabkitClass" not in read.columns:
         raise InputError("--species-from-classes is given, but the result has no classes.")
+    _check_one_classification(read, read_class_table(table), table)
     return read.assign(slabkitSpecies=read["slabkitClass"].map(species).fillna("")), str(table)
+
+
+def _check_one_classification(read: pd.DataFrame, classes: pd.DataFrame, table: Path) -> None:
+    """Refuse a result that lists more images of a class than the table of classes counts."""
+    if "slabkitClassSize" not in classes.columns or "slabkitClass" not in read.columns:
+        return
+    sizes = classes.set_index("rlnClassNumber")["slabkitClassSize"].astype(int)
+    for name, count in read["slabkitClass"].value_counts(sort=False).items():
+        if count > sizes.get(str(name), count):
+            raise InputError(
+                f"{table}: says that class {name} has {sizes[str(name)]} images, and the result "
+                f"lists {count}; they are not of one classification."
+            )
 
 
 def _class_table(results: tuple[str, ...], option: str, what: str) -> Path:

@@ -162,6 +162,8 @@ def labelled_species(table: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
     if several:
         warn(f"{several} picks have labels that contradict each other; the last of each counts.")
     labels = labels.drop_duplicates("slabkitPickId", keep="last")
+    if not len(labels):
+        raise InputError(f"{names[0]}: holds no label of a person that accepts or rejects a pick.")
     here = labels["slabkitPickId"].isin(table["slabkitPickId"])
     if not here.any():
         raise InputError(

@@ -95,7 +95,7 @@ def run(options: Options, frame: Frame) -> None:
 
         from slabkit.curation import suggest_labels
         from slabkit.formats.tables.native import read_any_labels, read_minislabs
-        from slabkit.tables import LABELS, empty_table
+        from slabkit.tables import LABELS, empty_table, persons_labels
 
         table, geometry = read_minislabs(options.minislabs)
         # Tilted views of a pick are one decision: the image that was tilted least is shown.
@@ -112,6 +112,10 @@ def run(options: Options, frame: Frame) -> None:
             candidates["slabkitProbability"] = beforehand
         tables = [read_any_labels(name) for name in options.labels]
         known = pd.concat(tables, ignore_index=True) if tables else empty_table(LABELS)
+        own = persons_labels(known)
+        if not own.all():
+            warn(f"{int((~own).sum())} labels are predictions, not of people; they do not count.")
+            known = known[own].reset_index(drop=True)
         result = None
         if options.classified is not None or options.picks is not None or not len(candidates):
             result = suggest_labels(candidates, known, count=options.number, beta=options.beta)
@@ -145,9 +149,8 @@ def _by_probability(
 
     from slabkit.curation import Suggestion
     from slabkit.learning.judging import best_thresholds
-    from slabkit.tables import persons_labels
 
-    known = known[persons_labels(known) & (known["slabkitDecision"] != "undecided").to_numpy()]
+    known = known[known["slabkitDecision"] != "undecided"]
     known = known.drop_duplicates("slabkitPickId", keep="last")
     ids = candidates["slabkitPickId"]
     known = known[known["slabkitPickId"].isin(ids)]

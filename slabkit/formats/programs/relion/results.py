@@ -14,7 +14,7 @@ from slabkit.formats.programs.shared.result_values import (
 )
 from slabkit.formats.programs.shared.values import optional_numbers
 from slabkit.formats.source import Source
-from slabkit.tables import PROBABILITY, names_listed
+from slabkit.tables import PROBABILITY, ROTATION, names_listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +36,14 @@ _KEPT_FROM_STAR = (
     "slabkitGallerySet",
     "slabkitScoreKind",
 )
+_KEPT_FROM_LABELS = ("slabkitSource", ROTATION)
 _MAY_BE_NONE = (
     "slabkitPickId",
     "rlnParticleName",
     "slabkitSpecies",
     "slabkitGallerySet",
     "slabkitScoreKind",
+    *_KEPT_FROM_LABELS,
 )
 
 
@@ -58,6 +60,11 @@ def read_relion_results(source: Source) -> pd.DataFrame:
         )
     block = blocks[name]
     found = {c: block[c].tolist() for c in _KEPT_FROM_STAR if c in block.columns}
+    places = {}
+    if name == "labels":  # whose predictions stay predictions, with their poses
+        found |= {c: block[c].tolist() for c in _KEPT_FROM_LABELS if c in block.columns}
+        centres = [c for c in block.columns if c.startswith("slabkitCentre")]
+        places = {c: optional_numbers(block[c].tolist(), c, where) for c in centres}
     if "rlnClassNumber" in block.columns:
         found["slabkitClass"] = block["rlnClassNumber"].tolist()
     score = next((column for column in _SCORE_COLUMNS if column in block.columns), None)
@@ -71,9 +78,8 @@ def read_relion_results(source: Source) -> pd.DataFrame:
             found[column] = ["" if value == "none" else value for value in found[column]]
     require_key(found, where, [str(column) for column in block.columns])
     numbers = {c: optional_numbers(block[c].tolist(), c, where) for c in probable}
-    return pd.DataFrame(
-        typed_results(found, where) | numbers | _shifts(block, where), index=range(len(block))
-    )
+    values = typed_results(found, where) | numbers | places | _shifts(block, where)
+    return pd.DataFrame(values, index=range(len(block)))
 
 
 def _shifts(block: pd.DataFrame, where: str) -> dict[str, Any]:
