@@ -121,6 +121,7 @@ def test_thresholds_and_empty_tables(slabkit, slabs):
         ((), "give either --templates or --map"),
         (("--templates", "c.mrcs", "--map", "m.mrc"), "give either --templates or --map"),
         (("--map", "m.mrc", "--use", "1"), "belong to --templates"),
+        (("--templates", "c.mrcs", "--refine"), "--refine compares the picks with the maps"),
         (("--map", "=m.mrc"), "--map takes MAP.mrc or NAME=MAP.mrc"),
         (("--map", "none.mrc"), "none.mrc"),
         (("--map", "m.mrc", "--tilt-range", "45"), "takes MIN:MAX in degrees, none, or a"),
@@ -149,7 +150,8 @@ def test_bad_input_stops_with_nothing_written(slabkit, slabs, arguments, message
 
 
 def test_a_map_wider_than_the_slabs_is_refused_before_its_views_are_made(slabkit, slabs):
-    write_mrc(slabs / "tomogram.mrc", np.ones((60, *SHAPE), np.float32), PIXEL, label="test")
+    noise = np.random.default_rng(0).uniform(0.5, 1, (60, *SHAPE)).astype(np.float32)
+    write_mrc(slabs / "tomogram.mrc", noise, PIXEL, label="test")
     done = slabkit(*ARGUMENTS, "--map", "tomogram.mrc", code=2)
     assert "tomogram.mrc: is of a particle of" in done.stderr
     assert "the slabs are 1001 Å wide" in done.stderr

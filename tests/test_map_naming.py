@@ -177,19 +177,18 @@ def test_templates_are_judged_again_in_three_dimensions(
     ready = {one.name: one for one in sample[-1]}  # to be quick: turned already, for these tilts
     monkeypatch.setattr(rotated_maps, "rotate_map", lambda *_, name, **__: ready[name])
     monkeypatch.setattr(map_naming, "RANDOM_PLACES", 30)
-    slabkit("slab", "t.mrc", "-o", "slabs", "--step", "150", cwd=folder)
-    pick = ["pick", "template", "slabs/slabs.star", "--tilt-range", "-60:60", "--refine"]
-    pick += ["--view-step", "60", "--angular-step", "30"]
+    slabkit("slab", "t.mrc", "-o", "dark", "--step", "150", cwd=folder)
+    slabkit("slab", "t.mrc", "-o", "bright", "--step", "150", "--invert", cwd=folder)
+    how = ["--tilt-range", "-60:60", "--refine", "--view-step", "60", "--angular-step", "30"]
     at = np.array([[x, y, 24] for y in (20, 58) for x in (20, 50, 80, 104)]) * VOXEL
 
-    def found(*words: str) -> pd.DataFrame:
-        slabkit(*pick, *words, "-o", "p.star", "--overwrite", cwd=folder)
-        slabkit(
-            "map", "p.star", "--slabs", "slabs/slabs.star", "-o", "m.star", "--update", cwd=folder
-        )
-        return read_picks(folder / "m.star").picks
+    def found(slabs: str, *words: str) -> pd.DataFrame:
+        hits, picks = f"{slabs}2d.star", f"{slabs}.star"
+        slabkit("pick", "template", f"{slabs}/slabs.star", *how, *words, "-o", hits, cwd=folder)
+        slabkit("map", hits, "--slabs", f"{slabs}/slabs.star", "-o", picks, cwd=folder)
+        return read_picks(folder / picks).picks
 
-    both = found(*MAPS)
+    both = found("dark", *MAPS)
     places = both[["slabkitX", "slabkitY", "slabkitZ"]].to_numpy(dtype=float)
     away = np.linalg.norm(places[:, None] - at, axis=2)
     assert away.min(axis=0).max() < VOXEL  # each is found once, in all three dimensions
@@ -204,11 +203,13 @@ def test_templates_are_judged_again_in_three_dimensions(
     assert angle.max() < 1.5 * 18
     best = both[both["slabkitSpecies"] == "arm"].iloc[:3]  # the best first
     lowest = str(best["slabkitScore"].iloc[-1])
-    higher = found(*MAPS[:2], "--decoy", MAPS[3], "--threshold", lowest, "--jobs", "2")
+    words = [*MAPS[:2], "--decoy", MAPS[3], "--threshold", lowest, "--jobs", "2"]
+    higher = found("bright", *words)
     for name in ("slabkitSpecies", "slabkitX", "slabkitZ", "slabkitScore", ROTATION):
         assert higher[name].tolist() == best[name].tolist()
     (folder / "t.mrc").rename(folder / "elsewhere.mrc")
-    gone = slabkit(*pick, *MAPS, "-o", "x.star", cwd=folder, code=2)
+    words = ["pick", "template", "dark/slabs.star", *how, *MAPS, "-o", "x.star"]
+    gone = slabkit(*words, cwd=folder, code=2)
     assert "t.mrc: the tomogram that the slab table names is not there" in gone.stderr
     assert not (folder / "x.star").exists()
 

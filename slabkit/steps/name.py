@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from slabkit.errors import InputError, OutputExistsError, SlabkitError
 from slabkit.execution.frame import Frame, Work, parameters
 from slabkit.steps.classify import quality_shown, sheet_of
-from slabkit.steps.shared.maps import RotatedMaps
+from slabkit.steps.shared.maps import RotatedMaps, read_maps
 from slabkit.steps.shared.naming import (
     Maps,
     captions,
@@ -157,7 +157,7 @@ def _labels(
     """Compare the picks of all tomograms with the maps, and name them."""
     from slabkit.learning.map_naming import name_picks
 
-    rotated = RotatedMaps((*options.maps, *options.decoys), options.tilt_range)
+    rotated = RotatedMaps(read_maps((*options.maps, *options.decoys)), options.tilt_range)
 
     def opened() -> Iterator[tuple[Tomogram, list[RotatedMap]]]:
         for name, ref in work.track(volumes.items(), total=len(volumes), what="name"):

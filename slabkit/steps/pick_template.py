@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from slabkit.errors import InputError
 from slabkit.execution.frame import Frame, Work
-from slabkit.steps.shared.maps import read_map
+from slabkit.steps.shared.maps import MapFile, read_maps
 from slabkit.steps.shared.refined_templates import DEFAULT_THRESHOLD, SCORE_KIND, Refiner
 from slabkit.steps.shared.slab_picking import Find, SlabPicking, pick_on_slabs
 from slabkit.steps.shared.thresholds import choose_threshold
@@ -84,7 +84,11 @@ def run(options: Options, frame: Frame) -> None:
         # That it cannot be used is said before the maps are turned.
         backend_for(options.device, options.device_memory)
         maker = _Maker(options)
-        refiner = _refiner(options, frame.workers) if options.refine else None
+        refiner = (
+            _refiner(options, [*maker.maps, *maker.decoys], frame.workers)
+            if options.refine
+            else None
+        )
 
         def find(images: Iterable[Any], slabs: pd.DataFrame, most: int | None) -> pd.DataFrame:
             tomogram = refiner.opened(slabs) if refiner else None
@@ -121,9 +125,9 @@ def run(options: Options, frame: Frame) -> None:
     )
 
 
-def _refiner(options: Options, jobs: int) -> Refiner:
+def _refiner(options: Options, maps: list[MapFile], jobs: int) -> Refiner:
     return Refiner(
-        (*options.maps, *options.decoys),
+        maps,
         len(options.decoys),
         tilt_range=options.tilt_range,
         view_step=options.view_step,
@@ -140,8 +144,8 @@ class _Maker:
         self._options = options
         self._made: dict[tuple[float, float], list[Templates]] = {}
         self._stack = _read_stack(options.templates, options) if options.templates else None
-        self._volumes = [(name, path, *read_map(path)) for name, path in options.maps]
-        self._decoys = [(name, path, *read_map(path)) for name, path in options.decoys]
+        self.maps = read_maps(options.maps)
+        self.decoys = read_maps(options.decoys)
 
     def made(self, slabs: pd.DataFrame) -> list[Templates]:
         """Give the templates for the slabs of a tomogram."""
@@ -157,12 +161,12 @@ class _Maker:
                 self._made[key] = [self._of_stack(lowpass, *self._stack)]
             else:
                 self._made[key] = [
-                    self._of_map(thickness, lowpass, slabs, *volume) for volume in self._volumes
+                    self._of_map(thickness, lowpass, slabs, *volume) for volume in self.maps
                 ] + [
                     dataclasses.replace(
                         self._of_map(thickness, lowpass, slabs, *volume), decoy=True
                     )
-                    for volume in self._decoys
+                    for volume in self.decoys
                 ]
         return self._made[key]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from slabkit.errors import InputError, warn
 from slabkit.units import TiltRange, voxel_sizes_equal
@@ -56,12 +57,20 @@ def tilts_in(path: str) -> tuple[float, float]:
     return read_tilt_range(path)
 
 
-class RotatedMaps:
-    """Turns maps, (name, file) each, once for each voxel size of tomograms."""
+MapFile: TypeAlias = "tuple[str, str, npt.NDArray[Any], float]"
+"""Name, file, density and voxel size (Å) of a map."""
 
-    def __init__(self, maps: tuple[tuple[str, str], ...], tilt_range: TiltRange) -> None:
-        self._tilt_range = tilt_range
-        self._maps = [(name, file, *read_map(file)) for name, file in maps]
+
+def read_maps(maps: Iterable[tuple[str, str]]) -> list[MapFile]:
+    """Read maps, (name, file) each."""
+    return [(name, file, *read_map(file)) for name, file in maps]
+
+
+class RotatedMaps:
+    """Turns maps once for each voxel size of tomograms."""
+
+    def __init__(self, maps: list[MapFile], tilt_range: TiltRange) -> None:
+        self._maps, self._tilt_range = maps, tilt_range
         self._turned: dict[float, list[RotatedMap]] = {}
 
     def at(self, voxel_size: float) -> list[RotatedMap]:

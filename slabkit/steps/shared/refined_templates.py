@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slabkit.steps.shared.maps import RotatedMaps
+from slabkit.steps.shared.maps import MapFile, RotatedMaps
 from slabkit.units import Contrast, TiltRange
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ _REACH = 0.5  # of the larger diameter: picks nearer than this are of one partic
 
 
 class Refiner:
-    """Compares picks with maps in the tomogram; ``maps`` and then ``decoys`` as the templates."""
+    """Compares picks with maps, in the order of the templates, the last of them ``decoys``."""
 
     def __init__(
         self,
-        maps: tuple[tuple[str, str], ...],
+        maps: list[MapFile],
         decoys: int,
         *,
         tilt_range: TiltRange,
