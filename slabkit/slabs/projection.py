@@ -1,6 +1,6 @@
 """Tomogram to slabs: z-projections that look like micrographs to 2D programs.
 
-The volume streams past once, a few tens of planes at a time, and is summed in double precision.
+The volume streams past once, a few tens of planes at a time.
 """
 
 from __future__ import annotations
@@ -13,14 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.accumulation import (
-    Block,
-    UndecodedPlanes,
-    UnreadPlanes,
-    WindowSum,
-    sum_windows,
-    window_starts,
-)
+from slabkit.arrays.accumulation import WindowSum, sum_windows, window_starts
+from slabkit.arrays.unread_planes import Block, UndecodedPlanes, UnreadPlanes
 from slabkit.errors import InputError, warn
 from slabkit.tables import SLABS, make_table
 from slabkit.tomogram import Tomogram
@@ -37,6 +31,7 @@ Reduction = Literal["mean", "sum"]
 
 _MUCH_BLANK, _FEWEST_BLANK = 0.05, 30  # part of the area; pixels of every sixteenth
 _CHUNK_BYTES = 192 * 2**20
+_READ_BYTES = 2**29  # the same where planes are read by whoever sums them: not held
 _MOST_HELD = 2**30  # bytes of sums; else what is decoded goes through a temporary file
 
 
@@ -260,9 +255,11 @@ def iterate_slabs(
 ) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
     """Project slab after slab, reading each plane once.
 
-    Sums are in float64, exact for integer voxels, and rounded to float32 at the end. Memory holds
-    the slabs that overlap one another, in float64, and a few tens of planes of the
-    volume.
+    Sums of integer voxels are exact until they are rounded to float32. Of float32 voxels, two
+    planes at a time are added in float32 and these in float64: before it is rounded, a mean is
+    within ``2**-24`` (6e-8) of the mean absolute value of its voxels. The file's format and `jobs`
+    change nothing, and other slabs that overlap a slab hardly ever a last digit. Memory holds the
+    slabs that overlap one another, in float64, and a few tens of planes of the volume.
 
     Parameters
     ----------
@@ -295,7 +292,6 @@ def iterate_slabs(
         _chunks(tomogram, plan),
         plan.starts,
         plan.count_vox,
-        together=_planes_together(tomogram),
         factor=factor,
         spare=spare,
         jobs=jobs,
@@ -335,35 +331,38 @@ def _chunks(tomogram: Tomogram, plan: SlabPlan) -> Iterator[tuple[int, Block]]:
     What is in a file, or in blocks that are parts of planes, is read by whoever sums it.
     """
     _, height, width = tomogram.shape
-    planes = _planes_together(tomogram)
+    plane_bytes = height * width * np.dtype(tomogram.data.dtype).itemsize
+    planes = max(2, min(32, _CHUNK_BYTES // plane_bytes) // 2 * 2)  # even: pairs are added up
     first, last = plan.starts[0], plan.starts[-1] + plan.count_vox
     source: Any = tomogram.data
     mended = tomogram.fill_value is not None
     edges = source.block_shape[1:] if hasattr(source, "tile") and not mended else ()
     if any(edge < side for edge, side in zip(edges, (height, width), strict=False)):
-        deep = source.block_shape[0] * max(1, planes // source.block_shape[0])
-        if _fits_memory(plan, deep, height * width):
+        deep, *across = source.block_shape
+        if deep < last:
+            deep = math.lcm(deep, 2)
+            deep *= max(1, planes // deep)
+        together = deep * math.prod(across) * tomogram.data.dtype.itemsize
+        alone = deep == source.block_shape[0]
+        if (alone or together <= _CHUNK_BYTES) and _fits_memory(plan, deep, height * width):
             for z in range(first - first % deep, last, deep):
                 begin = max(z, first)
                 yield begin, UndecodedPlanes(source, begin, min(z + deep, last))
             return
     by_rows = not mended and hasattr(source, "row_reader")
-    for z in range(first, last, planes):
-        start, stop = (z, 0, 0), (min(z + planes, last), height, width)
+    if by_rows:  # what is done once a chunk takes a tenth of the time
+        planes = max(2, min(64, _READ_BYTES // plane_bytes) // 2 * 2)
+    for z in range(first - first % planes, last, planes):
+        begin, end = max(z, first), min(z + planes, last)
         if by_rows:
-            source.read_ahead(z, stop[0])
-            yield z, UnreadPlanes(source, z, stop[0])
+            source.read_ahead(begin, end)
+            yield begin, UnreadPlanes(source, begin, end)
             continue
-        block = tomogram.read(start, stop)
+        start = begin, 0, 0
+        block = tomogram.read(start, (end, height, width))
         if mended:
             block = tomogram.check_finite(block, start)
-        yield z, block
-
-
-def _planes_together(tomogram: Tomogram) -> int:
-    _, height, width = tomogram.shape
-    plane_bytes = height * width * np.dtype(tomogram.data.dtype).itemsize
-    return max(1, min(32, _CHUNK_BYTES // plane_bytes))
+        yield begin, block
 
 
 def _fits_memory(plan: SlabPlan, deep: int, area: int) -> bool:
@@ -384,11 +383,13 @@ def _blank_part(image: npt.NDArray[np.float32]) -> float:
 def _direct_sum(tomogram: Tomogram, plan: SlabPlan, index: int, factor: float) -> WindowSum:
     """Sum a slab from its own planes; for the rare one that a running total cannot give."""
     only = SlabPlan((plan.starts[index],), plan.count_vox, 0, 0, plan.voxel_size)
-    together = _planes_together(tomogram)
-    sums = sum_windows(
-        _chunks(tomogram, only), only.starts, only.count_vox, together=together, factor=factor
-    )
-    return next(iter(sums))
+    for precise in (False, True):  # the sum of two planes may not fit float32
+        chunks = _chunks(tomogram, only)
+        sums = sum_windows(chunks, only.starts, only.count_vox, factor=factor, precise=precise)
+        window = next(sums)
+        if window.trusted:
+            break
+    return window
 
 
 def _check_image(tomogram: Tomogram, plan: SlabPlan, index: int, window: WindowSum) -> None:
