@@ -262,6 +262,7 @@ def test_refusals_write_nothing(project, slabkit):
         (("curate", "picks.star", "-o", "x.star"), "no label table is given"),
         (("curate", "picks.star", "foreign.star", "-o", "x.star"), "none of the 6 labels is of"),
         (("agree", "kim.star"), "needs two raters"),
+        (("agree", "kim.csv", "lee.csv"), "A labels table is needed; `slabkit label` writes one"),
         (("agree", "kim.star", "./kim.star"), "given twice"),
         (("agree", "kim.star", "minislabs.star"), "no block data_labels"),
         (("agree", "kim.star", "lee.star", "--minislabs", "minislabs.star"), "is for -o"),

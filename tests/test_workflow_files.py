@@ -51,7 +51,22 @@ def test_without_snakemake_the_extra_is_named(slabkit, tmp_path, monkeypatch):
     (tmp_path / "t.mrc").write_bytes(b"")
     done = slabkit("workflow", "init", "set", "--tomograms", "t.mrc", code=2)
     assert "pip install 'slabkit-cryoet[workflow]'" in done.stderr
+    assert not (tmp_path / "set").exists()
     assert "none: has no Snakefile" in slabkit("workflow", "run", "none", code=2).stderr
+
+
+def test_init_without_tomograms_writes_nothing(slabkit, tmp_path):
+    pytest.importorskip("yaml")
+    (tmp_path / "t.mrc").write_bytes(b"")
+    (tmp_path / "there").mkdir()
+    for folder, pattern in (("set", "no*.mrc"), ("there/set", "no*.mrc"), ("there", "no*.mrc")):
+        done = slabkit("workflow", "init", folder, "--tomograms", pattern, code=2)
+        assert "no*.mrc: no tomogram there" in done.stderr.replace("\n", " ")
+        assert not any((tmp_path / "there").iterdir())
+        assert not (tmp_path / "set").exists()
+    slabkit("workflow", "init", "there/set", "--tomograms", "t.mrc", "--diameter", "100:350")
+    listed = (tmp_path / "there" / "set" / "tomograms.tsv").read_text().split()
+    assert listed[4:6] == ["t", "../../t.mrc"]
 
 
 @pytest.fixture

@@ -91,6 +91,8 @@ def init(options: InitOptions, frame: Frame) -> None:
     patterns = [
         one if os.path.isabs(one) else os.path.relpath(one, folder) for one in options.tomograms
     ]
+    _yaml()
+    rows = _meant(patterns, folder)  # before anything is written
     said = []
     if options.diameter is not None:
         low, high = (f"{end:g}" for end in options.diameter)
@@ -114,7 +116,6 @@ def init(options: InitOptions, frame: Frame) -> None:
         for place, value in filled.items():
             text = text.replace(place, value)
         write_text(folder / name, text)
-    rows = _tomograms(folder)
     _renew(folder, rows)
     if not said:
         frame.reporter.note(f"say in {folder / CONFIG} what to look for, diameter or map.")
@@ -248,11 +249,16 @@ def _arguments(options: RunOptions, jobs: int, folder: Path) -> list[str]:
     return [*arguments, *options.more]
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _yaml() -> Any:
     try:
         import yaml
     except ImportError:
         raise MissingDependencyError(_INSTALL) from None
+    return yaml
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    yaml = _yaml()
     path = folder / CONFIG
     try:
         read = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -271,19 +277,27 @@ def _config(folder: Path) -> dict[str, Any]:
 
 def _tomograms(folder: Path) -> list[dict[str, str]]:
     """Find the volumes that the patterns of the configuration mean now, and their state."""
+    given = _config(folder).get("tomograms") or []
+    patterns = [given] if isinstance(given, str) else [str(one) for one in given]
+    try:
+        return _meant(patterns, folder)
+    except InputError as error:
+        raise InputError(f"{folder / CONFIG}: {error}") from error
+
+
+def _meant(patterns: Sequence[str], folder: Path) -> list[dict[str, str]]:
+    """Find the volumes that patterns mean from a folder, and their state."""
     from slabkit.formats.tables.paths import check_given_once
     from slabkit.formats.tomograms.listing import list_tomograms
     from slabkit.formats.tomograms.names import is_project, tomogram_name
 
-    given = _config(folder).get("tomograms") or []
-    patterns = [given] if isinstance(given, str) else [str(one) for one in given]
     rows = []
     for pattern in patterns:
         path = os.path.join(folder, pattern)
+        if not folder.exists():  # `workflow init` makes it
+            path = os.path.normpath(path)
         if is_project(pattern) or pattern.endswith(".star"):
-            raise InputError(
-                f"{folder / CONFIG}: {pattern}: tomograms are volumes, folders or patterns here."
-            )
+            raise InputError(f"{pattern}: tomograms are volumes, folders or patterns here.")
         if glob.has_magic(path) or os.path.lexists(path):
             matches = not glob.has_magic(path) or bool(glob.glob(path, recursive=True))
             refs = list_tomograms([path]) if matches else []
@@ -292,11 +306,8 @@ def _tomograms(folder: Path) -> list[dict[str, str]]:
             rows.append(_row(tomogram_name(Path(path)), Path(path), folder))
     if not rows:
         said = ", ".join(patterns) or "tomograms"
-        raise InputError(f"{folder / CONFIG}: {said}: no tomogram there.")
-    try:
-        check_given_once([row["tomogram"] for row in rows], "tomogram")
-    except InputError as error:
-        raise InputError(f"{folder / CONFIG}: {error}") from error
+        raise InputError(f"{said}: no tomogram there.")
+    check_given_once([row["tomogram"] for row in rows], "tomogram")
     return rows
 
 

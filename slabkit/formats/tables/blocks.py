@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from slabkit.errors import FormatError
 from slabkit.formats.tables.atomic import write_pieces
 from slabkit.formats.tables.paths import no_text, read_bytes
-from slabkit.formats.tables.star import parse_columns, pieces_of
+from slabkit.formats.tables.star import NotStarError, parse_columns, pieces_of
 from slabkit.formats.tables.star_rows import Columns
 from slabkit.formats.tables.star_writing import Blocks, star_pieces
 from slabkit.tables import Schema, block_of, validate_table
@@ -48,9 +49,17 @@ def read_blocks(
     """
     pieces = pieces_of(source) if isinstance(source, (str, os.PathLike)) else source
     kinds = {one.block: {column.name: column.kind for column in one.columns} for one in schemas}
-    return parse_columns(
-        pieces, where or str(source), lambda block: kinds.get(block, {}), objects=False
-    )
+    try:
+        return parse_columns(
+            pieces, where or str(source), lambda block: kinds.get(block, {}), objects=False
+        )
+    except NotStarError as error:
+        if not schemas:
+            raise
+        wanted = schemas[0]
+        raise FormatError(
+            f"{error} A {wanted.name} table is needed; {wanted.written_by}."
+        ) from None
 
 
 def table_block(

@@ -86,6 +86,10 @@ def string_table(columns: Columns) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(v, dtype=v.dtype) for name, v in arrays.items()})
 
 
+class NotStarError(FormatError):
+    """A file that does not begin as a STAR file does."""
+
+
 def require_star_block(text: str, where: str) -> None:
     """Refuse a table that begins as in a STAR file, but without the name of its block."""
     for number, line in enumerate(text.split("\n"), 1):
@@ -129,7 +133,8 @@ def parse_columns(
         if not line or line.startswith(("#", ";")):
             continue
         if not line.startswith("data_"):
-            raise lines.error(f"expected a block (data_...), found {line[:60]!r}")
+            error = lines.error(f"expected a block (data_...), found {line[:60]!r}")
+            raise error if blocks else NotStarError(str(error))
         name = split_line(line)[0][len("data_") :]
         if name in blocks:
             raise lines.error(f"a second block data_{name}")
