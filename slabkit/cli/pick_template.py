@@ -35,6 +35,10 @@ template = command(
         parse=named_maps,
         kind=list[str],
     ),
+    refine=option(
+        "Compare what is found with --map once more, in the tomogram, at all orientations: scores, "
+        "species, angles and places are then those of the best fit in three dimensions."
+    ),
     templates=option("Class averages of slabkit classify, RELION or CryoSPARC.", "STACK.mrcs"),
     diameter=option(
         "Diameter of the particles, and of the mask; default: measured on the templates. One of "
@@ -65,10 +69,6 @@ template = command(
     max_ridge=picking.MAX_RIDGE,
     correlation_only=option(
         "Score by the correlation alone: neither lines nor a faint place lower it."
-    ),
-    refine=option(
-        "Compare what is found with --map once more, in the tomogram, at all orientations: scores, "
-        "species, angles and places are then those of the best fit in three dimensions."
     ),
     mask=picking.MASK,
     species=option("Name to give to the picks of templates that have none.", parse=species_name),
