@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slabkit.errors import InputError
+from slabkit.errors import InputError, SlabkitWarning
 from slabkit.merging import merge_picks, merge_tomograms
 from slabkit.tables import PICKS, TOMOGRAMS, empty_table, make_table
 
@@ -144,3 +144,7 @@ def test_tomogram_tables_complete_each_other_and_must_not_contradict():
     with pytest.raises(InputError, match=r"T1: one list says slabkitVoxelSize 7.3, another 7.84"):
         merge_tomograms([known, tomograms(slabkitVoxelSize=7.84)])
     assert isinstance(merge_tomograms([]), pd.DataFrame)
+    same, other = (tomograms(slabkitTomogramFile=name) for name in ("./T1.mrc", "b/T1.mrc"))
+    assert merge_tomograms([known, same]).equals(known)
+    with pytest.warns(SlabkitWarning, match=r"1 tomograms are other files .* T1 \(T1.mrc and b/T1"):
+        assert merge_tomograms([known, other, same]).equals(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -10,7 +11,7 @@ import numpy as np
 
 from slabkit.arrays.assignment import pair_one_to_one
 from slabkit.arrays.neighbours import group_neighbours
-from slabkit.errors import InputError
+from slabkit.errors import InputError, warn
 from slabkit.merging.keeping import (
     Floats,
     Indices,
@@ -358,11 +359,13 @@ def merge_tomograms(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Pool the tomogram tables of pick lists: one row a tomogram, in the order of first appearance.
 
     What one list does not know (size 0, voxel size NaN, no file) is taken from another; lists that
-    contradict each other about a size, voxel size or contrast are refused.
+    contradict each other about a size, voxel size or contrast are refused, and other files of one
+    name are warned of.
     """
     import pandas as pd
 
     known: dict[str, dict[str, Any]] = {}
+    others: dict[str, tuple[str, str]] = {}
     for table in tables:
         for row in validate_table(table, TOMOGRAMS).to_dict("records"):
             name = row["slabkitTomogram"]
@@ -370,11 +373,20 @@ def merge_tomograms(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
             for column, value in row.items():
                 if old[column] in ("", 0) or old[column] != old[column]:
                     old[column] = value
-                elif column != "slabkitTomogramFile" and not _agree(column, old[column], value):
+                elif column == "slabkitTomogramFile":
+                    if value and os.path.realpath(value) != os.path.realpath(old[column]):
+                        others.setdefault(name, (old[column], value))
+                elif not _agree(column, old[column], value):
                     raise InputError(
                         f"tomogram {name}: one list says {column} {old[column]}, another {value}; "
                         "convert them to the same volume first."
                     )
+    if others:
+        name, files = next(iter(others.items()))
+        warn(
+            f"{len(others)} tomograms are other files in other lists, as {name} "
+            f"({' and '.join(files)}): by name they are one; if they are not, rename one."
+        )
     return validate_table(pd.DataFrame(list(known.values()), columns=TOMOGRAMS.names), TOMOGRAMS)
 
 

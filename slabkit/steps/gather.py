@@ -86,6 +86,9 @@ def _lists(given: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
         if not folder.is_dir() and folder.suffix == ".star":
             lists.append(one)
             continue
+        if not folder.exists():
+            failed[one] = "is not there."
+            continue
         answer = read_answer(folder)
         if answer.get("status") == "done":
             lists.append(str(folder / PICKS))
