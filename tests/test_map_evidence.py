@@ -129,6 +129,16 @@ def test_outside_and_other_voxels(sample: tuple) -> None:
     values, _ = evidence.map_evidence(tomogram, picks.assign(slabkitZ=[-50.0] + [240.0] * 7), maps)
     assert np.isnan(values[0]).all()
     assert np.isfinite(values[1:]).all()
+    holed = np.array(tomogram.data)
+    holed[24, 20, 20] = np.nan
+    with pytest.raises(InputError, match="1 voxels are NaN or infinite"):
+        evidence.map_evidence(slabkit.Tomogram("t", holed, VOXEL), picks[:2], maps)
+    filled = slabkit.Tomogram("t", holed, VOXEL, fill_value=0.0)
+    holed = np.nan_to_num(holed)
+    with pytest.warns(slabkit.SlabkitWarning, match="replaced by 0"):
+        found, _ = evidence.map_evidence(filled, picks, maps)
+    plain, _ = evidence.map_evidence(slabkit.Tomogram("t", holed, VOXEL), picks, maps)
+    assert (found == plain).all()
     with pytest.raises(InputError, match="voxels of 10 Å, and t has 5 Å"):
         evidence.fit_maps(slabkit.Tomogram("t", tomogram.data, 5.0), picks.to_numpy(), maps)
 

@@ -188,7 +188,7 @@ def _blocks(
 ) -> Iterator[tuple[Indices, npt.NDArray[np.float32]]]:
     """Cut cubes about picks, protein bright; what is outside of the volume is their mean."""
     half = max((one.side_vox * one.bin_vox + 1) // 2 for one in maps)
-    sign = np.float32(protein_sign(tomogram.contrast))
+    bright = protein_sign(tomogram.contrast) > 0
     count = min(max(_VOXELS_AT_ONCE // (2 * half) ** 3, 1), _AT_ONCE)
 
     def read(start: Indices, stop: Indices) -> npt.NDArray[Any]:
@@ -198,21 +198,25 @@ def _blocks(
         rows = order[first : first + count]
         corner = middle[rows] - half
         low, high = corner.clip(0), np.minimum(corner + 2 * half, tomogram.shape)
-        blocks = np.zeros((len(rows), *(2 * half,) * 3), dtype=np.float32)
+        blocks = np.empty((len(rows), *(2 * half,) * 3), dtype=np.float32)
         start, stop = low.min(axis=0), high.max(axis=0)
         together = np.prod(stop - start) <= 2 * blocks.size
         region = read(start, stop) if together else None
         for block, a, b, c in zip(blocks, corner, low, high, strict=True):
             voxels = read(b, c) if region is None else region[_box(b - start, c - start)]
             inside = block[_box(b - a, c - a)]
+            if inside.size < block.size:
+                block[:] = 0
             inside[:] = voxels
             mean = inside.mean(dtype=np.float64)
             if not np.isfinite(mean):
                 inside[:] = tomogram.check_finite(voxels, tuple(b.tolist()))
                 mean = inside.mean(dtype=np.float64)
-            inside -= mean.astype(np.float32)
-            if sign != 1:
-                inside *= sign
+            level = mean.astype(np.float32)
+            if bright:
+                inside -= level
+            else:
+                np.subtract(level, inside, out=inside)
         yield rows, blocks
 
 
@@ -383,6 +387,7 @@ def _parts(count: int, side: int) -> Iterator[slice]:
     return (slice(first, first + few) for first in range(0, count, few))
 
 
+@functools.cache
 def _lowest(side: int, count: int) -> Indices:
     """Give where the lowest ``count`` (even) frequencies of ``side`` are."""
     return np.asarray(np.r_[0 : count // 2, side - count // 2 : side])

@@ -125,7 +125,7 @@ class OrientedViews:
         starts = (places @ along + first).tolist()
         for one, cube, start in zip(rows, cubes.reshape(len(cubes), -1), starts, strict=True):
             np.take(cube[start:], around, out=one, mode="clip")  # which needs no buffer
-        rows *= self.root
+            one *= self.root
         return rows
 
     def deviations(self, rows: Numbers) -> tuple[Numbers, Numbers]:
