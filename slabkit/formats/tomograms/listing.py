@@ -300,7 +300,8 @@ def _open_as_recorded(
         count = "for as many voxels" if min(size_vox) else "and not how many voxels there are"
         raise InputError(
             f"{ref.path}: has {tomogram.voxel_size:g} Å per voxel, {source} says {stated:g} Å "
-            f"{count}; say which is true with --voxel-size."
+            f"{count}; correct the wrong one, or say which is true with --voxel-size, where the "
+            "command has it."
         )
     if min(size_vox) > 0 and found != size_vox:
         for name, remedy in (("axis_order", ""), ("voxel_size", "give --voxel-size, ")):

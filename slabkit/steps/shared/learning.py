@@ -63,11 +63,14 @@ class Minislabs:
         from slabkit.formats.tomograms.names import files_read
 
         asked = picks is not None or tomograms is not None
-        source = picks or (None if tomograms else _recorded_picks(self.name))
+        source = picks or _recorded_picks(self.name)
         names = list(dict.fromkeys(self.table["slabkitTomogram"]))
-        if source is not None:
-            listed = read_native_picks(source)
-            volumes = dict(pick_tomograms(listed, source, tomograms))
+        listed = None if source is None else read_native_picks(source)
+        if tomograms is not None and picks is None and listed is not None:
+            # By the list volumes are read as those were, unless it is another one by now.
+            listed = listed if {*names} <= {*listed.picks["slabkitTomogram"]} else None
+        if listed is not None:
+            volumes = dict(pick_tomograms(listed, str(source), tomograms))
         elif tomograms is not None:
             volumes = {one.name: one for one in list_tomograms(tomograms)}
         else:
