@@ -155,6 +155,14 @@ def test_name_a_list_with_a_decoy(project: tuple, slabkit) -> None:  # type: ign
         (["name", ".", *line[2:], *out], "whose names go into classes.star; leave -o out"),
         (["name", "picks.star", "--map", "none=arm.mrc", *out], "may not be called none"),
         (["name", "picks.star", "--map", "a=same.mrc", *out], "is 1 everywhere"),
+        *(
+            ([one, "t.mrc", *("--map", "a=arm.mrc", "--map", name), "-o", "no"], said)
+            for one in ("auto", "tomogram")
+            for name, said in (
+                ("a=ring.mrc", "--map names a twice"),
+                ("none=ring.mrc", "called none"),
+            )
+        ),
         (["name", "picks.star", "--map", "arm.mrc", "-o", "x.star"], "say of which species"),
         ([*line, "--map", "ring=ring.mrc", "-o", "x.star"], "twice"),
         ([*line, "--min-probability", "0", "-o", "x.star"], "--min-probability"),
@@ -162,6 +170,7 @@ def test_name_a_list_with_a_decoy(project: tuple, slabkit) -> None:  # type: ign
         (line[:4], "For a pick list, say with -o"),
     ):
         assert problem in slabkit(*words, cwd=folder, code=2).stderr
+    assert not (folder / "no").exists()
 
 
 MAPS = ("--map", "arm=arm.mrc", "--map", "ring=ring.mrc")

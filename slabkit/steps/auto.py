@@ -15,7 +15,7 @@ from slabkit.formats.picks.context import PickReading
 from slabkit.steps import classify, curate, label, minislab, name, pick_blob, report, slab
 from slabkit.steps import map as map_picks
 from slabkit.steps.shared.galleries import GalleryOptions
-from slabkit.steps.shared.naming import Maps
+from slabkit.steps.shared.naming import Maps, check_maps
 from slabkit.tomogram import Reading
 from slabkit.units import DEFAULT_TILT_RANGE, Contrast, TiltRange
 
@@ -110,8 +110,10 @@ def commands(options: Options) -> list[Command]:
 
 
 def named_by_file(maps: Maps) -> Maps:
-    """Name the maps that were given without a species as their files are named."""
-    return tuple((species or Path(file).stem, file) for species, file in maps)
+    """Name the maps that were given without a species as their files are named; no name twice."""
+    named = tuple((species or Path(file).stem, file) for species, file in maps)
+    check_maps(named)
+    return named
 
 
 def blob_sizes(diameter: tuple[float, float] | None, maps: Maps) -> tuple[float, float]:
