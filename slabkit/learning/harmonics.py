@@ -35,6 +35,7 @@ _SCALES = (5.0, 9.0)  # widths in steps of the Gaussian that weighs the box abou
 _COMPONENTS = 12  # of each order; of order 0 twice as many
 _FLATTER = 0.25  # components are scaled by their variance to the power of minus this
 _ROTATIONS = 24
+_EVEN_FIRST = np.array([*range(0, _ORDERS, 2), *range(1, _ORDERS, 2)])
 _GRID = float(2**24)  # whole numbers up to this have exact sums of products
 _AT_ONCE, _OTHERS_AT_ONCE = 24, 128  # boxes, so that what they share stays in the cache
 
@@ -226,23 +227,32 @@ def _at_best_turn(
     waves = room[: 4 * _ORDERS * size].reshape(2, 2 * _ORDERS, count, number)
     turned = room[4 * _ORDERS * size :][: _ROTATIONS * size].reshape(_ROTATIONS, size)
     # The four real products of each order, of which both hands are made.
-    for order, (one, other) in enumerate(zip(ones, others, strict=True)):
+    even, odd = _turns()
+    for place, order in enumerate(_EVEN_FIRST):
+        one, other = ones[order], others[order]
         cc, ss = one[0] @ other[0], one[1] @ other[1]
         sc, cs = one[1] @ other[0], one[0] @ other[1]
-        np.add(cc, ss, out=waves[0, order])
-        np.subtract(cc, ss, out=waves[1, order])
-        np.subtract(sc, cs, out=waves[0, _ORDERS + order])
-        np.add(sc, cs, out=waves[1, _ORDERS + order])
+        np.add(cc, ss, out=waves[0, 2 * place])
+        np.subtract(cc, ss, out=waves[1, 2 * place])
+        np.subtract(sc, cs, out=waves[0, 2 * place + 1])
+        np.add(sc, cs, out=waves[1, 2 * place + 1])
     np.rint(waves, out=waves)
     best = np.full(size, -np.inf)
+    upper, lower = turned.reshape(2, _ROTATIONS // 2, size)
     for hand in waves.reshape(2, 2 * _ORDERS, -1):
-        np.matmul(_turns(), hand, out=turned)
-        np.maximum(best, turned.max(axis=0), out=best)
+        # Half a turn further even orders are the same, and odd ones change their sign.
+        np.matmul(even, hand[: even.shape[1]], out=upper)
+        np.matmul(odd, hand[even.shape[1] :], out=lower)
+        upper += np.abs(lower, out=lower)
+        np.maximum(best, upper.max(axis=0), out=best)
     return best.reshape(count, number) / (_GRID * _GRID)
 
 
 @functools.cache
-def _turns() -> Floats:
-    """Give what the waves of each order are worth at each rotation, (rotations, 2 * orders)."""
-    angle = 2 * np.pi * np.arange(_ROTATIONS)[:, np.newaxis] / _ROTATIONS * np.arange(_ORDERS)
-    return np.rint(_GRID * np.concatenate([np.cos(angle), -np.sin(angle)], axis=1))
+def _turns() -> tuple[Floats, Floats]:
+    """Give what the waves of even and of odd orders are worth at half of the rotations."""
+    angle = 2 * np.pi * np.arange(_ROTATIONS // 2)[:, np.newaxis] / _ROTATIONS * _EVEN_FIRST
+    pairs = np.stack([np.cos(angle), -np.sin(angle)], axis=2).reshape(len(angle), -1)
+    first = 2 * ((_ORDERS + 1) // 2)
+    worth = np.rint(_GRID * pairs)
+    return worth[:, :first].copy(), worth[:, first:].copy()
