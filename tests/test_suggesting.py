@@ -25,7 +25,7 @@ from slabkit.formats.tables.native import (
     write_picks,
 )
 from slabkit.formats.volumes.mrc import read_image, write_mrc
-from slabkit.labels import candidate_probability, particle_probability
+from slabkit.labels import candidate_probability, particle_probability, score_family
 from slabkit.minislabs.galleries import gallery_set_id, geometry_table, minislab_table
 from slabkit.review.listing import join_picks, read_listing
 from slabkit.review.ordering import suggested_order
@@ -400,6 +400,13 @@ def test_command_with_class_quality_and_scores(slabkit, project):
     expected = candidate_probability(np.full(10, np.nan), score, "blob", depth)
     expected = np.maximum(expected, 1e-4)
     np.testing.assert_allclose(decided.loc[names, "slabkitScore"], expected, atol=1e-6)
+
+
+def test_scores_of_one_family():
+    assert score_family(["blob-rims", "blob-laplacian"]) == "blob"
+    assert score_family(["template"]) == "template"
+    for kinds in ([], [""], ["template-3d"], ["blob-rims", "template"], ["blob-rims", ""]):
+        assert score_family(kinds) is None
 
 
 def test_what_is_known_beforehand():

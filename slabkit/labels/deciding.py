@@ -142,10 +142,10 @@ ScoreFamily = Literal["blob", "template"]
 
 def score_family(kinds: Iterable[str]) -> ScoreFamily | None:
     """Give the family that all kinds of scores of a list are of, None if of several."""
-    families = {kind.partition("-")[0] for kind in kinds}
-    if families == {"blob"}:
+    every = set(kinds)
+    if every and all(kind.startswith("blob-") for kind in every):
         return "blob"
-    return "template" if families == {"template"} else None
+    return "template" if every == {"template"} else None
 
 
 def candidate_probability(

@@ -240,11 +240,13 @@ def _scores(
 ) -> tuple[dict[str, float], Literal["blob", "template"]]:
     """Give the score of each pick of a list, and of what kind they are."""
     from slabkit.formats.tables.native import read_native_picks
+    from slabkit.labels import score_family
 
     picks = read_native_picks(source).picks
     kinds = sorted(set(picks["slabkitScoreKind"]))
-    other = [kind for kind in kinds if not kind.startswith("blob-") and kind != "template"]
-    if other or len({kind == "template" for kind in kinds}) > 1:
+    family = score_family(kinds)
+    if kinds and family is None:
+        other = [kind for kind in kinds if score_family([kind]) is None]
         what = f"of the kind {other[0]!r}" if other else "of blobs and of templates"
         raise InputError(
             f"{source}: its scores are {what} and not all in standard deviations of one noise, as "
@@ -257,7 +259,7 @@ def _scores(
             "does not have; give the list that the minislabs were made of."
         )
     scores = dict(zip(picks["slabkitPickId"], picks["slabkitScore"].tolist(), strict=True))
-    return scores, "template" if kinds == ["template"] else "blob"
+    return scores, family or "blob"
 
 
 def _report(work: Work, report: LabelReport) -> None:
