@@ -89,7 +89,7 @@ def test_no_name() -> None:
     st.sampled_from([".mrc", ".rec.gz", ".map.bz2", ".ome.tif", ".zarr", ".st"]),
 )
 def test_only_the_suffix_is_taken_off(name: str, suffix: str) -> None:
-    assert tomogram_name(f"folder/{name}{suffix}") == name
+    assert tomogram_name(f"folder/{name}{suffix}") == unicodedata.normalize("NFC", name)
 
 
 # Lists
