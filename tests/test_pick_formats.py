@@ -19,6 +19,7 @@ from slabkit.formats.picks.reading import read_picks
 from slabkit.formats.picks.writing import write_picks
 from slabkit.formats.registry import add_format, format_named, format_table, formats_of
 from slabkit.formats.tables.native import PickList
+from slabkit.names import composed
 from slabkit.tables import PICKS, make_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -367,7 +368,8 @@ names = st.text(
     st.characters(codec="utf-8", exclude_characters="#/\\'\"", exclude_categories=("C", "Z")),
     min_size=1,
     max_size=8,
-).filter(lambda name: name not in (".", ".."))
+).map(composed)  # as names are read
+names = names.filter(lambda name: name not in (".", ".."))
 
 
 @st.composite
