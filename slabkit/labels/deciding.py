@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from slabkit.tables import DECISIONS, PROBABILITY, probability_column, require_v
 if TYPE_CHECKING:
     import pandas as pd
 
+
+ScoreFamily: TypeAlias = Literal["blob", "template"]
+"""Scores for which odds are known."""
 
 # The logarithm of the odds that a pick is a particle: a constant, and what the odds of its class's
 # quality and its score count.
@@ -74,7 +77,7 @@ def decide_by_quality(
     quality: Mapping[str, float],
     least: float,
     scores: Mapping[str, float] | None = None,
-    kind: Literal["blob", "template"] = "blob",
+    kind: ScoreFamily = "blob",
 ) -> pd.DataFrame:
     """Decide by the quality of classes, without a person looking at them.
 
@@ -126,7 +129,7 @@ def decide_by_quality(
 def particle_probability(
     quality: npt.NDArray[np.float64],
     score: npt.NDArray[np.float64] | None = None,
-    kind: Literal["blob", "template"] = "blob",
+    kind: ScoreFamily = "blob",
 ) -> npt.NDArray[np.float64]:
     """Give the probability that picks are particles, by class quality and, if there are, scores.
 
@@ -135,9 +138,6 @@ def particle_probability(
     if score is None:
         return np.clip(quality, _FAINT, 1 - _FAINT)
     return np.asarray(1 / (1 + exp(-_log_odds(quality, score, kind))), dtype=np.float64)
-
-
-ScoreFamily = Literal["blob", "template"]
 
 
 def score_family(kinds: Iterable[str]) -> ScoreFamily | None:
@@ -151,7 +151,7 @@ def score_family(kinds: Iterable[str]) -> ScoreFamily | None:
 def candidate_probability(
     quality: npt.NDArray[np.float64],
     score: npt.NDArray[np.float64] | None = None,
-    kind: Literal["blob", "template"] = "blob",
+    kind: ScoreFamily = "blob",
     z_confidence: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Give the probability that each of a list is a particle, also where quality is NaN: unknown.
@@ -178,7 +178,7 @@ def candidate_probability(
 def _log_odds(
     quality: npt.NDArray[np.float64],
     score: npt.NDArray[np.float64],
-    kind: Literal["blob", "template"],
+    kind: ScoreFamily,
 ) -> npt.NDArray[np.float64]:
     share = np.clip(quality, _SURE, 1 - _SURE)
     start, of_quality, of_score = _ODDS[kind]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slabkit.labels import LabelReport
+    from slabkit.labels.deciding import ScoreFamily
 
 # Options that the record names only where they count.
 _RECENT = ("species_from_classes", "min_probability")
@@ -235,9 +236,7 @@ def _class_table(results: tuple[str, ...], option: str, what: str) -> Path:
     return table
 
 
-def _scores(
-    source: str, minislabs: pd.DataFrame
-) -> tuple[dict[str, float], Literal["blob", "template"]]:
+def _scores(source: str, minislabs: pd.DataFrame) -> tuple[dict[str, float], ScoreFamily]:
     """Give the score of each pick of a list, and of what kind they are."""
     from slabkit.formats.tables.native import read_native_picks
     from slabkit.labels import score_family

@@ -11,13 +11,14 @@ from slabkit.errors import InputError, warn
 from slabkit.execution.frame import Frame, Work, parameters
 
 if TYPE_CHECKING:
-    from typing import Literal, TypeAlias
+    from typing import TypeAlias
 
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
     from slabkit.curation import Suggestion
+    from slabkit.labels.deciding import ScoreFamily
 
     # Probabilities (minislab, class), the same as labels, rows to label and what each is worth
     _Choice: TypeAlias = tuple[
@@ -278,7 +279,7 @@ def _qualities(classified: str | None) -> Path | None:
 
 def _scores(
     candidates: pd.DataFrame, picks: str
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Literal["blob", "template"] | None]:
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], ScoreFamily | None]:
     """Give each candidate its score and z confidence in a pick list, and the kind of all scores."""
     import numpy as np
 
@@ -299,7 +300,7 @@ def _beforehand(
     candidates: pd.DataFrame,
     qualities: Path | None,
     depths: npt.NDArray[np.float64] | None,
-    kind: Literal["blob", "template"] | None,
+    kind: ScoreFamily | None,
 ) -> npt.NDArray[np.float64] | None:
     """Give the probability of each to be a particle by class quality, and by score if of a kind.
 
