@@ -84,10 +84,10 @@ export class Tomogram {
     const own = this.picks.find((one) => one.row === row) ?? this.picks[0];
     this.chosen = own?.row ?? -1;
     this.z = own?.z ?? 0;
+    this.zoomed = false;
     await this.load();
-    this.fit();
-    this.redraw();
     this.app.told();
+    this.resize();
   }
 
   async places() {
@@ -110,6 +110,7 @@ export class Tomogram {
       this.slider.value = this.z ?? 0;
       this.image = null;
       this.trouble = "";
+      if (!this.zoomed) this.fit();
     } catch (error) {
       this.trouble = error.message;
       this.app.told();
@@ -120,6 +121,7 @@ export class Tomogram {
   }
 
   resize() {
+    if (this.section) this.words(); // they may take another line, and the canvas has what is left
     const { clientWidth: width, clientHeight: height } = this.canvas;
     if (!width || !height) return;
     this.dense = devicePixelRatio || 1;
@@ -176,7 +178,7 @@ export class Tomogram {
     context.fillRect(0, 0, this.canvas.clientWidth, this.canvas.clientHeight);
     const { zoom } = this;
     context.drawImage(this.image, -this.left * zoom, -this.top * zoom, section.width * zoom, section.height * zoom);
-    const reach = Math.max((section.planes * section.voxel) / 2, section.voxel / 2);
+    const reach = this.reach();
     for (const one of this.picks) this.circle(one, reach);
     if (this.cross) {
       const [u, v] = this.cross;
@@ -191,10 +193,17 @@ export class Tomogram {
       }
       context.stroke();
     }
+    this.words();
+  }
+
+  words() {
+    const reach = this.reach();
     const shown = this.picks.filter((one) => Math.abs(one.z - this.z) <= reach + one.diameter / 2).length;
     this.element.querySelector("#z-text").textContent = `${(this.z ?? 0).toFixed(0)} Å, ${shown} of ${this.picks.length} picks`;
     this.legend();
   }
+
+  reach() { return (Math.max(this.section.planes, 1) * this.section.voxel) / 2; } // half of what is shown, in Å
 
   circle(one, reach) {
     const away = Math.max(0, Math.abs(one.z - this.z) - reach);
