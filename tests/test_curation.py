@@ -64,6 +64,34 @@ def test_policies(policy, expected):
     assert result.kept["slabkitVotesRejected"].tolist() == [1, 1, 0, 1, 1]
 
 
+def test_a_row_that_a_table_has_twice_is_one_vote():
+    said = ((0, YES), (1, YES), (0, NO), (0, YES))  # the last is as the first
+    picks = pick_table([OPEN] * 2)
+    with pytest.warns(SlabkitWarning) as warned:
+        kept = curate_picks(picks, [label_table(*said)], policy="majority", keep="all").kept
+    assert str(warned[0].message) == (
+        "1 rows of a label table repeat another one of it in all they say (the first: pick p0); "
+        "they are not votes of their own."
+    )
+    assert kept["slabkitDecision"].tolist() == [OPEN, YES]
+    assert kept["slabkitVotesAccepted"].tolist() == [1, 1]
+    assert kept["slabkitVotesRejected"].tolist() == [1, 0]
+    with pytest.warns(SlabkitWarning):
+        latest = curate_picks(picks, [label_table(*said)], keep="all").kept
+    assert latest["slabkitDecision"].tolist() == [YES, YES]  # and no vote is moved forward
+
+
+def test_equal_rows_of_two_tables_or_that_differ_in_anything_are_votes_of_their_own():
+    picks = pick_table([OPEN])
+    timed = label_table((0, YES), (0, YES), (0, NO), slabkitTime=["1", "2", "3"])
+    with pytest.warns(SlabkitWarning, match="contradict"):
+        kept = curate_picks(picks, [timed], policy="majority").kept
+    assert kept["slabkitVotesAccepted"].tolist() == [2]
+    two = [label_table((0, YES)), label_table((0, YES))]
+    kept = curate_picks(picks, two, policy="majority").kept
+    assert kept["slabkitVotesAccepted"].tolist() == [2]
+
+
 def test_balanced_votes_override_an_older_decision_and_say_why():
     tables = [label_table((0, YES)), label_table((0, NO))]
     with pytest.warns(SlabkitWarning):
@@ -211,7 +239,8 @@ words = st.sampled_from([YES, NO, OPEN])
 @pytest.mark.filterwarnings("ignore::slabkit.errors.SlabkitWarning")
 def test_policies_read_plainly_and_nothing_is_lost(own, tables, policy, keep, order):
     tables = [[(i % len(own), word) for i, word in rows] for rows in tables]
-    votes = {i: [w for rows in tables for j, w in rows if j == i] for i in range(len(own))}
+    once = [list(dict.fromkeys(rows[::-1]))[::-1] for rows in tables]  # the last of equal rows
+    votes = {i: [w for rows in once for j, w in rows if j == i] for i in range(len(own))}
     expected = {f"p{i}": plain_outcome(word, votes[i], policy) for i, word in enumerate(own)}
     picks = pick_table(own)
     copy = picks.copy()

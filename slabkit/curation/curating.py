@@ -105,9 +105,10 @@ def curate_picks(
 ) -> Curation:
     """Apply labels to picks.
 
-    Every row of a label table that says accepted or rejected is one vote on its pick. A pick on
-    which nobody voted keeps the decision it has: no decision is not a rejection. Every label,
-    undecided ones included, goes into the ledger of its pick, once; none is ever taken out.
+    Every row of a label table that says accepted or rejected is one vote on its pick; rows of one
+    table that are the same are one vote. A pick on which nobody voted keeps the decision it has: no
+    decision is not a rejection. Every label, undecided ones included, goes into the ledger of its
+    pick, once; none is ever taken out.
     Predictions of a model (`slabkit.predict_species`) are votes only on picks that no person
     decided, now or earlier, whatever the policy. Of picks of one species that are closer than
     half a diameter (the median of that species; 0.75 of it where blobs measured it) one is
@@ -153,8 +154,8 @@ def curate_picks(
     Warns
     -----
     SlabkitWarning
-        Some labels are of unknown picks, labels contradict each other or name several species, or
-        nothing is kept.
+        Some labels are of unknown picks or are there twice, labels contradict each other or name
+        several species, or nothing is kept.
     """
     rule = None if confidence is None else confidence_rule(confidence)
     _check_options(policy, keep, weights, min_confidence)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.errors import InputError
+from slabkit.errors import InputError, warn
 from slabkit.tables import (
     LABELS,
     LEDGER,
@@ -47,14 +47,14 @@ def pool_labels(
     """Pool the rows of label tables that are of picks in the list; count the others.
 
     Added to a label's columns: ``pick``, the row of its pick; ``entry``, what a ledger says of it;
-    ``known``, whether the ledger of its pick does already.
+    ``known``, whether the ledger of its pick does already. A row that a table has twice is one.
     """
     import pandas as pd
 
     checked = [validate_table(table, LABELS, "labels") for table in label_tables]
     extra = [name for name in (TIME, ROTATION) if any(name in one.columns for one in checked)]
     names = [*LABELS.names, *extra]
-    checked = [one.reindex(columns=names) for one in checked]
+    checked = [_once(one.reindex(columns=names)) for one in checked]
     labels = pd.concat(checked, ignore_index=True) if checked else empty_table(LABELS)
     ids = pd.Index(picks["slabkitPickId"])
     labels["pick"] = ids.get_indexer(pd.Index(labels["slabkitPickId"])).astype(np.int64)
@@ -77,6 +77,18 @@ def pool_labels(
         ]
     labels["known"] = known
     return labels, int(unknown.sum())
+
+
+def _once(labels: pd.DataFrame) -> pd.DataFrame:
+    """Keep the last of the rows of one table that say the same of one pick; warn of the others."""
+    again = labels.duplicated(keep="last")
+    if again.any():
+        first = labels.loc[again, "slabkitPickId"].iloc[0]
+        warn(
+            f"{int(again.sum())} rows of a label table repeat another one of it in all they say "
+            f"(the first: pick {first}); they are not votes of their own."
+        )
+    return labels[~again]
 
 
 def with_recorded(picks: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
