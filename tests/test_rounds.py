@@ -244,6 +244,15 @@ def test_rules_of_confidence():
         curate_picks(pick_table([OPEN]), labels, min_confidence=50)
 
 
+def test_a_least_confidence_needs_confidences():
+    with pytest.raises(InputError, match="--min-confidence is given, but no pick has a confidence"):
+        curate_picks(pick_table([YES, NO]), min_confidence=0.5)
+    voted = pick_table([YES, YES, NO, YES], slabkitConfidence=[0.25, np.nan, np.nan, 0.5])
+    with pytest.warns(SlabkitWarning, match="^1 accepted picks have no confidence; --min-conf"):
+        result = curate_picks(voted, min_confidence=0.5)
+    assert ids(result.kept) == ["p1", "p3"]
+
+
 def test_nothing_flows_through():
     nothing = curate_picks(pick_table([]), [label_table()], confidence="a,b", min_confidence=0.5)
     assert len(nothing.kept) == 0

@@ -149,13 +149,14 @@ def curate_picks(
     ------
     InputError
         No label is of a pick in the list, a choice is unknown, a weight or a round is given that
-        no label has, or the picks are to be recentred and no label says where they are.
+        no label has, no pick has a confidence to compare with the least one, or the picks are to be
+        recentred and no label says where they are.
 
     Warns
     -----
     SlabkitWarning
         Some labels are of unknown picks or are there twice, labels contradict each other or name
-        several species, or nothing is kept.
+        several species, accepted picks lack a confidence that is asked for, or nothing is kept.
     """
     rule = None if confidence is None else confidence_rule(confidence)
     _check_options(policy, keep, weights, min_confidence)
@@ -188,8 +189,13 @@ def curate_picks(
         decision[by_rule] = np.where(found[by_rule] > 0, "accepted", "rejected")
     low = np.zeros(len(picks), dtype=bool)
     if min_confidence is not None:
-        low = (sure < min_confidence) & ~_voted(groups[0], len(picks)) & (decision != "rejected")
+        _check_confidences(sure)
+        by_others = _voted(groups[0], len(picks))
+        low = (sure < min_confidence) & ~by_others & (decision != "rejected")
         decision[low] = "rejected"
+        unsure = int((np.isnan(sure) & ~by_others & (decision == "accepted")).sum())
+        if unsure:
+            warn(f"{unsure} accepted picks have no confidence; --min-confidence leaves them.")
     accepted, rejected = tally(votes, len(picks))
     contradictory = int(np.logical_or.reduce([_both(group, len(picks)) for group in groups]).sum())
     guess = voted & ~_voted(votes[~predicted(votes)], len(picks))
@@ -261,6 +267,14 @@ def _check_options(
         raise InputError(f"weights are for the policy weighted, and it is {policy}.")
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise InputError(f"the least confidence must be from 0 to 1, not {min_confidence:g}.")
+
+
+def _check_confidences(confidence: npt.NDArray[np.float64]) -> None:
+    if len(confidence) and np.isnan(confidence).all():
+        raise InputError(
+            "--min-confidence is given, but no pick has a confidence; name the rounds that make it, "
+            "as --confidence class2d,abinitio, or leave it out."
+        )
 
 
 def _labelled_before(picks: pd.DataFrame) -> npt.NDArray[np.bool_]:
