@@ -782,6 +782,7 @@ class TestBadInput:
             (("--contrast", "white"), "dark or bright"),
             (("--classes", 0), "--classes"),
             (("--iterations", 0), "--iterations"),
+            (("--device-memory", 8), "give --device cuda, or leave --device-memory out"),
         ],
     )
     def test_settings(self, tmp_path, made, slabkit, options, message):

@@ -168,6 +168,13 @@ def test_a_graphics_card_without_pytorch(slabkit, slabs):
     assert sorted(path.name for path in slabs.iterdir() if path.name != "__pycache__") == before
 
 
+def test_memory_of_a_graphics_card_that_is_not_asked_for(slabkit, slabs):
+    for words in ((), ("--device", "cpu")):
+        done = slabkit(*ARGUMENTS, "--map", "m.mrc", "--device-memory", 8, *words, code=2)
+        assert "give --device cuda, or leave --device-memory out" in " ".join(done.stderr.split())
+    assert not (slabs / "p.star").exists()
+
+
 def test_the_device_is_an_option_of_the_step(slabkit, slabs):
     slabkit(*STACK)
     assert json.loads((slabs / "p.star.json").read_text())["parameters"]["device"] == "cpu"

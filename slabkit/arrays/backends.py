@@ -211,6 +211,16 @@ class TorchBackend(Backend):
         return image.unfold(0, side, 1).unfold(1, side, 1)
 
 
+def memory_for(device: str, asked: float | None) -> float:
+    """Give the memory (GB) that batches fill on a device; refuse to be asked for it without one."""
+    if asked is not None and device == "cpu":
+        raise InputError(
+            "--device-memory is that of the graphics card of --device: give --device cuda, or leave "
+            "--device-memory out."
+        )
+    return DEVICE_MEMORY if asked is None else asked
+
+
 def backend_for(device: str, memory: float = DEVICE_MEMORY) -> Backend:
     """Give the backend of a device, of which batches may fill so much memory (GB).
 

@@ -53,7 +53,7 @@ class Options:
     contrast: Contrast | None = None
     pixel_size: float | None = None
     device: str = "cpu"
-    device_memory: float = 4.0  # GB
+    device_memory: float | None = None  # GB; None: `slabkit.arrays.backends.DEVICE_MEMORY`
     maps: Maps = ()  # species and file
     tilt_range: TiltRange = DEFAULT_TILT_RANGE  # of the maps
     repeats: int = 1
@@ -67,6 +67,7 @@ def default_classes(images: int) -> int:
 
 def run(options: Options, frame: Frame) -> None:
     """Classify the images and write the classes."""
+    from slabkit.arrays.backends import memory_for
     from slabkit.classification import ClassificationSettings
     from slabkit.formats.joined_images import read_joined_images
     from slabkit.formats.tables.paths import check_given_once
@@ -86,6 +87,7 @@ def run(options: Options, frame: Frame) -> None:
         raise InputError(f"--quality must be from 0 to 1, not {options.quality:g}.")
     if options.repeats < 1:
         raise InputError(f"--repeats must be 1 or more, not {options.repeats}.")
+    memory_for(options.device, options.device_memory)  # refused before the images are read
     check_maps(options.maps)
     check_tilt_range(options.tilt_range)
     check_given_once(options.tables, "minislabs' table")
@@ -138,8 +140,10 @@ def run(options: Options, frame: Frame) -> None:
 def _classified(
     images: ParticleImages, settings: ClassificationSettings, options: Options, frame: Frame
 ) -> Classification:
+    from slabkit.arrays.backends import memory_for
     from slabkit.classification import classify_images, with_repeats
 
+    device_memory = memory_for(options.device, options.device_memory)
     repeat = 0
     with frame.reporter.progress() as show:
 
@@ -159,7 +163,7 @@ def _classified(
                     images.pixel_size,
                     replace(settings, seed=settings.seed + repeat),
                     device=options.device,
-                    device_memory=options.device_memory,
+                    device_memory=device_memory,
                     jobs=frame.workers,
                     progress=progress,
                 )

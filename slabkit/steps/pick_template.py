@@ -43,12 +43,12 @@ class Options(SlabPicking):
     correlation_only: bool = False
     refine: bool = False
     device: str = "cpu"
-    device_memory: float = 4.0  # GB
+    device_memory: float | None = None  # GB; None: `slabkit.arrays.backends.DEVICE_MEMORY`
 
 
 def run(options: Options, frame: Frame) -> None:
     """Find the templates and write the table of 2D picks."""
-    from slabkit.arrays.backends import backend_for
+    from slabkit.arrays.backends import backend_for, memory_for
     from slabkit.arrays.density_maps import view_directions
     from slabkit.picking.template import TemplateLimits, default_threshold, pick_templates
     from slabkit.picking.template_search import in_plane_angles
@@ -76,13 +76,14 @@ def run(options: Options, frame: Frame) -> None:
         raise InputError("--refine compares the picks with the maps of --map.")
     if options.maps and (options.use is not None or options.template_pixel_size is not None):
         raise InputError("--use and --template-pixel-size belong to --templates, not to --map.")
+    device_memory = memory_for(options.device, options.device_memory)
     in_plane_angles(options.angular_step)
     view_directions(options.view_step)
     TemplateLimits(to_find, options.max_per_slab, options.min_distance, options.max_ridge)
 
     def prepare(work: Work) -> Find:
         # That it cannot be used is said before the maps are turned.
-        backend_for(options.device, options.device_memory)
+        backend_for(options.device, device_memory)
         maker = _Maker(options)
         refiner = (
             _refiner(options, [*maker.maps, *maker.decoys], frame.workers)
@@ -108,7 +109,7 @@ def run(options: Options, frame: Frame) -> None:
                 correlation_only=options.correlation_only,
                 contrast=options.contrast,
                 device=options.device,
-                device_memory=options.device_memory,
+                device_memory=device_memory,
                 jobs=frame.workers,
             )
             if refiner is None or tomogram is None:

@@ -19,7 +19,9 @@ DEVICE = option(
     "cuda: a graphics card, by PyTorch (extra gpu).", "cpu|cuda", rich_help_panel=RUNNING
 )
 DEVICE_MEMORY = option(
-    "Of a graphics card: about how much of its memory to use.", "GB", rich_help_panel=RUNNING
+    "Of a graphics card: about how much of its memory to use; default: 4.",
+    "GB",
+    rich_help_panel=RUNNING,
 )
 QUIET = option("Say nothing but warnings and errors.", rich_help_panel=RUNNING)
 JSON = option(
