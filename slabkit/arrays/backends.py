@@ -215,7 +215,7 @@ def memory_for(device: str, asked: float | None) -> float:
     """Give the memory (GB) that batches fill on a device; refuse to be asked for it without one."""
     if asked is not None and device == "cpu":
         raise InputError(
-            "--device-memory is that of the graphics card of --device: give --device cuda, or leave "
+            "--device-memory is of the graphics card of --device: give --device cuda, or leave "
             "--device-memory out."
         )
     return DEVICE_MEMORY if asked is None else asked

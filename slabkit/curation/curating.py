@@ -272,8 +272,8 @@ def _check_options(
 def _check_confidences(confidence: npt.NDArray[np.float64]) -> None:
     if len(confidence) and np.isnan(confidence).all():
         raise InputError(
-            "--min-confidence is given, but no pick has a confidence; name the rounds that make it, "
-            "as --confidence class2d,abinitio, or leave it out."
+            "--min-confidence is given, but no pick has a confidence; name the rounds that make "
+            "it, as --confidence class2d,abinitio, or leave it out."
         )
 
 
