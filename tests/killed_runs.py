@@ -112,7 +112,9 @@ def _state(folder: Path) -> dict[str, object]:
         elif path.is_dir() or path.suffix == ".lock":
             found[name] = None
         elif path.suffix == ".json" and (text := path.read_text()):
-            found[name] = json.dumps({**json.loads(text), "finished": '"finished": ""' in text})
+            told, end = json.JSONDecoder().raw_decode(text)  # names may be added behind it
+            told["finished"] = '"finished": ""' in text
+            found[name] = json.dumps(told) + text[end:]
         else:
             found[name] = path.read_bytes()
     return found

@@ -31,6 +31,7 @@ from slabkit.errors import (
     SlabkitWarning,
     TryAgainError,
 )
+from slabkit.execution import records
 from slabkit.execution.frame import Frame
 from slabkit.execution.locks import output_lock
 from slabkit.execution.records import describe_input, load_record
@@ -96,6 +97,50 @@ def test_the_record_explains_the_result(paths):
     assert record.summary == {"picks": 3}
     assert record.outputs == ["out.star"]
     assert json.loads((out.parent / "out.star.json").read_text())["version"]
+
+
+def test_the_files_of_many_items_are_added_to_a_record_that_is_written_once(paths, monkeypatch):
+    out, source = paths
+    record = out.with_name("out.star.json")
+    saved, save = [], records.save_record
+    monkeypatch.setattr(records, "save_record", lambda *given: (saved.append(1), save(*given)))
+    with work(out, source) as step:
+        begun = record.read_text()
+        for number in range(50):
+            step.check_free([out.with_name(f"{number}.mrc"), out.with_name("sheet \u00e5.png")])
+        assert record.read_text().startswith(begun)
+        assert len(saved) == 1
+        told = load_record(out)
+        assert told is not None
+        named = ["out.star", "0.mrc", "sheet \u00e5.png", *(f"{n}.mrc" for n in range(1, 50))]
+        assert told.outputs == named
+        # Of a line that a crash cut short nothing is taken.
+        with record.open("a") as file:
+            file.write('["50.mrc", "51')
+        assert load_record(out).outputs == named
+        write_text(out, "result")
+    assert load_record(out).outputs == ["out.star"]
+    assert json.loads(record.read_text())["finished"]
+    with record.open("a") as file:
+        file.write('["50.mrc"]\n')
+    with pytest.warns(SlabkitWarning, match="there is more after its end"):
+        assert load_record(out) is None
+
+
+def test_a_full_disk_leaves_no_half_of_a_line_in_the_record(paths, monkeypatch):
+    out, source = paths
+    with work(out, source) as step:
+        before = out.with_name("out.star.json").read_text()
+        with monkeypatch.context() as patch:
+
+            def full(_):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(TryAgainError, match="No space left"):
+                step.check_free([out.with_name("1.mrc")])
+        assert out.with_name("out.star.json").read_text() == before
+        write_text(out, "result")
 
 
 def test_json_is_one_object_on_standard_output(paths, capsys):

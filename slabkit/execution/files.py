@@ -57,14 +57,16 @@ def files_named(options: Any) -> list[str]:
     return [path for value in inside for path in files_named(value)]
 
 
-def refuse_inputs(
-    planned: Iterable[Path], inputs: Iterable[str], images: Iterable[Any] = ()
-) -> None:
+Identities: TypeAlias = dict[tuple[int, int], str]
+"""Names of files by what makes them the same whatever their name."""
+
+
+def refuse_inputs(planned: Iterable[Path], read: Identities, images: Iterable[Any] = ()) -> None:
     """Refuse to write to what is read, under whatever name, and to what is no plain file.
 
     An old link to one of ``images`` may be replaced: the image stays.
     """
-    read, seen = _identities(inputs), _identities(images)
+    seen = identities(images)
     for path in planned:
         try:
             status = os.stat(path)
@@ -79,8 +81,8 @@ def refuse_inputs(
             raise InputError(f"{path}: is not a regular file; give another name.")
 
 
-def _identities(paths: Iterable[Any]) -> dict[tuple[int, int], str]:
-    """Give the files that exist, by what makes them the same whatever their name."""
+def identities(paths: Iterable[Any]) -> Identities:
+    """Give the files that exist."""
     found = {}
     for path in paths:
         with contextlib.suppress(OSError, ValueError):

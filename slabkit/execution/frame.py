@@ -33,7 +33,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from slabkit.errors import InputError, OutputExistsError, SlabkitError, TryAgainError, warn
-from slabkit.execution.files import State, file_state, refuse_inputs
+from slabkit.execution.files import State, file_state, identities, refuse_inputs
 from slabkit.execution.reporting import Reporter, StepResult, raise_if_all_failed
 
 if TYPE_CHECKING:
@@ -178,13 +178,13 @@ class Work(contextlib.AbstractContextManager["Work"]):
         self.failures: dict[str, str] = {}
         self._parameters = dict(parameters or {})
         self._inputs = [str(path) for path in inputs if str(path) != "-"]
-        self._read = [*self._inputs, *frame.reads]
+        self._read = identities([*self._inputs, *frame.reads])
         self._text_inputs = dict(text_inputs or {})
         self._record: Record | None = None
         self._old_record: bytes | None = None
         self._own: set[Path] = set()  # files that this step may replace
         self._stack = contextlib.ExitStack()
-        self._announced: list[Path] = []
+        self._announced: dict[Path, None] = {}
         self._begun = False
         self._new_folders: list[Path] = []
         self._total: int | None = None
@@ -404,18 +404,18 @@ class Work(contextlib.AbstractContextManager["Work"]):
             path.unlink(missing_ok=True)
 
     def _announce(self, planned: Iterable[Path]) -> None:
-        """Say on disk what is being made, before it is.
-
-        Should the run be killed, its record is of unfinished work and names its files, so that the
-        next run may replace them.
-        """
-        from slabkit.execution.records import save_record
+        """Say on disk what is being made, before it is: a next run may replace what it finds."""
+        from slabkit.execution.records import add_outputs, save_record
 
         assert self._record is not None
         assert self.out is not None
-        self._announced = list(dict.fromkeys([*self._announced, *planned]))
-        self._record.set_outputs([*self._announced, *sorted(self._own)], self.out)
-        save_record(self._record, self.out)
+        new = [path for path in dict.fromkeys(planned) if path not in self._announced]
+        if self._announced:
+            add_outputs(new, self.out)
+        else:
+            self._record.set_outputs([*new, *sorted(self._own)], self.out)
+            save_record(self._record, self.out)
+        self._announced |= dict.fromkeys(new)
 
     def part(
         self, item: str, make: Callable[[], tuple[pd.DataFrame, dict[str, Any]]]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import slabkit
-from slabkit.errors import InputError, warn
+from slabkit.errors import InputError, warn, write_error
 from slabkit.execution.parts import Parts
 from slabkit.formats.tables.atomic import write_text
 from slabkit.formats.tables.paths import is_pipe, open_file, read_bytes
@@ -89,8 +89,7 @@ class Record:
 
     def set_outputs(self, paths: Iterable[Path], result: Path) -> None:
         """Name the files written, as seen from the record's folder."""
-        names = (os.path.relpath(path, result.parent) for path in paths)
-        self.outputs = list(dict.fromkeys(Path(name).as_posix() for name in names))
+        self.outputs = _names(paths, result)
 
     def output_paths(self, result: Path) -> list[Path]:
         """Give the files that the record names, as they are named from here."""
@@ -119,6 +118,31 @@ def save_record(record: Record, result: str | os.PathLike[str]) -> None:
     write_text(record_path(result), text + "\n")
 
 
+def add_outputs(paths: Iterable[Path], result: Path) -> None:
+    """Name further files in the record of a step that runs: a line after it, until it is finished.
+
+    To write it anew for each of many items would take time by the square of their number.
+    """
+    path = record_path(result)
+    try:
+        with path.open("a") as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                file.write(json.dumps(_names(paths, result)) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.truncate(path, size)
+                raise
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def _names(paths: Iterable[Path], result: Path) -> list[str]:
+    names = (os.path.relpath(path, result.parent) for path in paths)
+    return list(dict.fromkeys(Path(name).as_posix() for name in names))
+
+
 def finish_record(record: Record, result: str | os.PathLike[str]) -> None:
     """Write the record of a step that is done, with the time and the result's own hash."""
     record.finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -134,7 +158,7 @@ def load_record(result: str | os.PathLike[str]) -> Record | None:
         return None
     try:
         with open_file(path) as file:
-            record = Record(**json.loads(file.read()))
+            record = _parse_record(file.read())
     except (OSError, ValueError, TypeError, RecursionError) as error:
         return _unusable(path, str(error).removeprefix(f"{path}: "))
     for one in fields(record):
@@ -147,6 +171,19 @@ def load_record(result: str | os.PathLike[str]) -> Record | None:
         return _unusable(path, "its inputs are not described")
     if not all(isinstance(name, str) for name in record.outputs):
         return _unusable(path, "its outputs are no names")
+    return record
+
+
+def _parse_record(data: bytes) -> Record:
+    text = data.decode(json.detect_encoding(data), "surrogatepass").lstrip()
+    told, end = json.JSONDecoder().raw_decode(text)
+    record = Record(**told)
+    added = text[end:].lstrip()
+    if added and record.finished:
+        raise ValueError("there is more after its end")
+    for line in added.splitlines(keepends=True):
+        if line.endswith("\n"):  # else it was cut short by a crash
+            record.outputs += json.loads(line)
     return record
 
 

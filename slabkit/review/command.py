@@ -160,7 +160,7 @@ def _serve(options: Options, listing: Listing, frame: Frame) -> None:
 
     import uvicorn
 
-    from slabkit.execution.files import refuse_inputs
+    from slabkit.execution.files import identities, refuse_inputs
     from slabkit.execution.locks import output_lock
     from slabkit.review.listing import join_picks
     from slabkit.review.loop import ModelLoop
@@ -175,7 +175,7 @@ def _serve(options: Options, listing: Listing, frame: Frame) -> None:
         folder = log.with_name(f"{log.name}.model")
         order_of = ModelLoop(options.minislabs, options.picks, options.model, folder)
     given = [options.minislabs, options.picks, options.classified]
-    refuse_inputs([log], [name for name in given if name is not None])
+    refuse_inputs([log], identities(name for name in given if name is not None))
     with output_lock(log), _listening(options.host, options.port, log) as server_socket:
         writer = Writer(log, {"gallery set": listing.set_id})
         try:
