@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -202,6 +203,24 @@ def test_times_that_are_none_are_refused(slabkit, tmp_path):
     project(slabkit, tmp_path, TIMED.replace("2026-05-01T10:00:20", "ten"))
     with pytest.raises(InputError, match="row 3: time is 'ten'; it must be a time as"):
         labelling_pace([tmp_path / "kim.star"])
+
+
+def test_a_full_disk_leaves_no_pictures(slabkit, tmp_path, monkeypatch):
+    project(slabkit, tmp_path, TIMED)
+    replace = os.replace
+
+    def full(source, target):
+        if str(target).endswith("stats.html"):  # which comes last
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        done = slabkit("stats", "p.star", "--labels", "kim.star", "-o", "st", code=75)
+    assert "No space left" in done.stderr
+    assert not (tmp_path / "st").exists()
+    slabkit("stats", "p.star", "--labels", "kim.star", "-o", "st")
+    assert (tmp_path / "st" / "tomograms.png").exists()
 
 
 def test_command(slabkit, tmp_path):

@@ -163,6 +163,38 @@ def test_an_error_leaves_nothing(paths):
     assert not out.parent.exists()
 
 
+def test_an_error_leaves_none_of_the_files_beside_the_result_but_those_of_before(paths):
+    out, source = paths
+    run(out, source)
+    before = out.with_name("before.png")
+    before.write_text("old")
+    new = [out.with_name("one.png"), out.with_name("two.png")]
+
+    def fail():
+        with work(out, source, overwrite=True) as step:
+            step.check_free([before, *new])
+            for path in (before, new[0]):
+                path.write_text("new")
+            raise TryAgainError("full")
+
+    with pytest.raises(TryAgainError, match="full"):
+        fail()
+    assert sorted(path.name for path in out.parent.iterdir()) == ["before.png", "out.star.json"]
+    assert not load_record(out).finished  # the next run may replace before.png
+
+
+def test_what_a_killed_run_kept_is_removed_once_its_result_is_finished(paths):
+    out, source = paths
+    with work(out, source) as step:
+        step.parts.keep("TS_1", {"a": 1})
+        write_text(out, "result")
+        kept = shutil.copytree(step.parts._folder, out.with_name("copy"))
+        folder = step.parts._folder
+    kept.rename(folder)
+    assert run(out, source) is True
+    assert sorted(path.name for path in out.parent.iterdir()) == ["out.star", "out.star.json"]
+
+
 def test_an_input_cannot_be_the_result(paths):
     _, source = paths
     with pytest.raises(InputError, match="cannot be the result too"):

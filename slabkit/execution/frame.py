@@ -1,13 +1,6 @@
 """The frame round a step: refuse or skip, lock, run, record, report.
 
-A step looks like this::
-
-    @dataclass(frozen=True)
-    class Options:
-        picks2d: tuple[str, ...]
-        out: str
-        min_distance: float | None = None
-
+A step looks like this, its options a frozen dataclass::
 
     def run(options: Options, frame: Frame) -> None:
         ...  # check the options, find the inputs
@@ -184,7 +177,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
         self._old_record: bytes | None = None
         self._own: set[Path] = set()  # files that this step may replace
         self._stack = contextlib.ExitStack()
-        self._announced: dict[Path, None] = {}
+        self._announced: dict[Path, bool] = {}  # files, and whether they were there before
         self._begun = False
         self._new_folders: list[Path] = []
         self._total: int | None = None
@@ -222,6 +215,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
             )
         if self._is_there_already():
             remove_dead_lock(self.out)
+            self._record.parts(self.out).remove()  # of a run that was killed at its very end
             return self
         parents = [self.out.parent, *self.out.parent.parents]
         self._new_folders = [folder for folder in parents if not os.path.exists(folder)]
@@ -304,6 +298,10 @@ class Work(contextlib.AbstractContextManager["Work"]):
             if error is not None and self._announced:
                 if not isinstance(error, Exception):  # Ctrl-C, or the order to end
                     self._say_what_is_kept()
+                elif not (self.parts and self.parts.count()):  # with which a next run goes on
+                    for path in [path for path, before in self._announced.items() if not before]:
+                        with contextlib.suppress(OSError):
+                            path.unlink()
                 self._withdraw()
         finally:
             self._stack.close()
@@ -415,7 +413,7 @@ class Work(contextlib.AbstractContextManager["Work"]):
         else:
             self._record.set_outputs([*new, *sorted(self._own)], self.out)
             save_record(self._record, self.out)
-        self._announced |= dict.fromkeys(new)
+        self._announced |= {path: os.path.lexists(path) for path in new}
 
     def part(
         self, item: str, make: Callable[[], tuple[pd.DataFrame, dict[str, Any]]]
