@@ -58,6 +58,7 @@ __all__ = [
     "read_results",
     "read_reviews",
     "read_slabs",
+    "read_tilt_range",
     "recorded_labels",
     "rescue_picks",
     "rotate_map",
@@ -94,6 +95,7 @@ _NAMES = {
     "formats.review_log": "read_reviews",
     "formats.tables.native": "PickList read_labels read_minislabs read_picks2d read_slabs "
     "write_labels write_minislabs write_picks2d write_slabs",
+    "formats.tomograms.tilts": "read_tilt_range",
     "formats.volumes.opening": "open_tomogram",
     "labels": "label_minislabs",
     "learning": "learn_species predict_species",
@@ -170,6 +172,7 @@ if TYPE_CHECKING:
         write_picks2d,
         write_slabs,
     )
+    from slabkit.formats.tomograms.tilts import read_tilt_range
     from slabkit.formats.volumes.opening import open_tomogram
     from slabkit.labels import label_minislabs
     from slabkit.learning import learn_species, predict_species

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import slabkit
 from slabkit.cli.commands import _load
 from slabkit.cli.options.values import tilts
 from slabkit.errors import InputError, SlabkitWarning
@@ -111,6 +112,10 @@ def files(tmp_path, monkeypatch):
 )
 def test_tilts_of_a_series(files, file, expected):
     assert tilts(file, "--tilt-range") == expected
+
+
+def test_python_reads_what_the_option_does(files):
+    assert slabkit.read_tilt_range(files / "TS_01.tlt") == (-57.02, 59.98)
 
 
 def test_of_series_that_differ_the_medians_are_taken_aloud(files, monkeypatch):

@@ -30,12 +30,31 @@ _ALIKE = 3.0  # degrees between tilt series that are not worth a word
 
 
 def read_tilt_range(path: str | os.PathLike[str]) -> tuple[float, float]:
-    """Read the lowest and highest tilt of a series, in degrees, to 0.01.
+    """Read the lowest and highest tilt of a series, as what has a ``tilt_range`` takes them.
 
-    By content: RELION's STAR files (of a series, of tomograms that name theirs, or the optimisation
-    set that names these; refined tilts where they have them), ``.mdoc``, or an angle a line. Of
-    several series it is the median of the lowest tilts and that of the highest, which is said
-    aloud where they differ.
+    The format is told by content. RELION's STAR files are those of a series, of tomograms that name
+    theirs, or the optimisation set that names these; refined tilts count where they have them. Of
+    several series it is the median of the lowest tilts and that of the highest.
+
+    Parameters
+    ----------
+    path : path-like
+        ``.tlt`` or ``.rawtlt`` of IMOD (an angle a line), ``.mdoc`` of SerialEM, or STAR.
+
+    Returns
+    -------
+    low, high : float
+        In degrees, to 0.01.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, has no tilts, or its tilts are not those of a tilt series.
+
+    Warns
+    -----
+    SlabkitWarning
+        Several series end more than 3 degrees apart.
     """
     where = str(path)
     text = read_text(path)
