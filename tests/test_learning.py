@@ -22,6 +22,7 @@ from slabkit.formats.tables.native import (
     read_minislabs,
     read_native_picks,
     write_labels,
+    write_minislabs,
 )
 from slabkit.formats.volumes.mrc import write_mrc
 from slabkit.learning import learn_species, predict_species
@@ -475,6 +476,29 @@ def test_labels_as_csv_to_a_named_list(project, slabkit):
         slabkit("predict", tiles, "--model", name, "-o", f"{name}.star", cwd=project)
     for file in ("one/arrays.npz", "one.star"):
         assert (project / file).read_bytes() == (project / file.replace("one", "two")).read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore::slabkit.errors.SlabkitWarning")
+def test_the_order_of_rows_makes_no_other_model(project, slabkit):
+    tiles = project / "minislabs" / "minislabs.star"
+    slabkit("label", "labels.csv", "--minislabs", tiles, "-o", "in_order.star", cwd=project)
+    table, geometry = read_minislabs(tiles)
+    assert len(table) > 300  # of which examples are drawn
+    random = np.random.default_rng(0)
+    shuffled = table.iloc[random.permutation(len(table))].reset_index(drop=True)
+    write_minislabs(tiles.with_name("shuffled.star"), shuffled, geometry)
+    labels = read_labels(project / "in_order.star")
+    write_labels(project / "any_order.star", labels.iloc[random.permutation(len(labels))])
+    models = []
+    for name, rows, said in (
+        ("as_written", "minislabs", "in_order"),
+        ("shuffled", "shuffled", "any_order"),
+    ):
+        learn = ("learn", "--minislabs", tiles.with_name(f"{rows}.star"), "--images-only")
+        slabkit(*learn, "--labels", f"{said}.star", "-o", name, cwd=project)
+        models.append([file.read_bytes() for file in sorted((project / name).glob("*.np*"))])
+    assert models[0]
+    assert models[0] == models[1]
 
 
 @pytest.mark.filterwarnings("ignore::slabkit.errors.SlabkitWarning")

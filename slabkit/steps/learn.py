@@ -65,7 +65,7 @@ def run(options: Options, frame: Frame) -> None:
         raise InputError("learn reads files, not standard input (-).")
     found = Minislabs.find(
         options.minislabs, options.picks, options.tomograms, images=options.images_only
-    )
+    ).by_image()  # examples are drawn by number, and sums have an order
     main, arrays = model_files(options.out)
     page = Path(options.out) / "report.html"
     with frame.work(

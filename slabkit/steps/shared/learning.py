@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,8 @@ class Minislabs:
         table, geometry = read_minislabs(name)
         if not len(table):
             raise InputError(f"{name}: has no minislabs.")
-        upright = table.iloc[table["slabkitTilt"].abs().argsort(kind="stable")]
+        by_image = _by_image(table)
+        upright = by_image.iloc[by_image["slabkitTilt"].abs().argsort(kind="stable")]
         upright = upright.drop_duplicates("slabkitPickId").sort_index()
         row = upright.index.to_numpy(dtype=np.intp)
         found = cls(name, upright.reset_index(drop=True), geometry, row)
@@ -91,6 +92,12 @@ class Minislabs:
         files = dict.fromkeys(str(file) for one in used.values() for file in files_read(one))
         given = (picks,) if picks else ()
         return Minislabs(self.name, self.table, self.geometry, self.row, used, (*given, *files))
+
+    def by_image(self) -> Minislabs:
+        """Give the same in the order of the galleries, whatever the order of the table is."""
+        order = _by_image(self.table).index.to_numpy(dtype=np.intp)
+        table = self.table.iloc[order].reset_index(drop=True)
+        return replace(self, table=table, row=self.row[order])
 
     @property
     def pixel_size(self) -> float:
@@ -205,6 +212,13 @@ def _rotate(
 
     name, (density, own) = item
     return rotate_map(density, own, voxel_size, name=name, tilt_range=tilts)
+
+
+def _by_image(table: pd.DataFrame) -> pd.DataFrame:
+    """Sort by gallery, row and column, as `slabkit minislab` writes them; 1000 comes after 999."""
+    names = table["rlnMicrographName"].to_numpy(dtype=str)
+    row, column = (table[f"slabkitTile{name}"].to_numpy() for name in ("Row", "Column"))
+    return table.iloc[np.lexsort((column, row, names, np.char.str_len(names)))]
 
 
 class _Held:
