@@ -159,6 +159,16 @@ def test_box_and_depth_follow_from_the_diameters(slabkit, tour, tmp_path):
         _, geometry = read_minislabs(tmp_path / f"m{len(options)}{depth:.0f}" / "minislabs.star")
         row = geometry.iloc[0]
         assert (float(row["slabkitBox"]), float(row["slabkitDepth"])) == (box, depth)
+    # Few large ones are cut off, which is said with how many they are.
+    picks.picks["slabkitDiameter"] = [480.0, 400.0, *[210.0] * (len(picks.picks) - 2)]
+    write_picks(tmp_path / "large.star", picks)
+    done = slabkit("minislab", "large.star", "-o", "cut", cwd=tmp_path)
+    assert (
+        f"2 of {len(picks.picks)} picks are larger than the box (280 Å) and cut off; --box 640 "
+        "shows them whole"
+    ) in " ".join(done.stderr.split())
+    done = slabkit("minislab", "large.star", "-o", "whole", "--box", 640, cwd=tmp_path)
+    assert "cut off" not in done.stderr
     picks.picks["slabkitDiameter"] = np.nan
     write_picks(tmp_path / "q.star", picks)
     done = slabkit("minislab", "q.star", "-o", "none", code=2)

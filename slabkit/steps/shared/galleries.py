@@ -119,6 +119,7 @@ def plan_galleries(
         length_to_voxels(options.border, pixel_size) if options.border else 0,
     )
     _ask_whether_pixels_were_meant(options, pixel_size)
+    _count_cut_off(picks, max(box, layout.tile_px * pixel_size))
     if options.diameter is not None:
         outside_circle(layout.tile_px, options.diameter / pixel_size)
     contrast = next(iter(contrasts), options.contrast or "dark")
@@ -155,6 +156,15 @@ def _ask_whether_pixels_were_meant(options: GalleryOptions, pixel_size: float) -
                 f"{pixel_size:g} Å; were {value:g} voxels meant? Those are --{flag} "
                 f"{value * pixel_size:g}.",
             )
+
+
+def _count_cut_off(picks: PickList, box: float) -> None:
+    large = picks.picks["slabkitDiameter"][picks.picks["slabkitDiameter"] > box].astype(float)
+    if len(large):
+        warn(
+            f"{len(large)} of {len(picks.picks)} picks are larger than the box ({box:.0f} Å) and "
+            f"cut off; --box {default_sizes(large.max())[0]:.0f} shows them whole."
+        )
 
 
 def _stated_voxel_size(picks: PickList) -> float:
