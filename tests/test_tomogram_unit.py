@@ -79,6 +79,7 @@ def times(folder):
         Options(
             "t.mrc", "o", maps=MAPS, picker="template", tilt_range=(-60.0, 51.5), threshold=1.0
         ),
+        Options("t.mrc", "o", maps=MAPS, picker="template", refine=True),
         Options("t.mrc", "o", maps=MAPS, box=400.0, depth=300.0, step=75.0),
         Options("t.mrc", "o", (90.0, 150.0), MAPS, tilt_range=None, threshold=1.5),
     ],
@@ -422,6 +423,7 @@ def test_the_unit_needs_something_to_look_for(slabkit, tmp_path):
         (("--map", "m.mrc"), "m.mrc"),
         (("--map", "m.mrc", "--picker", "template", *TYPED), "--diameter is for blobs"),
         (("--picker", "template", *TYPED), "--picker template looks for maps"),
+        (("--map", "m.mrc", "--refine"), "--refine is for --picker template"),
         ((*TYPED, "--threshold", 0), "--threshold must be above 0, not 0"),
     ):
         assert message in slabkit("tomogram", "t.mrc", "-o", "d", *options, code=2).stderr

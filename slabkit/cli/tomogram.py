@@ -25,6 +25,7 @@ tomogram = command(
         "With --map. blob: find blobs, and name them in names.star; template: look for the maps, "
         "as pick template does."
     ),
+    refine=option("With --picker template: compare what is found with the maps once more, in 3D."),
     tilt_range=picking.TILT_RANGE,
     box=option(
         "Side of the minislabs; default: a third larger than the largest diameter.",
@@ -42,8 +43,8 @@ tomogram = command(
         parse=parse_z_range,
     ),
     threshold=option(
-        "Lowest score of a pick that is kept, in noise standard deviations; default: 1, where maps "
-        "name the picks that of pick blob.",
+        "Lowest score of a pick that is kept, in noise standard deviations; default: 1; where maps "
+        "name or refine the picks that of the picker.",
         "SD",
     ),
     min_distance=picking.MIN_DISTANCE,

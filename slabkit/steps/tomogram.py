@@ -47,6 +47,7 @@ class Options:
     diameter: tuple[float, float] | None = None
     maps: Maps = ()
     picker: Literal["blob", "template"] = "blob"
+    refine: bool = False  # as of ``pick template``
     tilt_range: TiltRange = DEFAULT_TILT_RANGE  # of the maps
     box: float | None = None  # None, and so the depth: by the largest diameter
     depth: float | None = None
@@ -54,7 +55,7 @@ class Options:
     step: float = STEP
     z_range: tuple[float, float] | Literal["auto"] | None = None
     # None: 1, since `slabkit gather` cuts, with one threshold for all tomograms; the picker's own
-    # where maps name the picks
+    # where maps name the picks, or refine them
     threshold: float | None = None
     min_distance: float | None = None
     max_ridge: float | None = None
@@ -82,6 +83,8 @@ def commands(options: Options) -> list[Command]:
         if options.diameter is not None:
             raise InputError("--diameter is for blobs; leave it or --picker template out.")
     else:
+        if options.refine:
+            raise InputError("--refine is for --picker template; give both, or leave it out.")
         options = replace(options, maps=named_by_file(options.maps))
     diameter = blob_sizes(options.diameter, options.maps)
     box, depth = default_sizes(diameter[1], options.box, options.depth)
@@ -143,12 +146,20 @@ def _picking(options: Options, diameter: tuple[float, float], slabs: str, picks2
         if options.tilt_range != DEFAULT_TILT_RANGE:
             tilts["tilt_range"] = "none" if options.tilt_range is None else options.tilt_range
         return Command(
-            _line(["pick", "template", slabs], picks2d, map=maps, **typed, **tilts),
+            _line(
+                ["pick", "template", slabs],
+                picks2d,
+                map=maps,
+                refine=options.refine or None,
+                **typed,
+                **tilts,
+            ),
             pick_template.run,
             pick_template.Options(
                 slabs=slabs,
                 out=picks2d,
                 maps=options.maps,
+                refine=options.refine,
                 tilt_range=options.tilt_range,
                 **shared,
             ),
@@ -188,7 +199,7 @@ def run(options: Options, frame: Frame) -> None:
     from slabkit.formats.tables.atomic import write_text
     from slabkit.picking.blob_search import diameter_ladder
 
-    if options.threshold is None and not options.names:
+    if options.threshold is None and not (options.names or options.refine):
         options = replace(options, threshold=1.0)
     chain = commands(options)
     if options.diameter is not None:
