@@ -32,11 +32,11 @@ Block = npt.NDArray[Any]
 _IN_ORDER_COST = 0.25
 # Voxels of the volume, added to running sums, that cost as much as a voxel of the boxes.
 _RUNNING_COST = 0.5
-_BAND_BYTES = 48 << 20  # of planes, and of sums that are not complete
-_AGAIN_COST = 3.0  # voxels of planes that cost a fifth of a box's pixel
+_BAND_BYTES = 64 << 20  # of planes and running sums
 _READ_BYTES = 1 << 20
 _FEWEST = 64  # boxes that are not divided further
 _AT_ONCE = 8  # boxes whose squares are cut out at once: they stay in the cache
+_GIVEN_AT_ONCE = 64  # boxes whose sums are given together
 
 
 class Voxels(Protocol):
@@ -128,48 +128,57 @@ def _dividing_axis(columns: Columns, voxels: Voxels, many: bool) -> int | None:
     if many:
         return 0
     (_, y, x), (_, bottom, right) = columns.corners(voxels.shape)
-    planes, sums = _bytes_needed(columns, voxels)
-    if len(columns) <= _FEWEST or max(planes, sums) <= _BAND_BYTES:
+    needed = _bytes_needed(columns, voxels)
+    if len(columns) <= _FEWEST or needed <= _BAND_BYTES:
         return None
-    # Bands overlap by a box; where boxes are dense they cost more than the planes read again.
-    depth = voxels.shape[0]
-    half = (columns.side + (bottom - y - columns.side) // 2) * (right - x) * depth
-    dense = half <= _AGAIN_COST * (len(columns) // 2) * columns.side**2
-    if bottom - y > 2 * columns.side or (sums > _BAND_BYTES and (dense or sums > 8 * _BAND_BYTES)):
+    if bottom - y > 2 * columns.side:
         return 0
-    return 1 if planes > 4 * _BAND_BYTES and right - x > 2 * columns.side else None
+    return 1 if needed > 3 * _BAND_BYTES and right - x > 2 * columns.side else None
 
 
-def _bytes_needed(columns: Columns, voxels: Voxels) -> tuple[int, int]:
-    """Give the bytes of the planes of a block, and of the sums that are not complete."""
+def _bytes_needed(columns: Columns, voxels: Voxels) -> int:
+    """Give the bytes of the planes of two blocks, and of the running sums of one."""
     (_, y, x), (_, bottom, right) = columns.corners(voxels.shape)
-    planes = (bottom - y) * (right - x) * (columns.period + 2)
-    return planes * 8, _most_open(columns) * columns.side**2 * 8
+    each = (2 * columns.period + 1) * voxels.dtype.itemsize + (columns.period + 1) * 8
+    return (bottom - y) * (right - x) * each
 
 
 def sum_columns(voxels: Voxels, columns: Columns) -> Iterator[tuple[Integers, Floats]]:
     """Add up the planes of each box, weighted: which boxes, and their sums, (n, side, side).
 
-    In float64, exact for whole numbers; all boxes once, in any order.
+    In float64, exact for whole numbers; all boxes once, in any order, some at a time. The next sums
+    may be in the same memory.
     """
     if not len(columns):
         return
+    sums = np.empty((_GIVEN_AT_ONCE, columns.side, columns.side))
     low, high = columns.corners(voxels.shape)
     region = np.prod(np.subtract(high, low), dtype=float)
     strips = float((columns.end - columns.first).sum()) * columns.side * voxels.shape[2]
-    if region > _IN_ORDER_COST * strips or _bytes_needed(columns, voxels)[0] > 16 * _BAND_BYTES:
-        for row in np.lexsort((columns.left, columns.top, columns.first)):
-            yield np.array([row]), _sum_column(voxels, columns, int(row))[np.newaxis]
+    if region > _IN_ORDER_COST * strips or _bytes_needed(columns, voxels) > 16 * _BAND_BYTES:
+        every = np.lexsort((columns.left, columns.top, columns.first))
+        yield from _sums_alone(voxels, columns, every, sums)
         return
     of_boxes = float((columns.end - columns.first).sum()) * columns.side**2
     running = region <= _RUNNING_COST * of_boxes
     with np.errstate(invalid="ignore", over="ignore"):
-        for rows, sums in _sums_in_order(voxels, columns, low, high, running):
-            if not np.isfinite(sums).all():
-                for row, one in zip(rows.tolist(), sums, strict=True):
+        for rows, found in _sums_in_order(voxels, columns, low, high, running, sums):
+            if not np.isfinite(found).all():
+                for row, one in zip(rows.tolist(), found, strict=True):
                     if not np.isfinite(one).all():
                         one[:] = _sum_column(voxels, columns, row)
-            yield rows, sums
+            yield rows, found
+
+
+def _sums_alone(
+    voxels: Voxels, columns: Columns, rows: Integers, sums: Floats
+) -> Iterator[tuple[Integers, Floats]]:
+    """Give the sums of boxes that are read one by one."""
+    for at in range(0, len(rows), len(sums)):
+        part = rows[at : at + len(sums)]
+        for one, row in zip(sums, part.tolist(), strict=False):
+            one[:] = _sum_column(voxels, columns, row)
+        yield part, sums[: len(part)]
 
 
 def _sum_column(voxels: Voxels, columns: Columns, row: int) -> Floats:
@@ -225,86 +234,172 @@ def _one_by_one(planes: Block) -> Floats:
 
 
 def _sums_in_order(
-    voxels: Voxels, columns: Columns, low: Corner, high: Corner, running: bool
+    voxels: Voxels, columns: Columns, low: Corner, high: Corner, running: bool, sums: Floats
 ) -> Iterator[tuple[Integers, Floats]]:
     """Give the sums as the planes pass: out of running sums, or each of its box's own planes."""
-    depth, side, period = voxels.shape[0], columns.side, columns.period
+    period = columns.period
     start, stop = columns.whole
     begins = start // period * period  # of the block where a box's whole planes begin, and its end
-    ends = np.minimum(begins + period, depth)
-    second = (start == begins) & (stop < ends)  # no part of it is added up backwards
+    ends = np.minimum(begins + period, voxels.shape[0])
     odd = (start == stop) | ((start > begins) & (stop < ends)) | (stop > ends + period)
-    for row in np.flatnonzero(odd).tolist():
-        yield np.array([row]), _sum_column(voxels, columns, row)[np.newaxis]
-    opening = _by_plane(start, ~odd)
-    closing = _by_plane(stop - 1, (second | (stop > ends)) & ~odd)
-    top, left, beyond = _frame(columns, low, high)
-    sums_so_far = np.empty((_most_open(columns), side, side))
-    free = np.arange(len(sums_so_far))
-    place = np.zeros(len(columns), dtype=np.int64)  # in the sums so far
-    size = [b - a + sum(more) for a, b, more in zip(low[1:], high[1:], beyond, strict=True)]
-    kept = np.float64 if running else voxels.dtype
-    space, total = np.empty((min(period, depth) + 2, *size), kept), np.empty(size)
-    totals = _squares(total, side)
+    yield from _sums_alone(voxels, columns, np.flatnonzero(odd), sums)
+    forwards = (stop > ends) | ((start == begins) & (stop < ends))
+    backwards = (stop >= ends) & ~odd
+    closing = _by_plane(stop - 1, forwards & ~odd)
+    whole = _by_plane(stop - 1, backwards & ~forwards)
+    lowest = {z // period * period: z for z in np.unique(start[backwards])[::-1].tolist()}
+    blocks = _Blocks(voxels, columns, low, high, running)
+    done: list[Integers] = []
+    count = 0
+    needed = np.concatenate([columns.first, start, stop - 1])[np.tile(~odd, 3)]
+    for begin in np.unique(needed // period * period).tolist():
+        end = blocks.go_on(begin)
+        steps = [(z, closing[z]) for z in range(begin, end) if z in closing]
+        last = whole.get(end - 1, np.empty(0, dtype=np.int64))
+        for z, rows in [*steps, (end, last)]:
+            if z < end:
+                blocks.add_forwards(z)
+            elif begin in lowest:
+                blocks.add_backwards(lowest[begin])
+            while len(rows):
+                step = min(_AT_ONCE, len(sums) - count)
+                part, rows = rows[:step], rows[step:]
+                blocks.sum_up(part, z < end, sums[count : count + len(part)])
+                done.append(part)
+                count += len(part)
+                if count == len(sums):
+                    yield np.concatenate(done), sums
+                    done, count = [], 0
+    if count:
+        yield np.concatenate(done), sums[:count]
 
-    def sums_of(rows: Integers, planes: Block) -> Floats:
-        """Add up the planes of some boxes: as the running sum has done, or now."""
+
+class _Blocks:
+    """The planes of two blocks, one after the other, and their running sums."""
+
+    def __init__(
+        self, voxels: Voxels, columns: Columns, low: Corner, high: Corner, running: bool
+    ) -> None:
+        self.voxels, self.columns, self.low, self.high = voxels, columns, low, high
+        self.start, self.stop = columns.whole
+        self.top, self.left, self.beyond = _frame(columns, low, high)
+        ends = zip(low[1:], high[1:], self.beyond, strict=True)
+        size = [after - before + sum(more) for before, after, more in ends]
+        period, kind = columns.period, voxels.dtype.newbyteorder("=")
+        # Plane z is at z % (2 * period); the last is the one after the block.
+        self.planes = np.empty((2 * period + 1, *size), kind)
+        self.begin = self.end = 0  # of the block
+        self.read = self.added = 0  # up to which plane was read, and added forwards
+        self.running = running
         if running:
-            return np.asarray(totals[top[rows], left[rows]])
-        corners = zip(top[rows].tolist(), left[rows].tolist(), strict=True)
-        return np.stack([_one_by_one(planes[:, y : y + side, x : x + side]) for y, x in corners])
+            self.backwards, self.total = np.empty((period, *size)), np.empty(size)
+            self._totals = _squares(self.total, columns.side)
+            self._backwards = _squares(self.backwards, columns.side)
+        self._squares = _squares(self.planes, columns.side)
+        self._part = np.empty((_AT_ONCE, columns.side**2))
+        # Where a box finds its first sum, and the planes that it has in part
+        self._start_at = self.start % period
+        end = np.minimum(self.start + period, voxels.shape[0])
+        self._begins = (self._start_at == 0) & (self.stop < end)  # with the block that it ends in
+        self._first = columns.first_weight, (self.start - 1) % (2 * period)
+        after = np.where(self.stop % period == 0, 2 * period, self.stop % (2 * period))
+        self._last = columns.last_weight, after
 
-    def add_part(sums: Floats, rows: Integers, squares: Any, weights: Floats) -> None:
-        """Add the squares of a plane that boxes have in part, to those that have it so."""
+    def go_on(self, begin: int) -> int:
+        """Read the block that begins at a plane, and the plane after it; gives its end."""
+        period = self.columns.period
+        self.begin, self.end = begin, min(begin + period, self.voxels.shape[0])
+        first, last = max(begin, self.low[0]), min(self.end + 1, self.high[0])
+        at = begin % (2 * period)
+        if self.read == begin + 1:
+            self.planes[at] = self.planes[-1]
+            first = begin + 1
+        whole = min(self.end, last)
+        self._read(first, whole, self.planes[at + first - begin : at + whole - begin])
+        self._read(whole, last, self.planes[-1:])
+        self.read, self.added = last, begin
+        if self.running:
+            self.total[:] = 0
+        return self.end
+
+    def _read(self, first: int, last: int, into: Block) -> None:
+        start, stop = (first, *self.low[1:]), (last, *self.high[1:])
+        _read_planes(self.voxels, start, stop, self.beyond, into)
+
+    def add_forwards(self, z: int) -> None:
+        """Add planes up from the beginning of the block to plane z."""
+        if self.running:
+            for plane in range(self.added, z + 1):
+                self.total += self.planes[plane % (2 * self.columns.period)]
+            self.added = z + 1
+
+    def add_backwards(self, z: int) -> None:
+        """Add planes up from the end of the block down to plane z."""
+        if self.running:
+            later: Any = 0.0
+            for plane in range(self.end - 1, z - 1, -1):
+                at = plane - self.begin
+                np.add(later, self.planes[plane % (2 * self.columns.period)], self.backwards[at])
+                later = self.backwards[at]
+
+    def sum_up(self, rows: Integers, forwards: bool, sums: Floats) -> None:
+        """Add up the planes of boxes that end where the running sum is now."""
+        corners = self.top[rows], self.left[rows]
+        if self.running:
+            found = self._backwards[self._start_at[rows], *corners]
+            if forwards and self._begins[rows].any():  # what is there is of no box
+                found[self._begins[rows]] = 0
+            self._add_part(found, found, rows, *self._first, corners)
+            if forwards:
+                found += self._totals[corners]
+        else:
+            found = np.stack([self._own_planes(int(row), forwards) for row in rows])
+        self._add_part(found, sums, rows, *self._last, corners)
+
+    def _own_planes(self, row: int, forwards: bool) -> Floats:
+        """Add up a box's own planes but the last that it has in part."""
+        top, left, side = int(self.top[row]), int(self.left[row]), self.columns.side
+        planes = self.planes[:, top : top + side, left : left + side]
+        double, total = len(planes) - 1, np.zeros((side, side))
+        start, stop = int(self.start[row]), int(self.stop[row])
+        if not (forwards and self._begins[row]):
+            begin = self.begin - self.columns.period * (start < self.begin)
+            end = min(begin + self.columns.period, self.end)
+            at = start % double
+            total += _one_by_one(planes[at : at + end - start][::-1])
+        weight = float(self.columns.first_weight[row])
+        if weight != 1:
+            total += planes[(start - 1) % double].astype(np.float64) * weight
+        if forwards:
+            at = self.begin % double
+            total += _one_by_one(planes[at : at + stop - self.begin])
+        return total
+
+    def _add_part(
+        self,
+        sums: Floats,
+        into: Floats,
+        rows: Integers,
+        weights: Floats,
+        places: Integers,
+        corners: tuple[Integers, Integers],
+    ) -> None:
+        """Add the squares of planes that boxes have in part, to those that have it so."""
         weight = weights[rows]
-        if (weight != 1).all():
-            part = squares[top[rows], left[rows]].reshape(len(rows), -1)
-            same = part if part.dtype == np.float64 else None
-            part = np.multiply(part, weight[:, np.newaxis], out=same)
-            sums += part.reshape(sums.shape)
-        elif (weight != 1).any():
-            chosen = np.flatnonzero(weight != 1)
-            part = sums[chosen]
-            add_part(part, rows[chosen], squares, weights)
-            sums[chosen] = part
-
-    for begin in sorted({z // period * period for z in (*opening, *closing)}):
-        end = min(begin + period, depth)
-        first, last = max(begin - 1, low[0]), min(end + 1, high[0])
-        block = space[: last - first]
-        _read_planes(voxels, (first, *low[1:]), (last, *high[1:]), beyond, block)
-        planes = dict(enumerate(block, first))
-        squares = dict(enumerate(_squares(block, side), first))
-        total[:] = 0
-        for z in range(end - 1, min((z for z in opening if begin <= z < end), default=end) - 1, -1):
-            if running and z in planes:
-                total += planes[z]
-            for rows in opening.get(z, ()):
-                sums = sums_of(rows, block[z - first : end - first][::-1])
-                if second[rows].any():
-                    sums[second[rows]] = 0
-                add_part(sums, rows, squares.get(z - 1), columns.first_weight)
-                later = np.flatnonzero(stop[rows] != end)
-                if len(later):
-                    place[rows[later]], free = free[: len(later)], free[len(later) :]
-                    sums_so_far[place[rows[later]]] = (
-                        sums if len(later) == len(rows) else sums[later]
-                    )
-                if len(later) < len(rows):
-                    done = np.flatnonzero(stop[rows] == end)
-                    rows, sums = rows[done], sums[done]
-                    add_part(sums, rows, squares.get(end), columns.last_weight)
-                    yield rows, sums
-        total[:] = 0
-        for z in range(begin, max((z for z in closing if begin <= z < end), default=begin - 1) + 1):
-            if running:
-                total += planes[z]
-            for rows in closing.get(z, ()):
-                sums = sums_of(rows, block[begin - first : z + 1 - first])
-                sums += sums_so_far[place[rows]]
-                free = np.append(free, place[rows])
-                add_part(sums, rows, squares.get(z + 1), columns.last_weight)
-                yield rows, sums
+        partly = weight != 1
+        if not partly.all():
+            if into is not sums:
+                into[:] = sums
+            if not partly.any():
+                return
+            rows, corners = rows[partly], (corners[0][partly], corners[1][partly])
+            some = into[partly]
+            self._add_part(some, some, rows, weights, places, corners)
+            into[partly] = some
+            return
+        part = self._squares[places[rows], *corners].reshape(len(rows), -1)
+        part = np.multiply(part, weight[:, np.newaxis], out=self._part[: len(rows)])
+        np.add(sums, part.reshape(sums.shape), out=into)
 
 
 def _squares(planes: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
@@ -312,16 +407,12 @@ def _squares(planes: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
     return sliding_window_view(planes, (side, side), axis=(-2, -1))
 
 
-def _by_plane(planes: Integers, chosen: npt.NDArray[np.bool_]) -> dict[int, list[Integers]]:
-    """Sort the chosen boxes by plane, some at a time."""
+def _by_plane(planes: Integers, chosen: npt.NDArray[np.bool_]) -> dict[int, Integers]:
+    """Sort the chosen boxes by plane."""
     rows = np.flatnonzero(chosen)
     rows = rows[np.argsort(planes[rows], kind="stable")]
-    found: dict[int, list[Integers]] = {}
-    for one in np.split(rows, np.flatnonzero(np.diff(planes[rows])) + 1):
-        if len(one):
-            parts = [one[at : at + _AT_ONCE] for at in range(0, len(one), _AT_ONCE)]
-            found[int(planes[one[0]])] = parts
-    return found
+    found = np.split(rows, np.flatnonzero(np.diff(planes[rows])) + 1)
+    return {int(planes[one[0]]): one for one in found if len(one)}
 
 
 def _frame(
@@ -353,9 +444,3 @@ def _read_planes(
         planes[:, above:end, far:] = planes[:, above:end, far - 1 : far]
         planes[:, :above] = planes[:, above : above + 1]
         planes[:, end:] = planes[:, end - 1 : end]
-
-
-def _most_open(columns: Columns) -> int:
-    """Bound the boxes whose sums are not complete at a time: those of two blocks."""
-    count = np.bincount(columns.whole[0] // columns.period)
-    return int((count + np.append(count[1:], 0)).max())

@@ -86,34 +86,41 @@ def inside_line(positions: Floats, size: int) -> npt.NDArray[np.bool_]:
     return (positions >= -0.5) & (positions < size - 0.5)
 
 
-def resampled(values: Floats, centres: Floats, count: int, step: float) -> Floats:
-    """Resample lines of voxels, the second axis of three, to ``count`` pixels.
+def resampling(centres: Floats, count: int, step: float) -> Callable[[Floats, slice], Floats]:
+    """Give what resamples lines of voxels, the second axis of three, to ``count`` pixels.
 
-    Centres (n) are of pixel ``count // 2``, in voxels from the first of the line (`line_span`).
+    Centres (n) are of pixel ``count // 2``, in voxels from the first of the line (`line_span`). It
+    takes the lines of some of them, and which these are.
     """
-    number, length, other = values.shape
     if step == 1:
-        return _moved(np.ascontiguousarray(values), centres - count // 2, count)
-    first, weights = sampling_taps(line_positions(centres, count, step), step)
-    first += np.arange(number)[:, np.newaxis] * length
-    found = _sums(
-        values.reshape(number * length, other), _tap_places(first, weights.shape[-1]), weights
-    )
-    return found.reshape(number, count, other)
+        first = centres - count // 2
+        kernels = interpolation_kernel(np.arange(2 * _HALF_WIDTH) - first[:, np.newaxis])
+        kernels /= kernels.sum(axis=-1, keepdims=True)
+        return lambda values, part: _moved(np.ascontiguousarray(values), kernels[part], count)
+    places, weights = sampling_taps(line_positions(centres, count, step), step)
+
+    def sampled(values: Floats, part: slice) -> Floats:
+        number, length, other = values.shape
+        first = places[part] + np.arange(number)[:, np.newaxis] * length
+        taps = _tap_places(first, weights.shape[-1])
+        found = _sums(values.reshape(number * length, other), taps, weights[part])
+        return found.reshape(number, count, other)
+
+    return sampled
 
 
-def _moved(values: Floats, first: Floats, count: int) -> Floats:
+def _moved(values: Floats, kernels: Floats, count: int) -> Floats:
     """Resample at steps of a voxel; the first pixel is 7 to 8 voxels into a line (`line_span`).
 
     All rows have the same weights, so each tap takes many rows at once, and `einsum` adds up the
     taps in their order, in long loops, on every processor.
     """
     number, _, other = values.shape
-    weights = interpolation_kernel(np.arange(2 * _HALF_WIDTH) - first[:, np.newaxis])
-    weights /= weights.sum(axis=-1, keepdims=True)
-    shape = number, weights.shape[1], count * other
-    rows = np.lib.stride_tricks.as_strided(values, shape, (*values.strides[:2], values.itemsize))
-    found: Floats = np.einsum("ntk,nt->nk", rows, weights)
+    shape = number, kernels.shape[1], count * other
+    rows: Floats = np.ndarray(
+        shape, values.dtype, values, 0, (*values.strides[:2], values.itemsize)
+    )
+    found: Floats = np.einsum("ntk,nt->nk", rows, kernels)
     return found.reshape(number, count, other)
 
 
@@ -163,8 +170,7 @@ def plane_weights(
 
 Images = npt.NDArray[np.float32]
 
-_RESAMPLED_AT_ONCE = 64
-_IN_CACHE = 16  # of them that are resampled at once
+_IN_CACHE = 16  # images that are resampled at once
 _GROUP_BYTES = 24 << 20  # of the images of tilted boxes that are made together
 
 
@@ -325,36 +331,21 @@ def _straight(
     if len(outside):
         yield outside, np.zeros((len(outside), side, side), np.float32), np.zeros(len(outside))
     corners = np.stack([columns.top, columns.left], axis=1)
-    for chosen, means in _averaged(sum_columns(voxels, columns), covered, columns.side):
+    for chosen, sums in sum_columns(voxels, columns):
         rows = touching[chosen]
+        sums /= covered[chosen][:, np.newaxis, np.newaxis]
         places = centres[rows, 1:] - corners[chosen]
-        both = np.empty((len(rows), side, side))
-        for at in range(0, len(rows), _IN_CACHE):
-            part = slice(at, at + _IN_CACHE)
-            down = resampled(means[part], places[part, 0], side, step).transpose(0, 2, 1)
-            both[part] = resampled(down, places[part, 1], side, step).transpose(0, 2, 1)
+        down, across = (resampling(places[:, axis], side, step) for axis in (0, 1))
         positions = line_positions(centres[rows, 2], side, step)
         share = inside_line(positions, nx) * (covered[chosen] / box.depth_vox)[:, np.newaxis]
-        yield rows, *_filled(both, _inside_y(centres[rows], box, voxels.shape[1]), share)
-
-
-def _averaged(
-    found: Iterator[tuple[Integers, Floats]], covered: Floats, side: int
-) -> Iterator[tuple[Integers, Floats]]:
-    """Divide sums by the depth that they cover, and gather them to be worked on together."""
-    means = np.empty((_RESAMPLED_AT_ONCE, side, side))
-    gathered: list[Integers] = []
-    count = 0
-    for rows, sums in found:
-        if count + len(rows) > len(means):
-            yield np.concatenate(gathered), means[:count]
-            gathered, count = [], 0
-        depth = covered[rows][:, np.newaxis, np.newaxis]
-        np.divide(sums, depth, out=means[count : count + len(rows)])
-        gathered.append(rows)
-        count += len(rows)
-    if count:
-        yield np.concatenate(gathered), means[:count]
+        inside_y = _inside_y(centres[rows], box, voxels.shape[1])
+        whole = bool(inside_y.all() and (share > 0).all())
+        both = np.empty((len(rows), side, side), np.float32 if whole else np.float64)
+        for at in range(0, len(rows), _IN_CACHE):
+            part = slice(at, at + _IN_CACHE)
+            lines = down(sums[part], part).transpose(0, 2, 1)
+            both[part] = across(lines, part).transpose(0, 2, 1)
+        yield rows, *_filled(both, inside_y, share)
 
 
 def _tilted(voxels: Voxels, centres: Floats, box: BoxShape, tilt: float) -> tuple[Images, Floats]:
@@ -392,7 +383,7 @@ def _tilted(voxels: Voxels, centres: Floats, box: BoxShape, tilt: float) -> tupl
         if total is not None:
             lengths[index] = parts.sum(axis=0)
             np.divide(total, lengths[index], out=sums[index], where=lengths[index] > 0)
-    images = resampled(sums, places, side, step)
+    images = resampling(places, side, step)(sums, slice(None))
     return _filled(images, _inside_y(centres, box, ny), lengths / depth)
 
 
@@ -429,12 +420,12 @@ def _padded(
 
 
 def _filled(
-    images: Floats, inside_y: npt.NDArray[np.bool_], share: Floats
+    images: Images | Floats, inside_y: npt.NDArray[np.bool_], share: Floats
 ) -> tuple[Images, Floats]:
     """Fill pixels outside the volume with the mean inside; ``share`` (n, x) of depth is inside."""
     fraction = np.minimum(inside_y.mean(axis=1) * share.mean(axis=1), 1.0)
     if inside_y.all() and (share > 0).all():
-        return images.astype(np.float32, order="C"), fraction
+        return images.astype(np.float32, order="C", copy=False), fraction
     inside = inside_y[:, :, np.newaxis] & (share > 0)[:, np.newaxis, :]
     count = np.count_nonzero(inside, axis=(1, 2))
     total = np.where(inside, images, 0.0).sum(axis=(1, 2))

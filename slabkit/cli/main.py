@@ -11,7 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_WHEN_USED = ("numpy.f2py", "numpy.testing")
+_WHEN_USED = (
+    "numpy.f2py",
+    "numpy.testing",
+    "numpy._core._add_newdocs",
+    "numpy._core._add_newdocs_scalars",
+)
 _OBJECTS = 200_000  # more than what a command imports is made of
 
 # What is left at the end goes with the process; searching it for reference cycles takes 0.1 s.
@@ -39,7 +44,8 @@ def main() -> None:
 class _WhenUsed:
     """Finds some modules so that they are loaded when they are first used.
 
-    SciPy imports all names of NumPy, f2py and testing among them, which no command uses.
+    SciPy imports all names of NumPy, f2py and testing among them, which no command uses, and NumPy
+    imports what its functions say of themselves.
     """
 
     @staticmethod
