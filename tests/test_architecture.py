@@ -43,6 +43,7 @@ ALLOWED = {
     "napari": BELOW | {"pictures", "formats", "steps"},
     "review": BELOW | STAGES | {"pictures", "formats", "execution", "steps", "__init__"},
     "cli": BASE | {"tomogram", "steps", "review", "execution", "__init__"},
+    "__main__": {"cli"},
 }
 # Of formats and stages, the command line needs only what options are made of, what steps return,
 # and the one way to write text.

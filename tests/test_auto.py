@@ -164,8 +164,8 @@ def test_box_and_depth_follow_from_the_diameters(slabkit, tour, tmp_path):
     write_picks(tmp_path / "large.star", picks)
     done = slabkit("minislab", "large.star", "-o", "cut", cwd=tmp_path)
     assert (
-        f"2 of {len(picks.picks)} picks are larger than the box (280 Å) and cut off; --box 640 "
-        "shows them whole"
+        f"2 of {len(picks.picks)} picks, of up to 480 Å, are cut off by the box of 280 Å; "
+        "--box 640 shows all whole"
     ) in " ".join(done.stderr.split())
     done = slabkit("minislab", "large.star", "-o", "whole", "--box", 640, cwd=tmp_path)
     assert "cut off" not in done.stderr

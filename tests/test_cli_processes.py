@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from slabkit.cli.commands import command_names
@@ -52,3 +55,10 @@ def test_a_file_that_is_not_there(slabkit_process, tmp_path, name):
     assert "none" in done.stderr
     answer = ["x", "x/done.json"] if name == "tomogram" else []  # for the workflow that asked
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == answer
+
+
+def test_python_runs_the_command_by_the_name_of_the_package():
+    done = subprocess.run(
+        [sys.executable, "-m", "slabkit", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.split()[0]) == (0, "slabkit")

@@ -183,6 +183,9 @@ def test_same_place_in_another_tomogram_is_no_match():
     picks = table(("b", "ribosome", 0, 0, 0))
     with pytest.warns(SlabkitWarning, match="no pick in a; 1 particles there count as missed"):
         assert score_picks(picks, truth).total["true_positives"] == 0
+    truth = table(*((name, "ribosome", 500, 0, 0) for name in "abcde"))
+    with pytest.warns(SlabkitWarning, match=r"no pick in a, c, d, \.\.\.; 4 particles there count"):
+        score_picks(picks, truth)
 
 
 def test_empty_tables():

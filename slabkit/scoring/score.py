@@ -148,8 +148,12 @@ def score_picks(
         )
     bare = truth[~truth["slabkitTomogram"].isin(set(picks["slabkitTomogram"]))]
     if len(bare) and len(picks):
-        names = ", ".join(bare["slabkitTomogram"].unique()[:3])
-        warn(f"there is no pick in {names}; {len(bare)} particles there count as missed.")
+        without = bare["slabkitTomogram"].unique().tolist()
+        names = ", ".join(without[:3]) + (", ..." if len(without) > 3 else "")
+        warn(
+            f"there is no pick in {names}; {len(bare)} particles there count as missed (leave them "
+            "out of the truth if nobody looked there)."
+        )
     weights = {**CZII_WEIGHTS, **(weights or {})}
     if mode == "czii":
         nameless = (picks["slabkitSpecies"] == "").to_numpy()

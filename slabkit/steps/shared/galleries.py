@@ -162,8 +162,8 @@ def _count_cut_off(picks: PickList, box: float) -> None:
     large = picks.picks["slabkitDiameter"][picks.picks["slabkitDiameter"] > box].astype(float)
     if len(large):
         warn(
-            f"{len(large)} of {len(picks.picks)} picks are larger than the box ({box:.0f} Å) and "
-            f"cut off; --box {default_sizes(large.max())[0]:.0f} shows them whole."
+            f"{len(large)} of {len(picks.picks)} picks, of up to {large.max():.0f} Å, are cut off "
+            f"by the box of {box:.0f} Å; --box {default_sizes(large.max())[0]:.0f} shows all whole."
         )
 
 

@@ -94,7 +94,10 @@ def _of_project(
             f"{path}: has no particle in the tomograms of the project ({', '.join(tomograms[:3])}, "
             f"...), but in {listed}; give the truth of these, by the same names."
         )
-    note = f"Left out are {int((~here).sum())} particles in {listed}, which are not in this folder."
+    note = (
+        f"Left out are {int((~here).sum())} particles in {listed}, which are not in this folder; "
+        "slabkit score counts them as missed."
+    )
     return truth[here].reset_index(drop=True), note if others else ""
 
 
