@@ -4,9 +4,9 @@ The model is that of Sigworth 1998 (J. Struct. Biol. 122:328) for several refere
 al. 2005, J. Mol. Biol. 348:139): each image is one of K references, rotated and shifted, plus
 noise. Classes, rotations and shifts are not decided but weighed by their probability.
 
-A quarter of the classes come from dividing others, as in the growing of codebooks (Linde, Buzo and
-Gray 1980, IEEE Trans. Commun. 28:84): from a random start few images of one kind end in a class
-with others that look a little like them, and stay there.
+From a random start few images of one kind end in a class with others that look a little like them,
+and stay there, while many images of one kind have two classes. So up to a quarter of the classes is
+divided, each in place of two that are made one (Ueda et al. 2000, Neural Comput. 12:2109).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from slabkit.classification.harmonics import (
 _COARSE_SHARE = 0.5  # of the iterations
 _COARSE_RINGS = 0.6
 _SETTLED = 3  # iterations at the end in which classes are left alone
-_SPARE = 4  # one of so many classes comes from dividing others
-_MANY, _SPARE_IMAGES = 8, 8  # classes, and images a class, from which on classes are divided
+_EXCHANGED = 4  # one of so many classes is divided in place of two that are alike
+_MANY, _IMAGES_A_CLASS = 8, 8  # from which on classes are divided
 _DIVIDED = (0.0, 0.12, 0.24)  # of the iterations, after the coarse ones: when
 _FEWEST, _LOOKED_AT = 3, 100  # images of a part; and of a class, by which it is divided
 PRIOR_IMAGES = 1.0  # of zeros, which shrink averages of few images
@@ -78,8 +78,8 @@ def fit_mixture(
     """
     generator = np.random.default_rng(seed)
     coarse_iterations = int(_COARSE_SHARE * iterations)
-    more = _divisions(len(images), classes, iterations, coarse_iterations)
-    mixture = _start(images, classes - sum(more.values()), sampling, generator)
+    exchanges = _exchanges(len(images), classes, iterations, coarse_iterations)
+    mixture = _start(images, classes, sampling, generator)
     coarse_rings = max(3, round(_COARSE_RINGS * basis.rings))
     coarse = CircularHarmonics(basis.box_px, basis.radius_px, min(coarse_rings, basis.rings))
     columns = np.flatnonzero(basis.ring < coarse.rings)
@@ -105,28 +105,28 @@ def fit_mixture(
         stage, chosen = (first, columns) if iteration < coarse_iterations else (last, None)
         found = _expect(stage, images, mixture, chosen)
         means = _maximise(stage, found, mixture, len(images))
-        if iteration in more:
-            means = _divide(means, found, stage, images, mixture, chosen, more[iteration])
+        if iteration in exchanges:
+            _exchange(means, found, stage, images, mixture, chosen, exchanges[iteration])
         elif iteration < iterations - _SETTLED:
             _reseed(means, found, stage, images, mixture, chosen, generator)
         if chosen is None:
             mixture.references = means
         else:
             # What the coarse basis does not have starts from nothing.
-            mixture.references = np.zeros((len(means), len(basis.order)), np.complex64)
+            mixture.references = np.zeros((classes, len(basis.order)), dtype=np.complex64)
             mixture.references[:, chosen] = means
         progress(iteration + 1, mixture.log_likelihood[-1])
     return mixture, last, _expect(last, images, mixture, None)
 
 
-def _divisions(images: int, classes: int, iterations: int, coarse: int) -> dict[int, int]:
-    """Say after which iterations how many classes are divided."""
-    divides = classes >= _MANY and images >= _SPARE_IMAGES * classes
-    spare = classes // _SPARE if divides else 0
+def _exchanges(images: int, classes: int, iterations: int, coarse: int) -> dict[int, int]:
+    """Say after which iterations how many classes are divided at most."""
+    divides = classes >= _MANY and images >= _IMAGES_A_CLASS * classes
+    most = classes // _EXCHANGED if divides else 0
     last = max(iterations - _SETTLED - 1, 0)
     found: dict[int, int] = {}
     for number, part in enumerate(_DIVIDED):
-        count = spare * (number + 1) // len(_DIVIDED) - spare * number // len(_DIVIDED)
+        count = most * (number + 1) // len(_DIVIDED) - most * number // len(_DIVIDED)
         iteration = min(coarse + round(part * iterations), last)
         if count:
             found[iteration] = found.get(iteration, 0) + count
@@ -224,16 +224,21 @@ def _reseed(
         mixture.share[empty] = mixture.share[largest] = mixture.share[largest] / 2
 
 
-def _divide(
+def _exchange(
     means: Coefficients,
     found: Expectation,
     stage: Comparison,
     images: Coefficients,
     mixture: Mixture,
     columns: npt.NDArray[np.intp] | None,
-    count: int,
-) -> Coefficients:
-    """Divide classes whose members differ in one way more than in any other; adds references."""
+    most: int,
+) -> None:
+    """Divide classes of two kinds, each in place of the two classes that are most alike.
+
+    Those are divided whose members differ in one way more than in any other. Alike are those of
+    which one average for both loses least (Ward 1963, J. Am. Stat. Assoc. 58:236).
+    """
+    members = found.weights.sum(1)
     divided = []
     for number in range(len(means)):
         own = np.flatnonzero(found.best_class == number)[:_LOOKED_AT]
@@ -244,15 +249,41 @@ def _divide(
         if min(second.sum(), (~second).sum()) >= _FEWEST:
             divided.append((gap, number, posed, second))
     divided.sort(key=lambda one: -one[0])
-    added = np.zeros((count, means.shape[1]), dtype=np.complex64)  # what is left empty is reseeded
-    share = np.full(count, 1 / (len(images) + len(means)))
-    for place, (_, number, posed, second) in enumerate(divided[:count]):
-        added[place] = posed[second].sum(0) / (second.sum() + PRIOR_IMAGES)
+    # Every average as seen by each, in the pose in which they are most alike.
+    level = np.zeros((1, len(stage.shifts)))
+    precision = stage.basis.independent / mixture.variance
+    seen = [
+        stage.run(
+            lambda batch: means[batch],
+            len(means),
+            References(means[number : number + 1], level, precision),
+            average=False,
+        )
+        for number in range(len(means))
+    ]
+    square = np.einsum("kc,c->k", squared_size(means), stage.basis.weight.astype(float))
+    agreement = np.stack([one.agreement for one in seen], axis=1).astype(np.float64)
+    both = members[:, None] + members
+    loss = members[:, None] * members / np.maximum(both, 1e-9)
+    loss *= square[:, None] + square - 2 * agreement
+    np.fill_diagonal(loss, np.inf)
+    for _, number, posed, second in divided:
+        if most == 0 or np.isinf(loss[number]).all():  # it took part already
+            continue
+        loss[number] = loss[:, number] = np.inf
+        one, other = (int(place) for place in np.unravel_index(loss.argmin(), loss.shape))
+        if np.isinf(loss[one, other]):
+            return
+        loss[[one, other]] = loss[:, [one, other]] = np.inf
+        share = members[one] / max(both[one, other], 1e-9)
+        moved = _posed(np.array([one]), seen[other], stage, means, None)[0]
+        means[other] = share * moved + (1 - share) * means[other]
+        mixture.share[other] += mixture.share[one]
+        means[one] = posed[second].sum(0) / (second.sum() + PRIOR_IMAGES)
         means[number] = posed[~second].sum(0) / ((~second).sum() + PRIOR_IMAGES)
-        share[place] = mixture.share[number] * second.mean()
-        mixture.share[number] -= share[place]
-    mixture.share = np.append(mixture.share, share)
-    return np.concatenate([means, added])
+        mixture.share[one] = mixture.share[number] * second.mean()
+        mixture.share[number] -= mixture.share[one]
+        most -= 1
 
 
 def two_kinds(values: Coefficients) -> tuple[float, npt.NDArray[np.bool_]]:
