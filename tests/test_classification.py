@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from scipy.ndimage import affine_transform, gaussian_filter, map_coordinates
 
-from slabkit.arrays.backends import backend_for
+from slabkit.arrays.backends import Backend, backend_for
 from slabkit.classification import (
     ArraySource,
     Classification,
@@ -31,9 +31,9 @@ from slabkit.classification.averages import (
     ring_resolution,
     turned_back,
 )
-from slabkit.classification.expectation import Expectation
+from slabkit.classification.expectation import Comparison, Expectation, References
 from slabkit.classification.harmonics import CircularHarmonics, Shifts, shift_grid
-from slabkit.classification.mixture import two_kinds
+from slabkit.classification.mixture import Mixture, _exchange, _expect, two_kinds
 from slabkit.errors import InputError, MissingDependencyError
 
 PIXEL = 10.0
@@ -471,8 +471,8 @@ def test_pairs_that_are_left_out_are_far(monkeypatch):
 
 def test_few_images_of_a_kind_get_a_class_of_their_own():
     """Six rings beside ten that are larger and longer, as virus-like particles beside vesicles."""
-    side, random = 24, np.random.default_rng(4)
-    common = planted(132, side, 0.3, reach=1.0, seed=4)
+    side, random = 24, np.random.default_rng(6)
+    common = planted(132, side, 0.3, reach=1.0, seed=6)
     y, x = np.indices((side, side)) - side // 2
     rings = []
     for long, wide in [(1.0, 1.0)] * 6 + random.uniform([1.3, 0.9], [1.6, 1.25], (10, 2)).tolist():
@@ -486,6 +486,42 @@ def test_few_images_of_a_kind_get_a_class_of_their_own():
     table = shares(found.class_number, kind)
     (number,) = np.flatnonzero(table[1])
     assert table[:, number].tolist() == [0, 6, 0]
+
+
+def test_a_class_of_two_kinds_is_divided_in_place_of_two_of_one_kind():
+    side, angle = 32, np.radians(36)
+    y, x = np.indices((side, side)) - side // 2
+    own_y, own_x = turned(-angle, y, x)
+    kinds = [drawn(0, y, x, side), drawn(1, y, x, side), drawn(2, y, x, side)]
+    kinds.append(np.exp(-((np.hypot(y, x) - 8) ** 2) / 4))
+    first = [kinds[0]] * 8 + [drawn(0, own_y - 1, own_x + 1, side)] * 12
+    stack = np.array([*first, *[kinds[1]] * 6, *[kinds[2]] * 4, *[kinds[3]] * 10])
+    basis = CircularHarmonics(side, 11.0, 8)
+    stage = Comparison(basis, Shifts(basis, *shift_grid(2.0, 1.0)), 30, Backend())
+
+    def unit(values: Array) -> Array:
+        norm = np.sqrt((np.abs(values) ** 2 * basis.weight).sum(1))
+        return (values / norm[:, None]).astype(np.complex64)
+
+    noise = np.random.default_rng(7).normal(0, 0.05, stack.shape)
+    images = unit(basis.transform(stack + noise))
+    parts = np.split(images, [8, 20, 30])
+    means = np.stack([part.mean(0) for part in parts])
+    mixture = Mixture(means, np.array([0.2, 0.3, 0.25, 0.25]), 1.0, 0.2)
+    found = _expect(stage, images, mixture, None)
+    assert found.best_class.tolist() == [0] * 8 + [1] * 12 + [2] * 10 + [3] * 10
+    untouched = means[3].copy()
+    _exchange(means, found, stage, images, mixture, None, 1)
+    assert np.array_equal(means[3], untouched)
+    clean = unit(basis.transform(np.array(kinds)))
+    made = unit(means)
+    level = np.zeros((4, len(stage.shifts)))
+    seen = stage.run(lambda rows: made[rows], 4, References(clean, level, 200.0), average=False)
+    assert sorted(seen.best_class) == [0, 1, 2, 3]
+    assert seen.agreement.min() > 0.97
+    np.testing.assert_allclose(
+        mixture.share[np.argsort(seen.best_class)], [0.5, 0.15, 0.1, 0.25], rtol=1e-9
+    )
 
 
 def test_two_kinds_are_told_apart():
