@@ -39,7 +39,7 @@ from slabkit.learning.regression import fit_regression, logits_of, softmax
 from slabkit.learning.scaling import relative_scores, scores_alone, weighed
 from slabkit.learning.suggesting import choose_by_probability, label_gains
 from slabkit.scoring import match_picks, score_picks
-from slabkit.steps.learn import labelled_species
+from slabkit.steps.learn import labelled_species, warn_of_no_rejection
 from slabkit.tables import ROTATION, recorded_labels
 from slabkit.tomogram import Tomogram, TomogramVoxels
 
@@ -257,6 +257,13 @@ def test_labels_that_contradict_each_other_are_counted(tmp_path):
     table = pd.DataFrame({"slabkitPickId": ["p2", "p0", "p1", "p3"]})
     with pytest.warns(SlabkitWarning, match="1 picks have labels that contradict each other; the"):
         assert labelled_species(table, (str(tmp_path / "l.star"),)) == ["b", "b", "none", ""]
+
+
+def test_a_model_that_rejects_nothing_is_warned_of():
+    said = "rejects none of the 29 labelled as no particle: with --beta 4"
+    with pytest.warns(SlabkitWarning, match=said):
+        warn_of_no_rejection(np.array([[80, 0], [29, 0]]), 4.0)
+    warn_of_no_rejection(np.array([[80, 0], [28, 1]]), 4.0)
 
 
 def test_a_network_needs_pytorch(learned, slabkit, monkeypatch, tmp_path):

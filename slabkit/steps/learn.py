@@ -12,6 +12,8 @@ from slabkit.steps.shared.names import warn_of_spellings
 from slabkit.units import DEFAULT_TILT_RANGE, TiltRange
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from slabkit.learning import Learned
@@ -139,6 +141,17 @@ def run(options: Options, frame: Frame) -> None:
         write_model(options.out, {**description, "expected": expected}, packed)
         work.outputs += [arrays, page]
         _report(work, learned)
+        warn_of_no_rejection(learned.expected.confusion, options.beta)
+
+
+def warn_of_no_rejection(confusion: npt.NDArray[np.int64], beta: float) -> None:
+    """Warn of a model that rejects nothing; ``confusion`` as in `Expectation`."""
+    rejected = int(confusion[-1].sum())
+    if rejected and not confusion[-1, -1]:
+        warn(
+            f"the model rejects none of the {rejected} labelled as no particle: with --beta "
+            f"{beta:g} so low a threshold is expected to be best; lower --beta, or label more."
+        )
 
 
 def labelled_species(table: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
