@@ -213,8 +213,8 @@ def test_label_auto_weighs_classes_and_scores(
     ("options", "change", "message"),
     [
         (("--classes", "1"), None, "--picks is for --auto"),
-        (("--auto",), "kind", "of the kind 'topaz' and not all in standard deviations"),
-        (("--auto",), "two kinds", "of blobs and of templates and not all in standard deviations"),
+        (("--auto",), "kind", "of the kind 'topaz' and not all of one kind"),
+        (("--auto",), "two kinds", "of several pickers and not all of one kind"),
         (("--auto",), "fewer", "minislabs are of picks that it does not have"),
     ],
 )

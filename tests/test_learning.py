@@ -13,7 +13,7 @@ import pytest
 from curation_tables import NO, OPEN, YES, label_table, pick_table
 
 from slabkit.arrays.boxes import cut_boxes, cut_images
-from slabkit.curation import curate_picks
+from slabkit.curation import curate_picks, suggest_labels
 from slabkit.errors import FormatError, InputError, MissingDependencyError, SlabkitWarning
 from slabkit.formats.models import read_model, write_model
 from slabkit.formats.picks.reading import read_picks
@@ -25,6 +25,7 @@ from slabkit.formats.tables.native import (
     write_minislabs,
 )
 from slabkit.formats.volumes.mrc import write_mrc
+from slabkit.labels import candidate_probability
 from slabkit.learning import learn_species, predict_species
 from slabkit.learning.harmonics import PLANES, SIDE, Components, similarities, transform
 from slabkit.learning.judging import (
@@ -457,6 +458,56 @@ def test_labels_as_csv_to_a_named_list(project, slabkit):
     mixed = read_minislabs(project / "mixed.star")[0]
     assert len(mixed) == 20
     assert len(set(mixed["slabkitPickId"]) - set(order["slabkitPickId"])) >= 3
+    # Without species, model, scores and labels decide together.
+    half[["pick_id", "decision"]].to_csv(project / "plain.csv", index=False)
+    slabkit("label", "plain.csv", "--minislabs", tiles, "-o", "plain.star", cwd=project)
+    only = ("learn", "--minislabs", tiles, "--labels", "plain.star", "--images-only", "-o", "plain")
+    slabkit(*only, cwd=project)
+    slabkit("predict", tiles, "--model", "plain", "-o", "particles.star", cwd=project)
+    join = ("suggest", tiles, "--model", "plain", "--labels", "plain.star", "-n", 20)
+    join = (*join, "--picks", "picks.star", "-o", "joined.star", "--decide", "all.star")
+    slabkit(*join, cwd=project)
+    description = json.loads((project / "plain" / "model.json").read_text())
+    held_out = description["held_out"]
+    assert sorted(held_out) == sorted(half["pick_id"])
+    nothing = read_labels(project / "particles.star").set_index("slabkitPickId")
+    nothing = nothing["slabkitProbability_none"].astype(float)
+    picks = read_native_picks(project / "picks.star").picks.set_index("slabkitPickId")
+    picks = picks.loc[read_minislabs(project / tiles)[0]["slabkitPickId"]].reset_index()
+
+    def told(held_out):
+        score, depth = picks["slabkitScore"].to_numpy(), picks["slabkitZConfidence"].to_numpy()
+        prior = candidate_probability(np.full(len(picks), np.nan), score, z_confidence=depth)
+        ids = picks["slabkitPickId"]
+        known = pd.Series(held_out, dtype=float).reindex(ids).fillna(nothing.loc[ids])
+        known = known.replace(np.inf, np.nan)
+        table = picks[["slabkitPickId", "slabkitTomogram"]].assign(
+            slabkitProbability=prior, slabkitPredicted=1 - known.to_numpy()
+        )
+        return suggest_labels(table, read_labels(project / "plain.star"), count=20)
+
+    def decided():
+        return read_labels(project / "all.star").set_index("slabkitPickId")
+
+    expected = told(held_out)
+    assert set(decided()["slabkitSource"]) == {"plain.csv", "propagated"}
+    share = expected.decisions.set_index("slabkitPickId")["slabkitScore"]
+    share = share[expected.decisions["slabkitSource"].to_numpy() == "propagated"]
+    np.testing.assert_allclose(decided().loc[share.index, "slabkitScore"], share, atol=1e-3)
+    joined = read_minislabs(project / "joined.star")[0].set_index("slabkitPickId")
+    assert len(joined) == 20
+    wanted = share[joined.index]  # KeyError if one has a label
+    np.testing.assert_allclose(joined["slabkitProbability"].astype(float), wanted, atol=1e-3)
+    # A model that does not say which labels it had seen is not judged by them.
+    del description["held_out"]
+    (project / "plain" / "model.json").write_text(json.dumps(description))
+    slabkit(*join, "--overwrite", cwd=project)
+    share = told(dict.fromkeys(half["pick_id"], np.inf)).decisions.set_index("slabkitPickId")
+    share = share["slabkitScore"][share["slabkitSource"] == "propagated"]
+    np.testing.assert_allclose(decided().loc[share.index, "slabkitScore"], share, atol=1e-3)
+    (project / "plain" / "model.json").write_text(json.dumps({**description, "held_out": [1]}))
+    done = slabkit(*join, "--overwrite", cwd=project, code=2)
+    assert "is damaged or incomplete; learn the model again" in done.stderr
     # Probabilities of a table do as a model does, and need no volumes.
     ask = ("suggest", tiles, "--predicted", "predicted.star", "-n", 20)
     slabkit(*ask, "--labels", "half.star", "-o", "first.star", cwd=project)

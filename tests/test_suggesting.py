@@ -209,20 +209,27 @@ def test_without_labels_the_probability_beforehand_decides():
     assert (found.order["slabkitGain"] > 0).all()
 
 
-def test_labels_correct_the_odds_as_a_normal_distribution_of_all_would():
+@pytest.mark.parametrize("model", [False, True])
+def test_labels_correct_the_odds_as_a_normal_distribution_of_all_would(model):
     table, right = beforehand(1, 200, 9)
     verdict = np.full(200, -1)
     rows = np.random.default_rng(0).choice(200, 60, replace=False)
     verdict[rows] = right[rows]
     classes = table["slabkitClass"].astype(int).to_numpy()
-    found = CorrectedOdds.learn(table["slabkitProbability"].to_numpy(), classes, verdict)
+    told = np.random.default_rng(1).uniform(0.02, 0.98, 200) if model else None
+    prior = table["slabkitProbability"].to_numpy()
+    found = CorrectedOdds.learn(prior, classes, verdict, told)
     # Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, section 3.4.
-    prior = np.log(table["slabkitProbability"] / (1 - table["slabkitProbability"])).to_numpy()
+    prior = np.log(prior / (1 - prior))
     along = (prior - np.median(prior)) / 2
     shift, slope, own = corrected_odds._SHIFT, corrected_odds._SLOPE, corrected_odds._CLASS
     kernel = shift**2 + slope**2 * np.outer(along, along)
     kernel += own**2 * (classes[:, None] == classes)
     start = prior * np.sqrt(1 + np.pi / 8 * np.diag(kernel))
+    if told is not None:
+        evidence = np.log(told / (1 - told)) - np.log(told.mean() / (1 - told.mean()))
+        kernel += corrected_odds._EVIDENCE**2 * np.outer(evidence, evidence)
+        start += corrected_odds._USUAL * evidence
     near = kernel[np.ix_(rows, rows)]
     odds = start[rows]
     for _ in range(50):
@@ -247,6 +254,33 @@ def test_a_label_tells_most_of_its_class_and_something_of_all():
     found = suggest_labels(table, labels, count=20).decisions
     after = found.set_index("slabkitPickId")["slabkitScore"]
     assert after["p10"] < after["p30"] < none[0] - 0.05
+
+
+def test_a_model_counts_as_much_as_its_labels_bear_it_out():
+    """Beside qualities that say nothing, one that is right decides, and one that is wrong does not.
+
+    What it says of labelled picks is that of models which had not seen them.
+    """
+    random = np.random.default_rng(4)
+    right = random.random(400) < 0.3
+    table = candidates(["1"] * 400).assign(slabkitProbability=0.3)
+    good = 1 / (1 + np.exp(-random.normal(np.where(right, 2, -2), 1.5)))
+    labels = labels_of(range(0, 400, 5), right)
+    open_ = np.arange(400) % 5 > 0
+
+    def loss(told):
+        one = table if told is None else table.assign(slabkitPredicted=told)
+        found = suggest_labels(one, labels).decisions.set_index("slabkitPickId")["slabkitScore"]
+        share = found[table["slabkitPickId"][open_]].to_numpy().astype(float)
+        return -np.log(np.where(right[open_], share, 1 - share)).mean()
+
+    none = loss(None)
+    assert loss(good) < 0.5 * none
+    assert loss(random.permutation(good)) < 1.05 * none
+    # Unknown of all is as without, and without a label it already counts.
+    assert loss(np.full(400, np.nan)) == pytest.approx(none)
+    labels = label_table()
+    assert loss(good) < 0.8 * loss(None)
 
 
 def test_probabilities_of_other_order_and_missing_ones():
@@ -405,13 +439,20 @@ def test_command_with_class_quality_and_scores(slabkit, project):
 def test_scores_of_one_family():
     assert score_family(["blob-rims", "blob-laplacian"]) == "blob"
     assert score_family(["template"]) == "template"
-    for kinds in ([], [""], ["template-3d"], ["blob-rims", "template"], ["blob-rims", ""]):
+    assert score_family(["template-3d"]) == "template-3d"
+    for kinds in (
+        [],
+        [""],
+        ["template", "template-3d"],
+        ["blob-rims", "template"],
+        ["blob-rims", ""],
+    ):
         assert score_family(kinds) is None
 
 
 def test_what_is_known_beforehand():
     score = np.array([2.0, 2.5, 3.0, 4.0, 6.0, 12.0])
-    for kind in ("blob", "template"):
+    for kind in ("blob", "template", "template-3d"):
         for quality in (np.full(6, 0.05), np.full(6, 0.5), np.full(6, np.nan)):
             assert (np.diff(candidate_probability(quality, score, kind)) > 0).all()
     quality, middle = np.full(6, 0.5), np.full(6, 0.93)

@@ -20,6 +20,8 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 _SHIFT, _SLOPE, _CLASS = 1.0, 0.5, 0.7  # standard deviations before any label
+_USUAL, _EVIDENCE = 0.5, 0.5  # what a model's log odds count: mean and standard deviation
+_FAINT = 0.01  # no model says more
 _SCALE = 2.0  # of log odds, to which the slope applies
 _EDGE = 1e-4
 _STEPS, _ENOUGH = 40, 1e-9
@@ -37,27 +39,36 @@ class CorrectedOdds:
     known: _Knowledge
 
     @classmethod
-    def learn(cls, prior: Floats, classes: Indices, verdict: Indices) -> CorrectedOdds:
-        """Learn from verdicts (1 accepted, 0 rejected, -1 none) on picks of prior probabilities."""
+    def learn(
+        cls, prior: Floats, classes: Indices, verdict: Indices, told: Floats | None = None
+    ) -> CorrectedOdds:
+        """Learn from verdicts (1 accepted, 0 rejected, -1 none) on picks of prior probabilities.
+
+        ``told`` is the probability by a model, of picks with a verdict by one that had not seen it.
+        """
         inside = np.clip(prior, _EDGE, 1 - _EDGE)
         odds = np.asarray(log(inside / (1 - inside)), dtype=np.float64)
         along = (odds - np.median(odds)) / _SCALE if len(odds) else odds
         basis = np.stack([np.ones_like(along), along], axis=1)
+        precision, usual = np.array([1 / _SHIFT**2, 1 / _SLOPE**2]), np.zeros(2)
+        if told is not None:
+            basis = np.column_stack([basis, _evidence(told)])
+            precision, usual = np.append(precision, 1 / _EVIDENCE**2), np.append(usual, _USUAL)
         # So that the probability before any label is the prior, however much is open.
         start = odds / _shrinkage(_SHIFT**2 + (_SLOPE * along) ** 2 + _CLASS**2)
         rows = np.flatnonzero(verdict >= 0)
         said = verdict[rows].astype(np.float64)
-        common, effect = np.zeros(2), np.zeros(int(classes.max(initial=-1)) + 1)
+        common, effect = usual.copy(), np.zeros(int(classes.max(initial=-1)) + 1)
 
         def of(common: Floats, effect: Floats) -> tuple[Floats, float]:
             found = start[rows] + _times(basis[rows], common) + effect[classes[rows]]
-            return found, _loss(found, said, common, effect)
+            return found, _loss(found, said, (common - usual) * precision**0.5, effect)
 
         own, loss = of(common, effect)
         for _ in range(_STEPS):
             share = _expit(own)
-            known = _Knowledge.of(basis, classes, rows, share * (1 - share))
-            slope = np.einsum("i,ij->j", said - share, basis[rows]) - common * _PRECISION
+            known = _Knowledge.of(basis, precision, classes, rows, share * (1 - share))
+            slope = np.einsum("i,ij->j", said - share, basis[rows]) - (common - usual) * precision
             of_class = np.bincount(classes[rows], said - share, len(effect)) - effect / _CLASS**2
             left = slope - np.einsum("cj,c->j", known.share, of_class)
             step = _times(known.common, left)
@@ -73,7 +84,7 @@ class CorrectedOdds:
         own, _ = of(common, effect)
         share = _expit(own)
         mean = start + _times(basis, common) + effect[classes]
-        return cls(mean, _Knowledge.of(basis, classes, rows, share * (1 - share)))
+        return cls(mean, _Knowledge.of(basis, precision, classes, rows, share * (1 - share)))
 
     @property
     def probability(self) -> Floats:
@@ -121,9 +132,6 @@ class CorrectedOdds:
         return _expit(self.mean[rows] * _shrinkage(known.variance(rows)))
 
 
-_PRECISION = np.array([1 / _SHIFT**2, 1 / _SLOPE**2])
-
-
 @dataclass
 class _Knowledge:
     """The precision of shift and slope, ``whole``, of the classes' effects, ``own``, and of both.
@@ -141,12 +149,15 @@ class _Knowledge:
     common: Floats
 
     @classmethod
-    def of(cls, basis: Floats, classes: Indices, rows: Indices, weight: Floats) -> _Knowledge:
+    def of(
+        cls, basis: Floats, precision: Floats, classes: Indices, rows: Indices, weight: Floats
+    ) -> _Knowledge:
         """Take labels with their weights."""
         count = int(classes.max(initial=-1)) + 1
-        none = np.zeros((count, 2))
+        none = np.zeros((count, basis.shape[1]))
         own = np.full(count, 1 / _CLASS**2)
-        found = cls(basis, classes, np.diag(_PRECISION), none, own, none, np.zeros((2, 2)))
+        whole = np.diag(precision)
+        found = cls(basis, classes, whole, none, own, none, np.zeros_like(whole))
         found.add(rows, weight)
         return found
 
@@ -161,8 +172,7 @@ class _Knowledge:
         np.add.at(self.mixed, number, weight[:, np.newaxis] * near)
         np.add.at(self.own, number, weight)
         self.share = self.mixed / self.own[:, np.newaxis]
-        (a, b), (_, d) = self.whole - np.einsum("cj,ck->jk", self.mixed, self.share)
-        self.common = np.array([[d, -b], [-b, a]]) / (a * d - b * b)
+        self.common = _inverse(self.whole - np.einsum("cj,ck->jk", self.mixed, self.share))
 
     def covariance(self, rows: Indices, others: Indices) -> Floats:
         """Of the log odds of picks and of others, (rows, others)."""
@@ -182,6 +192,28 @@ class _Knowledge:
         return np.asarray(self.basis[rows] - self.share[self.classes[rows]])
 
 
+def _evidence(told: Floats) -> Floats:
+    """Give how far log odds are above those of the mean of all; 0 where they are not known."""
+    inside = np.clip(told, _FAINT, 1 - _FAINT)
+    known = np.isfinite(inside)
+    mean = np.clip(inside[known].mean() if known.any() else 0.5, _FAINT, 1 - _FAINT)
+    odds = log(inside / (1 - inside)) - log(mean / (1 - mean))
+    return np.where(known, odds, 0.0)
+
+
+def _inverse(matrix: Floats) -> Floats:
+    """Invert a symmetric matrix, 2 x 2 or 3 x 3."""
+    if len(matrix) == 2:
+        (a, b), (_, d) = matrix
+        return np.asarray(np.array([[d, -b], [-b, a]]) / (a * d - b * b), dtype=np.float64)
+    (a, b, c), (_, d, e), (_, _, f) = matrix.tolist()
+    of_a, of_b, of_c = d * f - e * e, c * e - b * f, b * e - c * d
+    whole = a * of_a + b * of_b + c * of_c
+    of_d, of_e, of_f = a * f - c * c, b * c - a * e, a * d - b * b
+    found = np.array([[of_a, of_b, of_c], [of_b, of_d, of_e], [of_c, of_e, of_f]])
+    return np.asarray(found / whole, dtype=np.float64)
+
+
 def _times(matrix: Floats, vector: Floats) -> Floats:
     return np.asarray(np.einsum("ij,j...->i...", matrix, vector))
 
@@ -197,9 +229,9 @@ def _shrinkage(variance: Floats) -> Floats:
     return np.asarray(1 / np.sqrt(1 + np.pi / 8 * variance))
 
 
-def _loss(odds: Floats, said: Floats, common: Floats, effect: Floats) -> float:
+def _loss(odds: Floats, said: Floats, away: Floats, effect: Floats) -> float:
     from scipy.special import log_expit
 
     missed = -float(log_expit(np.where(said > 0, odds, -odds)).sum())
-    far = float((_PRECISION * common**2).sum()) + float((effect**2).sum()) / _CLASS**2
+    far = float((away**2).sum()) + float((effect**2).sum()) / _CLASS**2
     return missed + far / 2

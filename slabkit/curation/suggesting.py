@@ -75,9 +75,10 @@ def suggest_labels(
     """Say which minislabs to show a person next, and what follows from the labels so far.
 
     Where candidates have a probability beforehand, say of class quality and score, labels shift the
-    odds of all, stretch them, and move those of their class. The list that is accepted is the one
-    with the largest expected F-beta, so that picks are accepted from a certain probability t on.
-    Asked first are those of which a decision without a label loses most.
+    odds of all, stretch them, move those of their class, and say what a model's odds count. The
+    list that is accepted is the one with the largest expected F-beta, so that picks are accepted
+    from a certain probability t on. Asked first are those of which a decision without a label loses
+    most.
 
     Without, the share of accepted picks in a class (split by score, where there are scores) has a
     Beta distribution, narrowed by labels. A label is worth more the more picks its class has, the
@@ -90,7 +91,9 @@ def suggest_labels(
     candidates : DataFrame
         One row a pick: ``slabkitPickId``, and ``slabkitClass`` or ``slabkitScore`` or both;
         ``slabkitTomogram`` where known. ``slabkitProbability`` where it is known how likely each
-        pick is a particle (NaN: the mean of the others); scores are not looked at then.
+        pick is a particle (NaN: the mean of the others); scores are not looked at then. Beside it
+        ``slabkitPredicted``, the probability by a model, of picks with a label by one that had not
+        seen it (NaN: unknown).
     labels : DataFrame, optional
         Columns of `slabkit.tables.LABELS`, oldest first; the last verdict on a pick counts, and
         undecided is no verdict.
@@ -160,7 +163,10 @@ def _corrected(
     verdict = _verdicts(candidates, labels)
     ids = candidates["slabkitPickId"].to_numpy(dtype=object).astype(str)
     by_id = np.argsort(ids, kind="stable")
-    return CorrectedOdds.learn(prior[by_id], classes[by_id], verdict[by_id]), by_id, verdict
+    told = None
+    if "slabkitPredicted" in candidates.columns:
+        told = candidates["slabkitPredicted"].to_numpy(dtype=np.float64)[by_id]
+    return CorrectedOdds.learn(prior[by_id], classes[by_id], verdict[by_id], told), by_id, verdict
 
 
 def _choose(

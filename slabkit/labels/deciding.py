@@ -17,17 +17,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-ScoreFamily: TypeAlias = Literal["blob", "template"]
+ScoreFamily: TypeAlias = Literal["blob", "template", "template-3d"]
 """Scores for which odds are known."""
 
 # The logarithm of the odds that a pick is a particle: a constant, and what the odds of its class's
 # quality and its score count.
-_ODDS = {"blob": (-4.32, 0.83, 2.08), "template": (-11.25, 0.58, 6.31)}
+_ODDS = {
+    "blob": (-4.32, 0.83, 2.08),
+    "template": (-11.25, 0.58, 6.31),
+    "template-3d": (-13.3, 0.74, 9.2),
+}
 _FAINT = 0.02  # no quality alone says more
 _SURE = 0.1  # no class says more: a particle that stands out in a poor class stays
 # Where all picks count: without quality by score, and by how sure the depth is (more or less than
 # usual); with it the latter too, and odds below the unlikely ones fall faster.
-_ODDS_ALONE = {"blob": (-8.45, 3.48, 6.0), "template": (-12.4, 6.31, 0.0)}
+_ODDS_ALONE = {
+    "blob": (-8.45, 3.48, 6.0),
+    "template": (-12.4, 6.31, 0.0),
+    "template-3d": (-15.75, 10.4, 0.0),
+}
 _OF_DEPTH, _USUAL_DEPTH, _FLAT = 4.0, 0.93, 0.43
 _UNLIKELY, _STEEPER = -2.2, 1.3
 
@@ -92,8 +100,8 @@ def decide_by_quality(
         are in no class (0, or none) get no decision. With scores it is the probability of being a
         particle, which follows from quality and score (benchmarks/class_quality.py).
     scores : mapping of str to float, optional
-        Of each pick by its id, in standard deviations of noise.
-    kind : {"blob", "template"}, optional
+        Of each pick by its id, as its picker gives them.
+    kind : {"blob", "template", "template-3d"}, optional
         Of the scores.
 
     Returns
@@ -133,7 +141,7 @@ def particle_probability(
 ) -> npt.NDArray[np.float64]:
     """Give the probability that picks are particles, by class quality and, if there are, scores.
 
-    Scores are in standard deviations of noise.
+    Scores are as their pickers give them.
     """
     if score is None:
         return np.clip(quality, _FAINT, 1 - _FAINT)
@@ -145,7 +153,9 @@ def score_family(kinds: Iterable[str]) -> ScoreFamily | None:
     every = set(kinds)
     if every and all(kind.startswith("blob-") for kind in every):
         return "blob"
-    return "template" if every == {"template"} else None
+    if every == {"template"}:
+        return "template"
+    return "template-3d" if every == {"template-3d"} else None
 
 
 def candidate_probability(

@@ -40,8 +40,7 @@ _TAUGHT = 2000  # labels of a class that the regression is fitted to, at most
 _EXAMPLES, _EXAMPLES_OF_NONE = 60, 300  # of each species, and of none, to compare with
 _SAMPLE = 3000  # minislabs whose components are found
 _SEEN = 200  # minislabs without a label of a tomogram, at most
-_FOLDS = 5
-_ALONE = 12  # tomograms, each of which is left out alone where it costs little
+_FOLDS, _ALONE = 5, 12  # up to 12 tomograms each is left out alone where it costs little
 _FEWEST = 3  # labels of a species that is named
 _CERTAIN = 0.995  # probability of none, from boxes alone, from which on nothing further is asked
 
@@ -75,12 +74,14 @@ class Model:
     rotated : sequence of RotatedMap
         The same, turned for the voxel size of the tomograms that taught it.
     first : (ndarray of float64, ndarray of float64), optional
-        ``second`` and ``calibration`` without the further features, which are only asked for where
-        these leave a doubt that there is nothing; None where there are no further features.
+        ``second`` and ``calibration`` without further features, which are only asked for where
+        these leave a doubt that there is nothing; None where there are none.
     networks : sequence of Network
         One a fold; the mean of what they say is weighed against all else.
     mixing : ndarray of float64, shape (tomograms, classes + 2), optional
         Calibration of the two together; None where there are no networks.
+    held_out : mapping of str to float
+        Probability of none of the labelled, by pick id, by models that had not seen them.
     """
 
     classes: list[str]
@@ -98,6 +99,7 @@ class Model:
     rotated: Sequence[RotatedMap] = ()
     networks: Sequence[Network] = ()
     mixing: Floats | None = None
+    held_out: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Model {self.id} of {', '.join(self.classes[:-1])}>"
@@ -210,8 +212,7 @@ def learn_species(
     features = similarities(described, examples).astype(np.float64)
     weights, logits = _taught(features, told, len(classes), groups, chosen, jobs, progress)
     scaled, usual = relative_scores(logits, owner)
-    count = len(rows)
-    folds = groups[:count]
+    count, folds = len(rows), groups[: len(rows)]
     if 1 < len(set(names)) <= _ALONE:  # this is quick
         groups = owner
     logits, scaled, groups, owner = logits[:count], scaled[:count], groups[:count], owner[:count]

@@ -39,6 +39,7 @@ def pack_model(model: Model) -> tuple[dict[str, Any], Arrays]:
         "planes": model.components.planes,
         "kind": model.kind,
         "maps": [[name, voxel_size] for name, (_, voxel_size) in model.maps.items()],
+        "held_out": dict(model.held_out),
     }
     arrays: Arrays = {
         "weights": model.weights,
@@ -147,9 +148,10 @@ def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], wher
                 )
             ],
             arrays.get("mixing"),
+            {str(name): float(p) for name, p in description.get("held_out", {}).items()},
         )
         known = description["id"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{where}: is damaged or incomplete; learn the model again.") from error
     told = 2 * len(classes)
     fits = (
@@ -162,6 +164,7 @@ def unpack_model(description: Mapping[str, Any], arrays: Mapping[str, Any], wher
         and model.thresholds.shape == (len(classes) - 1,)
         and components.shapes_fit(examples)
     )
+    fits = fits and all(0 <= p <= 1 for p in model.held_out.values())
     fits = fits and bool(model.networks) == (model.mixing is not None)
     fits = fits and (model.mixing is None or model.mixing.shape == model.calibration.shape)
     for network in model.networks:

@@ -246,10 +246,10 @@ def _scores(source: str, minislabs: pd.DataFrame) -> tuple[dict[str, float], Sco
     family = score_family(kinds)
     if kinds and family is None:
         other = [kind for kind in kinds if score_family([kind]) is None]
-        what = f"of the kind {other[0]!r}" if other else "of blobs and of templates"
+        what = f"of the kind {other[0]!r}" if other else "of several pickers"
         raise InputError(
-            f"{source}: its scores are {what} and not all in standard deviations of one noise, as "
-            "those of pick blob or of pick template; leave --picks out."
+            f"{source}: its scores are {what} and not all of one kind, as those of pick blob or of "
+            "pick template, with or without --refine; leave --picks out."
         )
     missing = ~minislabs["slabkitPickId"].isin(picks["slabkitPickId"])
     if missing.any():

@@ -132,7 +132,9 @@ def run(options: Options, frame: Frame) -> None:
                 progress=lambda what, done, total: show(what, done, total, what),
             )
         turned = next(iter(rotated.values()), ())
-        description, packed = pack_model(replace(learned.model, rotated=turned))
+        ids = found.table["slabkitPickId"].iloc[learned.rows]
+        held_out = dict(zip(ids, learned.probability[:, -1].round(4).tolist(), strict=True))
+        description, packed = pack_model(replace(learned.model, rotated=turned, held_out=held_out))
         text = _page(found, learned, options)
         work.check_free([arrays, page])
         write_text(page, text)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from slabkit.curation import Suggestion
     from slabkit.labels.deciding import ScoreFamily
+    from slabkit.learning import Model
+    from slabkit.learning.boxes import Boxes
 
     # Probabilities (minislab, class), the same as labels, rows to label and what each is worth
     _Choice: TypeAlias = tuple[
@@ -117,11 +119,18 @@ def run(options: Options, frame: Frame) -> None:
         if not own.all():
             warn(f"{int((~own).sum())} labels are predictions, not of people; they do not count.")
             known = known[own].reset_index(drop=True)
+        asked = None
+        if options.model is not None and len(candidates):
+            asked = _Asked.of(options, frame)
+        joined = beforehand is not None and asked is not None and asked.unnamed
+        if joined:
+            assert asked is not None
+            candidates["slabkitPredicted"] = asked.predicted(candidates["slabkitPickId"], known)
         result = None
         if options.classified is not None or options.picks is not None or not len(candidates):
             result = suggest_labels(candidates, known, count=options.number, beta=options.beta)
-        if len(candidates) and (options.model is not None or options.predicted is not None):
-            result = _by_probability(candidates, known, result, options, frame)
+        if len(candidates) and not joined and (asked or options.predicted is not None):
+            result = _by_probability(candidates, known, result, options, asked)
         assert result is not None
         _write(work, upright, geometry, result, options)
         decisions = result.decisions["slabkitDecision"].value_counts()
@@ -139,7 +148,7 @@ def _by_probability(
     known: pd.DataFrame,
     by_class: Suggestion | None,
     options: Options,
-    frame: Frame,
+    asked: _Asked | None,
 ) -> Suggestion:
     """Suggest by what probabilities leave open; every fifth by class or score, if these are given.
 
@@ -156,8 +165,10 @@ def _by_probability(
     ids = candidates["slabkitPickId"]
     known = known[known["slabkitPickId"].isin(ids)]
     labelled = ids.isin(known["slabkitPickId"]).to_numpy()
-    choose = _predicted_choice if options.model is None else _model_choice
-    probability, predicted, rows, gains = choose(ids, labelled, options, frame)
+    if asked is None:
+        probability, predicted, rows, gains = _predicted_choice(ids, labelled, options)
+    else:
+        probability, predicted, rows, gains = asked.choice(ids, labelled, options)
     worth = dict(zip(rows.tolist(), gains.tolist(), strict=True))
     order = rows.tolist()
     if by_class is not None:
@@ -190,33 +201,66 @@ def _by_probability(
     )
 
 
-def _model_choice(
-    ids: pd.Series, labelled: npt.NDArray[np.bool_], options: Options, frame: Frame
-) -> _Choice:
-    """Give probabilities by a model, as labels too, and which minislabs to label, unlike ones."""
-    from slabkit.learning import predict_species
-    from slabkit.learning.suggesting import choose_labels
-    from slabkit.steps.predict import label_table
-    from slabkit.steps.shared.learning import load_model, minislabs_for
+@dataclass(frozen=True)
+class _Asked:
+    """A model, and what it says of the minislabs."""
 
-    assert options.model is not None
-    model = load_model(options.model)
-    found = minislabs_for(model, options.model, options.minislabs, options.picks, None)
-    boxes = found.boxes()
-    probability, code = predict_species(
-        model,
-        boxes,
-        tomograms=found.table["slabkitTomogram"].tolist(),
-        further=found.further_of(model, frame.workers),
-        jobs=frame.workers,
-    )
-    rows, gains = choose_labels(model, boxes, probability, labelled, options.number, options.beta)
-    return probability, label_table(model, ids, probability, code), rows, gains
+    model: Model
+    boxes: Boxes
+    probability: npt.NDArray[np.float64]
+    code: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, options: Options, frame: Frame) -> _Asked:
+        from slabkit.learning import predict_species
+        from slabkit.steps.shared.learning import load_model, minislabs_for
+
+        assert options.model is not None
+        model = load_model(options.model)
+        found = minislabs_for(model, options.model, options.minislabs, options.picks, None)
+        boxes = found.boxes()
+        probability, code = predict_species(
+            model,
+            boxes,
+            tomograms=found.table["slabkitTomogram"].tolist(),
+            further=found.further_of(model, frame.workers),
+            jobs=frame.workers,
+        )
+        return cls(model, boxes, probability, code)
+
+    @property
+    def unnamed(self) -> bool:
+        """Tell whether it knows particles without species."""
+        from slabkit.steps.learn import PARTICLE
+
+        return self.model.classes[:-1] == [PARTICLE]
+
+    def predicted(self, ids: pd.Series, known: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Give the probability of being a particle, of labelled ones as held out.
+
+        NaN of those with a label where it is not known which labels the model had seen.
+        """
+        import numpy as np
+
+        said = 1 - self.probability[:, -1]
+        if not self.model.held_out:  # of a model that says nothing of its labels
+            return np.where(ids.isin(known["slabkitPickId"]), np.nan, said)
+        held_out = 1 - ids.map(self.model.held_out).to_numpy(dtype=np.float64)
+        return np.where(np.isfinite(held_out), held_out, said)
+
+    def choice(self, ids: pd.Series, labelled: npt.NDArray[np.bool_], options: Options) -> _Choice:
+        """Give probabilities, as labels too, and which minislabs to label, unlike ones."""
+        from slabkit.learning.suggesting import choose_labels
+        from slabkit.steps.predict import label_table
+
+        rows, gains = choose_labels(
+            self.model, self.boxes, self.probability, labelled, options.number, options.beta
+        )
+        table = label_table(self.model, ids, self.probability, self.code)
+        return self.probability, table, rows, gains
 
 
-def _predicted_choice(
-    ids: pd.Series, labelled: npt.NDArray[np.bool_], options: Options, frame: Frame
-) -> _Choice:
+def _predicted_choice(ids: pd.Series, labelled: npt.NDArray[np.bool_], options: Options) -> _Choice:
     """Give probabilities of a table of labels, and which minislabs to label by these alone."""
     import numpy as np
     import pandas as pd
