@@ -16,9 +16,8 @@ from slabkit.classification.expectation import (
     Batch,
     Comparison,
     Expectation,
-    References,
 )
-from slabkit.classification.harmonics import Coefficients
+from slabkit.classification.harmonics import Coefficients, Floats
 
 _BYTES = 24  # a pose: scores, their waves, and what the Fourier transform takes beside
 
@@ -34,19 +33,19 @@ class DeviceComparison(Comparison):
     def _batch_size(self, poses: int) -> int:
         return max(1, int(self._backend.memory / _BYTES) // poses)
 
-    def _prepare(self, references: References) -> _OnDevice:
-        weighted, offset = self._weighted(references)
+    def _prepare(self, weighted: Coefficients, offset: Floats, precision: float) -> _OnDevice:
         basis, put = self.basis, self._backend.put
         # Waves are real: but for the least and the most periods, half is the mirror's.
         whole = 2 * self._periods % self.rotations == 0
-        scale = (references.precision * np.where(whole, 1.0, 0.5)).astype(np.float32)
+        scale = (precision * np.where(whole, 1.0, 0.5)).astype(np.float32)
         bank = zip(basis.slices, scale, strict=True)
         return _OnDevice(
             [put((weighted[:, part] * factor).T) for part, factor in bank],
             put(offset.ravel().astype(np.float32)),
             put(basis.ring_members.astype(np.float32)),
             put(np.zeros(weighted.shape, np.complex64 if self._single else np.complex128)),
-            references,
+            offset.shape,
+            precision,
         )
 
     def _compare(self, images: Coefficients, to: _OnDevice, average: bool) -> Batch:
@@ -113,7 +112,13 @@ class DeviceComparison(Comparison):
 
 class _OnDevice:
     def __init__(
-        self, bank: list[Any], offset: Any, member: Any, sums: Any, references: References
+        self,
+        bank: list[Any],
+        offset: Any,
+        member: Any,
+        sums: Any,
+        shape: tuple[int, ...],
+        precision: float,
     ) -> None:
         self.bank, self.offset, self.member, self.sums = bank, offset, member, sums
-        self.shape, self.precision = references.log_prior.shape, references.precision
+        self.shape, self.precision = shape, precision

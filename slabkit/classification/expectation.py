@@ -87,7 +87,28 @@ class Comparison:
         average: bool = True,
     ) -> Expectation:
         """Compare all images (coefficients of a slice of them, noise white) with all references."""
-        classes, shifts = references.log_prior.shape
+        return self._run(images, count, *self._weighted(references), references.precision, average)
+
+    def run_each(self, images: Coefficients, references: References) -> list[Expectation]:
+        """Compare few images with each reference alone; nothing is averaged."""
+        weighted, offset = self._weighted(references)
+        banks = weighted.reshape(*offset.shape, -1)
+        read, count, precision = images.__getitem__, len(images), references.precision
+        return [
+            self._run(read, count, bank, own[None], precision, average=False)
+            for bank, own in zip(banks, offset, strict=True)
+        ]
+
+    def _run(
+        self,
+        images: Callable[[slice], Coefficients],
+        count: int,
+        weighted: Coefficients,
+        offset: Floats,
+        precision: float,
+        average: bool,
+    ) -> Expectation:
+        classes, shifts = offset.shape
         nb, rings = len(self.basis.order), self.basis.rings
         result = Expectation(
             best_class=np.zeros(count, dtype=np.intp),
@@ -100,7 +121,7 @@ class Comparison:
             weights=np.zeros((classes, shifts)),
             power=np.zeros((classes, rings)),
         )
-        prepared = self._prepare(references)
+        prepared = self._prepare(weighted, offset, precision)
         size = self._batch_size(self.rotations * classes * shifts)
         batches = [slice(a, min(a + size, count)) for a in range(0, count, size)]
 
@@ -139,16 +160,15 @@ class Comparison:
         norm = np.einsum("kc,c->k", square, basis.weight.astype(float))[:, None]
         return weighted, references.log_prior - 0.5 * references.precision * norm
 
-    def _prepare(self, references: References) -> Any:
-        weighted, offset = self._weighted(references)
+    def _prepare(self, weighted: Coefficients, offset: Floats, precision: float) -> Any:
         return _Prepared(
             [
                 self._backend.complex_operand(np.ascontiguousarray(weighted[:, s].T))
                 for s in self.basis.slices
             ],
             self._backend.put(offset.ravel().astype(np.float32)),
-            references.log_prior.shape,
-            references.precision,
+            offset.shape,
+            precision,
             offset,
         )
 

@@ -250,17 +250,9 @@ def _exchange(
             divided.append((gap, number, posed, second))
     divided.sort(key=lambda one: -one[0])
     # Every average as seen by each, in the pose in which they are most alike.
-    level = np.zeros((1, len(stage.shifts)))
+    level = np.zeros((len(means), len(stage.shifts)))
     precision = stage.basis.independent / mixture.variance
-    seen = [
-        stage.run(
-            lambda batch: means[batch],
-            len(means),
-            References(means[number : number + 1], level, precision),
-            average=False,
-        )
-        for number in range(len(means))
-    ]
+    seen = stage.run_each(means, References(means, level, precision))
     square = np.einsum("kc,c->k", squared_size(means), stage.basis.weight.astype(float))
     agreement = np.stack([one.agreement for one in seen], axis=1).astype(np.float64)
     both = members[:, None] + members
