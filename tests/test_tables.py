@@ -211,4 +211,8 @@ def test_paths_are_found_from_the_working_directory_or_the_table(tmp_path, monke
     assert str(resolve_path("slabs/a.mrc", "slabs.star")) == "slabs/a.mrc"
     (tmp_path / "slabs" / "slabs.star.json").write_text('{"working_directory": ".."}')
     assert resolve_path("slabs/a.mrc", "slabs.star").samefile(image)
+    # Of a step that was killed, names of files stand behind what its record says.
+    with (tmp_path / "slabs" / "slabs.star.json").open("a") as record:
+        record.write('\n["b.mrc"]\n["c.m')
+    assert resolve_path("slabs/a.mrc", "slabs.star").samefile(image)
     assert str(resolve_path("nowhere.mrc", table)) == "nowhere.mrc"

@@ -18,7 +18,7 @@ import slabkit
 from slabkit.errors import InputError, warn, write_error
 from slabkit.execution.parts import Parts
 from slabkit.formats.tables.atomic import write_text
-from slabkit.formats.tables.paths import is_pipe, open_file, read_bytes
+from slabkit.formats.tables.paths import is_pipe, leading_json, open_file, read_bytes
 from slabkit.formats.tomograms.names import is_reference
 
 _SAMPLED_BLOCKS, _BLOCK_BYTES = 16, 65536
@@ -175,10 +175,8 @@ def load_record(result: str | os.PathLike[str]) -> Record | None:
 
 
 def _parse_record(data: bytes) -> Record:
-    text = data.decode(json.detect_encoding(data), "surrogatepass").lstrip()
-    told, end = json.JSONDecoder().raw_decode(text)
+    told, added = leading_json(data)
     record = Record(**told)
-    added = text[end:].lstrip()
     if added and record.finished:
         raise ValueError("there is more after its end")
     for line in added.splitlines(keepends=True):

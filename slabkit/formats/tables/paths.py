@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from slabkit.errors import FormatError, InputError, TryAgainError
 from slabkit.formats.tomograms.names import is_reference, make_reference, split_reference
@@ -191,10 +191,20 @@ def _bases(table: str) -> list[Path]:
     folder = Path(table).parent
     try:
         with open_file(f"{table}.json") as file:
-            record = json.loads(file.read())
+            record, _ = leading_json(file.read())
         return [folder / str(record["working_directory"]), folder]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return [folder]
+
+
+def leading_json(data: bytes) -> tuple[Any, str]:
+    """Parse the JSON that a file begins with, and give the text behind it.
+
+    Behind the record of a step that runs, or was killed, stand the names of further files.
+    """
+    text = data.decode(json.detect_encoding(data), "surrogatepass").lstrip()
+    told, end = json.JSONDecoder().raw_decode(text)
+    return told, text[end:].lstrip()
 
 
 def with_paths_from_here(table: pd.DataFrame, source: str | os.PathLike[str]) -> pd.DataFrame:
