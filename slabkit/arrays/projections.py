@@ -117,6 +117,7 @@ def _moved(values: Floats, kernels: Floats, count: int) -> Floats:
     """
     number, _, other = values.shape
     shape = number, kernels.shape[1], count * other
+    # A view of overlapping rows, as `as_strided` gives; this is quicker, and looks at its bounds.
     rows: Floats = np.ndarray(
         shape, values.dtype, values, 0, (*values.strides[:2], values.itemsize)
     )

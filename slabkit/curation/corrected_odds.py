@@ -202,7 +202,7 @@ def _evidence(told: Floats) -> Floats:
 
 
 def _inverse(matrix: Floats) -> Floats:
-    """Invert a symmetric matrix, 2 x 2 or 3 x 3."""
+    """Invert a symmetric matrix, 2 x 2 or 3 x 3; the same on every processor, as LAPACK is not."""
     if len(matrix) == 2:
         (a, b), (_, d) = matrix
         return np.asarray(np.array([[d, -b], [-b, a]]) / (a * d - b * b), dtype=np.float64)

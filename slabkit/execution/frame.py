@@ -299,9 +299,10 @@ class Work(contextlib.AbstractContextManager["Work"]):
                 if not isinstance(error, Exception):  # Ctrl-C, or the order to end
                     self._say_what_is_kept()
                 elif not (self.parts and self.parts.count()):  # with which a next run goes on
-                    for path in [path for path, before in self._announced.items() if not before]:
-                        with contextlib.suppress(OSError):
-                            path.unlink()
+                    for path, before in self._announced.items():
+                        if not before:
+                            with contextlib.suppress(OSError):
+                                path.unlink()
                 self._withdraw()
         finally:
             self._stack.close()
