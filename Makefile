@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients test-review test-workflow docs links package soak lint format typecheck examples bench lock clean
+.PHONY: help environments demo test test-clients test-review test-workflow docs links package soak lint format typecheck examples bench lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,8 @@ package: .venv-package/.ready ## Build wheel and sdist into dist/; install and t
 	$(PYTHON) -m venv .venv-package
 	.venv-package/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
+
+environments: $(READY) $(CLIENTS) .venv-review/.ready $(WORKFLOW)/.ready .venv-docs/.ready .venv-package/.ready ## Install what the other targets use
 
 SECONDS ?= 600
 
