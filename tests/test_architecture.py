@@ -218,14 +218,13 @@ def test_tools_that_scipy_passes_on_are_loaded_when_used():
         "tools = {'numpy.f2py.crackfortran', 'unittest'}\n"
         "print(sorted(tools & set(sys.modules)))\n"
         "print('add_newdoc' in object.__getattribute__(numpy._core._add_newdocs, '__dict__'))\n"
-        "print(scipy.fft.dct.__doc__.split()[0], 'Array API' in scipy.fft.dct.__doc__)\n"
         "numpy.f2py.run_main, numpy.testing.assert_equal\n"
         "print(sorted(tools & set(sys.modules)))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    later = ["[]", "False", "Return False", "['numpy.f2py.crackfortran', 'unittest']"]
+    later = ["[]", "False", "['numpy.f2py.crackfortran', 'unittest']"]
     assert done.stdout.splitlines()[1:] == later
 
 

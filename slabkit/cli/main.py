@@ -19,8 +19,6 @@ _WHEN_USED = (
 )
 _OBJECTS = 200_000  # more than what a command imports is made of
 
-_WITHOUT_NOTES = "scipy._lib._array_api"
-
 # What is left at the end goes with the process; searching it for reference cycles takes 0.1 s.
 atexit.register(gc.freeze)
 
@@ -53,40 +51,15 @@ class _WhenUsed:
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
         """Find a module, as an import does."""
-        if name not in (*_WHEN_USED, _WITHOUT_NOTES):
+        if name not in _WHEN_USED:
             return None
         from importlib.machinery import PathFinder
         from importlib.util import LazyLoader
 
         spec = PathFinder.find_spec(name, path)
         if spec is not None and spec.loader is not None:
-            loader = LazyLoader if name in _WHEN_USED else _without_notes
-            spec.loader = loader(spec.loader)
+            spec.loader = LazyLoader(spec.loader)
         return spec
-
-
-def _without_notes(loader: Any) -> Any:
-    """Have SciPy leave docstrings as they are: it parses 200 to add notes, which takes 0.08 s."""
-    execute = loader.exec_module
-
-    def exec_module(module: Any) -> None:
-        execute(module)
-        parsed: Any = getattr(module, "FunctionDoc", None)  # SciPy 1.13 has none
-        if parsed is None:
-            return
-        empty = vars(parsed(None, doc=""))
-
-        class AsItIs(parsed):  # type: ignore[misc]
-            def __init__(self, function: Any, *_: Any, **__: Any) -> None:
-                self.__dict__.update(empty, text=function.__doc__ or "")
-
-            def __str__(self) -> str:
-                return f"\n{self.text}"
-
-        module.FunctionDoc = AsItIs
-
-    loader.exec_module = exec_module
-    return loader
 
 
 def _open_standard_streams() -> None:
