@@ -34,6 +34,7 @@ from slabkit.learning.judging import (
     fit_calibration,
     judge,
     named,
+    pooled,
 )
 from slabkit.learning.packing import pack_model, unpack_model
 from slabkit.learning.regression import fit_regression, logits_of, softmax
@@ -168,6 +169,27 @@ def test_scores_are_relative_to_their_tomogram():
     assert few.max() < 0.5
     told = weighed(logits, both, np.zeros((180, 0)))
     np.testing.assert_allclose(logits_of(told, scores_alone(2)), logits, atol=1e-9)
+
+
+def test_joined_scores_are_no_worse_than_what_is_joined():
+    random = np.random.default_rng(8)
+    codes = random.integers(0, 3, 300)
+    features = np.eye(3)[codes] + random.normal(0, 1, (2, 300, 3))
+    told = np.hstack(features)
+    ways = []
+    for one in (slice(0, 3), slice(3, 6)):
+        weights = np.zeros((7, 3))
+        weights[one] = np.eye(3) * (3 if one.start else 0.2)  # too sure, and not sure enough
+        ways.append((weights, logits_of(told, weights)))
+    weights, logits = pooled(ways, codes)
+    np.testing.assert_allclose(logits_of(told, weights), logits, atol=1e-6)
+
+    def loss(values):
+        return -np.log(softmax(values)[np.arange(300), codes]).mean()
+
+    fitted = [loss(pooled([way], codes)[1]) for way in ways]
+    assert all(after < loss(way[1]) for after, way in zip(fitted, ways, strict=True))
+    assert loss(logits) < min(fitted)  # each knows what the other does not
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ NONE = "none"
 
 _BINS, _RESAMPLED, _Z = 10, 200, 1.959963984540054
 _PENALTY = 1.0  # on calibration parameters, in labels
-_CLEARLY = 0.9  # of their log loss is much better than others
+_CLEARLY = 0.85  # of their log loss is much better than others
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,22 @@ def clearly_better(ones: Floats, others: Floats, codes: Codes) -> bool:
     rows = np.arange(len(codes))
     loss, other = (-float(log(np.maximum(p[rows, codes], 1e-300)).sum()) for p in (ones, others))
     return loss < _CLEARLY * other
+
+
+def pooled(ways: Sequence[tuple[Floats, Floats]], codes: Codes) -> tuple[Floats, Floats]:
+    """Join ways of weighing scores: the mean of their logits, each on the scale that suits it.
+
+    A logarithmic opinion pool (Genest and Zidek 1986, doi:10.1214/ss/1177013825). Takes the weights
+    of each, and the logits of labels held back; gives both of the mean.
+    """
+    joined = []
+    for weights, logits in ways:
+        _, scale, *shifts = fit_calibration(logits, codes)[0]
+        moved = weights * scale
+        moved[-1] += shifts
+        joined.append((moved, logits * scale + np.array(shifts)))
+    weights, logits = (sum(parts) / len(ways) for parts in zip(*joined, strict=True))
+    return np.asarray(weights), np.asarray(logits)
 
 
 def best_thresholds(probability: Floats, beta: float) -> Floats:

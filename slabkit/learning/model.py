@@ -13,6 +13,7 @@ import numpy.typing as npt
 from slabkit.arrays.parallel import map_in_order
 from slabkit.errors import InputError, warn
 from slabkit.learning.boxes import Boxes, Indices, batches
+from slabkit.learning.folds import shared_out
 from slabkit.learning.harmonics import Components, Descriptions, similarities, transform
 from slabkit.learning.judging import (
     NONE,
@@ -23,6 +24,7 @@ from slabkit.learning.judging import (
     fit_calibration,
     judge,
     named,
+    pooled,
 )
 from slabkit.learning.network import Network
 from slabkit.learning.opinions import mixed, opinions, train_folds, training_backend
@@ -40,7 +42,7 @@ _TAUGHT = 2000  # labels of a class that the regression is fitted to, at most
 _EXAMPLES, _EXAMPLES_OF_NONE = 60, 300  # of each species, and of none, to compare with
 _SAMPLE = 3000  # minislabs whose components are found
 _SEEN = 200  # minislabs without a label of a tomogram, at most
-_FOLDS, _ALONE = 5, 12  # up to 12 tomograms each is left out alone where it costs little
+_ALONE = 12  # tomograms, of up to as many each is left out alone where it costs little
 _FEWEST = 3  # labels of a species that is named
 _CERTAIN = 0.995  # probability of none, from boxes alone, from which on nothing further is asked
 
@@ -203,7 +205,7 @@ def learn_species(
     every = np.concatenate([rows, _others(species, tomograms)])
     told = np.concatenate([codes, np.full(len(every) - len(rows), -1)])
     names = [tomograms[row] for row in every]
-    groups = _folds(names, told)
+    groups = shared_out(names, told)
     owner = np.unique(np.array(names, dtype=str), return_inverse=True)[1].reshape(-1)
     components = _components(boxes, rows, seed, jobs, progress)
     described = _described(boxes, every, components, jobs, progress)
@@ -217,16 +219,20 @@ def learn_species(
         groups = owner
     logits, scaled, groups, owner = logits[:count], scaled[:count], groups[:count], owner[:count]
 
-    def judged(values: Floats) -> tuple[Floats, Floats, Floats]:
-        return _judged(weighed(logits, scaled, values), codes, len(classes), groups, owner)
+    def judged(values: Floats) -> tuple[Floats, Floats]:
+        return _judged(weighed(logits, scaled, values), codes, len(classes), groups)
 
-    second, calibration, probability = judged(np.zeros((count, 0)))
-    if further is None:
-        plain = fit_calibration(logits, codes, owner)
-        unweighed = calibrated(logits, plain)
-        # Labels of few tomograms, unlike each other, teach how scores are to be weighed badly.
-        if clearly_better(unweighed, probability, codes):
-            second, calibration, probability = scores_alone(len(classes)), plain, unweighed
+    def sure(held_back: Floats) -> tuple[Floats, Floats]:
+        calibration = fit_calibration(held_back, codes, owner)
+        return calibration, calibrated(held_back, calibration)
+
+    second, held_back = judged(np.zeros((count, 0)))
+    calibration, probability = sure(held_back)
+    # Labels of few tomograms, unlike each other, teach how scores are to be weighed badly.
+    if further is None and clearly_better(sure(logits)[1], probability, codes):
+        alone = scores_alone(len(classes)), logits
+        second, held_back = pooled([alone, (second, held_back)], codes)
+        calibration, probability = sure(held_back)
     columns: list[str] = []
     first = None
     if further is not None:
@@ -234,7 +240,8 @@ def learn_species(
         doubtful = np.zeros(len(boxes), dtype=bool)
         doubtful[rows] = probability[:, -1] < _CERTAIN
         columns, values = _columns(further(doubtful), rows)
-        second, calibration, probability = judged(values)
+        second, held_back = judged(values)
+        calibration, probability = sure(held_back)
     networks: list[Network] = []
     mixing = None
     if backend is not None:
@@ -371,10 +378,8 @@ def _taught(
     return weights, logits
 
 
-def _judged(
-    told: Floats, codes: Codes, classes: int, groups: Indices, owner: Indices
-) -> tuple[Floats, Floats, Floats]:
-    """Weigh scores: the weights, the calibration, and the folds' probabilities."""
+def _judged(told: Floats, codes: Codes, classes: int, groups: Indices) -> tuple[Floats, Floats]:
+    """Weigh scores: the weights, and the folds' scores."""
 
     def fit(rows: npt.NDArray[np.bool_]) -> Floats:
         return fit_regression(told[rows], codes[rows], classes, _STRENGTH_OF_SCORES)
@@ -383,8 +388,7 @@ def _judged(
     for fold in np.unique(groups):
         left = groups == fold
         logits[left] = logits_of(told[left], fit(~left))
-    calibration = fit_calibration(logits, codes, owner)
-    return fit(groups >= 0), calibration, calibrated(logits, calibration)
+    return fit(groups >= 0), logits
 
 
 def _thinned(rows: Indices, codes: Codes) -> Indices:
@@ -428,28 +432,6 @@ def _others(species: Sequence[str], tomograms: Sequence[str]) -> Indices:
         own = np.flatnonzero(~said & (names == name))
         parts.append(own[np.linspace(0, len(own) - 1, min(len(own), _SEEN)).astype(int)])
     return np.concatenate(parts)
-
-
-def _folds(tomograms: list[str], codes: Codes) -> Indices:
-    """Share labels out to folds, tomograms whole where there are several."""
-    names, number = np.unique(np.array(tomograms, dtype=object).astype(str), return_inverse=True)
-    number = number.reshape(-1)
-    if len(names) == 1:
-        warn(
-            "all labels are of one tomogram: what is expected of others is a guess from parts of "
-            "it."
-        )
-        order = np.argsort(codes, kind="stable")
-        fold = np.empty(len(codes), dtype=np.intp)
-        fold[order] = np.arange(len(codes)) % _FOLDS
-        return fold
-    size = np.bincount(number)
-    filled = np.zeros(min(_FOLDS, len(names)), dtype=np.int64)
-    of_tomogram = np.zeros(len(names), dtype=np.intp)
-    for name in np.argsort(-size, kind="stable"):
-        of_tomogram[name] = filled.argmin()
-        filled[of_tomogram[name]] += size[name]
-    return of_tomogram[number]
 
 
 def _components(
