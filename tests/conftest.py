@@ -34,6 +34,14 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def reports(data_folder: Path) -> Path:
+    """The files of the reports; other tests have files of the same kinds."""
+    if not (data_folder / "reports").is_dir():
+        pytest.skip(f"no reports at {data_folder}")
+    return data_folder / "reports"
+
+
+@pytest.fixture(scope="session")
 def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tour of the README on two simulated tomograms (`TOUR`): to read, or to copy."""
     base = tmp_path_factory.getbasetemp()

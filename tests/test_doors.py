@@ -27,8 +27,6 @@ from slabkit.formats.tomograms.relion import list_relion_tomograms
 from slabkit.formats.volumes.mrc import open_stack, write_mrc
 from slabkit.formats.volumes.voxel_size import choose_voxel_size
 
-REPORTS = Path(__file__).parents[2] / "shared" / "data" / "reports"
-
 PICKS = """data_particles
 
 loop_
@@ -81,9 +79,9 @@ def test_08_info_of_a_pipe(tmp_path: Path) -> None:
     assert b"2 rows" in done.stdout
 
 
-def test_08_a_table_of_tomograms_comes_by_a_pipe(tmp_path: Path) -> None:
+def test_08_a_table_of_tomograms_comes_by_a_pipe(reports: Path, tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("tomogram,x,y,z\nTS_09,1,2,3\n")
-    table = (REPORTS / "19_tomograms.star").read_bytes()
+    table = (reports / "19_tomograms.star").read_bytes()
     done = slabkit(tmp_path, "convert", "p.csv", "a.csv", "--tomograms", "/dev/stdin", data=table)
     assert b"error: TS_01.mrc: cannot be read" in done.stderr  # the volume that the table names
 
@@ -155,9 +153,9 @@ def test_16_tables_on_standard_output_are_utf_8(tmp_path: Path) -> None:
     assert "Zürich" in done.stdout.decode()
 
 
-def test_20_transform_of_copick_csv_moves_the_pick() -> None:
+def test_20_transform_of_copick_csv_moves_the_pick(reports: Path) -> None:
     with pytest.warns(SlabkitWarning, match="1 of 1 picks had a translation in their transform"):
-        picks = read_picks(REPORTS / "20_copick_export.csv").picks
+        picks = read_picks(reports / "20_copick_export.csv").picks
     assert picks["slabkitX"].tolist() == [105.5]
     assert not any(name.startswith("transform") for name in picks.columns)
 

@@ -46,7 +46,6 @@ from slabkit.formats.tomograms.table import read_tomograms
 from slabkit.formats.volumes.mrc import write_mrc
 
 ROUNDS, LONGEST = 12, 20.0  # files a reader; seconds for one
-REPORTS = Path(__file__).parents[2] / "shared" / "data" / "reports"
 NUMBERS = ("nan", "-inf", "1e400", "1e30", "-1", "0", "1" * 40, "1" * 5000, "1_000", "٣", "0x1")
 TEXTS = ("", "none", "#", '"', "'", "\\", "../x", "/dev/null", "\0", "\ud800", "data_", "loop_")
 JSON = (None, True, 10**30, -1, 1e308, "", "x", "\ud800", [], {}, [None], {"a": None}, [[[]]])
@@ -94,10 +93,6 @@ def readers(folder: Path) -> dict[str, tuple[bytes | Path, Reader]]:
                 assert np.isfinite(again.picks["slabkitX"]).all()
 
         found[f"{entry.name}{path.suffix}"] = path.read_bytes(), read
-    for path in sorted(REPORTS.glob("[0-9]*")):
-        data = path.read_bytes()
-        found[path.name] = data, lambda path: read_picks(path, binning=2, voxel_size=10)
-    found["tomograms.star"] = (REPORTS / "19_tomograms.star").read_bytes(), read_tomograms_of
     slabs = slab_rows()
     for name, (_, text) in PICKS2D_FILES.items():
         found[f"2d {name}"] = text.encode(), lambda path: read_2d(path, slabs)
@@ -127,6 +122,16 @@ def readers(folder: Path) -> dict[str, tuple[bytes | Path, Reader]]:
     run = {"step": "slab", "parameters": {}, "inputs": [entry_], "outputs": ["a"], "result": entry_}
     found["a.star.json"] = json.dumps({**run, "working_directory": "."}).encode(), record
     found["lock"] = json.dumps({"host": "a", "pid": 1}).encode(), lock
+    return found
+
+
+def readers_of_reports(reports: Path) -> dict[str, tuple[bytes, Reader]]:
+    """Give the same of files that people met."""
+    found: dict[str, tuple[bytes, Reader]] = {}
+    for path in sorted(reports.glob("[0-9]*")):
+        data = path.read_bytes()
+        found[path.name] = data, lambda path: read_picks(path, binning=2, voxel_size=10)
+    found["tomograms.star"] = (reports / "19_tomograms.star").read_bytes(), read_tomograms_of
     return found
 
 
@@ -273,8 +278,18 @@ def test_g11_mutated_files_of_every_kind(bases: Any, tmp_path: Path) -> None:
             attempt(name, base, reader, tmp_path / "one", number)
 
 
+def test_g11_mutated_files_of_reports(reports: Path, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SlabkitWarning)
+        whole = readers_of_reports(reports)
+    for name, (base, reader) in whole.items():
+        for number in range(ROUNDS):
+            attempt(name, base, reader, tmp_path / "one", number)
+
+
 @pytest.mark.soak
-def test_soak_mutated_files_of_every_kind(bases: Any, tmp_path: Path) -> None:
+def test_soak_mutated_files_of_every_kind(bases: Any, reports: Path, tmp_path: Path) -> None:
+    bases = bases | readers_of_reports(reports)
     for number, _ in enumerate(soak_share(0.3)):
         for name, (base, reader) in bases.items():
             attempt(name, base, reader, tmp_path / "one", number)

@@ -36,14 +36,6 @@ def star(folder: Path, blocks: dict[str, tuple[str, list[str]]], name: str = "p.
     return path
 
 
-@pytest.fixture
-def reports(data_folder: Path) -> Path:
-    """The files of the reports; other tests have files of the same kinds."""
-    if not (data_folder / "reports").is_dir():
-        pytest.skip(f"no reports at {data_folder}")
-    return data_folder / "reports"
-
-
 @pytest.mark.filterwarnings("ignore::slabkit.errors.SlabkitWarning")
 @pytest.mark.parametrize(
     ("name", "options", "x"),
