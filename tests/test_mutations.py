@@ -279,12 +279,7 @@ def test_g11_mutated_files_of_every_kind(bases: Any, tmp_path: Path) -> None:
 
 
 def test_g11_mutated_files_of_reports(reports: Path, tmp_path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SlabkitWarning)
-        whole = readers_of_reports(reports)
-    for name, (base, reader) in whole.items():
-        for number in range(ROUNDS):
-            attempt(name, base, reader, tmp_path / "one", number)
+    test_g11_mutated_files_of_every_kind(readers_of_reports(reports), tmp_path)
 
 
 @pytest.mark.soak
