@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+import warnings
 
 import mrcfile
 import numpy as np
@@ -19,6 +20,7 @@ from slabkit.formats.tables.native import PickList, read_labels, read_native_pic
 from slabkit.formats.tables.star import read_star
 from slabkit.formats.tables.star_writing import format_star
 from slabkit.formats.volumes.mrc import write_mrc
+from slabkit.steps.learn import labelled_species
 from slabkit.tables import PICKS, TOMOGRAMS, make_table
 
 VOXEL, SIDE, EVERY = 10.0, 24, 30  # Å; pixels of a minislab; voxels from particle to particle
@@ -397,6 +399,16 @@ class TestLabels:
         slabkit(*self.LABEL, "--auto", "-o", "labels.star")
         done = slabkit(*self.LABEL, "--auto", "--quality", 0.5, "-o", "labels.star", code=2)
         assert "exists already, made otherwise: quality" in done.stderr
+
+    def test_learning_from_what_no_person_decided_is_said(self, tmp_path, made, slabkit):
+        table = pd.DataFrame({"slabkitPickId": sorted(made)})
+        for name, choice in {"auto": ("--auto",), "own": ("--classes", "all")}.items():
+            labels = str(tmp_path / f"{name}.star")
+            slabkit(*self.LABEL, *choice, "-o", labels)
+            with warnings.catch_warnings(record=True, action="always") as said:
+                assert "" not in labelled_species(table, (labels,))
+            warned = [str(one.message) for one in said if "no person did" in str(one.message)]
+            assert len(warned) == (name == "auto")
 
     def test_auto_follows_the_table_of_classes(self, tmp_path, made, slabkit):
         slabkit(*self.LABEL, "--auto", "-o", "labels.star")

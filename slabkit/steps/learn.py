@@ -160,11 +160,19 @@ def labelled_species(table: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
     """Give what the labels of people say of each minislab, empty where they say nothing."""
     import pandas as pd
 
+    from slabkit.execution.records import load_record
     from slabkit.formats.tables.native import read_any_labels
     from slabkit.learning import NONE
     from slabkit.tables import persons_labels
 
     labels = pd.concat([read_any_labels(name) for name in names], ignore_index=True)
+    for name in names:
+        record = load_record(name)
+        if record is not None and record.step == "label" and "quality" in record.parameters:
+            warn(
+                f"{name}: label --auto decided these by the quality of classes, no person did; "
+                "they are learned from as if they were right."
+            )
     own = persons_labels(labels)
     if len(labels) > own.sum():
         warn(
