@@ -49,6 +49,16 @@ KEEPS: tuple[str, ...] = get_args(Keep)
 
 _POSITION = ("slabkitX", "slabkitY", "slabkitZ")
 _CENTRE = ("slabkitCentreX", "slabkitCentreY", "slabkitCentreZ")
+# What decided about a pick: the first that holds
+_HOW = (
+    " (confidence too low)",
+    " by confidence",
+    " (votes balance)",
+    " (predicted, but another pick is of the same particle)",
+    " by prediction",
+    " by label",
+    " by a label of an earlier round",
+)
 
 
 @dataclass(frozen=True)
@@ -212,27 +222,8 @@ def curate_picks(
         named = stays & (decision != "rejected")
         curated["slabkitSpecies"] = curated["slabkitSpecies"].where(~named, species)
     tied = voted & ~by_rule & (decision == "undecided")
-    how = np.select(
-        [
-            low,
-            by_rule,
-            tied,
-            doubled,
-            guess,
-            voted,
-            _labelled_before(picks),
-        ],
-        [
-            " (confidence too low)",
-            " by confidence",
-            " (votes balance)",
-            " (predicted, but another pick is of the same particle)",
-            " by prediction",
-            " by label",
-            " by a label of an earlier round",
-        ],
-        " (no label)",
-    )
+    holds = [low, by_rule, tied, doubled, guess, voted, _labelled_before(picks)]
+    how = np.select(holds, _HOW, " (no label)")
     moves = _recentre(curated, votes, decision, stays) if recentre else np.empty(0)
     ids = picks["slabkitPickId"].to_numpy(dtype=object)[same]
     note = np.where(low, "confidence too low", np.where(doubled, "same particle as " + ids, ""))

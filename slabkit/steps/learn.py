@@ -46,25 +46,10 @@ class Options:
 def run(options: Options, frame: Frame) -> None:
     """Learn from the labels, and write the model and a page about it."""
     from slabkit.formats.models import model_files
-    from slabkit.formats.tables.paths import check_given_once
     from slabkit.steps.shared.learning import Minislabs
 
-    if not options.labels:
-        raise InputError("give labels to learn from: --labels TABLE.")
-    if not (0 < options.beta < 1000):
-        raise InputError(f"--beta must be a positive number, not {options.beta:g}.")
-    check_given_once(options.labels, "label table")
     names = [name or Path(file).stem for name, file in options.maps]
-    if len(set(names)) < len(names):
-        raise InputError("--map names a species twice; give one map a species.")
-    if options.maps and options.images_only:
-        raise InputError("--map is compared with volumes; leave --images-only or the maps out.")
-    if options.device != "cpu" and not options.network:
-        raise InputError(
-            "--device says where --network trains: give --network, or leave --device out."
-        )
-    if "-" in (options.minislabs, options.picks, *options.labels):
-        raise InputError("learn reads files, not standard input (-).")
+    _check(options, names)
     found = Minislabs.find(
         options.minislabs, options.picks, options.tomograms, images=options.images_only
     ).by_image()  # examples are drawn by number, and sums have an order
@@ -144,6 +129,27 @@ def run(options: Options, frame: Frame) -> None:
         work.outputs += [arrays, page]
         _report(work, learned)
         warn_of_no_rejection(learned.expected.confusion, options.beta)
+
+
+def _check(options: Options, names: list[str]) -> None:
+    """Refuse options that do not go together; ``names``: the species of the maps."""
+    from slabkit.formats.tables.paths import check_given_once
+
+    if not options.labels:
+        raise InputError("give labels to learn from: --labels TABLE.")
+    if not (0 < options.beta < 1000):
+        raise InputError(f"--beta must be a positive number, not {options.beta:g}.")
+    check_given_once(options.labels, "label table")
+    if len(set(names)) < len(names):
+        raise InputError("--map names a species twice; give one map a species.")
+    if options.maps and options.images_only:
+        raise InputError("--map is compared with volumes; leave --images-only or the maps out.")
+    if options.device != "cpu" and not options.network:
+        raise InputError(
+            "--device says where --network trains: give --network, or leave --device out."
+        )
+    if "-" in (options.minislabs, options.picks, *options.labels):
+        raise InputError("learn reads files, not standard input (-).")
 
 
 def warn_of_no_rejection(confusion: npt.NDArray[np.int64], beta: float) -> None:

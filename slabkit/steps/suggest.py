@@ -50,37 +50,9 @@ class Options:
 
 def run(options: Options, frame: Frame) -> None:
     """Write the suggested minislabs and, where asked for, decisions and galleries."""
-    from slabkit.formats.tables.paths import check_given_once
-
-    check_given_once(options.labels, "label table")
-    told = (options.classified, options.picks, options.model, options.predicted)
-    if all(one is None for one in told):
-        raise InputError(
-            "give --classified, --picks or both, --model or --predicted: classes, scores or "
-            "probabilities to go by."
-        )
-    if options.model is not None and options.predicted is not None:
-        raise InputError("give --model or --predicted, not both.")
-    given = (
-        options.minislabs,
-        options.classified,
-        options.picks,
-        options.predicted,
-        *options.labels,
-    )
-    inputs = [name for name in given if name is not None]
-    if "-" in inputs or options.decide == "-":
-        raise InputError("suggest reads and writes files; only -o may be - here.")
     further = {"--decide": options.decide, "--gallery": options.gallery}
-    taken = {os.path.realpath(name) for name in (*inputs, options.out) if name != "-"}
-    for option, name in further.items():
-        if name is not None and os.path.realpath(name) in taken:
-            raise InputError(f"{name}: {option} is an input or -o already.")
-    if options.model is not None:
-        from slabkit.formats.models import model_files
-
-        inputs += map(str, model_files(options.model))
     qualities = _qualities(options.classified)
+    inputs = _inputs(options, further)
     if qualities is not None:
         inputs.append(str(qualities))
     with frame.work(
@@ -141,6 +113,39 @@ def run(options: Options, frame: Frame) -> None:
             expected_f_beta=result.expected_f_beta,
             would_accept=int(decisions.get("accepted", 0)),
         )
+
+
+def _inputs(options: Options, further: dict[str, str | None]) -> list[str]:
+    """Give the files that are read; refuse options that do not go together."""
+    from slabkit.formats.models import model_files
+    from slabkit.formats.tables.paths import check_given_once
+
+    check_given_once(options.labels, "label table")
+    told = (options.classified, options.picks, options.model, options.predicted)
+    if all(one is None for one in told):
+        raise InputError(
+            "give --classified, --picks or both, --model or --predicted: classes, scores or "
+            "probabilities to go by."
+        )
+    if options.model is not None and options.predicted is not None:
+        raise InputError("give --model or --predicted, not both.")
+    given = (
+        options.minislabs,
+        options.classified,
+        options.picks,
+        options.predicted,
+        *options.labels,
+    )
+    inputs = [name for name in given if name is not None]
+    if "-" in inputs or options.decide == "-":
+        raise InputError("suggest reads and writes files; only -o may be - here.")
+    taken = {os.path.realpath(name) for name in (*inputs, options.out) if name != "-"}
+    for option, name in further.items():
+        if name is not None and os.path.realpath(name) in taken:
+            raise InputError(f"{name}: {option} is an input or -o already.")
+    if options.model is not None:
+        inputs += map(str, model_files(options.model))
+    return inputs
 
 
 def _by_probability(
