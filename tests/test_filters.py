@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from slabkit.arrays.filters import (
     BALL_SIGMA,
+    LadderFrequencies,
     angular_frequencies,
     binned_shape,
     cosine_spectrum,
@@ -15,7 +16,6 @@ from slabkit.arrays.filters import (
     fine_position,
     gaussian_transfer,
     laplacian_transfer,
-    on_image_frequencies,
     rim_transfer,
     shell_transfer,
 )
@@ -43,12 +43,9 @@ def test_laplacian_agrees_with_direct_filtering_up_to_the_border():
 def test_coarse_grid_samples_the_same_filtered_image():
     image = noise()
     coarse_shape = (21, 45)
-    fine = filtered_image(
-        cosine_spectrum(image, SHAPE), gaussian_transfer(angular_frequencies(SHAPE, SHAPE, 5), 25)
-    )
-    coarse = filtered_image(
-        cosine_spectrum(image, coarse_shape),
-        gaussian_transfer(angular_frequencies(SHAPE, coarse_shape, 5), 25),
+    fine, coarse = (
+        filtered_image(cosine_spectrum(image, shape), gaussian_transfer(SHAPE, shape, 5, 25))
+        for shape in (SHAPE, coarse_shape)
     )
     rows = fine_position(np.arange(21), 63, 21)
     columns = fine_position(np.arange(45), 90, 45)
@@ -58,17 +55,30 @@ def test_coarse_grid_samples_the_same_filtered_image():
     np.testing.assert_allclose(coarse, expected, atol=2e-3)
 
 
+def test_gaussian_agrees_with_direct_smoothing_up_to_the_border():
+    image = noise()
+    ours = filtered_image(cosine_spectrum(image, SHAPE), gaussian_transfer(SHAPE, SHAPE, 7.3, 14.6))
+    direct = ndimage.gaussian_filter(image.astype(float), 2.0, mode="reflect", truncate=8)
+    np.testing.assert_allclose(ours, direct, atol=1e-6)
+
+
 @pytest.mark.parametrize("transfer", [laplacian_transfer, rim_transfer, shell_transfer])
 def test_filters_ignore_the_level(transfer):
     q = angular_frequencies(SHAPE, SHAPE, 10.012)
     assert transfer(q, 150.0)[0, 0] == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("transfer", [rim_transfer, shell_transfer])
-def test_interpolated_transfer_is_the_transfer(transfer):
-    q = angular_frequencies(SHAPE, SHAPE, 5.0)
-    ours = on_image_frequencies(transfer, q, 250.0)
-    np.testing.assert_allclose(ours, transfer(q, 250.0), atol=2e-5)
+@pytest.mark.parametrize("transfer", [laplacian_transfer, rim_transfer, shell_transfer])
+def test_interpolated_transfers_are_the_transfers(transfer):
+    sizes = 80.0 * 1.19 ** np.arange(9)
+    for shape in (SHAPE, (1, 40)):
+        q = angular_frequencies(shape, shape, 5.0)
+        ours = LadderFrequencies(q, sizes).transfers(transfer, 0.9, first=2)
+        assert len(ours) == 7
+        for size, one in zip(sizes[2:], ours, strict=True):
+            np.testing.assert_allclose(one, transfer(q, 0.9 * size), atol=2e-5)
+    alone = LadderFrequencies(q, np.array([250.0])).transfers(transfer, 1.0)
+    np.testing.assert_allclose(alone, [transfer(q, 250.0)], atol=2e-5)
 
 
 def test_laplacian_answers_the_ball_of_its_diameter_most():

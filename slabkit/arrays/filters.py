@@ -12,17 +12,18 @@ Distances are in Å, responses in the units of the image.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.exact import exp
+from slabkit.arrays.exact import exp, log
 
 Image: TypeAlias = npt.NDArray[np.float32]
 
-_AT_ONCE = 8192  # frequencies that fit in a cache
+_LOG_STEP = 1.5e-3  # between the entries of tables of transfer functions
 
 BALL_SIGMA = 0.3010
 """Where the scale-normalised Laplacian of Gaussian answers a projected ball most strongly:
@@ -111,8 +112,15 @@ def angular_frequencies(
 
     Sizes are ``(y, x)`` in pixels; ``pixel_size``, in Å, is that of the image.
     """
-    q_y, q_x = (np.pi * np.arange(m) / (n * pixel_size) for n, m in zip(shape, binned, strict=True))
+    q_y, q_x = _axis_frequencies(shape, binned, pixel_size)
     return np.asarray(np.hypot(q_y[:, None], q_x[None, :]), dtype=np.float64)
+
+
+def _axis_frequencies(
+    shape: tuple[int, int], binned: tuple[int, int], pixel_size: float
+) -> list[npt.NDArray[np.float64]]:
+    axes = zip(shape, binned, strict=True)
+    return [np.pi * np.arange(m, dtype=np.float64) / (n * pixel_size) for n, m in axes]
 
 
 def fine_position(index: npt.ArrayLike, n: int, m: int) -> npt.NDArray[np.float64]:
@@ -130,47 +138,59 @@ def coarse_position(place: npt.ArrayLike, n: int, m: int) -> npt.NDArray[np.floa
     return (np.asarray(place, dtype=np.float64) + 0.5) * (m / n) - 0.5
 
 
-def on_image_frequencies(
-    transfer: Callable[[npt.NDArray[np.float64], float], Image],
-    q: npt.NDArray[np.float64],
-    diameter: float,
-) -> Image:
-    """Evaluate a costly transfer function along a line and interpolate it to all frequencies ``q``.
+class LadderFrequencies:
+    """Frequencies ``q`` to which costly transfer functions of a ladder of sizes are interpolated.
 
-    ``transfer`` takes angular frequencies and a diameter, like `rim_transfer`. Right to about 1e-5
-    of a transfer function whose largest distance is the diameter.
+    A function of frequency times size is the same curve for every size, only shifted along a
+    logarithmic scale. So one table of it serves all sizes, and each frequency has one place between
+    two entries. Right to about 1e-5 of a transfer function whose largest distance is the size.
+
+    Parameters
+    ----------
+    q : ndarray of float64, shape (y, x)
+        In radians an Å; the first is 0.
+    sizes : ndarray of float64, shape (rungs,)
+        A geometric series, in Å.
     """
-    highest = float(q.max())
-    # Linear interpolation errs by an eighth of the square of the phase over one step.
-    samples = 64 + int(np.ceil(highest * diameter / 0.01))
-    values = transfer(np.linspace(0.0, highest, samples), diameter).astype(np.float64)
-    if not highest > 0:
-        return np.full(q.shape, values[0], dtype=np.float32)
-    steps = np.diff(values)
 
-    def interpolated(some: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        place = some * ((samples - 1) / highest)
-        before = np.floor(place)
-        np.minimum(before, samples - 2, out=before)
-        place -= before
-        index = before.astype(np.int64)
-        place *= steps.take(index)
-        place += values.take(index)
-        return place
+    def __init__(self, q: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64]) -> None:
+        growth = math.log(sizes[1] / sizes[0]) if len(sizes) > 1 else 1.0
+        self._apart = math.ceil(growth / _LOG_STEP)  # entries between one size and the next
+        step = growth / self._apart
+        place = log(q.ravel()[1:])
+        lowest = float(place.min(initial=0.0))
+        place -= lowest
+        place /= step
+        self._index = place.astype(np.int64)
+        place -= self._index
+        self._fraction = place.astype(np.float32)
+        entries = int(self._index.max(initial=0)) + 2 + self._apart * (len(sizes) - 1)
+        self._products = np.asarray(exp(lowest + step * np.arange(entries))) * sizes[0]
+        self._shape, self._rungs = q.shape, len(sizes)
 
-    return _by_parts(interpolated, q)
+    def transfers(
+        self, function: Callable[[npt.NDArray[Any], float], Image], factor: float, first: int = 0
+    ) -> list[Image]:
+        """Give the transfer functions of all sizes from the ``first`` on, times ``factor``.
 
-
-def _by_parts(
-    function: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
-    q: npt.NDArray[np.float64],
-) -> Image:
-    """Apply a function to as many frequencies at a time as fit in a cache."""
-    result = np.empty(q.shape, dtype=np.float32)
-    of, into = q.reshape(-1), result.reshape(-1)
-    for start in range(0, len(of), _AT_ONCE):
-        into[start : start + _AT_ONCE] = function(of[start : start + _AT_ONCE])
-    return result
+        ``function`` takes angular frequencies and a diameter, like `rim_transfer`.
+        """
+        values = function(self._products, factor)
+        steps = np.diff(values)
+        level = function(np.zeros(1), factor)
+        room = np.empty(self._index.shape, dtype=np.float32)
+        found = []
+        for start in range(first * self._apart, self._rungs * self._apart, self._apart):
+            transfer = np.empty(self._shape, dtype=np.float32)
+            into = transfer.reshape(-1)
+            into[:1] = level
+            # Nothing is clipped; otherwise NumPy would not write where it is told at once.
+            values[start:].take(self._index, out=into[1:], mode="clip")
+            steps[start:].take(self._index, out=room, mode="clip")
+            room *= self._fraction
+            into[1:] += room
+            found.append(transfer)
+        return found
 
 
 def laplacian_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
@@ -182,17 +202,16 @@ def laplacian_transfer(q: npt.NDArray[Any], diameter: float) -> Image:
     ----------
     .. [1] T. Lindeberg, Int. J. Comput. Vis. 30 (1998) 79-116.
     """
-
-    def transfer(some: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        square = (BALL_SIGMA * diameter * some) ** 2
-        return np.asarray(square * exp(-square / 2))
-
-    return _by_parts(transfer, np.asarray(q, dtype=np.float64))
+    square = (BALL_SIGMA * diameter * q) ** 2
+    return np.asarray(square * exp(-square / 2), dtype=np.float32)
 
 
-def gaussian_transfer(q: npt.NDArray[Any], sigma: float) -> Image:
-    """Gaussian low-pass; sigma in Å."""
-    return np.asarray(exp(-((sigma * q) ** 2) / 2), dtype=np.float32)
+def gaussian_transfer(
+    shape: tuple[int, int], binned: tuple[int, int], pixel_size: float, sigma: float
+) -> Image:
+    """Gaussian low-pass (sigma in Å) at the frequencies of `angular_frequencies`."""
+    y, x = (exp(-((sigma * q) ** 2) / 2) for q in _axis_frequencies(shape, binned, pixel_size))
+    return np.asarray(y[:, None] * x, dtype=np.float32)
 
 
 def rim_transfer(q: npt.NDArray[Any], diameter: float) -> Image:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from slabkit.arrays.exact import exp
 from slabkit.arrays.filters import (
+    LadderFrequencies,
     angular_frequencies,
     binned_shape,
     cosine_spectrum,
@@ -19,7 +20,6 @@ from slabkit.arrays.filters import (
     filtered_image,
     gaussian_transfer,
     laplacian_transfer,
-    on_image_frequencies,
     rim_transfer,
     shell_transfer,
 )
@@ -178,23 +178,21 @@ class BlobSearch:
         self.binned = binned_shape(shape, ladder.smallest / (_SMALLEST_PX * pixel_size))
         self.grid = SearchGrid(shape, self.binned)
         q = angular_frequencies(shape, self.binned, pixel_size)
+        on_ladder = LadderFrequencies(q, ladder.sizes)
         self._transfers: dict[int, list[npt.NDArray[np.float32]]] = {
-            BALL: [laplacian_transfer(q, d) for d in ladder.sizes * _FILTER_DIAMETER[BALL]]
+            BALL: on_ladder.transfers(laplacian_transfer, _FILTER_DIAMETER[BALL])
         }
         self._first_rung = {BALL: 0, RIM: 0, SHELL: 0}
         if method == "rims":
-            rims = ladder.sizes * _FILTER_DIAMETER[RIM]
-            self._transfers[RIM] = [on_image_frequencies(rim_transfer, q, d) for d in rims]
+            self._transfers[RIM] = on_ladder.transfers(rim_transfer, _FILTER_DIAMETER[RIM])
             first = int(np.searchsorted(ladder.sizes, _SMALLEST_SHELL))
-            shells = ladder.sizes[first:] * _FILTER_DIAMETER[SHELL]
-            if len(shells):
-                self._transfers[SHELL] = [
-                    on_image_frequencies(shell_transfer, q, d) for d in shells
-                ]
+            if first < len(ladder.sizes):
+                self._transfers[SHELL] = on_ladder.transfers(
+                    shell_transfer, _FILTER_DIAMETER[SHELL], first
+                )
                 self._first_rung[SHELL] = first
-        self._smooth = GridFilter(
-            shape, pixel_size, self.binned, lambda q: gaussian_transfer(q, 0.15 * ladder.smallest)
-        )
+        smooth = gaussian_transfer(shape, self.binned, pixel_size, 0.15 * ladder.smallest)
+        self._smooth = GridFilter(shape, pixel_size, smooth)
         self._lines = line_filter(shape, pixel_size)
 
     def candidates(self, image: npt.NDArray[Any]) -> Candidates:

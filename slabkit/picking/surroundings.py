@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from slabkit.arrays.filters import (
     RIM_RADIUS,
+    LadderFrequencies,
     angular_frequencies,
     binned_shape,
     coarse_position,
@@ -20,7 +21,6 @@ from slabkit.arrays.filters import (
     filtered_image,
     fine_position,
     gaussian_transfer,
-    on_image_frequencies,
     rim_transfer,
 )
 from slabkit.arrays.peaks import evenness
@@ -136,19 +136,13 @@ class Smoothed:
 class GridFilter:
     """Filters images of one size ``(y, x)``, on a coarser grid.
 
-    ``transfer`` is of angular frequencies (radians an Å), as in `slabkit.arrays.filters`; spectra
-    must be as large as the grid at least.
+    ``transfer`` is a transfer function at the grid's `slabkit.arrays.filters.angular_frequencies`;
+    spectra must be as large as the grid at least.
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, int],
-        pixel_size: float,
-        grid: tuple[int, int],
-        transfer: Callable[[Floats], Image],
-    ) -> None:
-        self.grid, self._shape, self._pixel_size = grid, shape, pixel_size
-        self._transfer = transfer(angular_frequencies(shape, grid, pixel_size))
+    def __init__(self, shape: tuple[int, int], pixel_size: float, transfer: Image) -> None:
+        self.grid = (transfer.shape[0], transfer.shape[1])
+        self._shape, self._pixel_size, self._transfer = shape, pixel_size, transfer
 
     def __call__(self, spectrum: Image) -> Smoothed:
         """Filter an image, given by its `slabkit.arrays.filters.cosine_spectrum`."""
@@ -159,12 +153,12 @@ class GridFilter:
 def line_filter(shape: tuple[int, int], pixel_size: float) -> GridFilter:
     """Make what smooths images such that membranes show as lines."""
     grid = binned_shape(shape, LINE_SIGMA / pixel_size)
-    return GridFilter(shape, pixel_size, grid, lambda q: gaussian_transfer(q, LINE_SIGMA))
+    return GridFilter(shape, pixel_size, gaussian_transfer(shape, grid, pixel_size, LINE_SIGMA))
 
 
 def rim_filter(
     shape: tuple[int, int], pixel_size: float, grid: tuple[int, int], diameter: float
 ) -> GridFilter:
     """Make what compares the rim of a particle of a diameter (Å) with its surround."""
-    own = RIM_FILTER_DIAMETER * diameter
-    return GridFilter(shape, pixel_size, grid, lambda q: on_image_frequencies(rim_transfer, q, own))
+    on_grid = LadderFrequencies(angular_frequencies(shape, grid, pixel_size), np.array([diameter]))
+    return GridFilter(shape, pixel_size, on_grid.transfers(rim_transfer, RIM_FILTER_DIAMETER)[0])
