@@ -33,6 +33,7 @@ from slabkit.classification.averages import (
 )
 from slabkit.classification.expectation import Comparison, Expectation, References
 from slabkit.classification.harmonics import CircularHarmonics, Shifts, shift_grid
+from slabkit.classification.limits import Limits
 from slabkit.classification.mixture import Mixture, _exchange, _expect, two_kinds
 from slabkit.errors import InputError, MissingDependencyError
 
@@ -467,6 +468,45 @@ def test_pairs_that_are_left_out_are_far(monkeypatch):
     found = classify_images(images, PIXEL, settings(iterations=6))
     monkeypatch.setattr("slabkit.classification.expectation._ROUNDING", np.inf)
     assert_same(found, classify_images(images, PIXEL, settings(iterations=6)))
+
+
+@pytest.mark.parametrize("most", [0.5, 1.0])
+def test_classes_that_are_left_out_are_next_to_nothing(monkeypatch, most):
+    """References move a little, by noise, or one is replaced: nothing is found that differs."""
+    monkeypatch.setattr("slabkit.classification.expectation._MOST", most)
+    side, classes, random = 24, 12, np.random.default_rng(3)
+    planted_images = planted(200, side, 0.3)
+    basis = CircularHarmonics(side, 8.0, 7)
+    stage = Comparison(basis, Shifts(basis, *shift_grid(2.0, 1.0)), 36, Backend(), jobs=2)
+
+    def unit(values: Array) -> Array:
+        norm = np.sqrt((np.abs(values) ** 2 * basis.weight).sum(1))
+        return (values / norm[:, None]).astype(np.complex64)
+
+    images = unit(basis.transform(planted_images.images))
+    means = images[:classes].copy()
+    limits, shares = Limits(basis), []
+    for step in range(9):
+        level = np.log(random.dirichlet(np.full(classes, 500.0)))[:, None]
+        away = stage.shifts.y_px**2 + stage.shifts.x_px**2
+        prior = level - away / random.uniform(2, 2.1)
+        to = References(means, prior, random.uniform(398, 400))
+        read = images.__getitem__
+        found = stage.run(read, len(images), to, limits=limits)
+        all_of_them = stage.run(read, len(images), to)
+        shares.append(limits._reached.mean())
+        for name in ("best_class", "best_shift", "best_rotation", "probability", "agreement"):
+            assert np.array_equal(getattr(found, name), getattr(all_of_them, name)), name
+        assert np.array_equal(found.log_likelihood, all_of_them.log_likelihood)
+        for name in ("sums", "weights", "power"):
+            one, other = getattr(found, name), getattr(all_of_them, name)
+            assert np.abs(one - other).max() < 1e-5 * max(1.0, np.abs(other).max()), name
+        noise = random.normal(size=(2, *means.shape))
+        means = unit(means + (0.0005 * (noise[0] + 1j * noise[1])).astype(np.complex64))
+        if step == 4:
+            means[3] = images[50]
+    assert shares[0] == 1
+    assert np.mean(shares) < 0.7  # else little was tested
 
 
 def test_few_images_of_a_kind_get_a_class_of_their_own():

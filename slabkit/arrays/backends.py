@@ -72,10 +72,17 @@ class Backend:
         unit = float(on_grid(pairs, -2)[1].max(initial=0.0)) or 1.0
         return np.rint(pairs / unit), unit / _WHOLE
 
-    def complex_product(self, rows: Any, operand: Any, factor: float, out: Any) -> None:
-        """Write the product of complex64 matrices, times a factor; rows are of length 1 at most."""
+    def complex_rows(self, rows: Any) -> Any:
+        """Make complex64 rows, of length 1 at most, ready to stand on the left of a product.
+
+        As whole numbers of float64, (rows, 2 * columns), real and imaginary parts side by side.
+        """
         whole = np.rint(np.ascontiguousarray(rows).view(np.float32) * np.float32(_WHOLE))
-        found = whole.astype(np.float64) @ operand[0]
+        return whole.astype(np.float64)
+
+    def complex_product(self, rows: Any, operand: Any, factor: float, out: Any) -> None:
+        """Write the product of (columns of) `complex_rows` and an operand, times a factor."""
+        found = rows @ operand[0]
         found *= factor * operand[1]
         np.copyto(out.view(np.float32), found, casting="same_kind")
 

@@ -30,8 +30,8 @@ class DeviceComparison(Comparison):
         """Whether the device knows no double precision."""
         return self._backend.name.startswith("mps")
 
-    def _batch_size(self, poses: int) -> int:
-        return max(1, int(self._backend.memory / _BYTES) // poses)
+    def _most_values(self) -> int:
+        return int(self._backend.memory / _BYTES)
 
     def _prepare(self, weighted: Coefficients, offset: Floats, precision: float) -> _OnDevice:
         basis, put = self.basis, self._backend.put
@@ -48,7 +48,9 @@ class DeviceComparison(Comparison):
             precision,
         )
 
-    def _compare(self, images: Coefficients, to: _OnDevice, average: bool) -> Batch:
+    def _compare(
+        self, images: Coefficients, to: _OnDevice, average: bool, needed: Any = None
+    ) -> Batch:
         torch, put, get = self._backend.torch, self._backend.put, self._backend.get
         basis, precision = self.basis, to.precision
         count, (classes, shifts) = len(images), to.shape

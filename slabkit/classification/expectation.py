@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,13 @@ from slabkit.classification.harmonics import (
     Shifts,
     Singles,
 )
+from slabkit.classification.limits import FAR, Limits
 
 _BATCH_VALUES = 2_000_000
+_MOST_IMAGES = 1000  # in a batch
+_MOST = 0.5  # of classes: where more are needed, comparing all takes no longer
 NEGLIGIBLE = 1e-4  # a posterior below this adds nothing to an average
 _ROUNDING = 1e-5  # of the numbers that a sum of waves is of
-_FAR = 23.0  # below the highest logarithm, all rotations of a class and shift are next to nothing
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,16 @@ class Comparison:
         references: References,
         *,
         average: bool = True,
+        limits: Limits | None = None,
     ) -> Expectation:
-        """Compare all images (coefficients of a slice of them, noise white) with all references."""
-        return self._run(images, count, *self._weighted(references), references.precision, average)
+        """Compare all images (coefficients of a slice of them, noise white) with all references.
+
+        With limits, which learn from each pass, references are left out that are next to nothing.
+        """
+        told = references.coefficients, references.log_prior, references.precision
+        needed = None if limits is None else limits.needed(images, count, *told)
+        weighted = self._weighted(references)
+        return self._run(images, count, *weighted, references.precision, average, limits, needed)
 
     def run_each(self, images: Coefficients, references: References) -> list[Expectation]:
         """Compare few images with each reference alone; nothing is averaged."""
@@ -107,6 +117,8 @@ class Comparison:
         offset: Floats,
         precision: float,
         average: bool,
+        limits: Limits | None = None,
+        needed: npt.NDArray[np.bool_] | None = None,
     ) -> Expectation:
         classes, shifts = offset.shape
         nb, rings = len(self.basis.order), self.basis.rings
@@ -122,11 +134,13 @@ class Comparison:
             power=np.zeros((classes, rings)),
         )
         prepared = self._prepare(weighted, offset, precision)
-        size = self._batch_size(self.rotations * classes * shifts)
-        batches = [slice(a, min(a + size, count)) for a in range(0, count, size)]
+        compared = np.full(count, classes) if needed is None else needed.sum(1)
+        most = count if needed is None else _MOST_IMAGES
+        batches = self._batches(compared * (self.rotations * shifts), most)
 
         def work(batch: slice) -> tuple[slice, Batch]:
-            return batch, self._compare(images(batch), prepared, average)
+            own = None if needed is None else needed[batch]
+            return batch, self._compare(images(batch), prepared, average, own)
 
         for batch, part in map_in_order(work, batches, self._jobs, ahead=4 * self._jobs):
             result.best_class[batch] = part.best_class
@@ -135,6 +149,8 @@ class Comparison:
             result.probability[batch] = part.probability
             result.log_likelihood[batch] = part.log_likelihood
             result.agreement[batch] = part.agreement
+            if limits is not None and part.reached is not None:
+                limits.learn(batch, *part.reached)
             result.weights += part.weights
             result.power += part.power
             if part.sums is not None:
@@ -147,9 +163,21 @@ class Comparison:
     def _finish(self, result: Expectation, prepared: Any) -> None:
         """Add sums that batches did not give."""
 
-    def _batch_size(self, poses: int) -> int:
-        """Give how many images are compared at once; each in so many poses."""
-        return max(1, _BATCH_VALUES // poses)
+    def _batches(self, poses: Indices, most: int) -> list[slice]:
+        """Part images, each of which is compared in so many poses, into batches of so many."""
+        ends, values = np.cumsum(poses), self._most_values()
+        batches, start = [], 0
+        while start < len(poses):
+            done = int(ends[start - 1]) if start else 0
+            stop = int(np.searchsorted(ends, done + values, side="right"))
+            stop = min(max(stop, start + 1), start + most)
+            batches.append(slice(start, stop))
+            start = stop
+        return batches
+
+    def _most_values(self) -> int:
+        """Give how many poses of images are compared at once."""
+        return _BATCH_VALUES
 
     def _weighted(self, references: References) -> tuple[Coefficients, Floats]:
         """Give what images are multiplied with, shifted, and what is added: priors and norms."""
@@ -172,24 +200,37 @@ class Comparison:
             offset,
         )
 
-    def _compare(self, images: Coefficients, to: Any, average: bool) -> Batch:
+    def _compare(
+        self,
+        images: Coefficients,
+        to: Any,
+        average: bool,
+        needed: npt.NDArray[np.bool_] | None = None,
+    ) -> Batch:
+        """Compare some images with all classes, or with those at least that they need.
+
+        Where it is said what they need, the highest scores in the classes are given too.
+        """
         backend, basis = self._backend, self.basis
         count, (classes, shifts) = len(images), to.shape
-        on_device = backend.put(images)
-        waves = backend.no_waves((self.rotations // 2 + 1, count, classes * shifts), basis.orders)
-        for order, (part, bank) in enumerate(zip(basis.slices, to.bank, strict=True)):
-            periods = int(self._periods[order])
-            # Waves are real: but for the least and the most periods, half of each is its mirror's.
-            scale = to.precision * (1.0 if 2 * periods in (0, self.rotations) else 0.5)
-            if order < len(waves):
-                backend.complex_product(on_device[:, part], bank, scale, waves[order])
+        column = np.arange(classes * shifts)
+        if needed is None:
+            image = np.repeat(np.arange(count), len(column))
+            column = np.tile(column, count)
+            place, score, highest = self._near(self._waves(images, to), image)
+            told = None
+        else:
+            if needed.mean() > _MOST:
+                own, number = np.nonzero(np.ones_like(needed))
+                waves = self._waves(images, to)
             else:
-                more = backend.no_waves((count, classes * shifts), count)
-                backend.complex_product(on_device[:, part], bank, scale, more)
-                waves[periods] += more.conj() if self._mirrored[order] else more
-        waves[0] += to.offset
-        pair, score, highest = self._near(waves)
-        image, column = np.divmod(pair, classes * shifts)
+                number, own = np.nonzero(needed.T)  # class by class
+                waves = self._some_waves(images, to, own, number)
+            image = np.repeat(own, shifts)
+            place, score, highest, top = self._near_of_all(waves, image)
+            told = own, number, top.reshape(-1, shifts).max(1)
+            column = column.reshape(to.shape)[number].ravel()
+        image, column = image[place], column[place]
         score -= backend.put(highest[image])
         backend.exponentiate(score)
         summed = np.zeros((count, classes * shifts))
@@ -202,6 +243,7 @@ class Comparison:
         everyone = np.arange(count)
         best_shift = by_class[everyone, best_class].argmax(1)
         best = best_class * shifts + best_shift
+        pair = image * (classes * shifts) + column
         place = np.searchsorted(pair, everyone * (classes * shifts) + best)
         chosen = backend.get(score[:, backend.put(place)])
         best_rotation = chosen.argmax(0)
@@ -218,6 +260,7 @@ class Comparison:
             agreement=agreement.astype(np.float32),
             weights=by_class.sum(0),
             power=np.einsum("nk,nr->kr", per_class, powers),
+            reached=told,
         )
         if average:
             share = summed[image, column]
@@ -227,31 +270,101 @@ class Comparison:
             self._average(batch, images, score, image[some], column[some], total)
         return batch
 
-    def _near(self, waves: Any) -> tuple[Indices, Any, Singles]:
-        """Give the pairs of an image and a reference that are near its best, and all their scores.
+    def _scale(self, order: int, precision: float) -> float:
+        """Give what products of an order are multiplied with."""
+        # Waves are real: but for the least and the most periods, half of each is its mirror's.
+        whole = 2 * int(self._periods[order]) in (0, self.rotations)
+        return precision * (1.0 if whole else 0.5)
 
-        Numbers of pairs, counted over images, then references; scores, shape (rotations, pairs);
-        the highest score of each image. No rotation of a pair scores more than its waves' heights
-        together, so that most pairs need not be summed at every rotation.
+    def _waves(self, images: Coefficients, to: _Prepared) -> Any:
+        """Compare images with all references: waves over rotations, (periods, columns).
+
+        Columns are images, in these classes, in these shifts.
+        """
+        backend, basis = self._backend, self.basis
+        shape = (len(images), to.offset.size)
+        rows = backend.complex_rows(backend.put(images))
+        waves = backend.no_waves((self.rotations // 2 + 1, *shape), basis.orders)
+        for order, (part, bank) in enumerate(zip(basis.slices, to.bank, strict=True)):
+            own = rows[:, 2 * part.start : 2 * part.stop]
+            scale = self._scale(order, to.precision)
+            if order < len(waves):
+                backend.complex_product(own, bank, scale, waves[order])
+            else:
+                more = backend.no_waves(shape, len(images))
+                backend.complex_product(own, bank, scale, more)
+                waves[self._periods[order]] += more.conj() if self._mirrored[order] else more
+        waves[0] += to.offset
+        return waves.reshape(len(waves), -1)
+
+    def _some_waves(
+        self, images: Coefficients, to: _Prepared, image: Indices, number: Indices
+    ) -> Any:
+        """Give what `_waves` gives of images with classes of these numbers, which ascend."""
+        basis, (classes, shifts) = self.basis, to.shape
+        rows = self._backend.complex_rows(images)
+        waves = self._backend.no_waves((self.rotations // 2 + 1, len(image), shifts), basis.orders)
+        simple = min(basis.orders, len(waves))
+        parts = [slice(2 * part.start, 2 * part.stop) for part in basis.slices]
+        scale = np.array(
+            [self._scale(order, to.precision) * unit for order, (_, unit) in enumerate(to.bank)]
+        )
+        ends = np.cumsum(np.bincount(number, minlength=classes))
+        for own, stop in enumerate(ends.tolist()):
+            pairs = slice(int(ends[own - 1]) if own else 0, stop)
+            if pairs.start == stop:
+                continue
+            given = rows[image[pairs]]
+            found = np.empty((basis.orders, len(given), 2 * shifts))
+            for order, (part, bank) in enumerate(zip(parts, to.by_class, strict=True)):
+                np.matmul(given[:, part], bank[own], out=found[order])
+            found *= scale[:, None, None]
+            waves[:simple, pairs].view(np.float32)[...] = found[:simple]
+            for order in range(simple, basis.orders):
+                more = found[order].astype(np.float32).view(np.complex64)
+                more = more.conj() if self._mirrored[order] else more
+                waves[self._periods[order], pairs] += more
+        waves[0] += to.offset.reshape(to.shape)[number]
+        return waves.reshape(len(waves), -1)
+
+    def _near(self, waves: Any, image: Indices) -> tuple[Indices, Any, Singles]:
+        """Give the columns of waves that are near the best of their image, and all their scores.
+
+        Numbers of columns; scores, shape (rotations, columns); the highest score of each image.
+        No rotation of a column scores more than its waves' heights together, so that most columns
+        need not be summed at every rotation. ``image``, of each column, ascends.
         """
         backend = self._backend
-        count, columns = waves.shape[1:]
-        bound = backend.get(backend.bounds(waves))
-        waves = waves.reshape(len(waves), -1)
-        everyone = np.arange(count)
+        everyone = np.arange(int(image[-1]) + 1)
+        starts = np.searchsorted(image, everyone)
 
-        def scores(pair: Indices) -> Any:
-            own = backend.columns(waves, backend.put(pair))
+        def scores(place: Indices) -> Any:
+            own = backend.columns(waves, backend.put(place))
             return backend.from_orders(own, self.rotations)
 
-        reached = backend.get(backend.highest(scores(everyone * columns + bound.argmax(1)), 0))
-        least = reached - _FAR - _ROUNDING * np.abs(bound).max(1)
-        hopeful = np.flatnonzero(bound >= least[:, None])
+        bound = backend.get(backend.bounds(waves))
+        most = np.maximum.reduceat(bound, starts)
+        leading = np.flatnonzero(bound == most[image])
+        leading = leading[np.searchsorted(image[leading], everyone)]
+        reached = backend.get(backend.highest(scores(leading), 0))
+        least = reached - FAR - _ROUNDING * np.maximum.reduceat(np.abs(bound), starts)
+        hopeful = np.flatnonzero(bound >= least[image])
         score = scores(hopeful)
         top = backend.get(backend.highest(score, 0))
-        highest = np.maximum.reduceat(top, np.searchsorted(hopeful, everyone * columns))
-        near = np.flatnonzero(top >= (highest - np.float32(_FAR))[hopeful // columns])
+        highest = np.maximum.reduceat(top, np.searchsorted(hopeful, starts))
+        near = np.flatnonzero(top >= (highest - np.float32(FAR))[image[hopeful]])
         return hopeful[near], backend.columns(score, backend.put(near)), highest
+
+    def _near_of_all(self, waves: Any, image: Indices) -> tuple[Indices, Any, Singles, Singles]:
+        """Give what `_near` gives, and the highest score of each column."""
+        backend = self._backend
+        score = backend.from_orders(waves, self.rotations)
+        top = backend.get(backend.highest(score, 0))
+        highest = np.full(int(image.max()) + 1, -np.inf, dtype=np.float32)
+        np.maximum.at(highest, image, top)
+        near = np.flatnonzero(top >= (highest - np.float32(FAR))[image])
+        near = near[np.argsort(image[near], kind="stable")]
+        return near, backend.columns(score, backend.put(near)), highest, top
 
     def _average(
         self,
@@ -287,6 +400,13 @@ class _Prepared:
     precision: float
     offset_host: Floats
 
+    @cached_property
+    def by_class(self) -> list[Floats]:
+        """The bank class by class: for each order (classes, 2 * coefficients, 2 * shifts)."""
+        classes, shifts = self.shape
+        parts = [matrix.reshape(-1, classes, 2 * shifts).swapaxes(0, 1) for matrix, _ in self.bank]
+        return [np.ascontiguousarray(part) for part in parts]
+
 
 @dataclass
 class Batch:
@@ -300,5 +420,7 @@ class Batch:
     agreement: Singles
     weights: Floats
     power: Floats
+    # Which images were compared with which classes, and the highest scores in these
+    reached: tuple[Indices, Indices, Singles] | None = None
     touched: Indices | None = None
     sums: Coefficients | None = None

@@ -27,6 +27,7 @@ from slabkit.classification.harmonics import (
     Shifts,
     shift_grid,
 )
+from slabkit.classification.limits import Limits
 
 _COARSE_SHARE = 0.5  # of the iterations
 _COARSE_RINGS = 0.6
@@ -101,9 +102,12 @@ def fit_mixture(
         backend,
         jobs,
     )
+    limits = Limits(basis) if backend.torch is None else None
     for iteration in range(iterations):
         stage, chosen = (first, columns) if iteration < coarse_iterations else (last, None)
-        found = _expect(stage, images, mixture, chosen)
+        # The first fine pass adds the fine rings: until then nothing is known of them.
+        kept = limits if iteration > coarse_iterations else None
+        found = _expect(stage, images, mixture, chosen, kept)
         means = _maximise(stage, found, mixture, len(images))
         if iteration in exchanges:
             _exchange(means, found, stage, images, mixture, chosen, exchanges[iteration])
@@ -116,7 +120,7 @@ def fit_mixture(
             mixture.references = np.zeros((classes, len(basis.order)), dtype=np.complex64)
             mixture.references[:, chosen] = means
         progress(iteration + 1, mixture.log_likelihood[-1])
-    return mixture, last, _expect(last, images, mixture, None)
+    return mixture, last, _expect(last, images, mixture, None, limits)
 
 
 def _exchanges(images: int, classes: int, iterations: int, coarse: int) -> dict[int, int]:
@@ -159,12 +163,13 @@ def _expect(
     images: Coefficients,
     mixture: Mixture,
     columns: npt.NDArray[np.intp] | None,
+    limits: Limits | None = None,
 ) -> Expectation:
     def read(batch: slice) -> Coefficients:
         part = images[batch] if columns is None else images[batch][:, columns]
         return np.ascontiguousarray(part)
 
-    return stage.run(read, len(images), references_of(stage, mixture, columns))
+    return stage.run(read, len(images), references_of(stage, mixture, columns), limits=limits)
 
 
 def references_of(
