@@ -475,7 +475,6 @@ def test_classes_that_are_left_out_are_next_to_nothing(monkeypatch, most):
     """References move a little, by noise, or one is replaced: nothing is found that differs."""
     monkeypatch.setattr("slabkit.classification.expectation._MOST", most)
     side, classes, random = 24, 12, np.random.default_rng(3)
-    planted_images = planted(200, side, 0.3)
     basis = CircularHarmonics(side, 8.0, 7)
     stage = Comparison(basis, Shifts(basis, *shift_grid(2.0, 1.0)), 36, Backend(), jobs=2)
 
@@ -483,7 +482,7 @@ def test_classes_that_are_left_out_are_next_to_nothing(monkeypatch, most):
         norm = np.sqrt((np.abs(values) ** 2 * basis.weight).sum(1))
         return (values / norm[:, None]).astype(np.complex64)
 
-    images = unit(basis.transform(planted_images.images))
+    images = unit(basis.transform(planted(200, side, 0.3).images))
     means = images[:classes].copy()
     limits, shares = Limits(basis), []
     for step in range(9):

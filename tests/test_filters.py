@@ -77,8 +77,8 @@ def test_interpolated_transfers_are_the_transfers(transfer):
         assert len(ours) == 7
         for size, one in zip(sizes[2:], ours, strict=True):
             np.testing.assert_allclose(one, transfer(q, 0.9 * size), atol=2e-5)
-    alone = LadderFrequencies(q, np.array([250.0])).transfers(transfer, 1.0)
-    np.testing.assert_allclose(alone, [transfer(q, 250.0)], atol=2e-5)
+        alone = LadderFrequencies(q, np.array([250.0])).transfers(transfer, 1.0)
+        np.testing.assert_allclose(alone, [transfer(q, 250.0)], atol=2e-5)
 
 
 def test_laplacian_answers_the_ball_of_its_diameter_most():

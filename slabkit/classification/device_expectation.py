@@ -51,6 +51,7 @@ class DeviceComparison(Comparison):
     def _compare(
         self, images: Coefficients, to: _OnDevice, average: bool, needed: Any = None
     ) -> Batch:
+        # ``needed`` is of limits, which no device is given.
         torch, put, get = self._backend.torch, self._backend.put, self._backend.get
         basis, precision = self.basis, to.precision
         count, (classes, shifts) = len(images), to.shape

@@ -94,10 +94,11 @@ class Comparison:
 
         With limits, which learn from each pass, references are left out that are next to nothing.
         """
-        told = references.coefficients, references.log_prior, references.precision
-        needed = None if limits is None else limits.needed(images, count, *told)
-        weighted = self._weighted(references)
-        return self._run(images, count, *weighted, references.precision, average, limits, needed)
+        weighted, offset = self._weighted(references)
+        precision, needed = references.precision, None
+        if limits is not None:
+            needed = limits.needed(images, count, references.coefficients, offset, precision)
+        return self._run(images, count, weighted, offset, precision, average, limits, needed)
 
     def run_each(self, images: Coefficients, references: References) -> list[Expectation]:
         """Compare few images with each reference alone; nothing is averaged."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from slabkit.arrays.exact import product, squared_size
+from slabkit.arrays.exact import product
 from slabkit.classification.harmonics import CircularHarmonics, Coefficients, Floats, Singles
 
 FAR = 23.0  # below the highest logarithm, all rotations of a class and shift are next to nothing
@@ -43,18 +43,17 @@ class Limits:
         images: Callable[[slice], Coefficients],
         count: int,
         references: Coefficients,
-        log_prior: Floats,
+        offset: Floats,
         precision: float,
     ) -> npt.NDArray[np.bool_]:
         """Say which images to compare with which references, (images, classes).
 
         All that are left out are so far below the image's best that they are next to nothing.
-        `learn` has to follow for all images. ``log_prior``: of class and shift.
+        `learn` has to follow for all images. ``offset``, shape (classes, shifts), is what is added
+        to products: priors of class and shift, and the reference's norm.
         """
-        prior = log_prior[0] - log_prior[0].max()  # of shifts: the same for all classes
-        square = squared_size(references)
-        norm = np.einsum("kc,c->k", square, self._basis.weight.astype(float))
-        own = log_prior.max(1) - 0.5 * precision * norm
+        own = offset.max(1)
+        prior = offset[0] - own[0]  # of shifts: the same for all classes
         needed = np.ones((count, len(references)), dtype=bool)
         parts = [slice(start, start + _PART) for start in range(0, count, _PART)]
         if self._upper is None:
